@@ -1,0 +1,1 @@
+"""Params, stages, runs, manifests, locks, the papermill runner, results, report."""

@@ -1,0 +1,1 @@
+"""Data sets as they lie on disk, their synthetic twins, weak labels, transforms."""

@@ -1,0 +1,156 @@
+"""Files: written whole or not at all, read without running anything that they contain."""
+
+import contextlib
+import hashlib
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+
+class FileError(ValueError):
+    """A file that cannot be used; the message names it and the mend."""
+
+
+@contextlib.contextmanager
+def write(path, mode="wb"):
+    """Open PATH for writing so that its name only ever shows a complete file.
+
+    The text goes to a temporary file beside it, then fsync, rename, fsync of the folder. Raises OSError as open does;
+    nothing is left behind after an error.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with open(temporary, mode, **({} if "b" in mode else {"encoding": "utf-8"})) as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def inside(root, relative) -> Path:
+    """ROOT / RELATIVE, with links resolved. Raises FileError if that lies outside ROOT."""
+    root = Path(root).resolve()
+    path = (root / relative).resolve()
+    if path != root and root not in path.parents:
+        raise FileError(f"{relative!r} leaves {root}: use a path below it")
+    return path
+
+
+def sha256(path) -> str:
+    """Hexadecimal SHA-256 of a file's content."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def save_json(path, value) -> None:
+    """Write VALUE as indented JSON with sorted keys; NaN is refused by JSON readers and so written as null upstream."""
+    with write(path, "w") as file:
+        json.dump(value, file, indent=1, sort_keys=True, allow_nan=False)
+        file.write("\n")
+
+
+def load_json(path):
+    """Read a JSON file. Raises FileError if it is missing or damaged."""
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise FileError(f"{path}: cannot be read as JSON ({error}); make it again with the stage that writes it") from error
+
+
+def save_npz(path, **arrays) -> None:
+    """Write named arrays, compressed."""
+    with write(path) as file:
+        np.savez_compressed(file, **arrays)
+
+
+def load_npz(path) -> dict:
+    """Read named arrays; pickled objects are refused. Raises FileError."""
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            return {name: archive[name] for name in archive.files}
+    except (OSError, ValueError, EOFError, KeyError, AttributeError) as error:
+        raise FileError(f"{path}: not a readable .npz of plain arrays ({error}); make or fetch it again") from error
+    except Exception as error:  # zipfile and zlib raise their own kinds for truncated archives
+        if type(error).__module__ not in ("zipfile", "zlib"):
+            raise
+        raise FileError(f"{path}: damaged archive ({error}); make or fetch it again") from error
+
+
+def save_torch(path, value) -> None:
+    """Write tensors and plain containers with torch.save."""
+    import torch
+
+    with write(path) as file:
+        torch.save(value, file)
+
+
+def load_torch(path, map_location="cpu"):
+    """Read tensors and plain containers; code in the file never runs (weights_only). Raises FileError."""
+    import pickle
+
+    import torch
+
+    try:
+        return torch.load(path, map_location=map_location, weights_only=True)
+    except (OSError, RuntimeError, EOFError, KeyError, ValueError, pickle.UnpicklingError) as error:
+        raise FileError(f"{path}: not a readable file of tensors ({str(error).splitlines()[0]}); fetch or make it again") from error
+
+
+def _open_image(path):
+    try:
+        image = Image.open(path)
+        image.load()
+        return image
+    except FileNotFoundError as error:
+        raise FileError(f"{path}: missing; run `wsnb data doctor` to list all that is missing") from error
+    except (OSError, UnidentifiedImageError, SyntaxError, ValueError) as error:
+        raise FileError(f"{path}: not a readable picture ({error}); fetch it again") from error
+
+
+def read_rgb(path) -> np.ndarray:
+    """Picture as uint8 [H, W, 3]. Raises FileError for missing, truncated or foreign files."""
+    return np.array(_open_image(path).convert("RGB"))
+
+
+def read_index(path) -> np.ndarray:
+    """Label map as uint8 [H, W], indices whatever the palette. Raises FileError for colour or 16-bit pictures."""
+    image = _open_image(path)
+    if image.mode not in ("P", "L"):
+        raise FileError(f"{path}: mode {image.mode}, but labels are 8-bit palette or grey indices; convert it")
+    return np.array(image)
+
+
+def voc_palette() -> np.ndarray:
+    """The PASCAL VOC colour map, uint8 [256, 3]: bit k of a label's three low bits goes to bit 7 - k of each channel."""
+    labels = np.arange(256, dtype=np.int64)
+    palette = np.zeros((256, 3), np.int64)
+    for k in range(8):
+        for channel in range(3):
+            palette[:, channel] |= ((labels >> channel) & 1) << (7 - k)
+        labels >>= 3
+    return palette.astype(np.uint8)
+
+
+def save_png(path, array) -> None:
+    """Write uint8 [H, W] as a palette PNG of label indices, or uint8 [H, W, 3] as RGB."""
+    array = np.asarray(array)
+    if array.dtype != np.uint8 or array.ndim not in (2, 3):
+        raise FileError(f"{path}: expected uint8 [H, W] or [H, W, 3], got {array.dtype} {array.shape}")
+    image = Image.fromarray(array)
+    if array.ndim == 2:
+        image.putpalette(voc_palette().tobytes())
+    with write(path) as file:
+        image.save(file, format="PNG")

@@ -1,0 +1,1 @@
+"""Single-Stage Semantic Segmentation from Image Labels (Araslanov and Roth, CVPR 2020)."""
