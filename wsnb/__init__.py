@@ -3,30 +3,47 @@
 Four floors, each importing only those below it: data, methods, papers, book.
 """
 
+import importlib.abc
+import importlib.util
+import sys
+
 __version__ = "0.1.0"
 
 
-def _make_torchvision_importable() -> None:
-    """Let torchvision's Python part load beside a CPU-only torch.
+class _TorchvisionFinder(importlib.abc.MetaPathFinder):
+    """Lets torchvision's Python part load beside a CPU-only torch, at no cost until somebody imports it.
 
-    Wheels of torchvision from the package index bring a compiled library that wants CUDA. Without it the two
-    operator schemas that are looked up at import time are missing; models, transforms and data sets do not need them.
-    They are defined only after the real import failed, because defining them where the library loads aborts the process.
+    Its compiled library wants CUDA; without it two operator schemas that are looked up at import time are missing.
+    They are defined only after the real import failed: defining them where the library loads aborts the process.
     """
-    import sys
 
-    import torch
+    def find_spec(self, name, path=None, target=None):
+        if name != "torchvision":
+            return None
+        sys.meta_path.remove(self)
+        spec = importlib.util.find_spec(name)
+        if spec is not None:
+            really = spec.loader.exec_module
+            spec.loader.exec_module = lambda module: _load_torchvision(module, really)
+        return spec
 
+
+def _load_torchvision(module, really):
     try:
-        import torchvision  # noqa: F401
-        return
+        return really(module)
     except RuntimeError as error:
         if "operator torchvision::" not in str(error):
             raise
-    for name in [name for name in sys.modules if name.split(".")[0] == "torchvision"]:
+    for name in [name for name in sys.modules if name.startswith("torchvision.")]:
         del sys.modules[name]
+    import torch
+
     library = torch.library.Library("torchvision", "DEF")
     library.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
     library.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-    _make_torchvision_importable.library = library  # the schemas live as long as this object
-    import torchvision  # noqa: F401, F811
+    module._wsnb_schemas = library  # the schemas live as long as this object
+    really(module)
+
+
+if "torchvision" not in sys.modules:
+    sys.meta_path.insert(0, _TorchvisionFinder())
