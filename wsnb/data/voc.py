@@ -1,0 +1,232 @@
+"""PASCAL VOC 2012 with SBD's extra masks, as they lie on disk.
+
+A root is the folder VOCdevkit (with VOC2012/ in it), the folder that holds VOCdevkit, or the original programs' data
+folder (with voc/VOCdevkit, sbd/benchmark_RELEASE and voc_test/VOCdevkit). Labels: 0 background, 1..C-1, 255 void.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from wsnb.data import sbd, voc_xml
+from wsnb.files import FileError, read_index, read_rgb, voc_palette
+
+CLASSES = ("background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow",
+           "diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor")
+PALETTE = voc_palette()  # uint8 [256, 3]; 255 is void
+VOID = 255
+OFFICIAL = {"train": 1464, "val": 1449, "trainval": 2913, "trainaug": 10582, "test": 1456}
+
+
+@dataclass(frozen=True)
+class Item:
+    """Where one picture and its labels lie. None: this set has no such file for it."""
+
+    id: str
+    image: Path
+    mask: Path | None       # class mask: index PNG, or SBD's cls/ID.mat
+    instances: Path | None  # instance mask: index PNG, or SBD's inst/ID.mat
+    boxes: Path | None      # XML
+
+
+@dataclass(frozen=True)
+class Places:
+    """The folders below a root: VOC2012, the test pictures' VOC2012, SBD's dataset folder."""
+
+    voc: Path
+    test: Path | None
+    sbd: Path | None
+
+
+def places(root) -> Places:
+    """Find the folders below (SBD and the test set also beside) ROOT. Raises FileError if there is no VOC2012."""
+    root = Path(root).expanduser()
+    voc = _first(root / "VOC2012", root / "VOCdevkit/VOC2012", root / "voc/VOCdevkit/VOC2012")
+    if voc is None:
+        raise FileError(f"{root}: no folder VOC2012 in it; give the folder VOCdevkit, or make one: "
+                        "`wsnb data fetch voc12`, `wsnb data make shapes`")
+    devkit = voc.parent
+    around = (devkit, devkit.parent, devkit.parent / "sbd", devkit.parent.parent / "sbd")
+    beside = (devkit.parent, devkit.parent.parent)
+    return Places(voc, _first(*(folder / "voc_test/VOCdevkit/VOC2012" for folder in beside)),
+                  _first(*(folder / "benchmark_RELEASE/dataset" for folder in around)))
+
+
+def class_names(root) -> tuple[str, ...]:
+    """The set's class names, background first: VOC2012/classes.txt (one a line) if it is there, else VOC's 21."""
+    path = places(root).voc / "classes.txt"
+    return tuple(read_list(path)) if path.exists() else CLASSES
+
+
+def read_list(path) -> list[str]:
+    """Lines of a list file without blank ones. Raises FileError if it is missing, empty or not text."""
+    try:
+        lines = [line.strip() for line in Path(path).read_text(encoding="utf-8").splitlines() if line.strip()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise FileError(f"{path}: no readable list ({error}); fetch the data set's ImageSets again") from error
+    if not lines:
+        raise FileError(f"{path}: an empty list; fetch the data set's ImageSets again")
+    return lines
+
+
+def split_lines(root, split: str) -> list[str]:
+    """The raw lines of SPLIT, as `items` takes them; duplicates are still there."""
+    at = places(root)
+    if "/" in split or split.endswith(".txt"):
+        return read_list(split)
+    lists = [folder / "ImageSets/Segmentation" for folder in (at.voc, at.test) if folder is not None]
+    path = _first(*(folder / f"{split}.txt" for folder in lists))
+    if split == "trainaug" and at.sbd is not None:
+        train, val = (read_list(lists[0] / f"{name}.txt") for name in ("train", "val"))
+        extra = read_list(at.sbd / "train.txt") + read_list(at.sbd / "val.txt")
+        return sorted({*train, *extra} - set(val))
+    if path is None and split == "trainaug":
+        raise FileError(f"{root}: split trainaug needs SBD; put benchmark_RELEASE into it: `wsnb data fetch voc12`")
+    if path is None:
+        known = sorted({file.stem for folder in lists for file in folder.glob("*.txt")})
+        raise FileError(f"{lists[0] / split}.txt: no such list; there are {', '.join(known) or 'none'}, or give a file")
+    return read_list(path)
+
+
+def items(root, split: str, limit: int = 0) -> list[Item]:
+    """The pictures of SPLIT in the list's order, at most LIMIT of them (0: all).
+
+    SPLIT is a list of ImageSets/Segmentation ("train", "val", "test", ...), "trainaug" (SBD's train and val and VOC's
+    train without VOC's val; SBD's mask where SBD has the picture, else VOC's: 10,252 + 330), or a list file. A line is
+    an id or the original programs' `IMAGE MASK`, relative to their data folder. Raises FileError for a missing list,
+    a repeated picture and a path that leaves the root; the files themselves are not opened.
+    """
+    at = places(root)
+    names = {}  # folder -> its file names: one listing instead of thousands of stat calls
+
+    def there(path):
+        if path.parent not in names:
+            names[path.parent] = {p.name for p in path.parent.iterdir()} if path.parent.is_dir() else set()
+        return path.name in names[path.parent]
+
+    found, seen = [], set()
+    lines = split_lines(root, split)
+    for line in lines[:limit] if limit else lines:
+        item = _from_paths(at, line, split) if "/" in line else _from_id(at, line, split, there)
+        if item.id in seen:
+            raise FileError(f"list {split}: {item.id} occurs twice; remove one of its lines")
+        seen.add(item.id)
+        found.append(_with_labels(at, item, there))
+    return found
+
+
+def _from_id(at: Places, name: str, split: str, there) -> Item:
+    if len(name.split()) != 1 or ".." in name:
+        raise FileError(f"list {split}: line {name!r} is neither an id nor `IMAGE MASK`; mend the list")
+    if split == "trainaug" and at.sbd is not None and there(at.sbd / "cls" / f"{name}.mat"):
+        image = at.sbd / "img" / f"{name}.jpg"
+        image = image if there(image) else at.voc / "JPEGImages" / image.name
+        return Item(name, image, at.sbd / "cls_png" / f"{name}.png", None, None)
+    image, mask = at.voc / "JPEGImages" / f"{name}.jpg", at.voc / "SegmentationClass" / f"{name}.png"
+    if split == "test":  # the test masks are not published
+        mask = mask if there(mask) else None
+        if at.test is not None and not there(image):
+            image = at.test / "JPEGImages" / image.name
+    return Item(name, image, mask, None, None)
+
+
+def _from_paths(at: Places, line: str, split: str) -> Item:
+    fields = line.split()
+    if len(fields) > 2:
+        raise FileError(f"list {split}: line {line!r} has {len(fields)} columns, not `IMAGE MASK`; mend the list")
+    image, *mask = (_resolve(at, field, split) for field in fields)
+    return Item(image.stem, image, mask[0] if mask else None, None, None)
+
+
+def _resolve(at: Places, field: str, split: str) -> Path:
+    """A path of the original's lists -> where that lies here."""
+    roots = {"voc_test/VOCdevkit/VOC2012/": at.test or at.voc, "voc/VOCdevkit/VOC2012/": at.voc,
+             "VOCdevkit/VOC2012/": at.voc, "VOC2012/": at.voc,
+             "sbd/benchmark_RELEASE/dataset/": at.sbd, "benchmark_RELEASE/dataset/": at.sbd}
+    field = field.lstrip("/")  # some lists write /JPEGImages/ID.jpg for VOC2012/JPEGImages/ID.jpg
+    if ".." in Path(field).parts:
+        raise FileError(f"list {split}: {field!r} leaves the data folder; use paths below it")
+    prefix = next((prefix for prefix in roots if field.startswith(prefix)), "")
+    folder = roots.get(prefix, at.voc)
+    if folder is None:
+        raise FileError(f"list {split}: {field} needs SBD; put benchmark_RELEASE into {at.voc.parent}")
+    return folder / field[len(prefix):]
+
+
+def _with_labels(at: Places, item: Item, there) -> Item:
+    """ITEM with its instances and boxes, and with the .mat where the converted PNG of SBD is not there."""
+    mask = item.mask
+    from_sbd = mask is not None and at.sbd is not None and mask.parent == at.sbd / "cls_png"
+    if from_sbd and not there(mask) and there(at.sbd / "cls" / f"{mask.stem}.mat"):
+        mask = at.sbd / "cls" / f"{mask.stem}.mat"
+    folder = at.sbd / "inst" if from_sbd else at.voc / "SegmentationObject"
+    instances = folder / f"{item.id}{'.mat' if from_sbd else '.png'}"
+    boxes = at.voc / "Annotations" / f"{item.id}.xml"
+    return Item(item.id, item.image, mask, instances if there(instances) else None, boxes if there(boxes) else None)
+
+
+def read_image(item: Item) -> np.ndarray:
+    """The picture, uint8 [H, W, 3]. Raises FileError."""
+    return read_rgb(item.image)
+
+
+def read_mask(item: Item, n_classes: int = 21) -> np.ndarray:
+    """The class mask, uint8 [H, W]: 0..n_classes - 1, 255 void. Raises FileError for other values and another size."""
+    path = _given(item, "mask")
+    mask = sbd.read_classes(path) if path.suffix == ".mat" else read_index(path)
+    wrong = mask[(mask >= n_classes) & (mask != VOID)]
+    if wrong.size:
+        raise FileError(f"{path}: label {wrong.max()} on {wrong.size} pixels, but there are {n_classes} classes; "
+                        "give the mask of this set, or its number of classes")
+    return _of_image_size(item, path, mask)
+
+
+def read_instances(item: Item) -> np.ndarray:
+    """The instance mask, uint8 [H, W]: 0 none, 1..N, 255 void (VOC). Raises FileError."""
+    path = _given(item, "instances")
+    mask = sbd.read_instances(path)[0] if path.suffix == ".mat" else read_index(path)
+    return _of_image_size(item, path, mask)
+
+
+def read_boxes(item: Item, names=CLASSES) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Boxes int64 [N, 4] half-open, labels [N], difficult bool [N] of the picture's XML; see `voc_xml.read`."""
+    return voc_xml.read(_given(item, "boxes"), tuple(names))
+
+
+def from_colours(image) -> np.ndarray:
+    """Labels uint8 [H, W] of a mask that was saved in VOC's colours, uint8 [H, W, 3]; void's colour becomes 255.
+
+    Raises ValueError for a colour that no label 0..20 or void has (a resized or JPEG mask).
+    """
+    codes = np.asarray(image).astype(np.int64) @ (1 << 16, 1 << 8, 1)
+    table = {int(PALETTE[label].astype(np.int64) @ (1 << 16, 1 << 8, 1)): label for label in (*range(21), VOID)}
+    values, inverse = np.unique(codes, return_inverse=True)
+    unknown = [value for value in values.tolist() if value not in table]
+    if unknown:
+        raise ValueError(f"colour #{unknown[0]:06x} is not one of VOC's; take the unscaled PNG of the mask")
+    return np.array([table[value] for value in values.tolist()], np.uint8)[inverse].reshape(codes.shape)
+
+
+def _first(*paths: Path) -> Path | None:
+    return next((path for path in paths if path.exists()), None)
+
+
+def _given(item: Item, what: str) -> Path:
+    path = getattr(item, what)
+    if path is None:
+        raise FileError(f"{item.id}: no {what} file beside {item.image}; use a split that has {what}, or fetch them")
+    return path
+
+
+def _of_image_size(item: Item, path: Path, mask: np.ndarray) -> np.ndarray:
+    try:
+        with Image.open(item.image) as image:  # reads the header only
+            width, height = image.size
+    except OSError as error:
+        raise FileError(f"{item.image}: not a readable picture ({error}); fetch it again") from error
+    if mask.shape != (height, width):
+        raise FileError(f"{path}: {mask.shape[1]}x{mask.shape[0]}, but its picture is {width}x{height}; "
+                        "give the mask in the picture's size")
+    return mask
