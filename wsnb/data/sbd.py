@@ -1,7 +1,7 @@
 """The Semantic Boundaries Dataset (Hariharan et al., ICCV 2011): MATLAB masks of classes and of instances.
 
-`benchmark_RELEASE/dataset` holds img/ID.jpg, cls/ID.mat (struct GTcls), inst/ID.mat (struct GTinst), train.txt, val.txt.
-Both structs carry `Segmentation`; GTinst also carries `Categories`, the class of each instance. There is no void.
+`benchmark_RELEASE/dataset` holds img/ID.jpg, cls/ID.mat (struct GTcls), inst/ID.mat (struct GTinst), train.txt and
+val.txt. Both structs carry `Segmentation`; GTinst also carries `Categories`, the class of each instance. No void.
 """
 
 import zlib

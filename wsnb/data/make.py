@@ -1,0 +1,87 @@
+"""Write the synthetic sets to disk in the layouts of the real ones, so that the real readers read them."""
+
+import io
+from pathlib import Path
+
+from PIL import Image
+
+from wsnb.data import shapes as drawing
+from wsnb.data import voc_xml
+from wsnb.files import FileError, load_json, save_json, save_png, write
+
+VERSION = 1  # of the drawing; another number means other pictures
+
+
+def shapes(root, train: int = 60, val: int = 20, size=(96, 128), seed: int = 0, progress=None) -> Path:
+    """Write the set `shapes` in the layout of PASCAL VOC 2012; returns ROOT, which the reader of VOC takes.
+
+    ROOT/VOC2012 gets JPEGImages, SegmentationClass, SegmentationObject, Annotations, ImageSets and classes.txt. SIZE is
+    (height, width). A picture depends on seed, split and its number alone; those that are there already are kept, so an
+    interrupted call continues and a larger set contains the smaller one. PROGRESS(done, total) is called after each
+    picture. Raises FileError if ROOT holds pictures of another seed or size, ValueError for bad counts.
+    """
+    root = Path(root)
+    voc = root / "VOC2012"
+    if train < 1 or val < 1:
+        raise ValueError(f"shapes({train=}, {val=}): at least one picture each")
+    _claim(voc, {"set": "shapes", "version": VERSION, "size": [int(side) for side in size], "seed": int(seed)})
+    done, total, tags = 0, train + val, {}
+    for split, count in (("train", train), ("val", val)):
+        for index in range(count):
+            name = f"{split}_{index:06d}"
+            _picture(voc, name, lambda split=split, index=index: drawing.scene(index, split, size, seed))
+            tags[name] = _tags(voc, name)
+            done += 1
+            if progress is not None:
+                progress(done, total)
+    for split in ("train", "val"):
+        _lists(voc, split, {name: labels for name, labels in tags.items() if name.startswith(split)})
+    return root
+
+
+def _claim(voc: Path, what: dict) -> None:
+    """Write down what the folder holds; raise FileError if it holds something else."""
+    record = voc / "shapes.json"
+    if record.exists():
+        held = load_json(record)
+        if held != what:
+            raise FileError(f"{record}: the folder holds {held}, asked for {what}; choose another root")
+        return
+    if voc.exists() and any(voc.iterdir()):
+        raise FileError(f"{voc}: holds files that are not of the set shapes; choose another root")
+    _text(voc / "classes.txt", drawing.CLASSES)
+    save_json(record, what)
+
+
+def _picture(voc: Path, name: str, draw) -> None:
+    """Write the four files of one picture, unless they are there; each is written whole or not at all."""
+    image, mask = voc / "JPEGImages" / f"{name}.jpg", voc / "SegmentationClass" / f"{name}.png"
+    instances, boxes = voc / "SegmentationObject" / f"{name}.png", voc / "Annotations" / f"{name}.xml"
+    if all(path.exists() for path in (image, mask, instances, boxes)):
+        return
+    scene = draw()
+    picture = io.BytesIO()
+    Image.fromarray(scene.image).save(picture, "JPEG", quality=92)
+    with write(image) as file:
+        file.write(picture.getvalue())
+    save_png(mask, scene.mask)
+    save_png(instances, scene.instances)
+    voc_xml.save(boxes, image.name, scene.mask.shape, scene.boxes, scene.labels, drawing.CLASSES)
+
+
+def _tags(voc: Path, name: str) -> set[int]:
+    return set(voc_xml.read(voc / "Annotations" / f"{name}.xml", drawing.CLASSES)[1].tolist())
+
+
+def _lists(voc: Path, split: str, tags: dict) -> None:
+    """ImageSets/Segmentation/SPLIT.txt, and in Main one list and one list a class with 1 or -1 for each picture."""
+    _text(voc / "ImageSets/Segmentation" / f"{split}.txt", tags)
+    _text(voc / "ImageSets/Main" / f"{split}.txt", tags)
+    for label, title in enumerate(drawing.CLASSES[1:], 1):
+        lines = (f"{name} {1 if label in labels else -1:2d}" for name, labels in tags.items())
+        _text(voc / "ImageSets/Main" / f"{title}_{split}.txt", lines)
+
+
+def _text(path: Path, lines) -> None:
+    with write(path, "w") as file:
+        file.writelines(f"{line}\n" for line in lines)
