@@ -86,7 +86,8 @@ def _ground(rng, size, unit: float) -> np.ndarray:
 
 def _muted(rng, size, unit: float) -> np.ndarray:
     hue, saturation, value = rng.random(), rng.uniform(0.05, 0.4), rng.uniform(0.35, 0.85)
-    field = textures.noise(rng, size, rng.uniform(6, 40) * unit, 4)
+    grain = textures.noise(rng, size, 2.5 * unit, 2)  # as sharp as the objects, which are else found by focus alone
+    field = 0.7 * textures.noise(rng, size, rng.uniform(6, 40) * unit, 4) + 0.3 * grain
     return textures.mix(field, textures.colour(hue, saturation, value * 0.65),
                         textures.colour(hue + rng.normal(0, 0.05), saturation * 0.8, min(value * 1.2, 1)))
 
@@ -107,7 +108,7 @@ def _paint_object(rng, image, alpha, label: int, light: float, unit: float) -> n
 
 def _place(rng, label: int, size) -> list[np.ndarray]:
     """The outline of class LABEL at a random place, size and angle: polygons in pixels."""
-    radius = np.exp(rng.uniform(np.log(0.15), np.log(0.36))) * min(size)
+    radius = np.exp(rng.uniform(np.log(0.17), np.log(0.40))) * min(size)
     centre = rng.uniform(0.1, 0.9, 2) * (size[1], size[0])
     angle, squeeze = rng.uniform(0, 2 * np.pi), rng.uniform(0.75, 1.0)
     turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
