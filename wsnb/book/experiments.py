@@ -1,0 +1,141 @@
+"""Experiments: one YAML file each, its stages, and what each stage needs."""
+
+import dataclasses
+from pathlib import Path
+
+from wsnb.book import notebook as notebooks
+from wsnb.book import params, root
+from wsnb.files import FileError
+
+SYNTHETIC = "shapes"  # experiments whose name starts so need no data but the built-in set
+
+
+@dataclasses.dataclass(frozen=True)
+class StagePlan:
+    """One stage of an experiment before it runs."""
+
+    name: str  # its folder: 02_train or 02_train@2
+    notebook: notebooks.Notebook
+    params: dict  # {name: Param}, as declared
+    values: dict  # {name: value}, complete
+    needs: tuple  # names of earlier stages
+
+
+@dataclasses.dataclass(frozen=True)
+class Experiment:
+    """One YAML file of params/, checked against the notebooks that it names."""
+
+    paper: str
+    name: str
+    path: Path
+    values: dict
+    stages: tuple
+
+    @property
+    def title(self) -> str:
+        """paper/name, as typed on the command line."""
+        return f"{self.paper}/{self.name}"
+
+
+def names(project) -> list:
+    """All experiments of a project, as 'paper/name', sorted."""
+    return sorted(f"{path.parent.name}/{path.stem}" for path in Path(project, "params").glob("*/*.yaml"))
+
+
+def description(path) -> str:
+    """First line of an experiment's header comment."""
+    with open(path, encoding="utf-8") as file:
+        first = file.readline().strip()
+    return first.lstrip("# ").strip() if first.startswith("#") else ""
+
+
+def yaml_path(project, paper: str, name: str) -> Path:
+    """params/PAPER/NAME.yaml; raises FileError with the nearest name if it is not there."""
+    path = Path(project, "params", root.check_name("paper", paper), f"{root.check_name('experiment', name)}.yaml")
+    if not path.is_file():
+        raise FileError(f"no experiment {paper}/{name}; {params.nearest(f'{paper}/{name}', names(project))}")
+    return path
+
+
+def stage_names(values: dict, path) -> list:
+    """The list under `stages`, checked. Raises ParamsError."""
+    stages = values.get("stages")
+    if not isinstance(stages, list) or not stages:
+        raise params.ParamsError(f"{path}: `stages` is missing; add for instance `stages: [01_train, 02_masks]`")
+    stages = [root.stage_folder_name(*root.split_stage(stage)) for stage in stages]
+    if len(set(stages)) < len(stages):
+        raise params.ParamsError(f"{path}: a stage is listed twice; write its second round as {stages[-1].split('@')[0]}@2")
+    return stages
+
+
+def needed(notebook: notebooks.Notebook, stage: str, stages: list) -> tuple:
+    """Names of the earlier stages that STAGE needs: those of its notebook's metadata, else all earlier ones.
+
+    A need without a round means the latest earlier round; one that only comes later in the list (feedback of a former
+    round) is left out in the first round. Raises FileError for a need that the experiment does not have.
+    """
+    earlier = stages[: stages.index(stage)]
+    if notebook.needs is None:
+        return tuple(earlier)
+    found = []
+    for need in notebook.needs:
+        name = find_stage(need, earlier)
+        if name is not None:
+            found.append(name)
+        elif find_stage(need, stages) is None:
+            raise FileError(f"{notebook.path}: needs {need}, which is not among the stages {stages}; add it there")
+    return tuple(dict.fromkeys(found))
+
+
+def find_stage(need: str, stages) -> str | None:
+    """The stage that NEED means among STAGES: itself with '@n', else the latest round of that notebook; None if none."""
+    notebook, round_ = root.split_stage(need)
+    if "@" in need:
+        name = root.stage_folder_name(notebook, round_)
+        return name if name in stages else None
+    rounds = [stage for stage in stages if root.split_stage(stage)[0] == notebook]
+    return rounds[-1] if rounds else None
+
+
+def load(project, paper: str, name: str) -> Experiment:
+    """Read and check an experiment: no unknown, missing or wrong-typed parameter. Raises ParamsError or FileError."""
+    path = yaml_path(project, paper, name)
+    values = params.load_yaml(path)
+    stages = stage_names(values, path)
+    read, union = {}, {}
+    for stage in stages:
+        stem = root.split_stage(stage)[0]
+        if stem not in read:
+            notebook = notebooks.read(Path(project, "notebooks", paper, f"{stem}.ipynb"))
+            read[stem] = notebook, params.declared(notebook)
+    for notebook, declared in read.values():
+        for param in declared.values():
+            if union.setdefault(param.name, param).type != param.type:
+                raise params.ParamsError(f"{notebook.path}: {param.name} is a {param.type} here, but a "
+                                         f"{union[param.name].type} in another notebook of {path}; make them alike")
+    flat = {key: value for key, value in values.items() if key != "stages"}
+    flat = params.complete(flat, union, str(path), optional=("round",))
+    return Experiment(paper, name, path, flat, plan(stages, read, flat))
+
+
+def plan(stages: list, read: dict, values: dict) -> tuple:
+    """StagePlans of the listed stages. READ is {notebook name: (Notebook, {name: Param})}."""
+    plans = []
+    for stage in stages:
+        stem, round_ = root.split_stage(stage)
+        notebook, declared = read[stem]
+        own = {name: round_ if name == "round" else values[name] for name in declared}
+        plans.append(StagePlan(root.stage_folder_name(stem, round_), notebook, declared, own, needed(notebook, stage, stages)))
+    return tuple(plans)
+
+
+def union(experiment: Experiment) -> dict:
+    """{name: Param} over all stages of an experiment."""
+    return {name: param for stage in experiment.stages for name, param in stage.params.items()}
+
+
+def with_values(experiment: Experiment, changed: dict) -> Experiment:
+    """The experiment with some values replaced, in every stage that declares them."""
+    stages = tuple(dataclasses.replace(stage, values={name: changed.get(name, value) for name, value in stage.values.items()})
+                   for stage in experiment.stages)
+    return dataclasses.replace(experiment, values={**experiment.values, **changed}, stages=stages)

@@ -1,0 +1,144 @@
+"""The record of a finished stage: written last, so that a stage is done if and only if it is there and true."""
+
+import dataclasses
+import importlib.metadata
+import math
+import os
+import platform
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+from wsnb.files import FileError, load_json, save_json, sha256
+
+NAME = "manifest.json"
+RESULTS = "results.json"
+PARAMS = "params.json"
+LOG = "log.txt"
+FAILED_NOTEBOOK = "notebook.failed.ipynb"
+FORMAT = 1
+
+
+def artefacts(folder) -> list:
+    """Paths of a stage's files relative to its folder, sorted; not the manifest, the log, hidden files or links."""
+    found = []
+    for place, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in names:
+            path = Path(place, name)
+            if not name.startswith(".") and not path.is_symlink():
+                found.append(path.relative_to(folder).as_posix())
+    return sorted(set(found) - {NAME, LOG, FAILED_NOTEBOOK})
+
+
+def write(folder, record: dict) -> dict:
+    """Add the files of FOLDER to RECORD (see Stage.record) and write it as the stage's manifest. Returns it.
+
+    RECORD's format, paper, experiment, stage, key, parts, params, results, notes, environment, seed, started, seconds,
+    peak_cpu_bytes and peak_gpu_bytes go in unchanged.
+    """
+    folder = Path(folder)
+    files = {name: {"size": (folder / name).stat().st_size, "sha256": sha256(folder / name)} for name in artefacts(folder)}
+    manifest = {**record, "format": FORMAT, "files": files}
+    save_json(folder / NAME, manifest)
+    return manifest
+
+
+def read(folder) -> dict | None:
+    """The manifest of a stage folder, or None if there is none. Raises FileError if it is damaged."""
+    path = Path(folder) / NAME
+    if not path.exists():
+        return None
+    manifest = load_json(path)
+    wanted = ("format", "key", "parts", "files", "results")
+    if not isinstance(manifest, dict) or any(name not in manifest for name in wanted) or manifest["format"] != FORMAT:
+        raise FileError(f"{path}: not a manifest of format {FORMAT}; move it away and run the stage again")
+    return manifest
+
+
+def problems(folder, manifest: dict, full: bool = False) -> list:
+    """What differs between a manifest and the files on disk, in words; empty if nothing does.
+
+    Sizes are always compared; contents for files touched after the manifest was written, or for all with FULL.
+    """
+    folder, found = Path(folder), []
+    written = (folder / NAME).stat().st_mtime_ns
+    for name, record in manifest["files"].items():
+        path = folder / name
+        try:
+            status = path.stat()
+        except OSError:
+            found.append(f"{name} is missing")
+            continue
+        if status.st_size != record["size"]:
+            found.append(f"{name} has {status.st_size} bytes instead of {record['size']}")
+        elif (full or status.st_mtime_ns > written) and sha256(path) != record["sha256"]:
+            found.append(f"{name} was changed")
+    return found
+
+
+def environment(root) -> dict:
+    """What this process runs on: versions, device, git commit of the project."""
+    torch = sys.modules.get("torch")
+    has_gpu = torch is not None and torch.cuda.is_available()
+    return {
+        "python": platform.python_version(),
+        "torch": _version("torch"),
+        "cuda": None if torch is None else torch.version.cuda,
+        "gpu": torch.cuda.get_device_name() if has_gpu else None,
+        "cv2": _version("opencv-python"),
+        "platform": platform.platform(),
+        "cpu_count": len(os.sched_getaffinity(0)),
+        "git_commit": _git(root, "rev-parse", "HEAD"),
+        "git_dirty": None if (dirty := _git(root, "status", "--porcelain", "--untracked-files=no")) is None else bool(dirty),
+    }
+
+
+def _version(package):
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _git(root, *arguments):
+    """Output of git, or None where there is no git or no repository: a record may lack it, a run must not fail."""
+    try:
+        command = ["git", "-C", str(root), *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10, stdin=subprocess.DEVNULL)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None
+
+
+def peak_memory() -> tuple[int, int]:
+    """Largest memory that this process held so far, in bytes: (main memory, GPU)."""
+    try:
+        lines = Path("/proc/self/status").read_text().splitlines()
+        cpu = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:"))
+    except (OSError, StopIteration):
+        cpu = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    torch = sys.modules.get("torch")
+    if torch is None or not torch.cuda.is_initialized():
+        return cpu, 0
+    return cpu, max(torch.cuda.max_memory_allocated(device) for device in range(torch.cuda.device_count()))
+
+
+def plain(value):
+    """VALUE as JSON can hold it: arrays and tensors as lists, dataclasses as mappings, NaN and infinities as null."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        value = dataclasses.asdict(value)
+    if hasattr(value, "tolist"):  # NumPy arrays and scalars, tensors
+        value = value.tolist()
+    if isinstance(value, dict):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Path):
+        return str(value)
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    raise TypeError(f"{value!r} ({type(value).__name__}) cannot go into a record; use numbers, text, lists or mappings")
