@@ -1,0 +1,1 @@
+"""Parity with arrays that the original programs produced: `python -m tests.parity FOLDER`."""

@@ -1,0 +1,89 @@
+"""Backbones by name, and their ImageNet weights: downloaded by torchvision, from a file, or none."""
+
+from pathlib import Path
+
+from torch import nn
+from torchvision import models
+
+from wsnb.files import FileError, load_torch
+from wsnb.methods.mobilenet_v2 import MobileNetV2
+from wsnb.methods.resnet import ResNet
+from wsnb.methods.vgg16 import LAYERS, VGG16
+from wsnb.methods.wide_resnet38 import WideResNet38
+
+NAMES = ("resnet38", "vgg16", "resnet50", "resnet101", "mobilenet_v2")
+HEADS = ("fc.", "linear1000.", "classifier.", "features.18.")  # what a classification file has and a backbone has not
+
+
+def build(name, output_stride=0):
+    """A backbone with random weights: a module from x [B, 3, H, W] to five feature maps, with `channels`, `strides`
+    and `frozen` (names of the modules that the papers never train). output_stride applies to mobilenet_v2 (0: 16).
+
+    Raises ValueError for an unknown name.
+    """
+    if name == "resnet38":
+        return WideResNet38()
+    if name == "vgg16":
+        return VGG16()
+    if name in ("resnet50", "resnet101"):
+        return ResNet(int(name[6:]))
+    if name == "mobilenet_v2":
+        return MobileNetV2(output_stride or 16)
+    raise ValueError(f"backbone {name!r}: choose one of {', '.join(NAMES)}")
+
+
+def load_imagenet(backbone: nn.Module, name: str, weights: str) -> str:
+    """Fill BACKBONE with ImageNet weights and say where they came from.
+
+    weights: "random" leaves it as it is, "imagenet" downloads torchvision's file (ResNets, MobileNetV2, VGG-16's
+    convolutions), anything else is a file: torchvision's, `ilsvrc-cls_rna-a1_cls1000_ep-0001.pth`, `vgg16_20M.pth`.
+    Every tensor of the backbone must be in it and only a classification head may be left over; else FileError.
+    """
+    if weights == "random":
+        return "random"
+    if weights == "imagenet":
+        state, origin = _download(name), f"torchvision {name} IMAGENET1K_V1"
+    else:
+        if not Path(weights).is_file():
+            raise FileError(f"weights {weights!r}: no such file; give a path, 'imagenet' or 'random'")
+        state, origin = load_torch(weights), Path(weights).name
+    if name == "vgg16" and "features.0.weight" in state:
+        state, origin = _vgg16_from_torchvision(state), origin + ", fc6 and fc7 decimated"
+    fill(backbone, state, origin)
+    return origin
+
+
+def fill(module: nn.Module, state: dict, origin: str) -> None:
+    """Load STATE strictly, but for classification heads and BatchNorm's batch counters. Raises FileError."""
+    own = module.state_dict()
+    missing = [k for k in own if k not in state and not k.endswith("num_batches_tracked")]
+    left = [k for k in state if k not in own and not k.startswith(HEADS)]
+    shapes = [k for k in own if k in state and own[k].shape != state[k].shape]
+    if missing or left or shapes:
+        raise FileError(f"{origin}: not weights of this network; {len(missing)} tensors missing {missing[:3]}, "
+                        f"{len(left)} unknown {left[:3]}, {len(shapes)} of another shape {shapes[:3]}")
+    module.load_state_dict({k: v for k, v in state.items() if k in own}, strict=False)
+
+
+def _download(name):
+    if name == "resnet38":
+        raise FileError("weights 'imagenet' for resnet38: torchvision has none; give the path of "
+                        "ilsvrc-cls_rna-a1_cls1000_ep-0001.pth")
+    kind = {"vgg16": models.VGG16_Weights, "resnet50": models.ResNet50_Weights, "resnet101": models.ResNet101_Weights,
+            "mobilenet_v2": models.MobileNet_V2_Weights}[name]
+    return kind.IMAGENET1K_V1.get_state_dict(progress=True, check_hash=True)
+
+
+def _vgg16_from_torchvision(state):
+    """torchvision's 13 convolutions under their Caffe names; fc6 and fc7 decimated as in DeepLab-LargeFOV."""
+    numbers = sorted({int(k.split(".")[1]) for k in state if k.startswith("features.")})
+    renamed = {}
+    for (name, _, _), number in zip(LAYERS, numbers, strict=True):
+        for part in ("weight", "bias"):
+            renamed[f"{name}.{part}"] = state[f"features.{number}.{part}"]
+    fc6 = state["classifier.0.weight"].view(4096, 512, 7, 7)
+    renamed["fc6.weight"] = fc6[::4, :, 0::3, 0::3].contiguous()
+    renamed["fc6.bias"] = state["classifier.0.bias"][::4].clone()
+    renamed["fc7.weight"] = state["classifier.3.weight"][::4, ::4].reshape(1024, 1024, 1, 1).contiguous()
+    renamed["fc7.bias"] = state["classifier.3.bias"][::4].clone()
+    return renamed

@@ -1,0 +1,150 @@
+"""Training that survives: checkpoints in the middle of an epoch, a clean stop on a signal, a full stop on NaN."""
+
+import contextlib
+import math
+import random
+import signal
+import threading
+import time
+
+import numpy as np
+import torch
+
+from wsnb.files import load_torch, save_torch
+
+
+class Training:
+    """Where a training stands, kept in one file, so that a killed run continues to the same weights.
+
+    path: the checkpoint. parts: named objects with state_dict / load_state_dict (network, optimiser, schedule).
+    The loop stays in the reader's sight:
+
+        with Training(path, network=net, optimiser=opt) as training:
+            for epoch in training.epochs(20):
+                for batch in training.steps(lambda first: loader(epoch, first)):
+                    ...
+                    training.check(loss, lr=..., images=batch["id"])
+
+    Samples must be functions of (seed, epoch, position); torch's, NumPy's and Python's generators are kept here.
+    `training.kept` is a dict of plain values for the caller's own records (history, best score); `training.running`
+    holds sums within the epoch and is emptied at its end.
+    """
+
+    def __init__(self, path, every_seconds=120, log=print, **parts):
+        self.path, self.every, self.log, self.parts = path, every_seconds, log, parts
+        self.epoch, self.step, self.kept, self.running = 0, 0, {}, {}
+        self._stop, self._handlers, self._saved = None, {}, time.monotonic()
+        if path.exists():
+            self._restore(load_torch(path))
+            log(f"continuing from {path.name}: epoch {self.epoch}, step {self.step}")
+
+    def __enter__(self):
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._handlers[number] = signal.signal(number, self._asked)
+        return self
+
+    def __exit__(self, *error):
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)
+
+    def _asked(self, number, frame):
+        if self._stop:
+            raise KeyboardInterrupt
+        self._stop = signal.Signals(number).name
+
+    def epochs(self, count):
+        """The epochs still to do; a checkpoint is written after each."""
+        while self.epoch < count:
+            yield self.epoch
+            self.epoch, self.step, self.running = self.epoch + 1, 0, {}
+            self.save()
+
+    def steps(self, batches):
+        """The batches still to do in this epoch: BATCHES(first) yields them from number FIRST on. A checkpoint is
+        written every `every_seconds`; after SIGINT or SIGTERM one is written and KeyboardInterrupt raised."""
+        for batch in batches(self.step):
+            yield batch
+            self.step += 1
+            if self._stop:
+                self.save()
+                raise KeyboardInterrupt(f"{self._stop}: checkpoint written at epoch {self.epoch}, step {self.step}")
+            if time.monotonic() - self._saved > self.every:
+                self.save()
+
+    def check(self, loss, lr, images) -> float:
+        """The loss as a float. Raises FloatingPointError if it is not finite, before any weight has changed."""
+        value = float(loss)
+        if not math.isfinite(value):
+            raise FloatingPointError(f"loss is {value} at epoch {self.epoch}, step {self.step}, learning rate {lr:g}, "
+                                     f"pictures {list(images)}; the last good checkpoint is {self.path}. Lower `lr` or "
+                                     "look at these pictures.")
+        return value
+
+    def add(self, **values):
+        """Add to the sums of this epoch."""
+        for name, value in values.items():
+            self.running[name] = self.running.get(name, 0.0) + value
+
+    def save(self):
+        """Write the checkpoint, whole."""
+        kind, keys, position, has_gauss, gauss = np.random.get_state()
+        save_torch(self.path, {
+            "parts": {name: part.state_dict() for name, part in self.parts.items()},
+            "epoch": self.epoch, "step": self.step, "kept": self.kept, "running": self.running,
+            "rng": {"torch": torch.get_rng_state(), "python": random.getstate(),
+                    "numpy": [kind, torch.from_numpy(keys.astype(np.int64)), position, has_gauss, gauss],
+                    "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []}})
+        self._saved = time.monotonic()
+
+    def _restore(self, state):
+        for name, part in self.parts.items():
+            part.load_state_dict(state["parts"][name])
+        self.epoch, self.step = state["epoch"], state["step"]
+        self.kept, self.running = state["kept"], state["running"]
+        rng = state["rng"]
+        torch.set_rng_state(rng["torch"])
+        version, internal, gauss_next = rng["python"]
+        random.setstate((version, tuple(internal), gauss_next))
+        kind, keys, position, has_gauss, gauss = rng["numpy"]
+        np.random.set_state((kind, keys.numpy().astype(np.uint32), position, has_gauss, gauss))
+        if rng["cuda"] and torch.cuda.is_available():
+            torch.cuda.set_rng_state_all(rng["cuda"])
+
+
+@contextlib.contextmanager
+def deterministic(seed, threads=0):
+    """Seed torch, NumPy and Python and ask torch for deterministic kernels; THREADS > 0 fixes torch's CPU threads
+    (sums depend on their number)."""
+    before = torch.are_deterministic_algorithms_enabled(), torch.get_num_threads()
+    random.seed(seed)
+    np.random.seed(seed)
+    torch.manual_seed(seed)
+    torch.use_deterministic_algorithms(True, warn_only=False)
+    if threads:
+        torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before[0])
+        torch.set_num_threads(before[1])
+
+
+def epoch_order(count, seed, epoch, shuffle=True) -> list[int]:
+    """The order of COUNT samples in an epoch: a function of (seed, epoch)."""
+    if not shuffle:
+        return list(range(count))
+    return np.random.default_rng([seed, epoch, 2 ** 31]).permutation(count).tolist()
+
+
+def batches(dataset, order, batch_size, first=0, drop_last=True, workers=0):
+    """Collated batches of dataset[i] for i in ORDER, from batch number FIRST on.
+
+    The last, smaller batch is dropped if DROP_LAST and there is more than one batch (a set smaller than a batch still
+    gives one). The result does not depend on the number of worker processes.
+    """
+    groups = [order[i:i + batch_size] for i in range(0, len(order), batch_size)]
+    if drop_last and len(groups) > 1 and len(groups[-1]) < batch_size:
+        groups.pop()
+    return torch.utils.data.DataLoader(dataset, batch_sampler=groups[first:], num_workers=workers,
+                                       multiprocessing_context="fork" if workers else None)

@@ -1,0 +1,63 @@
+"""Metrics of segmentation and of image tags; data-set level, ignore label 255 never counted."""
+
+import numpy as np
+
+IGNORE = 255
+
+
+def confusion(truth, prediction, n_classes) -> np.ndarray:
+    """Pixel counts int64 [C, C]: rows ground truth, columns prediction.
+
+    truth, prediction: integer arrays of one shape. Pixels whose truth is >= n_classes (ignore) are left out. Raises
+    ValueError for different shapes or a prediction outside the classes on a counted pixel.
+    """
+    truth, prediction = np.asarray(truth), np.asarray(prediction)
+    if truth.shape != prediction.shape:
+        raise ValueError(f"truth {truth.shape} and prediction {prediction.shape} differ in shape: resize the prediction")
+    table = np.bincount(truth.ravel().astype(np.intp) * 256 + prediction.ravel(), minlength=65536).reshape(256, 256)
+    table = table[:n_classes]
+    if table[:, n_classes:].any():
+        raise ValueError(f"prediction holds labels >= {n_classes} on counted pixels")
+    return table[:, :n_classes].astype(np.int64)
+
+
+def scores(table) -> dict[str, np.ndarray]:
+    """Per class from a confusion [C, C]: iou, precision, recall in [0, 1]; NaN where a class occurs in neither map
+    (iou), is never predicted (precision) or never true (recall)."""
+    table = np.asarray(table, float)
+    hit, true, predicted = np.diag(table), table.sum(1), table.sum(0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return {"iou": hit / (true + predicted - hit), "precision": hit / predicted, "recall": hit / true}
+
+
+def mean_iou(table, background=True, absent=float("nan")) -> float:
+    """Mean IoU in [0, 1], with or without class 0.
+
+    A class that occurs in neither truth nor prediction has the IoU ABSENT: NaN leaves it out of the mean (NaN if all
+    are left out), 0 counts it as the single-stage paper's program does.
+    """
+    iou = scores(table)["iou"][0 if background else 1:]
+    iou = np.where(np.isnan(iou), absent, iou)
+    return float(np.nanmean(iou)) if np.isfinite(iou).any() else float("nan")
+
+
+def pixel_accuracy(table) -> float:
+    """Share of counted pixels that are right; NaN without any."""
+    table = np.asarray(table, float)
+    return float(np.diag(table).sum() / table.sum()) if table.sum() else float("nan")
+
+
+def average_precision(tags, scores_) -> np.ndarray:
+    """Average precision of each class for image tags.
+
+    tags [N, C] in {0, 1}, scores_ [N, C] -> [C] in [0, 1]: mean precision at the ranks of the positives (ties keep
+    their order), NaN for a class without a positive.
+    """
+    tags, scores_ = np.asarray(tags), np.asarray(scores_, float)
+    result = np.full(tags.shape[1], np.nan)
+    for c in range(tags.shape[1]):
+        ranked = tags[np.argsort(-scores_[:, c], kind="stable"), c] > 0
+        if ranked.any():
+            precision = np.cumsum(ranked) / np.arange(1, len(ranked) + 1)
+            result[c] = precision[ranked].mean()
+    return result
