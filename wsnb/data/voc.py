@@ -1,7 +1,7 @@
 """PASCAL VOC 2012 with SBD's extra masks, as they lie on disk.
 
-A root is the folder VOCdevkit (with VOC2012/ in it), the folder that holds VOCdevkit, or the original programs' data
-folder (with voc/VOCdevkit, sbd/benchmark_RELEASE and voc_test/VOCdevkit). Labels: 0 background, 1..C-1, 255 void.
+Roots and lists are those of `voc_lists`; the usual root is the folder VOCdevkit. Labels: 0 background, 1..C-1,
+255 void.
 """
 
 from dataclasses import dataclass
@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image
 
 from wsnb.data import sbd, voc_xml
+from wsnb.data.voc_lists import Places, places, read_list, resolve, split_lines
 from wsnb.files import FileError, read_index, read_rgb, voc_palette
 
 CLASSES = ("background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow",
@@ -31,63 +32,10 @@ class Item:
     boxes: Path | None      # XML
 
 
-@dataclass(frozen=True)
-class Places:
-    """The folders below a root: VOC2012, the test pictures' VOC2012, SBD's dataset folder."""
-
-    voc: Path
-    test: Path | None
-    sbd: Path | None
-
-
-def places(root) -> Places:
-    """Find the folders below (SBD and the test set also beside) ROOT. Raises FileError if there is no VOC2012."""
-    root = Path(root).expanduser()
-    voc = _first(root / "VOC2012", root / "VOCdevkit/VOC2012", root / "voc/VOCdevkit/VOC2012")
-    if voc is None:
-        raise FileError(f"{root}: no folder VOC2012 in it; give the folder VOCdevkit, or make one: "
-                        "`wsnb data fetch voc12`, `wsnb data make shapes`")
-    devkit = voc.parent
-    around = (devkit, devkit.parent, devkit.parent / "sbd", devkit.parent.parent / "sbd")
-    beside = (devkit.parent, devkit.parent.parent)
-    return Places(voc, _first(*(folder / "voc_test/VOCdevkit/VOC2012" for folder in beside)),
-                  _first(*(folder / "benchmark_RELEASE/dataset" for folder in around)))
-
-
 def class_names(root) -> tuple[str, ...]:
     """The set's class names, background first: VOC2012/classes.txt (one a line) if it is there, else VOC's 21."""
     path = places(root).voc / "classes.txt"
     return tuple(read_list(path)) if path.exists() else CLASSES
-
-
-def read_list(path) -> list[str]:
-    """Lines of a list file without blank ones. Raises FileError if it is missing, empty or not text."""
-    try:
-        lines = [line.strip() for line in Path(path).read_text(encoding="utf-8").splitlines() if line.strip()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise FileError(f"{path}: no readable list ({error}); fetch the data set's ImageSets again") from error
-    if not lines:
-        raise FileError(f"{path}: an empty list; fetch the data set's ImageSets again")
-    return lines
-
-
-def split_lines(root, split: str) -> list[str]:
-    """The raw lines of SPLIT, as `items` takes them; duplicates are still there."""
-    at = places(root)
-    if "/" in split or split.endswith(".txt"):
-        return read_list(split)
-    lists = [folder / "ImageSets/Segmentation" for folder in (at.voc, at.test) if folder is not None]
-    path = _first(*(folder / f"{split}.txt" for folder in lists))
-    if split == "trainaug" and at.sbd is not None:
-        train, val = (read_list(lists[0] / f"{name}.txt") for name in ("train", "val"))
-        extra = read_list(at.sbd / "train.txt") + read_list(at.sbd / "val.txt")
-        return sorted({*train, *extra} - set(val))
-    if path is None and split == "trainaug":
-        raise FileError(f"{root}: split trainaug needs SBD; put benchmark_RELEASE into it: `wsnb data fetch voc12`")
-    if path is None:
-        known = sorted({file.stem for folder in lists for file in folder.glob("*.txt")})
-        raise FileError(f"{lists[0] / split}.txt: no such list; there are {', '.join(known) or 'none'}, or give a file")
-    return read_list(path)
 
 
 def items(root, split: str, limit: int = 0) -> list[Item]:
@@ -98,7 +46,19 @@ def items(root, split: str, limit: int = 0) -> list[Item]:
     an id or the original programs' `IMAGE MASK`, relative to their data folder. Raises FileError for a missing list,
     a repeated picture and a path that leaves the root; the files themselves are not opened.
     """
-    at = places(root)
+    lines = split_lines(root, split)
+    found, seen = find(root, split, lines[:limit] if limit else lines), set()
+    for item in found:
+        if item.id in seen:
+            raise FileError(f"list {split}: {item.id} occurs twice; remove one of its lines")
+        seen.add(item.id)
+    return found
+
+
+def find(root, split: str, lines, errors: list | None = None) -> list[Item]:
+    """The pictures that LINES of the list SPLIT name. A line that cannot be read raises FileError, or, with a list
+    ERRORS, is left out and its error put there."""
+    at, found = places(root), []
     names = {}  # folder -> its file names: one listing instead of thousands of stat calls
 
     def there(path):
@@ -106,14 +66,15 @@ def items(root, split: str, limit: int = 0) -> list[Item]:
             names[path.parent] = {p.name for p in path.parent.iterdir()} if path.parent.is_dir() else set()
         return path.name in names[path.parent]
 
-    found, seen = [], set()
-    lines = split_lines(root, split)
-    for line in lines[:limit] if limit else lines:
-        item = _from_paths(at, line, split) if "/" in line else _from_id(at, line, split, there)
-        if item.id in seen:
-            raise FileError(f"list {split}: {item.id} occurs twice; remove one of its lines")
-        seen.add(item.id)
-        found.append(_with_labels(at, item, there))
+    for line in lines:
+        try:
+            item = _from_paths(at, line, split) if "/" in line else _from_id(at, line, split, there)
+        except FileError as error:
+            if errors is None:
+                raise
+            errors.append(error)
+        else:
+            found.append(_with_labels(at, item, there))
     return found
 
 
@@ -136,23 +97,8 @@ def _from_paths(at: Places, line: str, split: str) -> Item:
     fields = line.split()
     if len(fields) > 2:
         raise FileError(f"list {split}: line {line!r} has {len(fields)} columns, not `IMAGE MASK`; mend the list")
-    image, *mask = (_resolve(at, field, split) for field in fields)
+    image, *mask = (resolve(at, field, split) for field in fields)
     return Item(image.stem, image, mask[0] if mask else None, None, None)
-
-
-def _resolve(at: Places, field: str, split: str) -> Path:
-    """A path of the original's lists -> where that lies here."""
-    roots = {"voc_test/VOCdevkit/VOC2012/": at.test or at.voc, "voc/VOCdevkit/VOC2012/": at.voc,
-             "VOCdevkit/VOC2012/": at.voc, "VOC2012/": at.voc,
-             "sbd/benchmark_RELEASE/dataset/": at.sbd, "benchmark_RELEASE/dataset/": at.sbd}
-    field = field.lstrip("/")  # some lists write /JPEGImages/ID.jpg for VOC2012/JPEGImages/ID.jpg
-    if ".." in Path(field).parts:
-        raise FileError(f"list {split}: {field!r} leaves the data folder; use paths below it")
-    prefix = next((prefix for prefix in roots if field.startswith(prefix)), "")
-    folder = roots.get(prefix, at.voc)
-    if folder is None:
-        raise FileError(f"list {split}: {field} needs SBD; put benchmark_RELEASE into {at.voc.parent}")
-    return folder / field[len(prefix):]
 
 
 def _with_labels(at: Places, item: Item, there) -> Item:
@@ -207,10 +153,6 @@ def from_colours(image) -> np.ndarray:
     if unknown:
         raise ValueError(f"colour #{unknown[0]:06x} is not one of VOC's; take the unscaled PNG of the mask")
     return np.array([table[value] for value in values.tolist()], np.uint8)[inverse].reshape(codes.shape)
-
-
-def _first(*paths: Path) -> Path | None:
-    return next((path for path in paths if path.exists()), None)
 
 
 def _given(item: Item, what: str) -> Path:
