@@ -39,11 +39,17 @@ def upstream_keys(run_folder, names) -> dict:
     return found
 
 
+def history(namespace: dict) -> list:
+    """Texts of the cells that ran in a kernel, oldest first, as typed; empty outside IPython."""
+    shell = namespace["get_ipython"]() if "get_ipython" in namespace else None
+    return list(shell.history_manager.input_hist_raw) if shell is not None else []
+
+
 def doubts(notebook: Notebook, parts: dict, history: list) -> list:
     """Why a run by hand does not count as done, in words; empty if it does.
 
-    HISTORY holds the texts of the cells that the kernel ran, oldest first (IPython's `In`). Looked at are the cells
-    from the one that calls Stage.begin to the one that calls finish.
+    HISTORY holds the texts of the cells that the kernel ran, oldest first. Looked at are the cells from the one
+    that calls Stage.begin to the one that calls finish.
     """
     found = [f"stage {name} is {key.split(':')[0]}" for name, key in parts["upstream"].items() if len(key) != 64]
     wanted = [_meaning(cell.source) for cell in notebook.cells]

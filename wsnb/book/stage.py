@@ -42,7 +42,7 @@ class Stage:
         run_folder, experiment = byhand.experiment_of(values.get("run_dir", ""), self.root, paper)
         name = root.stage_folder_name(root.check_name("stage", notebook), values.get("round", 1))
         self.folder = run_folder / name
-        self._told, self._history, self._began = told, namespace.get("In"), time.time()
+        self._told, self._namespace, self._began = told, namespace, time.time()
         self._lock = locks.acquire(run_folder / f".{name}.lock", str(self.folder), wait=5, note="(a notebook)")
         self._needs, parts = (tuple(told["needs"]), told["parts"]) if told else self._own_parts(paper, experiment, name, values)
         if told and plain(values) != told["values"]:
@@ -149,16 +149,15 @@ class Stage:
                   "environment": manifest.environment(self.root)}
         manifest.save_json(self.folder / manifest.RESULTS, record)
         for result in listed:
-            value = "undefined" if result["value"] is None else result["value"]
-            self.log(f"{result['name']} = {value:.6g} {result['unit']}" if isinstance(value, float) else
-                     f"{result['name']} = {value} {result['unit']}")
+            value = "undefined" if result["value"] is None else f"{result['value']:.6g}"
+            self.log(f"{result['name']} = {value} {result['unit']}".rstrip())
         self.log(f"results are in {self.folder / manifest.RESULTS}")
         if not self._told:
             self._finish_by_hand(record)
         self._lock.close()
 
     def _finish_by_hand(self, record):
-        doubts = byhand.doubts(self._notebook, {**record["parts"], "key": record["key"]}, self._history or [])
+        doubts = byhand.doubts(self._notebook, record["parts"], byhand.history(self._namespace))
         if doubts:
             self.log(f"not counted as done, for {'; '.join(doubts)}; `wsnb run` or a fresh Run all takes it from here")
         else:

@@ -1,0 +1,155 @@
+"""The command `wsnb`."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from wsnb.book import command, experiments, root
+from wsnb.book.locks import LockedError
+from wsnb.book.params import ParamsError
+from wsnb.files import FileError
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command's arguments."""
+    top = argparse.ArgumentParser(prog="wsnb", description="Weakly-supervised segmentation, an experiment book.")
+    commands = top.add_subparsers(dest="command", required=True)
+    commands.add_parser("list", help="experiments and what they aim at").set_defaults(call=_list)
+
+    run = commands.add_parser("run", help="run an experiment; finished stages are skipped", description=(
+        "Exit codes: 0 done, 1 a stage failed, 2 bad parameters, 3 in use by somebody else, 75 interrupted (continues)."))
+    run.add_argument("experiment", nargs="*", help="PAPER/NAME, see `wsnb list`")
+    run.add_argument("--all", action="store_true", help=f"all experiments on synthetic data (named {experiments.SYNTHETIC}...)")
+    run.add_argument("--until", metavar="STAGE", help="stop after this stage")
+    run.add_argument("-p", dest="overrides", action="append", default=[], metavar="NAME=VALUE", help="set a parameter")
+    run.add_argument("--data-root", metavar="DIR", help="where the data set lies")
+    run.add_argument("--runs", metavar="DIR", help="where runs are kept (default: runs/ of the project)")
+    run.add_argument("--device", help="auto, cpu, cuda or cuda:N")
+    run.add_argument("--workers", type=int, metavar="N", help="processes that load or label pictures")
+    run.add_argument("--dry-run", action="store_true", help="only say what would run and why")
+    run.add_argument("--verify", action="store_true", help="compare every file of finished stages with its record")
+    run.set_defaults(call=_run)
+
+    status = commands.add_parser("status", help="what has been run")
+    status.add_argument("experiment", nargs="*")
+    status.add_argument("--runs", metavar="DIR")
+    status.set_defaults(call=_status)
+
+    report = commands.add_parser("report", help="tables, figures and the HTML book, from the records of finished stages")
+    report.add_argument("--runs", metavar="DIR")
+    report.add_argument("--out", metavar="DIR", help="default: _site/ of the project")
+    report.set_defaults(call=_report)
+
+    data = commands.add_parser("data", help="fetch, check or make a data set").add_subparsers(dest="what", required=True)
+    fetch = data.add_parser("fetch", help="download a data set, or say where it can be had")
+    fetch.add_argument("name")
+    fetch.add_argument("--root", metavar="DIR", required=True)
+    fetch.set_defaults(call=_fetch)
+    doctor = data.add_parser("doctor", help="list everything that is missing or damaged")
+    doctor.add_argument("name", choices=("voc12", "sbd", "shapes"))
+    doctor.add_argument("root")
+    doctor.add_argument("--splits", nargs="+", default=None, metavar="SPLIT")
+    doctor.set_defaults(call=_doctor)
+    make = data.add_parser("make", help="write a synthetic data set")
+    make.add_argument("name", choices=("shapes",))
+    make.add_argument("--root", metavar="DIR", help="default: the built-in place")
+    for name in ("train", "val", "size", "seed"):
+        make.add_argument(f"--{name}", type=int, metavar="N")
+    make.set_defaults(call=_make)
+    return top
+
+
+def _runs(args, project) -> Path:
+    return Path(args.runs).absolute() if args.runs else project / "runs"
+
+
+def _list(args) -> int:
+    project = root.find()
+    names = experiments.names(project)
+    width = max(map(len, names), default=0)
+    for title in names:
+        print(f"{title:{width}}  {experiments.description(project / 'params' / f'{title}.yaml')}".rstrip())
+    return command.DONE
+
+
+def _run(args) -> int:
+    project = root.find()
+    titles = list(args.experiment)
+    if args.all:
+        titles += [name for name in experiments.names(project) if name.split("/")[1].startswith(experiments.SYNTHETIC)]
+    if not titles:
+        raise ParamsError("nothing to run; name an experiment of `wsnb list`, or use --all")
+    options = command.Options(project, _runs(args, project), args.until, tuple(args.overrides), args.data_root, args.device,
+                              args.workers, args.verify)
+    return command.dry_run(options, titles) if args.dry_run else command.run(options, titles)
+
+
+def _status(args) -> int:
+    project = root.find()
+    return command.status(project, _runs(args, project), args.experiment or experiments.names(project))
+
+
+def _report(args) -> int:
+    from wsnb.book import report
+
+    project = root.find()
+    made = report.build(_runs(args, project), Path(args.out).absolute() if args.out else project / "_site")
+    if made is not None:
+        print(made)
+    return command.DONE
+
+
+def _fetch(args) -> int:
+    from wsnb.data import fetch
+
+    fetch.fetch(args.name, Path(args.root).expanduser())
+    return command.DONE
+
+
+def _doctor(args) -> int:
+    from wsnb.data import doctor
+
+    splits = args.splits or ["train", "val"]
+    if args.name == "shapes":
+        from wsnb.data import shapes
+
+        n_classes = len(shapes.CLASSES)
+    else:
+        n_classes = 21
+    found = doctor.check(Path(args.root).expanduser(), splits, n_classes)
+    print(found.text())
+    return command.FAILED if found.problems else command.DONE
+
+
+def _make(args) -> int:
+    from wsnb.book import builtin
+    from wsnb.data import make
+
+    given = {name: getattr(args, name) for name in ("train", "val", "seed") if getattr(args, name) is not None}
+    if args.size is not None:
+        given["size"] = (args.size, args.size)
+    place = Path(args.root).expanduser() if args.root else root.find() / builtin.PLACE
+    print(make.shapes(place, **given))
+    return command.DONE
+
+
+def main(arguments=None) -> int:
+    """Entry point; returns the exit code."""
+    args = parser().parse_args(arguments)
+    try:
+        return args.call(args)
+    except (ParamsError, FileError, root.BadName) as error:
+        print(f"wsnb: {error}", file=sys.stderr)
+        return command.BAD
+    except LockedError as error:
+        print(f"wsnb: {error}", file=sys.stderr)
+        return command.LOCKED
+    except KeyboardInterrupt:
+        return command.INTERRUPTED
+    except OSError as error:
+        print(f"wsnb: {error}", file=sys.stderr)
+        return command.FAILED
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,146 @@
+"""`wsnb run`: experiments one after the other, with exit codes that a scheduler can read."""
+
+import contextlib
+import dataclasses
+import os
+import sys
+import time
+from pathlib import Path
+
+from wsnb.book import builtin, experiments, locks, manifest, plan, root, runner
+from wsnb.book.interrupts import Interrupts
+
+DONE, FAILED, BAD, LOCKED, INTERRUPTED = 0, 1, 2, 3, 75
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """What `wsnb run` was asked for besides the experiment."""
+
+    project: Path
+    runs: Path
+    until: str | None = None
+    overrides: tuple = ()
+    data_root: str | None = None
+    device: str | None = None
+    workers: int | None = None
+    verify: bool = False
+
+
+def say(text: str) -> None:
+    """Print a line at once; a closed pipe (`wsnb run | head`) does not stop the run."""
+    try:
+        sys.stdout.write(text + "\n")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - serves until the process ends
+
+
+def say_in_handler(text: str) -> None:
+    """The same from a signal handler, which may have interrupted a print."""
+    with contextlib.suppress(OSError):
+        os.write(2, f"{text}\n".encode())
+
+
+def load(options: Options, title: str) -> experiments.Experiment:
+    """The experiment TITLE with the options' values. Raises ParamsError, FileError, BadName."""
+    experiment = experiments.load(options.project, *root.split_experiment(title))
+    return plan.resolve(options.project, experiment, options.runs, options.overrides, options.data_root, options.device,
+                        options.workers)
+
+
+def run(options: Options, titles: list) -> int:
+    """Run experiments; returns the exit code of the worst."""
+    interrupts, worst, memory = Interrupts(say_in_handler), DONE, {}
+    with interrupts.installed():
+        try:
+            with interrupts.immediate():
+                loaded = [load(options, title) for title in titles]  # all are checked before the first one starts
+            for experiment in loaded:
+                worst = max(worst, run_one(options, experiment, interrupts, memory))
+        except KeyboardInterrupt:
+            say("interrupted; the same command continues")
+            return INTERRUPTED
+    return worst
+
+
+def run_one(options: Options, experiment, interrupts, memory: dict) -> int:
+    """Run one resolved experiment under its lock. Returns DONE, FAILED or LOCKED; raises KeyboardInterrupt."""
+    place = root.run_folder(options.runs, experiment.paper, experiment.name)
+    try:
+        with locks.acquire(place / ".lock", f"{experiment.title} in {place}"):
+            with interrupts.immediate():
+                if experiment.values.get("data_root") and builtin.is_builtin(options.project, experiment.values["data_root"]):
+                    builtin.ensure(options.project, lambda text: say(f"[{experiment.title}] {text}"))
+                wanted = plan.wanted(options.project, experiment, place, options.until, options.verify, memory)
+            for number, item in enumerate(wanted, 1):
+                if not _run_or_skip(options, experiment, item, f"{number}/{len(wanted)}", interrupts):
+                    return FAILED
+    except locks.LockedError as error:
+        say(f"{error}")
+        return LOCKED
+    return DONE
+
+
+def _run_or_skip(options, experiment, item, count, interrupts) -> bool:
+    """One stage; False if it failed."""
+    name = f"{experiment.title} {item.stage.name} ({count})"
+    if item.done:
+        say(f"{name}: done already{summary(item.manifest)}")
+        return True
+    with interrupts.immediate():
+        say(f"{name}: runs, because {'; '.join(item.why[:3])}{' ...' if len(item.why) > 3 else ''}")
+    started = time.monotonic()
+    try:
+        record = runner.run_stage(options.project, experiment, item, lambda text: say(f"[{item.stage.name}] {text}"), interrupts)
+    except runner.StageFailed as error:
+        first, *others = str(error).splitlines()
+        say(f"{name}: FAILED after {time.monotonic() - started:.0f} s")
+        say("\n".join(f"  {line}" for line in (first, *others)))
+        say(f"  continue  the same command takes it from here; finished stages and checkpoints are kept in {item.folder.parent}")
+        return False
+    say(f"{name}: done in {time.monotonic() - started:.1f} s{summary(record)}")
+    return True
+
+
+def summary(record: dict) -> str:
+    """', mIoU 45.31 %, ...': the first few results of a manifest."""
+    results = [result for result in record["results"] if result["value"] is not None][:4]
+    return "".join(f", {result['name']} {result['value']:.2f} {result['unit']}".rstrip() for result in results)
+
+
+def dry_run(options: Options, titles: list) -> int:
+    """Say for each stage whether it is done or why it would run."""
+    memory = {}
+    for title in titles:
+        experiment = load(options, title)
+        place = root.run_folder(options.runs, experiment.paper, experiment.name)
+        data_root = experiment.values.get("data_root")
+        if data_root and builtin.is_builtin(options.project, data_root) and not builtin.is_whole(data_root):
+            say(f"{title}: would make the synthetic data set, then run all its stages")
+            continue
+        for item in plan.wanted(options.project, experiment, place, options.until, options.verify, memory):
+            say(f"{title} {item.stage.name}: " + ("done" if item.done else f"would run: {'; '.join(item.why)}"))
+    return DONE
+
+
+def status(project: Path, runs: Path, titles: list) -> int:
+    """A line a stage: whether its record and files are there, when and how long it ran, what came out."""
+    for title in titles:
+        paper, name = root.split_experiment(title)
+        experiment = experiments.load(project, paper, name)
+        place = root.run_folder(runs, paper, name)
+        running = f" (running: {locks.holder(place / '.lock')})" if locks.is_held(place / ".lock") else ""
+        say(f"{title}{running}")
+        for stage in experiment.stages:
+            say(f"  {stage.name:24} {_standing(place / stage.name)}")
+    return DONE
+
+
+def _standing(place):
+    record = manifest.read(place)
+    if record is None:
+        return "begun, not finished" if (place / manifest.PARAMS).is_file() else "not run"
+    damaged = manifest.problems(place, record)
+    state = f"damaged: {damaged[0]}" if damaged else "finished"
+    return f"{state} {record['started']}, {record['seconds']:.0f} s{summary(record)}"
