@@ -119,7 +119,7 @@ def _each(look, everything, workers: int):
 
 def _look(item: voc.Item, n_classes: int, names) -> tuple[list[str], list[int]]:
     """All problems of one picture's files, and the labels in its mask."""
-    problems, labels = [], []
+    problems = []
 
     def attempt(read, path):
         if path is not None:
