@@ -7,10 +7,12 @@ from torch import nn
 
 from tests.parity.compare import absolute, agreement, exact, fill_by_key, load, relative, tensors
 from wsnb import metrics
+from wsnb.data import transforms, weak
 from wsnb.methods import backbones, crf, pamr
 from wsnb.papers.single_stage import inference, labels, losses
 from wsnb.papers.single_stage.decoder import ASPP, GlobalCueInjection, stochastic_gate
 from wsnb.papers.single_stage.network import CAMBaseline, SingleStage, cam_masks, parameter_groups
+from wsnb.papers.single_stage.steps import Settings
 
 
 def _pamr(path):
@@ -86,7 +88,7 @@ def _network_eval(path):
     d = tensors(path)
     network = fill_by_key(SingleStage(backbones.build(path.stem.split("_")[1]))).eval()
     with torch.no_grad():
-        shallow, deep = network.features(d["x"])
+        shallow, deep = network.shallow_and_deep(d["x"])
         logits = network(d["x"])
         masks = F.interpolate(logits.softmax(1), size=d["x"].shape[-2:], mode="bilinear", align_corners=True)
     return [relative("conv3", shallow, d["conv3"], 1e-3), relative("conv6", deep[:, ::int(d["conv6_channel_step"])], d["conv6"], 1e-3),
@@ -105,7 +107,7 @@ def _train_step(path):
     optimiser = torch.optim.SGD(parameter_groups(network, 5e-4, 5e-4, bias_multiplier=1), momentum=0.9)
     logits = network(d["x"], keep=d["keep_mask"].float())
     size = d["x"].shape[-2:]
-    refined, pseudo = labels.refined_pseudo_labels(d["image_raw"], logits, d["labels"], size)
+    refined, pseudo = labels.refined_pseudo_labels(d["image_raw"], logits, d["labels"], size, Settings())
     cam = labels.clean(F.interpolate(logits.softmax(1), size=size, mode="bilinear", align_corners=True), d["labels"])
     scores = losses.class_scores(logits)
     loss_cls = losses.tag_loss(scores, d["labels"])
@@ -143,8 +145,8 @@ def _merge_multiscale(path):
     d = load(path)
     size = tuple(d["imsize"].tolist())
     tags, masks, pads = d["labels"], torch.from_numpy(d["masks"].astype(np.float32)), d["pads"]
-    whole = inference.merge_scales(masks, pads, size, tags, flip=True, background_power=3)
-    some = inference.merge_scales(masks[::2], pads[::2], size, tags, flip=False, background_power=3)
+    whole = inference.gate(inference.merge_scales(masks, pads, size), tags, background_power=3)
+    some = inference.gate(inference.merge_scales(masks[::2], pads[::2], size, flip=False), tags, background_power=3)
     return [absolute("merged", whole, d["merged_bgpow3"], 1e-6), absolute("without flip", some, d["merged_noflip_bgpow3"], 1e-6),
             exact("argmax", whole.argmax(0), d["argmax"])]
 
@@ -158,7 +160,6 @@ def _merge_crops(path):
 def _loader(path):
     d = load(path)
     variants, pads = inference.scaled_variants(d["image"], d["scales"].tolist(), tuple(d["pad_size"].tolist()), flip=True)
-    from wsnb.data import transforms, weak
     single = transforms.normalise(transforms.to_unit(d["image"]))
     return [absolute("inputs", variants, d["im_msc"], 2e-3), exact("pads", pads, d["pads"]),
             absolute("picture", single, d["img_norm"], 2e-3), exact("tags", weak.tags(d["gt"], 21), d["labels"])]

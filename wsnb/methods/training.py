@@ -1,6 +1,5 @@
 """Training that survives: checkpoints in the middle of an epoch, a clean stop on a signal, a full stop on NaN."""
 
-import contextlib
 import math
 import random
 import signal
@@ -112,22 +111,15 @@ class Training:
             torch.cuda.set_rng_state_all(rng["cuda"])
 
 
-@contextlib.contextmanager
-def deterministic(seed, threads=0):
-    """Seed torch, NumPy and Python and ask torch for deterministic kernels; THREADS > 0 fixes torch's CPU threads
-    (sums depend on their number)."""
-    before = torch.are_deterministic_algorithms_enabled(), torch.get_num_threads()
+def seed_everything(seed, threads=0, deterministic=False) -> None:
+    """Seed torch, NumPy and Python. THREADS > 0 fixes torch's CPU threads, since sums depend on their number;
+    DETERMINISTIC asks torch for deterministic kernels only (a GPU matter: the CPU's are)."""
     random.seed(seed)
     np.random.seed(seed)
     torch.manual_seed(seed)
-    torch.use_deterministic_algorithms(True, warn_only=False)
+    torch.use_deterministic_algorithms(deterministic)
     if threads:
         torch.set_num_threads(threads)
-    try:
-        yield
-    finally:
-        torch.use_deterministic_algorithms(before[0])
-        torch.set_num_threads(before[1])
 
 
 def epoch_order(count, seed, epoch, shuffle=True) -> list[int]:
@@ -146,5 +138,6 @@ def batches(dataset, order, batch_size, first=0, drop_last=True, workers=0):
     groups = [order[i:i + batch_size] for i in range(0, len(order), batch_size)]
     if drop_last and len(groups) > 1 and len(groups[-1]) < batch_size:
         groups.pop()
-    return torch.utils.data.DataLoader(dataset, batch_sampler=groups[first:], num_workers=workers,
+    own = torch.Generator().manual_seed(0)  # else every start of a loader draws from the global generator
+    return torch.utils.data.DataLoader(dataset, batch_sampler=groups[first:], num_workers=workers, generator=own,
                                        multiprocessing_context="fork" if workers else None)

@@ -6,6 +6,10 @@ import torch.nn.functional as F
 from PIL import Image
 
 from wsnb.data.transforms import normalise, to_unit
+from wsnb.papers.single_stage import losses
+from wsnb.papers.single_stage.decoder import upsample
+from wsnb.papers.single_stage.network import CAMBaseline, cam_masks
+from wsnb.papers.single_stage.steps import Settings
 
 
 def scaled_variants(image, scales, canvas, flip=True):
@@ -32,20 +36,72 @@ def scaled_variants(image, scales, canvas, flip=True):
     return torch.stack(variants), np.array(pads)
 
 
-def merge_scales(masks, pads, size, tags, flip=True, background_power=3.0):
+@torch.no_grad()
+def predict(network, x, settings=Settings()):
+    """x [V, 3, H, W] -> (tag scores in [0, 1] [V, C - 1], maps [V, C, h, w] at network stride), in evaluation mode.
+
+    The maps are softmax masks, or the baseline's activations behind an empty background; `canvas_masks` enlarges them.
+    """
+    if network.training:
+        raise ValueError("predict wants network.eval()")
+    if isinstance(network, CAMBaseline):
+        scores, activation = network(x)
+        return scores.sigmoid(), torch.cat([torch.zeros_like(activation[:, :1]), activation], dim=1)
+    logits = network(x)
+    return losses.class_scores(logits, settings.focal_power, settings.focal_floor).sigmoid(), logits.softmax(dim=1)
+
+
+def canvas_masks(network, maps, size, classes=None, background=0.1):
+    """Maps of `predict` -> masks [V, len(classes), *size] of the chosen CLASSES (all by default; 0 must come first).
+
+    BACKGROUND is the baseline's constant. Enlarging only the classes that can win saves most of the time and memory.
+    """
+    maps = maps if classes is None else maps[:, classes]
+    if isinstance(network, CAMBaseline):
+        return cam_masks(maps[:, 1:], size, background)
+    return upsample(maps, size)
+
+
+def merge_scales(masks, pads, size, flip=True):
     """Mean mask of all variants: masks [V, C, *canvas] -> float32 [C, H, W], for a picture of SIZE (H, W).
 
-    Padding is cut off, the rest resized (bilinear, corners not aligned), odd entries mirrored back if FLIP, foreground
-    multiplied by tags [C - 1]; after averaging the background is raised to BACKGROUND_POWER, without normalising again.
+    Padding is cut off, the rest resized (bilinear, corners not aligned), odd entries mirrored back if FLIP.
     """
     total = 0
     for i, (mask, (top, left, h, w)) in enumerate(zip(masks, np.asarray(pads).astype(int).tolist(), strict=True)):
         part = mask[None, :, top:top + h, left:left + w]
         part = F.interpolate(part, size=tuple(size), mode="bilinear", align_corners=False)[0]
         total = total + (part.flip(-1) if flip and i % 2 else part)
-    mean = _gate(total / len(masks), tags)
-    mean[0] = mean[0] ** background_power
-    return mean
+    return total / len(pads)
+
+
+def gate(scores, tags, background_power=1.0):
+    """scores [C, H, W] with the foreground multiplied by tags [C - 1] and the background raised to BACKGROUND_POWER.
+
+    Nothing is normalised again: the CRF gets these scores as they are, as in the original.
+    """
+    factor = torch.as_tensor(np.asarray(tags, np.float32), device=scores.device)
+    return torch.cat([scores[:1] ** background_power, scores[1:] * factor[:, None, None]])
+
+
+def picture_scores(network, image, scales, canvas, flip=True, device="cpu", tags=None, cut=0.1, settings=Settings(),
+                   background_power=3.0, background=0.1):
+    """Class scores of one picture: uint8 [H, W, 3] -> (tag scores [C - 1], scores float32 [C, H, W]), as NumPy arrays.
+
+    A class may win pixels if its tag score exceeds CUT in any variant, or, with TAGS [C - 1] given, if either holds:
+    `gate` picks afterwards. The background is already raised to its power; classes that may not win are 0.
+    """
+    x, pads = scaled_variants(image, scales, (canvas, canvas), flip)
+    found, maps = predict(network, x.to(device), settings)
+    best = found.amax(dim=0).cpu().numpy()
+    chosen = best > cut if tags is None else (best > cut) | (np.asarray(tags) > 0)
+    classes = [0, *(np.flatnonzero(chosen) + 1).tolist()]
+    size = image.shape[:2]
+    masks = (canvas_masks(network, one[None], (canvas, canvas), classes, background)[0] for one in maps)  # one at a time
+    mean = merge_scales(masks, pads, size, flip)
+    whole = np.zeros((maps.shape[1], *size), np.float32)
+    whole[classes] = gate(mean, np.ones(len(classes) - 1), background_power).cpu().numpy()
+    return best, whole
 
 
 def merge_crops(masks, coords, size, tags):
@@ -61,9 +117,4 @@ def merge_crops(masks, coords, size, tags):
         total[:, y0:y1, x0:x1] += mask if i % 2 else mask.flip(-1)
         visits[:, y0:y1, x0:x1] += 1
     top, left = coords[0, 4:]
-    return _gate((total / visits)[:, top:top + size[0], left:left + size[1]], tags)
-
-
-def _gate(scores, tags):
-    gate = torch.as_tensor(np.asarray(tags, np.float32), device=scores.device)
-    return torch.cat([scores[:1], scores[1:] * gate[:, None, None]])
+    return gate((total / visits)[:, top:top + size[0], left:left + size[1]], tags)

@@ -3,7 +3,7 @@
 import torch
 import torch.nn.functional as F
 
-from wsnb.methods.pamr import DILATIONS, pamr
+from wsnb.methods.pamr import pamr
 
 
 def clean(masks, tags):
@@ -26,16 +26,16 @@ def pseudo_labels(masks, background=0.7, foreground=0.6, floor=0.2):
 
 
 @torch.no_grad()
-def refined_pseudo_labels(image, logits, tags, size, iterations=10, dilations=DILATIONS):
+def refined_pseudo_labels(image, logits, tags, size, settings):
     """The self-supervised targets of a training step.
 
-    image [B, 3, H, W] in [0, 1], resized to the logits (bilinear, aligned corners) for PAMR; logits [B, C, h, w] ->
-    (refined masks cleaned by the tags [B, C, *size], pseudo labels uint8 [B, C, *size]).
+    image [B, 3, H, W] in [0, 1], resized to the logits (bilinear, aligned corners) for PAMR; logits [B, C, h, w];
+    settings: see `steps.Settings` -> (refined masks cleaned by the tags [B, C, *size], pseudo labels uint8 [B, C, *size]).
     """
     masks = logits.detach().softmax(dim=1)
     small = F.interpolate(image, size=masks.shape[-2:], mode="bilinear", align_corners=True)
     present = torch.cat([torch.ones_like(tags[:, :1]), tags], dim=1).amax(dim=0) > 0  # absent ones are cleared below
     refined = torch.zeros_like(masks)
-    refined[:, present] = pamr(small, masks[:, present], dilations, iterations)
+    refined[:, present] = pamr(small, masks[:, present], settings.dilations, settings.iterations)
     refined = clean(F.interpolate(refined, size=size, mode="bilinear", align_corners=True), tags)
-    return refined, pseudo_labels(refined)
+    return refined, pseudo_labels(refined, settings.background, settings.foreground, settings.floor)

@@ -27,7 +27,7 @@ class _Shared(nn.Module):
             for parameter in norm.parameters():
                 parameter.requires_grad = False
 
-    def features(self, x):
+    def shallow_and_deep(self, x):
         """x [B, 3, H, W] -> shallow features (stride 4), deep features (the last)."""
         backbone = self._backbone[0]
         features = backbone(x)
@@ -68,7 +68,7 @@ class SingleStage(_Shared):
 
     def forward(self, x, keep=None):
         """KEEP fixes the gate's draw in training (tests); by default it is drawn anew."""
-        shallow, deep = self.features(x)
+        shallow, deep = self.shallow_and_deep(x)
         context = upsample(self.aspp(deep), shallow.shape[-2:])
         deep = self.fc8_x(torch.cat([context, self.fc8_skip(shallow)], dim=1))
         cue = self.shallow_mask(shallow, deep)
@@ -92,7 +92,7 @@ class CAMBaseline(_Shared):
         self.new_modules = (self.fc8,)
 
     def forward(self, x):
-        _, deep = self.features(x)
+        _, deep = self.shallow_and_deep(x)
         pooled = self.dropout(deep).mean(dim=(2, 3), keepdim=True)
         return self.fc8(pooled)[..., 0, 0], self.fc8(deep)
 

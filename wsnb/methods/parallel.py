@@ -1,0 +1,29 @@
+"""Work on many pictures with processes: in order, with a bounded number in flight."""
+
+import multiprocessing
+from collections import deque
+from concurrent.futures import ProcessPoolExecutor
+
+
+def map_images(function, jobs, workers=2, ahead=4):
+    """Yield function(job) for each job, in the order of JOBS, computed by WORKERS processes (0 or 1: here).
+
+    JOBS may be a generator: at most workers * AHEAD are taken before their results are handed out, so that memory stays
+    flat. FUNCTION must be importable (a module's own function). Its errors are raised here, at the job's turn.
+    """
+    if workers < 2:
+        yield from map(function, jobs)
+        return
+    # a fresh server process forks the workers: it holds none of this process's threads and locks
+    context = multiprocessing.get_context("forkserver")
+    pool = ProcessPoolExecutor(workers, mp_context=context)
+    waiting = deque()
+    try:
+        for job in jobs:
+            waiting.append(pool.submit(function, job))
+            if len(waiting) >= workers * ahead:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
