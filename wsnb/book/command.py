@@ -45,6 +45,7 @@ def say_in_handler(text: str) -> None:
 def load(options: Options, title: str) -> experiments.Experiment:
     """The experiment TITLE with the options' values. Raises ParamsError, FileError, BadName."""
     experiment = experiments.load(options.project, *root.split_experiment(title))
+    plan.last_stage(experiment, options.until)
     return plan.resolve(options.project, experiment, options.runs, options.overrides, options.data_root, options.device,
                         options.workers)
 

@@ -53,6 +53,15 @@ def resolve(project, experiment: experiments.Experiment, runs, overrides=(), dat
     return resolved
 
 
+def last_stage(experiment: experiments.Experiment, until: str | None) -> str:
+    """The stage to stop after. Raises ParamsError if there is none called UNTIL."""
+    names = [stage.name for stage in experiment.stages]
+    found = names[-1] if until is None else experiments.find_stage(until, names)
+    if found is None:
+        raise params.ParamsError(f"--until {until}: no such stage; {params.nearest(until, names)}")
+    return found
+
+
 def wanted(project, experiment: experiments.Experiment, folder_: Path, until: str | None = None, verify=False, memory=None):
     """A list of Wanted, one a stage up to UNTIL, in order. EXPERIMENT is resolved, FOLDER_ its run folder.
 
@@ -60,9 +69,7 @@ def wanted(project, experiment: experiments.Experiment, folder_: Path, until: st
     """
     memory = {} if memory is None else memory
     names = [stage.name for stage in experiment.stages]
-    if until is not None and experiments.find_stage(until, names) is None:
-        raise params.ParamsError(f"--until {until}: no such stage; {params.nearest(until, names)}")
-    last = names[-1] if until is None else experiments.find_stage(until, names)
+    last = last_stage(experiment, until)
     found, known = [], {}
     for stage in experiment.stages[: names.index(last) + 1]:
         data = None
