@@ -124,7 +124,9 @@ def _look(item: voc.Item, n_classes: int, names) -> tuple[list[str], list[int]]:
     def attempt(read, path):
         if path is not None:
             try:
-                if path.exists() and path.stat().st_size == 0:
+                if not path.exists():
+                    raise FileError(f"{path}: missing; fetch it, or take {item.id} out of the list")
+                if path.stat().st_size == 0:
                     raise FileError(f"{path}: empty, 0 bytes; fetch it again")
                 return read()
             except FileError as error:

@@ -4,6 +4,7 @@ Addresses and checksums are torchvision's. An interrupted download continues whe
 the root already is used. Archives are unpacked beside their place and renamed, so a folder that is there is whole.
 """
 
+import hashlib
 import http.client
 import os
 import shutil
@@ -71,11 +72,9 @@ def download(url: str, path, md5: str, progress=None, tries: int = 3, timeout: f
 
     What came before an interruption lies in PATH.part and is continued, if the server can. Raises FileError.
     """
-    from torchvision.datasets.utils import check_integrity
-
     path = Path(path)
     if path.exists():
-        if not check_integrity(path, md5):
+        if _md5(path) != md5:
             raise FileError(f"{path}: MD5 is not {md5}; remove it and fetch again")
         return path
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -89,11 +88,16 @@ def download(url: str, path, md5: str, progress=None, tries: int = 3, timeout: f
             if attempt == tries - 1 or refused or getattr(error, "errno", None) == 28:  # ENOSPC
                 raise FileError(f"{url}: cannot be fetched ({error}). Call again to continue with what has come, or "
                                 f"get {path.name} (MD5 {md5}) elsewhere and put it at {path}") from error
-    if not check_integrity(part, md5):
+    if _md5(part) != md5:
         part.unlink()
         raise FileError(f"{url}: what came does not have MD5 {md5}; it was thrown away, fetch again")
     os.replace(part, path)
     return path
+
+
+def _md5(path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "md5").hexdigest()
 
 
 def _continue(url: str, part: Path, timeout: float, progress) -> None:

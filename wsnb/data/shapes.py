@@ -13,7 +13,7 @@ from wsnb.data.paint import VOID
 
 CLASSES = ("background", "disc", "ring", "star", "leaf", "block")
 _PATTERN = (None, "dots", "stripes", "checks", "waves", "bricks")
-_HUE = (None, 0.02, 0.60, 0.14, 0.34, 0.82)  # turns; drawn with a spread of 0.06 to 0.07, so that neighbours overlap
+_HUE = (None, 0.02, 0.60, 0.14, 0.34, 0.82)  # turns; drawn with a spread of 0.065, so that neighbours overlap
 _SPLITS = {"train": 0, "val": 1, "test": 2}
 
 
@@ -85,7 +85,7 @@ def _ground(rng, size, unit: float) -> np.ndarray:
 
 
 def _muted(rng, size, unit: float) -> np.ndarray:
-    hue, saturation, value = rng.random(), rng.uniform(0.05, 0.4), rng.uniform(0.35, 0.85)
+    hue, saturation, value = rng.random(), rng.uniform(0.05, 0.5), rng.uniform(0.35, 0.85)
     grain = textures.noise(rng, size, 2.5 * unit, 2)  # as sharp as the objects, which are else found by focus alone
     field = 0.7 * textures.noise(rng, size, rng.uniform(6, 40) * unit, 4) + 0.3 * grain
     return textures.mix(field, textures.colour(hue, saturation, value * 0.65),
@@ -98,7 +98,7 @@ def _paint_object(rng, image, alpha, label: int, light: float, unit: float) -> n
     pattern = _PATTERN[label] if own else rng.choice(list(textures.PATTERNS))
     field = textures.PATTERNS[pattern](rng, alpha.shape, rng.uniform(6, 11) * unit)
     hue = _HUE[label] + rng.normal(0, 0.065)
-    saturation, value = rng.uniform(0.4, 0.85), rng.uniform(0.65, 1.0)
+    saturation, value = rng.uniform(0.38, 0.85), rng.uniform(0.6, 1.0)
     skin = textures.mix(field, textures.colour(hue + rng.normal(0, 0.04), saturation, value * rng.uniform(0.35, 0.65)),
                         textures.colour(hue, saturation * rng.uniform(0.5, 0.9), value))
     skin *= paint.roundness(alpha, light, 7 * unit)[..., None]

@@ -1,0 +1,74 @@
+"""Pictures of pictures: colours, sizes, and the same bytes each time."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from wsnb import plots
+from wsnb.data import shapes, voc
+
+
+@pytest.fixture(scope="module")
+def scene():
+    return shapes.scene(2)
+
+
+def test_one_colour_a_class():
+    shown = plots.colour(np.array([[0, 1, 15, 255]], np.uint8))
+    assert shown.tolist() == [[[0, 0, 0], [128, 0, 0], [192, 128, 128], list(plots.VOID_COLOUR)]]
+    assert min(plots.VOID_COLOUR) > 200
+
+
+def test_boundaries():
+    mask = np.zeros((6, 8), np.uint8)
+    mask[:, 4:] = 2
+    assert plots.boundaries(mask).any(0).tolist() == [False] * 3 + [True] * 2 + [False] * 3
+    assert plots.boundaries(mask, 2).any(0).sum() == 4
+
+
+def test_overlay_leaves_background_alone(scene):
+    shown = plots.overlay(scene.image, scene.mask)
+    assert shown.dtype == np.uint8 and np.array_equal(shown[scene.mask == 0], scene.image[scene.mask == 0])
+    assert not np.array_equal(shown, scene.image)
+    with pytest.raises(ValueError, match="size"):
+        plots.overlay(scene.image, scene.mask[1:])
+
+
+def test_heat(scene):
+    shown = plots.heat(scene.image, np.linspace(0, 1, 12).reshape(3, 4))
+    assert shown.shape == scene.image.shape and shown.dtype == np.uint8
+    with pytest.raises(ValueError, match="NaN"):
+        plots.heat(scene.image, np.full((3, 4), np.nan))
+
+
+@pytest.mark.parametrize("suffix", [".png", ".svg", ".pdf"])
+def test_same_bytes_each_time(scene, tmp_path, suffix):
+    def draw():
+        return plots.grid([scene.image, plots.colour(scene.mask)], ["picture", "mask"], columns=2, width=4)
+
+    one, two = plots.save(draw(), tmp_path / f"a{suffix}"), plots.save(draw(), tmp_path / f"b{suffix}")
+    assert one.read_bytes() == two.read_bytes()
+    figure = draw()
+    plots.save(figure, one)
+    assert plots.save(figure, one).read_bytes() == two.read_bytes()  # drawing does not move it
+    assert sorted(path.name for path in tmp_path.iterdir()) == [f"a{suffix}", f"b{suffix}"]
+
+
+def test_grid_takes_mixed_sizes(scene, tmp_path):
+    images = [scene.image, scene.image.transpose(1, 0, 2), scene.image[..., 0], scene.image, scene.image]
+    path = plots.save(plots.grid(images, columns=2, width=5), tmp_path / "a.png")
+    width, height = Image.open(path).size
+    assert width == round(5 * plots.DPI) and height > width
+    with pytest.raises(ValueError, match="titles"):
+        plots.grid(images, ["one"])
+    with pytest.raises(ValueError, match="0 images"):
+        plots.grid([])
+
+
+def test_legend_and_notebook_bytes(tmp_path):
+    path = plots.save(plots.legend(voc.CLASSES, [0, 15]), tmp_path / "a.png")
+    pixels = np.array(Image.open(path).convert("RGB")).reshape(-1, 3)
+    assert (pixels == voc.PALETTE[15]).all(1).any() and not (pixels == voc.PALETTE[1]).all(1).any()
+    assert plots.legend(voc.CLASSES, [0, 15])._repr_png_() == path.read_bytes()
+    with pytest.raises(ValueError, match="cannot be saved as .gif"):
+        plots.save(plots.legend(voc.CLASSES), tmp_path / "a.gif")
