@@ -113,3 +113,14 @@ def test_read_only_root(root):
     assert sorted(root.rglob("*")) == before  # nothing is written, even where permissions would allow it
     for folder in folders:
         folder.chmod(0o755)
+
+
+def test_sbd_by_itself(tmp_path):
+    tree.sbd(tmp_path)
+    report = doctor.check(tmp_path, layout="sbd")
+    assert report.ok and report.pictures == {"train": 2, "val": 2} and report.official == {"train": 8498, "val": 2857}
+    (tmp_path / "benchmark_RELEASE/dataset/inst/2008_000003.mat").unlink()
+    report = doctor.check(tmp_path, ("train", "vla"), layout="sbd")
+    assert len(report.problems) == 2 and "2008_000003.mat: missing" in report.text() and "vla.txt" in report.text()
+    with pytest.raises(ValueError, match="layout"):
+        doctor.check(tmp_path, layout="coco")

@@ -48,7 +48,7 @@ def test_classes_take_turns():
 
 
 def test_colour_alone_does_not_solve_it():
-    """Nearest class mean in RGB, fitted to the very pictures: it beats all-background and is far from a segmentation."""
+    """Nearest class mean in RGB, fitted to the very pictures: better than all-background, no segmentation."""
     scenes = [shapes.scene(index) for index in range(20)]
     known = [scene.mask != 255 for scene in scenes]
     pixels = np.concatenate([scene.image[k] for scene, k in zip(scenes, known, strict=True)]).astype(float)

@@ -207,3 +207,15 @@ def test_class_names_of_another_set(devkit):
     assert voc.class_names(devkit) == voc.CLASSES
     tree.text(devkit / "VOC2012/classes.txt", "background\ndisc\n")
     assert voc.class_names(devkit) == ("background", "disc")
+
+
+def test_sbd_by_itself(tmp_path):
+    tree.sbd(tmp_path)
+    for root in (tmp_path, tmp_path / "benchmark_RELEASE", tmp_path / "benchmark_RELEASE/dataset"):
+        item, = sbd.items(root, "train", limit=1)
+        assert voc.read_mask(item).max() == 7 and voc.read_instances(item).max() == 2
+    tree.text(tmp_path / "benchmark_RELEASE/dataset/train.txt", "a\nb\na\n")
+    with pytest.raises(FileError, match="a occurs twice"):
+        sbd.items(tmp_path, "train")
+    with pytest.raises(FileError, match="no SBD"):
+        sbd.items(tmp_path / "nothing", "train")

@@ -9,7 +9,8 @@ from multiprocessing import get_context
 
 import numpy as np
 
-from wsnb.data import voc
+from wsnb.data import sbd, voc
+from wsnb.data.item import Item
 from wsnb.files import FileError
 
 _AT_HOME = 100  # so few pictures are looked at in this process: starting others takes longer
@@ -43,22 +44,25 @@ class Report:
         return "\n".join(lines)
 
 
-def check(root, splits=("train", "val"), n_classes: int = 0, workers: int = 0, progress=None) -> Report:
-    """Open every file of the pictures of SPLITS of a data set in VOC's layout; nothing is written.
+def check(root, splits=("train", "val"), n_classes: int = 0, workers: int = 0, progress=None,
+          layout: str = "voc12") -> Report:
+    """Open every file of the pictures of SPLITS of a data set in VOC's LAYOUT, or in SBD's ("sbd"); nothing is written.
 
     Finds what is missing, empty, truncated, of another size than its picture, in colour or 16 bits, labels at or above
     N_CLASSES (0: as many as the set names), broken XML and boxes outside, unreadable list lines, repeated pictures,
     pictures in both training and test lists. WORKERS processes (0: one a CPU); PROGRESS(done, total) after each
     picture. Raises FileError only if ROOT is no such data set at all.
     """
-    names = voc.class_names(root)
-    report = Report(str(root))
-    found = {}
-    for split in splits:
-        found[split] = _listed(root, split, report)
-        report.pictures[split] = len(found[split])
-        if names == voc.CLASSES and split in voc.OFFICIAL:
-            report.official[split] = voc.OFFICIAL[split]
+    if layout not in ("voc12", "shapes", "sbd"):
+        raise ValueError(f"layout {layout!r}: take voc12 (shapes is one), or sbd")
+    if layout == "sbd":
+        sbd.dataset(root)  # raises if the root is wrong altogether, as class_names does
+    names = voc.CLASSES if layout == "sbd" else voc.class_names(root)
+    official = sbd.OFFICIAL if layout == "sbd" else voc.OFFICIAL if names == voc.CLASSES else {}
+    report = Report(str(root), official={split: official[split] for split in splits if split in official})
+    listed = _listed_sbd if layout == "sbd" else _listed
+    found = {split: listed(root, split, report) for split in splits}
+    report.pictures.update((split, len(items)) for split, items in found.items())
     _leaks(found, report)
     everything = [(split, item) for split, items in found.items() for item in items]
     look = partial(_look, n_classes=n_classes or len(names), names=names)
@@ -77,7 +81,7 @@ def check(root, splits=("train", "val"), n_classes: int = 0, workers: int = 0, p
     return report
 
 
-def _listed(root, split: str, report: Report) -> list[voc.Item]:
+def _listed(root, split: str, report: Report) -> list[Item]:
     """The pictures of a split, each once; what is wrong with the list goes to the report."""
     try:
         lines = voc.split_lines(root, split)
@@ -91,6 +95,14 @@ def _listed(root, split: str, report: Report) -> list[voc.Item]:
         once[item.id] = item
     report.problems += [str(error) for error in errors]
     return list(once.values())
+
+
+def _listed_sbd(root, split: str, report: Report) -> list[Item]:
+    try:
+        return sbd.items(root, split)
+    except FileError as error:
+        report.problems.append(str(error))
+        return []
 
 
 def _leaks(found, report: Report) -> None:
@@ -117,7 +129,7 @@ def _each(look, everything, workers: int):
         pool.shutdown(cancel_futures=True)
 
 
-def _look(item: voc.Item, n_classes: int, names) -> tuple[list[str], list[int]]:
+def _look(item: Item, n_classes: int, names) -> tuple[list[str], list[int]]:
     """All problems of one picture's files, and the labels in its mask."""
     problems = []
 
@@ -148,7 +160,7 @@ def _look(item: voc.Item, n_classes: int, names) -> tuple[list[str], list[int]]:
 def _remarks(split: str, items, present: Counter, names, report: Report) -> None:
     for what in ("mask", "instances", "boxes"):
         count = sum(getattr(item, what) is not None for item in items)
-        if count < len(items):
+        if 0 < count < len(items):
             report.notes.append(f"{split}: {what} files for {count:,} of {len(items):,} pictures")
     seen = [k for k in range(1, len(names)) if present[k]]
     if seen and len(seen) < len(names) - 1:

@@ -9,6 +9,7 @@ import http.client
 import os
 import shutil
 import tarfile
+import time
 import urllib.error
 import urllib.request
 import zlib
@@ -37,6 +38,28 @@ _ELSEWHERE = {
         "Put them so that ROOT/ILSVRC/Data/DET/train/... with the lists in it, and ROOT/LID_track1/val/*.JPEG with",
         "val.txt and masks/*.png, are there."),
 }
+
+
+def fetch(name: str, root, say=print) -> None:
+    """Get data set NAME into ROOT as far as it may be had without asking; SAY gets lines of progress and what to do.
+
+    Raises ValueError for an unknown name, FileError as `voc12` does.
+    """
+    if name != "voc12":
+        say(where(name))
+        return
+    last, ended = {}, set()
+
+    def progress(what, done, total):
+        now = time.monotonic()
+        if what not in ended and (now - last.get(what, 0) >= 5 or done == total):
+            last[what] = now
+            ended.update([what] if done == total else [])
+            say(f"{what}: {done >> 20:,} of {total >> 20:,} MiB" if total else f"{what}: {done >> 20:,} MiB")
+
+    devkit = voc12(root, progress=progress)
+    say(f"{devkit} is there; `wsnb data doctor voc12 {devkit}` looks at every file")
+    say(where("voc12-test"))
 
 
 def where(name: str) -> str:
@@ -136,12 +159,12 @@ def unpack(archive, folder: str, target, progress=None) -> Path:
     target.parent.mkdir(parents=True, exist_ok=True)
     room = target.with_name(f".{target.name}.{os.getpid()}.unpacking")
     try:
-        with tarfile.open(archive) as tar:
+        with open(archive, "rb") as file, tarfile.open(fileobj=file) as tar:
             size = archive.stat().st_size
             for member in tar:
                 tar.extract(member, room, filter="data")
                 if progress is not None:
-                    progress(f"unpacking {archive.name}", min(tar.fileobj.tell(), size), size)
+                    progress(f"unpacking {archive.name}", file.tell(), size)
         if not (room / folder).is_dir():
             raise FileError(f"{archive}: holds no {folder}; remove it and fetch again")
         os.replace(room / folder, target)

@@ -11,11 +11,41 @@ import numpy as np
 from scipy.io import loadmat
 from scipy.io.matlab import MatReadError
 
+from wsnb.data.item import Item
+from wsnb.data.voc_lists import read_list
 from wsnb.files import FileError, save_png
+
+OFFICIAL = {"train": 8498, "val": 2857}
 
 # What scipy raises for truncated or foreign files; its reader has no single kind of its own.
 _BROKEN = (OSError, EOFError, ValueError, TypeError, KeyError, IndexError, AttributeError, NotImplementedError,
            OverflowError, MemoryError, MatReadError, zlib.error)
+
+
+def dataset(root) -> Path:
+    """The folder with img, cls and inst; ROOT is it, benchmark_RELEASE, or the folder of that. Raises FileError."""
+    root = Path(root).expanduser()
+    for folder in (root, root / "dataset", root / "benchmark_RELEASE/dataset", root / "sbd/benchmark_RELEASE/dataset"):
+        if (folder / "cls").is_dir():
+            return folder
+    raise FileError(f"{root}: no SBD in it; give the folder that holds benchmark_RELEASE, or `wsnb data fetch voc12`")
+
+
+def items(root, split: str, limit: int = 0) -> list[Item]:
+    """The pictures of SBD's own list SPLIT (train or val), at most LIMIT (0: all); read them with `voc`'s functions.
+
+    SBD has boxes by its instances only (`weak.boxes`). Raises FileError for a missing list and a repeated picture.
+    """
+    folder = dataset(root)
+    names = read_list(folder / f"{split}.txt")[: limit or None]
+    for name in names:
+        if "/" in name or ".." in name or len(name.split()) != 1:
+            raise FileError(f"{folder / split}.txt: line {name!r} is not an id; mend the list")
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise FileError(f"{folder / split}.txt: {twice} occurs twice; remove one of its lines")
+    return [Item(name, folder / "img" / f"{name}.jpg", folder / "cls" / f"{name}.mat", folder / "inst" / f"{name}.mat",
+                 None) for name in names]
 
 
 def _field(path, struct: str, name: str) -> np.ndarray:
@@ -54,19 +84,19 @@ def read_instances(path) -> tuple[np.ndarray, np.ndarray]:
     return instances, categories
 
 
-def to_png(dataset, progress=None) -> int:
+def to_png(root, progress=None) -> int:
     """Write `cls_png/ID.png` beside `cls/ID.mat`, as the lists of the original programs expect; returns how many.
 
-    DATASET is the folder `benchmark_RELEASE/dataset`. Values stay unchanged. PNGs that are there already are kept, so
-    that an interrupted call continues. PROGRESS(done, total) is called after each file. Raises FileError.
+    Values stay unchanged. PNGs that are there already are kept, so that an interrupted call continues.
+    PROGRESS(done, total) is called after each file. Raises FileError.
     """
-    dataset = Path(dataset)
-    sources = sorted((dataset / "cls").glob("*.mat"))
+    folder = dataset(root)
+    sources = sorted((folder / "cls").glob("*.mat"))
     if not sources:
-        raise FileError(f"{dataset / 'cls'}: no .mat masks; give the folder benchmark_RELEASE/dataset of SBD")
+        raise FileError(f"{folder / 'cls'}: no .mat masks; fetch SBD again")
     written = 0
     for done, source in enumerate(sources, 1):
-        target = dataset / "cls_png" / f"{source.stem}.png"
+        target = folder / "cls_png" / f"{source.stem}.png"
         if not target.exists():
             save_png(target, read_classes(source))
             written += 1

@@ -4,13 +4,13 @@ Roots and lists are those of `voc_lists`; the usual root is the folder VOCdevkit
 255 void.
 """
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 from wsnb.data import sbd, voc_xml
+from wsnb.data.item import Item
 from wsnb.data.voc_lists import Places, places, read_list, resolve, split_lines
 from wsnb.files import FileError, read_index, read_rgb, voc_palette
 
@@ -19,17 +19,6 @@ CLASSES = ("background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus"
 PALETTE = voc_palette()  # uint8 [256, 3]; 255 is void
 VOID = 255
 OFFICIAL = {"train": 1464, "val": 1449, "trainval": 2913, "trainaug": 10582, "test": 1456}
-
-
-@dataclass(frozen=True)
-class Item:
-    """Where one picture and its labels lie. None: this set has no such file for it."""
-
-    id: str
-    image: Path
-    mask: Path | None       # class mask: index PNG, or SBD's cls/ID.mat
-    instances: Path | None  # instance mask: index PNG, or SBD's inst/ID.mat
-    boxes: Path | None      # XML
 
 
 def class_names(root) -> tuple[str, ...]:
