@@ -144,8 +144,8 @@ class Project:
     def start(self, *arguments, **options):
         """Start `wsnb ARGUMENTS`; returns the Popen."""
         environment = self.environment(**options.pop("environment", {}))
-        return subprocess.Popen([sys.executable, "-m", "wsnb.book.cli", *arguments], cwd=self.root, env=environment, text=True,
-                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **options)
+        options = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "cwd": self.root, **options}
+        return subprocess.Popen([sys.executable, "-m", "wsnb.book.cli", *arguments], env=environment, text=True, **options)
 
     def wsnb(self, *arguments, code=0, **options):
         """Run `wsnb ARGUMENTS`, check its exit code, return what it printed."""

@@ -4,13 +4,15 @@ Such a run counts as done only if exactly the notebook's cells ran, in order, wi
 """
 
 import sys
+import time
 from pathlib import Path
-
-import psutil
 
 from wsnb.book import code, experiments, keys, manifest, params, root
 from wsnb.book.notebook import Notebook
 from wsnb.files import load_json
+
+BY_HAND = "(a notebook run by hand)"
+IMPORTED = time.time()  # in the kernel: about when the notebook's second cell ran
 
 
 def needs(project, paper: str, experiment: str, notebook: Notebook, stage: str) -> tuple:
@@ -62,11 +64,10 @@ def doubts(notebook: Notebook, parts: dict, history: list) -> list:
         found.append("its cells were changed or not run one after the other")
     if keys.digest(code.reached(notebook)) != parts["code"]:
         found.append("code was edited meanwhile")
-    started = psutil.Process().create_time()
     for name in parts["modules"]:
         file = getattr(sys.modules.get(name), "__file__", None)
-        if file and Path(file).stat().st_mtime > started:
-            found.append(f"{name} was edited after this kernel started")
+        if file and Path(file).stat().st_mtime > IMPORTED:
+            found.append(f"{name} was edited after this kernel loaded it")
     return found
 
 

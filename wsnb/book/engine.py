@@ -13,6 +13,7 @@ from wsnb.book import locks
 from wsnb.book.output import Capped, text_of
 
 STAMPED = re.compile(r"\d\d:\d\d:\d\d .*")  # a line of Stage.log
+STAMPED_LINE = re.compile(rf"^{STAMPED.pattern}$", re.MULTILINE)
 STARTS = 3
 LOGGER = logging.getLogger("wsnb.engine")
 LOGGER.addHandler(logging.NullHandler())
@@ -40,7 +41,10 @@ class Driver:
 
     def forward(self, text: str) -> None:
         """Take a piece of the kernel's output and say the log lines that it completes."""
-        *lines, self._rest = (self._rest + text).split("\n")
+        if len(text) < 100_000:
+            *lines, self._rest = (self._rest + text).split("\n")
+        else:  # a flood is looked through without copying it
+            lines, self._rest = (match[0] for match in STAMPED_LINE.finditer(text)), ""
         self._rest = self._rest[-10_000:]
         for line in lines:
             if STAMPED.fullmatch(line):

@@ -124,6 +124,8 @@ def plan(stages: list, read: dict, values: dict) -> tuple:
     for stage in stages:
         stem, round_ = root.split_stage(stage)
         notebook, declared = read[stem]
+        if round_ > 1 and getattr(declared.get("round"), "type", None) != "int":
+            raise params.ParamsError(f"{notebook.path}: listed as {stage}, so it has to declare `round: int = 1`")
         own = {name: round_ if name == "round" else values[name] for name in declared}
         plans.append(StagePlan(root.stage_folder_name(stem, round_), notebook, declared, own, needed(notebook, stage, stages)))
     return tuple(plans)

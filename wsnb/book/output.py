@@ -1,5 +1,9 @@
 """How much of a cell's output is kept, so that neither the runner's memory nor the notebook grows without bound."""
 
+import re
+import sys
+
+STAMP = re.compile(r"\d\d:\d\d:\d\d ")  # how a line of Stage.log begins
 TEXT = 5_000_000  # characters of printed text of one cell
 ALL = 50_000_000  # characters of everything, pictures included
 
@@ -43,3 +47,38 @@ class Capped:
 def text_of(message: dict) -> str:
     """Text of a stream message."""
     return message["content"]["text"]
+
+
+def cap_streams(namespace: dict) -> None:
+    """In a kernel: stop a cell's printing at its source, so that a flood never crosses to the runner.
+
+    Lines of Stage.log pass. Counts from the next cell on, and anew in each. NAMESPACE is the notebook's globals(); outside
+    IPython, and where it was called before, nothing happens.
+    """
+    if "get_ipython" not in namespace:
+        return
+    events = namespace["get_ipython"]().events
+    if _cap_both not in events.callbacks["pre_run_cell"]:
+        events.register("pre_run_cell", _cap_both)
+
+
+def _cap_both(*_):
+    for stream in (sys.stdout, sys.stderr):
+        write = stream.write  # IPython puts its own in place for each cell, and takes it away with ours afterwards
+        stream.write = _capped(getattr(write, "uncapped", write))
+
+
+def _capped(write):
+    room = TEXT
+
+    def capped(text):
+        nonlocal room
+        before, room = room, room - len(text)
+        if room >= 0 or STAMP.match(text):
+            write(text)
+        elif before >= 0:  # one character too many: the runner counts too, and says so in the notebook
+            write(text[: before + 1])
+        return len(text)
+
+    capped.uncapped = write
+    return capped

@@ -6,11 +6,11 @@ import os
 import sys
 from pathlib import Path
 
-from wsnb.book import code, driven, engine, folder, gpus, keys, locks, manifest, plan
+from wsnb.book import byhand, code, driven, engine, folder, gpus, keys, locks, manifest, plan
 from wsnb.book import notebook as notebooks
 from wsnb.files import FileError, load_json, write
 
-STAGE_WAIT = 8  # seconds: the kernel of a killed runner may take one or two to notice
+STAGE_WAIT = 5  # seconds: the kernel of a killed runner may take one or two to notice
 
 
 class StageFailed(RuntimeError):
@@ -24,7 +24,9 @@ def run_stage(project: Path, experiment, wanted: plan.Wanted, say, interrupts) -
     """
     place, stage = wanted.folder, wanted.stage
     place.parent.mkdir(parents=True, exist_ok=True)
-    with locks.acquire(place.parent / f".{stage.name}.lock", str(place), wait=STAGE_WAIT):
+    lock = place.parent / f".{stage.name}.lock"
+    wait = 0.3 if byhand.BY_HAND in locks.holder(lock) else STAGE_WAIT
+    with locks.acquire(lock, str(place), wait):
         moved = folder.prepare(place, wanted.parts["key"])
     if moved:
         say(moved)

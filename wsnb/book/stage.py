@@ -1,13 +1,14 @@
 """Stage: what a notebook holds on to while it runs. Alike under the runner, plain papermill and JupyterLab."""
 
-import dataclasses
 import datetime
+import sys
 import time
 from pathlib import Path
 from types import SimpleNamespace
 
-from wsnb.book import byhand, driven, experiments, folder, keys, locks, manifest, params, root
+from wsnb.book import byhand, driven, experiments, folder, keys, locks, manifest, output, params, root
 from wsnb.book import notebook as notebooks
+from wsnb.book.byhand import BY_HAND
 from wsnb.book.manifest import plain
 
 
@@ -36,6 +37,7 @@ class Stage:
         told = driven.told(paper, notebook)
         if told:
             driven.die_with_parent()
+            output.cap_streams(namespace)
         self.root = Path(told["root"]) if told else root.find()
         self._notebook = notebooks.read(self.root / "notebooks" / root.check_name("paper", paper) / f"{notebook}.ipynb")
         values = _values(params.declared(self._notebook), namespace, self._notebook.path)
@@ -43,7 +45,8 @@ class Stage:
         name = root.stage_folder_name(root.check_name("stage", notebook), values.get("round", 1))
         self.folder = run_folder / name
         self._told, self._namespace, self._began = told, namespace, time.time()
-        self._lock = locks.acquire(run_folder / f".{name}.lock", str(self.folder), wait=5, note="(a notebook)")
+        self._lock = locks.acquire(run_folder / f".{name}.lock", str(self.folder), wait=5,
+                                  note="" if told else BY_HAND)
         self._needs, parts = (tuple(told["needs"]), told["parts"]) if told else self._own_parts(paper, experiment, name, values)
         if told and plain(values) != told["values"]:
             wrong = [key for key, value in plain(values).items() if told["values"].get(key) != value]
@@ -107,7 +110,8 @@ class Stage:
         """Write a line with the time of day to log.txt and to the cell's output."""
         stamped = f"{datetime.datetime.now():%H:%M:%S} " + str(text).replace("\n", "\n         ")
         self._write_log(stamped + "\n")
-        print(stamped, flush=True)
+        sys.stdout.write(stamped + "\n")
+        sys.stdout.flush()
 
     def _write_log(self, text):
         with open(self.folder / manifest.LOG, "a", encoding="utf-8", errors="backslashreplace") as file:
