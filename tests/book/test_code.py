@@ -23,7 +23,9 @@ def test_edits_that_re_run_nothing(finished, edit):
         path.write_text(path.read_text().replace('"execution_count": null', '"execution_count": 3'))
     toy = root / "wsnb/methods/toy.py"
     if edit == "docstring":
-        toy.write_text(toy.read_text().replace("One item.", "An item, explained.").replace("Toy method.", "Method."))
+        toy.write_text(
+            toy.read_text().replace("One item.", "An item, explained.").replace("Toy method.", "Method.")
+        )
     if edit == "layout":
         toy.write_text(toy.read_text().replace("seed * 7 + i * 3", "seed*7  +  (i*3)") + "\n# end\n")
     if edit == "book":
@@ -39,8 +41,11 @@ def test_edits_that_re_run(finished):
     assert set(standing(finished).values()) == {"done"}
     finished.edit("02_train", 'w": 1.0', 'w": 1.5')
     now = standing(finished)
-    assert now == {"01_make": "done", "02_train": "would run: code of the notebook's cells changed",
-                   "03_score": "would run: upstream 02_train changed"}
+    assert now == {
+        "01_make": "done",
+        "02_train": "would run: code of the notebook's cells changed",
+        "03_score": "would run: upstream 02_train changed",
+    }
     text = finished.run()
     assert text.count("done already") == 1 and text.count("runs, because") == 2
     assert len(list((finished.runs / "old").iterdir())) == 2
@@ -53,20 +58,30 @@ def test_edits_that_re_run(finished):
 def test_a_module_reached_through_others(finished):
     methods = finished.root / "wsnb/methods"
     (methods / "deep.py").write_text("def f():\n    return 11\n")
-    (methods / "toy.py").write_text((methods / "toy.py").read_text().replace(
-        '    """One item."""\n', '    """One item."""\n    from . import deep\n').replace("/ 11", "/ deep.f()"))
+    (methods / "toy.py").write_text(
+        (methods / "toy.py")
+        .read_text()
+        .replace('    """One item."""\n', '    """One item."""\n    from . import deep\n')
+        .replace("/ 11", "/ deep.f()")
+    )
     now = standing(finished)
-    assert now["01_make"].startswith("would run: code of wsnb.methods.deep changed (newly reached); code of wsnb.methods.toy changed")
+    assert now["01_make"].startswith(
+        "would run: code of wsnb.methods.deep changed (newly reached); code of wsnb.methods.toy changed"
+    )
     finished.run()
     (methods / "deep.py").write_text("def f():\n    return 12\n")
     now = standing(finished)
-    assert now == {"01_make": "would run: code of wsnb.methods.deep changed", "02_train": "would run: upstream 01_make changed",
-                   "03_score": "would run: upstream 02_train changed"}
+    assert now == {
+        "01_make": "would run: code of wsnb.methods.deep changed",
+        "02_train": "would run: upstream 01_make changed",
+        "03_score": "would run: upstream 02_train changed",
+    }
 
 
 def test_parameters(finished):
     assert standing(finished, "-p", "lr=0.5", "--workers", "3", "--device", "auto") == dict.fromkeys(
-        ["01_make", "02_train", "03_score"], "done")
+        ["01_make", "02_train", "03_score"], "done"
+    )
     now = standing(finished, "-p", "lr=0.25")
     assert now["02_train"] == "would run: lr: 0.5 -> 0.25" and now["01_make"] == "done"
 
@@ -110,9 +125,18 @@ def test_weights_by_content(project):
 
 
 def test_import_graph(tmp_path):
-    for name, text in {"__init__": "", "a": "from wsnb.b import c as d\nimport wsnb.plots", "b/__init__": "from .e import f",
-                       "b/c": "from .. import g", "b/e": "def f():\n    import wsnb.book.stage, numpy", "g": "import wsnb.a",
-                       "plots": "import wsnb.h", "h": "", "book/__init__": "", "book/stage": "import wsnb.h"}.items():
+    for name, text in {
+        "__init__": "",
+        "a": "from wsnb.b import c as d\nimport wsnb.plots",
+        "b/__init__": "from .e import f",
+        "b/c": "from .. import g",
+        "b/e": "def f():\n    import wsnb.book.stage, numpy",
+        "g": "import wsnb.a",
+        "plots": "import wsnb.h",
+        "h": "",
+        "book/__init__": "",
+        "book/stage": "import wsnb.h",
+    }.items():
         path = tmp_path / "wsnb" / f"{name}.py"
         path.parent.mkdir(exist_ok=True, parents=True)
         path.write_text(text)

@@ -12,7 +12,15 @@ from wsnb.book import manifest, runner
 from wsnb.book.stage import Stage
 from wsnb.files import load_json, load_npz, read_index, save_json, save_npz, save_png
 
-PARAMS = {"data_root": "", "run_dir": "runs/toy/tiny", "device": "cpu", "workers": 0, "seed": 0, "items": 5, "pause": 0.0}
+PARAMS = {
+    "data_root": "",
+    "run_dir": "runs/toy/tiny",
+    "device": "cpu",
+    "workers": 0,
+    "seed": 0,
+    "items": 5,
+    "pause": 0.0,
+}
 
 
 class Notebook(dict):
@@ -44,7 +52,9 @@ def check(place):
 
 
 def faulty(root, number, how):
-    """Run job() in a child whose NUMBER-th fsync or rename fails; returns how many there were, or None if it failed."""
+    """Run job() in a child whose NUMBER-th fsync or rename fails; returns how many there were, or None if it
+    failed.
+    """
     reader, writer = os.pipe()
     pid = os.fork()
     if pid == 0:
@@ -58,6 +68,7 @@ def faulty(root, number, how):
                     raise OSError(28, "No space left on device")
                 count[0] += 1
                 return function(*arguments)
+
             return call
 
         os.fsync, os.replace, os.rename = breaking(os.fsync), breaking(os.replace), breaking(os.rename)
@@ -97,7 +108,9 @@ def limit(size):
 
 
 def test_disk_full_in_a_stage(project):
-    project.edit("02_train", "stage.finish()", "save_json(stage.folder / 'big.json', 'x' * 400_000)\nstage.finish()")
+    project.edit(
+        "02_train", "stage.finish()", "save_json(stage.folder / 'big.json', 'x' * 400_000)\nstage.finish()"
+    )
     text = project.run("--until", "02_train", preexec_fn=limit(200_000), code=1)
     assert "OSError: [Errno 27] File too large" in text and "notebook.failed.ipynb" in text
     before = project.manifest("01_make")
@@ -116,11 +129,19 @@ def test_disk_full_when_the_notebook_is_kept(project):
 
 
 def test_a_failing_cell_is_told_whole(project):
-    project.edit("02_train", "for step in", "raise ValueError('loss is NaN at step 3,\\nlr 0.5, images a b')\n    for step in")
+    project.edit(
+        "02_train",
+        "for step in",
+        "raise ValueError('loss is NaN at step 3,\\nlr 0.5, images a b')\n    for step in",
+    )
     text = project.run(code=1)
-    failed = text[text.index("FAILED"):]
+    failed = text[text.index("FAILED") :]
     assert "ValueError: " in failed and "lr 0.5, images a b" in failed
-    assert "02_train/log.txt" in failed and "02_train/notebook.failed.ipynb" in failed and "continue" in failed
+    assert (
+        "02_train/log.txt" in failed and "02_train/notebook.failed.ipynb" in failed and "continue" in failed
+    )
     kept = json.loads((project.runs / "02_train/notebook.failed.ipynb").read_text())
-    assert any(output["output_type"] == "error" for cell in kept["cells"] for output in cell.get("outputs", []))
+    assert any(
+        output["output_type"] == "error" for cell in kept["cells"] for output in cell.get("outputs", [])
+    )
     assert "03_score" not in text and len(MAKE) == 3

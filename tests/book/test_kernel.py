@@ -28,20 +28,26 @@ def test_a_stage_that_never_finishes(project):
 
 
 def test_results_of_an_earlier_attempt_do_not_count(project):
-    project.single("if not (stage.folder / 'once').exists():\n    stage.finish()",
-                   "again = (stage.folder / 'once').exists()\n(stage.folder / 'once').touch()\nassert again")
+    project.single(
+        "if not (stage.folder / 'once').exists():\n    stage.finish()",
+        "again = (stage.folder / 'once').exists()\n(stage.folder / 'once').touch()\nassert again",
+    )
     assert "AssertionError" in project.run(code=1)
     assert "never call stage.finish" in project.run(code=1)
 
 
 def test_code_edited_while_it_runs(project):
     path = project.root / "wsnb/methods/toy.py"
-    project.single(f"from wsnb.methods import toy\nwith open({str(path)!r}, 'a') as file:\n    file.write('x = 1')\nstage.finish()")
+    project.single(
+        f"from wsnb.methods import toy\nwith open({str(path)!r}, 'a') as file:\n    file.write('x = 1')\nstage.finish()"
+    )
     assert "wsnb.methods.toy was edited while the stage ran" in project.run(code=1)
 
 
 def test_a_parameter_reassigned_before_begin(project):
-    project.edit("01_make", "from wsnb.book.stage import Stage", "items = 3\nfrom wsnb.book.stage import Stage")
+    project.edit(
+        "01_make", "from wsnb.book.stage import Stage", "items = 3\nfrom wsnb.book.stage import Stage"
+    )
     assert "items: assigned between" in project.run(code=1)
 
 
@@ -52,7 +58,12 @@ def test_a_flood_of_output(project):
     time.sleep(0.3)  # until then the numbers may be those of this process, which it is forked from
     while process.poll() is None:
         status = Path(f"/proc/{process.pid}/status").read_text()
-        peak = max([peak, *(int(line.split()[1]) / 1024 for line in status.splitlines() if line.startswith("VmHWM:"))])
+        peak = max(
+            [
+                peak,
+                *(int(line.split()[1]) / 1024 for line in status.splitlines() if line.startswith("VmHWM:")),
+            ]
+        )
         time.sleep(0.02)
     assert process.returncode == 0
     kept = project.runs / "01_make/notebook.ipynb"
@@ -63,8 +74,11 @@ def test_a_flood_of_output(project):
 
 
 def test_a_flood_of_pictures_and_of_messages(project):
-    project.single("from IPython.display import HTML, display\nfor i in range(8):\n    display(HTML('x' * 10_000_000))",
-                   "import sys\nfor i in range(3000):\n    print(i, flush=True)", "stage.finish()")
+    project.single(
+        "from IPython.display import HTML, display\nfor i in range(8):\n    display(HTML('x' * 10_000_000))",
+        "import sys\nfor i in range(3000):\n    print(i, flush=True)",
+        "stage.finish()",
+    )
     project.run()
     text = (project.runs / "01_make/notebook.ipynb").read_text()
     assert 39e6 < len(text) < 52e6 and "a cell may hold 50 MB" in text
@@ -109,23 +123,38 @@ def test_awkward_paths(tmp_path):
 
 def test_rounds(project):
     own = "round: int = 1\ngain: float = 2.0"
-    project.write("01_make", notebook("01_make", own, "before = stage.upstream('02_use') if round > 1 else None\n"
-                                      "stage.log(f'round {round} after {before and before.name}')", "stage.finish()", needs=["02_use"]))
+    project.write(
+        "01_make",
+        notebook(
+            "01_make",
+            own,
+            "before = stage.upstream('02_use') if round > 1 else None\n"
+            "stage.log(f'round {round} after {before and before.name}')",
+            "stage.finish()",
+            needs=["02_use"],
+        ),
+    )
     use = ("stage.log(stage.upstream('01_make').name)", "stage.finish()")
     project.write("02_use", notebook("02_use", "", *use, needs=["01_make"]))
-    project.yaml("stages: [01_make, 02_use, 01_make@2, 02_use@2]\ndata_root: ''\nrun_dir: runs/toy/tiny\ndevice: cpu\n"
-                 "workers: 0\nseed: 0\ngain: 2\n")
+    project.yaml(
+        "stages: [01_make, 02_use, 01_make@2, 02_use@2]\ndata_root: ''\nrun_dir: runs/toy/tiny\ndevice: cpu\n"
+        "workers: 0\nseed: 0\ngain: 2\n"
+    )
     assert "has to declare `round: int = 1`" in project.run(code=2)
     project.write("02_use", notebook("02_use", "round: int = 1", *use, needs=["01_make"]))
     text = project.run()
     assert "round 1 after None" in text and "round 2 after 02_use" in text
-    assert [line.split()[-1] for line in text.splitlines() if line.startswith("[02_use") and "results" not in line] == [
-        "01_make", "01_make@2"]
+    assert [
+        line.split()[-1] for line in text.splitlines() if line.startswith("[02_use") and "results" not in line
+    ] == ["01_make", "01_make@2"]
 
 
 def test_log_lines_come_through(project):
-    project.single("import time\nfor _ in stage.progress(range(12), what='things'):\n    time.sleep(0.1)", "print('not this')",
-                   "stage.log('two\\nlines')\nstage.finish(notes={'a': [1]})")
+    project.single(
+        "import time\nfor _ in stage.progress(range(12), what='things'):\n    time.sleep(0.1)",
+        "print('not this')",
+        "stage.log('two\\nlines')\nstage.finish(notes={'a': [1]})",
+    )
     text = project.run()
     assert "12 things in 1 s" in text and "[01_make]" in text and "not this" not in text and " two" in text
     log = (project.runs / "01_make/log.txt").read_text()

@@ -35,7 +35,9 @@ def test_held_freed_and_told(tmp_path):
     kept = []
     pid = child_holding(lambda: kept.append(locks.acquire(path, "x")))
     began = time.monotonic()
-    with pytest.raises(locks.LockedError, match=f"the stage is in use by process {pid} on {socket.gethostname()}"):
+    with pytest.raises(
+        locks.LockedError, match=f"the stage is in use by process {pid} on {socket.gethostname()}"
+    ):
         locks.acquire(path, "the stage")
     assert time.monotonic() - began < 1 and locks.is_held(path)
     end(pid)
@@ -67,7 +69,9 @@ def test_second_run_is_refused(project):
 
 
 def test_a_stage_open_elsewhere_is_refused(project):
-    pid = child_holding(lambda: globals().update(kept=locks.acquire(project.runs / ".01_make.lock", "x", 0, byhand.BY_HAND)))
+    pid = child_holding(
+        lambda: globals().update(kept=locks.acquire(project.runs / ".01_make.lock", "x", 0, byhand.BY_HAND))
+    )
     assert f"01_make is in use by process {pid}" in project.run(code=3)
     end(pid)
 
@@ -86,7 +90,11 @@ def test_gpu_slots(tmp_path, monkeypatch):
         end(pid)
 
     third, variables = gpus.take("cuda", "c", say)  # waits until the first is killed
-    assert variables == {"CUDA_VISIBLE_DEVICES": "0"} and "waiting for a GPU" in said[0] and "for a" in said[0] + "for b"
+    assert (
+        variables == {"CUDA_VISIBLE_DEVICES": "0"}
+        and "waiting for a GPU" in said[0]
+        and "for a" in said[0] + "for b"
+    )
     assert gpus.take("cpu", "d", print) == (None, {})
     second.close()
     fourth, variables = gpus.take("cuda:1", "e", print)

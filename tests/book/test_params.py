@@ -25,53 +25,100 @@ def test_cell(declared):
     assert declared["scales"].default == [1.0, 0.5] and type(declared["scales"].default[0]) is float
 
 
-@pytest.mark.parametrize(("source", "word"), [
-    ("a = 1", "expected `name: type"), ("a: int = b", "derived"), ("a: int = 1 + n", "derived"), ("a: tuple = ()", "allowed are"),
-    ("a: int = 1.5", "whole number"), ("a: int = 1\na: int = 2", "twice"), ("import os", "expected"), ("a: int =", "parse"),
-    ("a: int = True", "whole number"), ("a: int", "expected"), ("a: str = 1", "quotes"), ("a: float = 1e999", "finite"),
-])
+@pytest.mark.parametrize(
+    ("source", "word"),
+    [
+        ("a = 1", "expected `name: type"),
+        ("a: int = b", "derived"),
+        ("a: int = 1 + n", "derived"),
+        ("a: tuple = ()", "allowed are"),
+        ("a: int = 1.5", "whole number"),
+        ("a: int = 1\na: int = 2", "twice"),
+        ("import os", "expected"),
+        ("a: int =", "parse"),
+        ("a: int = True", "whole number"),
+        ("a: int", "expected"),
+        ("a: str = 1", "quotes"),
+        ("a: float = 1e999", "finite"),
+    ],
+)
 def test_cell_refusals(source, word):
     with pytest.raises(ParamsError, match=word):
         params.parse_cell(source, "toy")
 
 
-@pytest.mark.parametrize(("text", "value"), [
-    ("lr=1e-3", 1e-3), ("lr=2", 2.0), ("n=7", 7), ("names=a,b", ["a", "b"]), ("names=[]", []), ("scales=[0.5, 2]", [0.5, 2.0]),
-    ("flip=false", False), ("weights=a=b", "a=b"), ("weights=", ""), ("names=[\"a\"]", ["a"]),
-])
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("lr=1e-3", 1e-3),
+        ("lr=2", 2.0),
+        ("n=7", 7),
+        ("names=a,b", ["a", "b"]),
+        ("names=[]", []),
+        ("scales=[0.5, 2]", [0.5, 2.0]),
+        ("flip=false", False),
+        ("weights=a=b", "a=b"),
+        ("weights=", ""),
+        ('names=["a"]', ["a"]),
+    ],
+)
 def test_override(declared, text, value):
     assert params.parse_override(text, declared) == (text.partition("=")[0], value)
 
 
-@pytest.mark.parametrize(("text", "word"), [
-    ("lr", "NAME=VALUE"), ("l=1", "valid are|did you mean"), ("lrr=1", "did you mean 'lr'"), ("n=1.5", "int"), ("n=x", "int"),
-    ("flip=1", "true or false"), ("lr=nan", "finite"), ("scales=1,x", "float"), ("scales=1,,2", "float"), ("lr=", "float"),
-])
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        ("lr", "NAME=VALUE"),
+        ("l=1", "valid are|did you mean"),
+        ("lrr=1", "did you mean 'lr'"),
+        ("n=1.5", "int"),
+        ("n=x", "int"),
+        ("flip=1", "true or false"),
+        ("lr=nan", "finite"),
+        ("scales=1,x", "float"),
+        ("scales=1,,2", "float"),
+        ("lr=", "float"),
+    ],
+)
 def test_override_refusals(declared, text, word):
     with pytest.raises(ParamsError, match=word):
         params.parse_override(text, declared)
 
 
-@pytest.mark.parametrize(("old", "new", "words"), [
-    ("lr: 0.5", "lrr: 0.5", ["unknown parameter 'lrr'", "did you mean 'lr'"]),
-    ("lr: 0.5", "", ["missing lr", "add `lr: 0.5`"]),
-    ("steps: 6", "steps: 6.0", ["steps is 6.0", "whole number"]),
-    ("steps: 6", "steps: true", ["steps is True", "whole number"]),
-    ("lr: 0.5", "lr: 1e-3", ["text", "write 1.0e-3"]),
-    ("lr: 0.5", "lr: 5E+3", ["write 5.0e+3"]),
-    ("lr: 0.5", "lr: .inf", ["finite"]),
-    ("seed: 0", "seed: 2024-01-01", ["date"]),
-    ("seed: 0", "seed: !!python/object/apply:os.system ['touch harmed']", ["plain YAML"]),
-    ("seed: 0", "seed: !!python/name:os.system", ["plain YAML"]),
-    ("seed: 0", "seed: {a: 1}", ["mapping"]), ("seed: 0", "seed:", ["nothing"]), ("seed: 0", "seed: [[1]]", ["flat lists"]),
-    ("seed: 0", "seed: 0\nseed: 1", ["given twice"]), ("seed: 0", "1: 0", ["not a name"]), ("seed: 0", "seed: [", ["YAML"]),
-    ("device: cpu", "device: no", ["device is False", "quotes"]),
-    ("02_train", "../02_train", ["stage '../02_train'"]), ("02_train", "/etc/x", ["stage"]), ("02_train", "'{x}'", ["stage"]),
-    ("02_train", "'a b'", ["stage"]), ("02_train", "02_trein", ["02_trein.ipynb", "no such notebook"]),
-    ("02_train, 03", "02_train, 02_train, 03", ["twice"]), ("stages: [01_make, 02_train, 03_score]", "", ["stages"]),
-    (YAML, "just text", ["name: value"]), (YAML, "", ["name: value"]), ("01_make, 02_train", "02_train", ["unknown parameter 'items'"]),
-    ("02_train, 03", "03", ["unknown parameter 'steps'"]),
-])
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("lr: 0.5", "lrr: 0.5", ["unknown parameter 'lrr'", "did you mean 'lr'"]),
+        ("lr: 0.5", "", ["missing lr", "add `lr: 0.5`"]),
+        ("steps: 6", "steps: 6.0", ["steps is 6.0", "whole number"]),
+        ("steps: 6", "steps: true", ["steps is True", "whole number"]),
+        ("lr: 0.5", "lr: 1e-3", ["text", "write 1.0e-3"]),
+        ("lr: 0.5", "lr: 5E+3", ["write 5.0e+3"]),
+        ("lr: 0.5", "lr: .inf", ["finite"]),
+        ("seed: 0", "seed: 2024-01-01", ["date"]),
+        ("seed: 0", "seed: !!python/object/apply:os.system ['touch harmed']", ["plain YAML"]),
+        ("seed: 0", "seed: !!python/name:os.system", ["plain YAML"]),
+        ("seed: 0", "seed: {a: 1}", ["mapping"]),
+        ("seed: 0", "seed:", ["nothing"]),
+        ("seed: 0", "seed: [[1]]", ["flat lists"]),
+        ("seed: 0", "seed: 0\nseed: 1", ["given twice"]),
+        ("seed: 0", "1: 0", ["not a name"]),
+        ("seed: 0", "seed: [", ["YAML"]),
+        ("device: cpu", "device: no", ["device is False", "quotes"]),
+        ("02_train", "../02_train", ["stage '../02_train'"]),
+        ("02_train", "/etc/x", ["stage"]),
+        ("02_train", "'{x}'", ["stage"]),
+        ("02_train", "'a b'", ["stage"]),
+        ("02_train", "02_trein", ["02_trein.ipynb", "no such notebook"]),
+        ("02_train, 03", "02_train, 02_train, 03", ["twice"]),
+        ("stages: [01_make, 02_train, 03_score]", "", ["stages"]),
+        (YAML, "just text", ["name: value"]),
+        (YAML, "", ["name: value"]),
+        ("01_make, 02_train", "02_train", ["unknown parameter 'items'"]),
+        ("02_train, 03", "03", ["unknown parameter 'steps'"]),
+    ],
+)
 def test_experiment_refusals(project, old, new, words):
     from wsnb.book import experiments
 
@@ -87,7 +134,9 @@ def test_experiment_refusals(project, old, new, words):
 def test_a_need_that_the_experiment_lacks(project):
     from wsnb.book import experiments
 
-    project.yaml(YAML.replace("01_make, 02_train, ", "").replace("items: 5\npause: 0.0\nsteps: 6\nlr: 0.5\n", ""))
+    project.yaml(
+        YAML.replace("01_make, 02_train, ", "").replace("items: 5\npause: 0.0\nsteps: 6\nlr: 0.5\n", "")
+    )
     with pytest.raises(ValueError, match="needs 02_train, which is not among"):
         experiments.load(project.root, "toy", "tiny")
 
@@ -101,8 +150,22 @@ def test_command_refuses_before_a_kernel(project):
     assert "write 1.0e-3" in project.run(code=2) and not project.runs.exists()
 
 
-@pytest.mark.parametrize("name", ["toy/../tiny", "toy//etc", "/etc/passwd", "toy/{0}", "toy/a b", "toy/ä", "../toy/tiny", "tiny",
-                                  "toy/" + "x" * 200, "toy/.hidden", "toy/"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "toy/../tiny",
+        "toy//etc",
+        "/etc/passwd",
+        "toy/{0}",
+        "toy/a b",
+        "toy/ä",
+        "../toy/tiny",
+        "tiny",
+        "toy/" + "x" * 200,
+        "toy/.hidden",
+        "toy/",
+    ],
+)
 def test_names_stay_inside(project, name):
     from wsnb.book import root
 

@@ -1,4 +1,6 @@
-"""A tiny project in a temporary folder: a copy of the book, three notebooks without torch, and the real command."""
+"""A tiny project in a temporary folder: a copy of the book, three notebooks without torch, and the real
+command.
+"""
 
 import json
 import os
@@ -20,8 +22,10 @@ workers: int = 0  # processes
 seed: int = 0  # of everything random
 {own}"""
 
-MAKE = ["""items: int = 5  # pictures
-pause: float = 0.0  # seconds an item""", """
+MAKE = [
+    """items: int = 5  # pictures
+pause: float = 0.0  # seconds an item""",
+    """
 import json, time
 from wsnb.files import save_json, write
 from wsnb.methods import toy
@@ -32,11 +36,15 @@ with open(stage.folder / ".computed", "a") as log:
             print(i, file=log, flush=True)
             time.sleep(pause)
             save_json(path, toy.item(seed, i))
-""", 'stage.log("made")\nstage.finish(results=[{"name": "items", "value": float(items), "unit": ""}])']
+""",
+    'stage.log("made")\nstage.finish(results=[{"name": "items", "value": float(items), "unit": ""}])',
+]
 
-TRAIN = ["""steps: int = 6
+TRAIN = [
+    """steps: int = 6
 lr: float = 0.5  # step size
-pause: float = 0.0""", """
+pause: float = 0.0""",
+    """
 import json, time
 from wsnb.files import save_json, load_json
 state = stage.folder / "state.json"
@@ -50,14 +58,20 @@ try:
 except KeyboardInterrupt:
     stage.log("saved at an interrupt")
     raise
-""", 'save_json(stage.folder / "weights.json", now)\nstage.finish()']
+""",
+    'save_json(stage.folder / "weights.json", now)\nstage.finish()',
+]
 
-SCORE = ["", """
+SCORE = [
+    "",
+    """
 from wsnb.files import load_json
 score = load_json(stage.upstream("02_train") / "weights.json")["w"]
-""", """
-stage.finish(results=[{"name": "score", "value": score, "unit": "%"}, {"name": "none", "value": float("nan"), "unit": "%"}],
-             notes={"where": "toy"})"""]
+""",
+    """
+results = [{"name": "score", "value": score, "unit": "%"}, {"name": "none", "value": float("nan"), "unit": "%"}]
+stage.finish(results=results, notes={"where": "toy"})""",
+]
 
 TOY = '''"""Toy method."""
 
@@ -73,10 +87,20 @@ def notebook(name, parameters, *cells, needs=None):
     sources = [PARAMETERS.format(own=parameters), HEAD.format(name=name), *cells]
     made = [{"cell_type": "markdown", "metadata": {}, "source": f"# {name}\nprose", "id": "m0"}]
     for i, source in enumerate(sources):
-        made.append({"cell_type": "code", "metadata": {"tags": ["parameters"]} if i == 0 else {}, "source": source.strip(),
-                     "outputs": [], "execution_count": None, "id": f"c{i}"})
-    metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"},
-                "language_info": {"name": "python"}}
+        made.append(
+            {
+                "cell_type": "code",
+                "metadata": {"tags": ["parameters"]} if i == 0 else {},
+                "source": source.strip(),
+                "outputs": [],
+                "execution_count": None,
+                "id": f"c{i}",
+            }
+        )
+    metadata = {
+        "kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"},
+        "language_info": {"name": "python"},
+    }
     if needs is not None:
         metadata["wsnb"] = {"needs": needs}
     return {"nbformat": 4, "nbformat_minor": 5, "metadata": metadata, "cells": made}
@@ -132,20 +156,35 @@ class Project:
     def single(self, *cells, parameters="", name="tiny"):
         """Make the experiment a single stage 01_make with the given cells."""
         self.write("01_make", notebook("01_make", parameters, *cells))
-        extra = "".join(f"{line.split(':')[0]}: {line.split('=')[1].split('#')[0].strip()}\n" for line in parameters.splitlines())
-        lines = [line for line in YAML.splitlines() if line.split(":")[0] in ("data_root", "run_dir", "device", "workers", "seed")]
+        extra = "".join(
+            f"{line.split(':')[0]}: {line.split('=')[1].split('#')[0].strip()}\n"
+            for line in parameters.splitlines()
+        )
+        lines = [
+            line
+            for line in YAML.splitlines()
+            if line.split(":")[0] in ("data_root", "run_dir", "device", "workers", "seed")
+        ]
         self.yaml("stages: [01_make]\n" + "\n".join(lines) + "\n" + extra, name)
 
     def environment(self, **more):
         """Environment of a command in this project."""
         kept = {key: value for key, value in os.environ.items() if not key.startswith("WSNB_")}
-        return {**kept, "PYTHONPATH": str(self.root), "OMP_NUM_THREADS": "1", "WSNB_ROOT": str(self.root), **more}
+        return {
+            **kept,
+            "PYTHONPATH": str(self.root),
+            "OMP_NUM_THREADS": "1",
+            "WSNB_ROOT": str(self.root),
+            **more,
+        }
 
     def start(self, *arguments, **options):
         """Start `wsnb ARGUMENTS`; returns the Popen."""
         environment = self.environment(**options.pop("environment", {}))
         options = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "cwd": self.root, **options}
-        return subprocess.Popen([sys.executable, "-m", "wsnb.book.cli", *arguments], env=environment, text=True, **options)
+        return subprocess.Popen(
+            [sys.executable, "-m", "wsnb.book.cli", *arguments], env=environment, text=True, **options
+        )
 
     def wsnb(self, *arguments, code=0, **options):
         """Run `wsnb ARGUMENTS`, check its exit code, return what it printed."""
@@ -171,8 +210,12 @@ class Project:
     def hashes(self):
         """Content of every artefact that must not depend on when and how often it was interrupted."""
         names = {"params.json", "results.json", "notebook.ipynb"}
-        return {(stage, name): record["sha256"] for stage in ("01_make", "02_train", "03_score")
-                for name, record in self.manifest(stage)["files"].items() if name not in names}
+        return {
+            (stage, name): record["sha256"]
+            for stage in ("01_make", "02_train", "03_score")
+            for name, record in self.manifest(stage)["files"].items()
+            if name not in names
+        }
 
 
 def kill(process):

@@ -16,7 +16,12 @@ def is_builtin(project, data_root) -> bool:
 def is_whole(folder) -> bool:
     """Whether the lists are there and every picture that they name has its image and masks."""
     voc = Path(folder, "VOC2012")
-    kinds = (("JPEGImages", ".jpg"), ("SegmentationClass", ".png"), ("SegmentationObject", ".png"), ("Annotations", ".xml"))
+    kinds = (
+        ("JPEGImages", ".jpg"),
+        ("SegmentationClass", ".png"),
+        ("SegmentationObject", ".png"),
+        ("Annotations", ".xml"),
+    )
     have = {place: {path.name for path in (voc / place).glob("*")} for place, _ in kinds}
     for split in ("train", "val"):
         listed = voc / "ImageSets/Segmentation" / f"{split}.txt"

@@ -1,6 +1,8 @@
-"""Stages run by hand (JupyterLab, plain papermill): which stage this is, and whether the notebook was run as it stands.
+"""Stages run by hand (JupyterLab, plain papermill): which stage this is, and whether the notebook was run as
+it stands.
 
-Such a run counts as done only if exactly the notebook's cells ran, in order, with the code that now lies on disk.
+Such a run counts as done only if exactly the notebook's cells ran, in order, with the code that now lies on
+disk.
 """
 
 import sys
@@ -16,7 +18,9 @@ IMPORTED = time.time()  # in the kernel: about when the notebook's second cell r
 
 
 def needs(project, paper: str, experiment: str, notebook: Notebook, stage: str) -> tuple:
-    """What a stage needs, by the experiment that its run folder is named after; without one, by the paper's notebooks."""
+    """What a stage needs, by the experiment that its run folder is named after; without one, by the paper's
+    notebooks.
+    """
     path = Path(project, "params", paper, f"{experiment}.yaml")
     stages = experiments.stage_names(params.load_yaml(path), path) if path.is_file() else []
     if stage not in stages:
@@ -27,7 +31,9 @@ def needs(project, paper: str, experiment: str, notebook: Notebook, stage: str) 
 
 
 def upstream_keys(run_folder, names) -> dict:
-    """{stage: key} of earlier stages as they lie on disk; a stage without manifest has a key that no runner wants."""
+    """{stage: key} of earlier stages as they lie on disk; a stage without manifest has a key that no runner
+    wants.
+    """
     found = {}
     for name in names:
         record = manifest.read(Path(run_folder, name))
@@ -50,10 +56,12 @@ def history(namespace: dict) -> list:
 def doubts(notebook: Notebook, parts: dict, history: list) -> list:
     """Why a run by hand does not count as done, in words; empty if it does.
 
-    HISTORY holds the texts of the cells that the kernel ran, oldest first. Looked at are the cells from the one
-    that calls Stage.begin to the one that calls finish.
+    HISTORY holds the texts of the cells that the kernel ran, oldest first. Looked at are the cells from the
+    one that calls Stage.begin to the one that calls finish.
     """
-    found = [f"stage {name} is {key.split(':')[0]}" for name, key in parts["upstream"].items() if len(key) != 64]
+    found = [
+        f"stage {name} is {key.split(':')[0]}" for name, key in parts["upstream"].items() if len(key) != 64
+    ]
     wanted = [_meaning(cell.source) for cell in notebook.cells]
     begin = next((i for i, cell in enumerate(notebook.cells) if "Stage.begin(" in cell.source), 0)
     finish = next((i for i, cell in enumerate(notebook.cells) if ".finish(" in cell.source), len(wanted) - 1)

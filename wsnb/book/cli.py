@@ -12,22 +12,38 @@ from wsnb.files import FileError
 
 def parser() -> argparse.ArgumentParser:
     """The command's arguments."""
-    top = argparse.ArgumentParser(prog="wsnb", description="Weakly-supervised segmentation, an experiment book.")
+    top = argparse.ArgumentParser(
+        prog="wsnb", description="Weakly-supervised segmentation, an experiment book."
+    )
     commands = top.add_subparsers(dest="command", required=True)
     commands.add_parser("list", help="experiments and what they aim at").set_defaults(call=_list)
 
-    run = commands.add_parser("run", help="run an experiment; finished stages are skipped", description=(
-        "Exit codes: 0 done, 1 a stage failed, 2 bad parameters, 3 in use by somebody else, 75 interrupted (continues)."))
+    run = commands.add_parser(
+        "run",
+        help="run an experiment; finished stages are skipped",
+        description=(
+            "Exit codes: 0 done, 1 a stage failed, 2 bad parameters, 3 in use by somebody else, "
+            "75 interrupted (continues)."
+        ),
+    )
     run.add_argument("experiment", nargs="*", help="PAPER/NAME, see `wsnb list`")
-    run.add_argument("--all", action="store_true", help=f"all experiments on synthetic data (named {experiments.SYNTHETIC}...)")
+    run.add_argument(
+        "--all",
+        action="store_true",
+        help=f"all experiments on synthetic data (named {experiments.SYNTHETIC}...)",
+    )
     run.add_argument("--until", metavar="STAGE", help="stop after this stage")
-    run.add_argument("-p", dest="overrides", action="append", default=[], metavar="NAME=VALUE", help="set a parameter")
+    run.add_argument(
+        "-p", dest="overrides", action="append", default=[], metavar="NAME=VALUE", help="set a parameter"
+    )
     run.add_argument("--data-root", metavar="DIR", help="where the data set lies")
     run.add_argument("--runs", metavar="DIR", help="where runs are kept (default: runs/ of the project)")
     run.add_argument("--device", help="auto, cpu, cuda or cuda:N")
     run.add_argument("--workers", type=int, metavar="N", help="processes that load or label pictures")
     run.add_argument("--dry-run", action="store_true", help="only say what would run and why")
-    run.add_argument("--verify", action="store_true", help="compare every file of finished stages with its record")
+    run.add_argument(
+        "--verify", action="store_true", help="compare every file of finished stages with its record"
+    )
     run.set_defaults(call=_run)
 
     status = commands.add_parser("status", help="what has been run")
@@ -35,12 +51,16 @@ def parser() -> argparse.ArgumentParser:
     status.add_argument("--runs", metavar="DIR")
     status.set_defaults(call=_status)
 
-    report = commands.add_parser("report", help="tables, figures and the HTML book, from the records of finished stages")
+    report = commands.add_parser(
+        "report", help="tables, figures and the HTML book, from the records of finished stages"
+    )
     report.add_argument("--runs", metavar="DIR")
     report.add_argument("--out", metavar="DIR", help="default: _site/ of the project")
     report.set_defaults(call=_report)
 
-    data = commands.add_parser("data", help="fetch, check or make a data set").add_subparsers(dest="what", required=True)
+    data = commands.add_parser("data", help="fetch, check or make a data set").add_subparsers(
+        dest="what", required=True
+    )
     fetch = data.add_parser("fetch", help="download a data set, or say where it can be had")
     fetch.add_argument("name")
     fetch.add_argument("--root", metavar="DIR", required=True)
@@ -76,11 +96,23 @@ def _run(args) -> int:
     project = root.find()
     titles = list(args.experiment)
     if args.all:
-        titles += [name for name in experiments.names(project) if name.split("/")[1].startswith(experiments.SYNTHETIC)]
+        titles += [
+            name
+            for name in experiments.names(project)
+            if name.split("/")[1].startswith(experiments.SYNTHETIC)
+        ]
     if not titles:
         raise ParamsError("nothing to run; name an experiment of `wsnb list`, or use --all")
-    options = command.Options(project, _runs(args, project), args.until, tuple(args.overrides), args.data_root, args.device,
-                              args.workers, args.verify)
+    options = command.Options(
+        project,
+        _runs(args, project),
+        args.until,
+        tuple(args.overrides),
+        args.data_root,
+        args.device,
+        args.workers,
+        args.verify,
+    )
     return command.dry_run(options, titles) if args.dry_run else command.run(options, titles)
 
 
@@ -125,7 +157,9 @@ def _make(args) -> int:
     from wsnb.book import builtin
     from wsnb.data import make
 
-    given = {name: getattr(args, name) for name in ("train", "val", "seed") if getattr(args, name) is not None}
+    given = {
+        name: getattr(args, name) for name in ("train", "val", "seed") if getattr(args, name) is not None
+    }
     if args.size is not None:
         given["size"] = (args.size, args.size)
     place = Path(args.root).expanduser() if args.root else root.find() / builtin.PLACE

@@ -1,4 +1,6 @@
-"""What code a notebook runs: its cells and the modules that they reach, hashed by meaning rather than by text."""
+"""What code a notebook runs: its cells and the modules that they reach, hashed by meaning rather than by
+text.
+"""
 
 import ast
 import hashlib
@@ -20,10 +22,14 @@ def text_of(node) -> str:
     Leaving out empty fields keeps the text alike over Python versions that add new ones.
     """
     if isinstance(node, ast.AST):
-        fields = {name: value for name, value in ast.iter_fields(node) if value not in (None, []) and name != "kind"}
+        fields = {
+            name: value for name, value in ast.iter_fields(node) if value not in (None, []) and name != "kind"
+        }
         if isinstance(node, DOCUMENTED) or getattr(node, "is_file", False):
             fields["body"] = _without_docstring(fields.get("body", []))
-        return f"{type(node).__name__}({','.join(f'{name}={text_of(value)}' for name, value in fields.items())})"
+        return (
+            f"{type(node).__name__}({','.join(f'{name}={text_of(value)}' for name, value in fields.items())})"
+        )
     if isinstance(node, list):
         return f"[{','.join(map(text_of, node))}]"
     return repr(node)
@@ -31,13 +37,19 @@ def text_of(node) -> str:
 
 def _without_docstring(body):
     first = body[0] if body else None
-    if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str):
+    if (
+        isinstance(first, ast.Expr)
+        and isinstance(first.value, ast.Constant)
+        and isinstance(first.value.value, str)
+    ):
         return body[1:]
     return body
 
 
 def parse(source: str, where: str, is_file=True):
-    """Syntax tree of a file or a cell (where IPython's % and ! lines stand as text). Raises FileError naming the line."""
+    """Syntax tree of a file or a cell (where IPython's % and ! lines stand as text). Raises FileError naming
+    the line.
+    """
     try:
         tree = _compile(source, where)
     except (SyntaxError, ValueError) as error:
@@ -54,12 +66,16 @@ def parse(source: str, where: str, is_file=True):
 def _compile(source, where):
     with warnings.catch_warnings():  # an invalid escape is for its author's editor to complain about
         warnings.simplefilter("ignore")
-        return compile(source, where, "exec", ast.PyCF_ONLY_AST | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True)
+        return compile(
+            source, where, "exec", ast.PyCF_ONLY_AST | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True
+        )
 
 
 def _quote_magics(source):
-    lines = (f"{_indent(line)}{line.strip()!r}" if line.lstrip()[:1] in ("%", "!", "?") else line
-             for line in source.split("\n"))
+    lines = (
+        f"{_indent(line)}{line.strip()!r}" if line.lstrip()[:1] in ("%", "!", "?") else line
+        for line in source.split("\n")
+    )
     return "\n".join(lines)
 
 
@@ -68,7 +84,8 @@ def _indent(line):
 
 
 def imported(tree, module: str, is_package: bool) -> set:
-    """Dotted names that a syntax tree imports, also inside functions: `a.b` and, for `from a import b`, `a` and `a.b`.
+    """Dotted names that a syntax tree imports, also inside functions: `a.b` and, for `from a import b`, `a`
+    and `a.b`.
 
     MODULE is the name of the module itself, for relative imports.
     """
@@ -99,14 +116,18 @@ def find_module(name: str, folders) -> tuple | None:
 
 
 def reached(notebook: Notebook, package=PACKAGE) -> dict:
-    """{part: sha256} of all code that a notebook runs: each code cell in order as `cells`, and each module of wsnb or
-    beside the notebook that is imported from there, however far. Modules APART from results are left out.
+    """{part: sha256} of all code that a notebook runs: each code cell in order as `cells`, and each module of
+    wsnb or beside the notebook that is imported from there, however far. Modules APART from results are left
+    out.
 
     A module that is imported under a name computed at run time is not seen. Raises FileError.
     """
     folders = (notebook.path.parent, Path(package).parent)
-    trees = [parse(cell.source, f"{notebook.path}, cell {cell.index}", is_file=False)
-             for cell in notebook.cells if "parameters" not in cell.tags]
+    trees = [
+        parse(cell.source, f"{notebook.path}, cell {cell.index}", is_file=False)
+        for cell in notebook.cells
+        if "parameters" not in cell.tags
+    ]
     parts = {"cells": _hash("\n".join(map(text_of, trees)))}
     waiting = sorted(set().union(*(imported(tree, "__main__", False) for tree in trees)))
     while waiting:

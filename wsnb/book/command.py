@@ -46,8 +46,15 @@ def load(options: Options, title: str) -> experiments.Experiment:
     """The experiment TITLE with the options' values. Raises ParamsError, FileError, BadName."""
     experiment = experiments.load(options.project, *root.split_experiment(title))
     plan.last_stage(experiment, options.until)
-    return plan.resolve(options.project, experiment, options.runs, options.overrides, options.data_root, options.device,
-                        options.workers)
+    return plan.resolve(
+        options.project,
+        experiment,
+        options.runs,
+        options.overrides,
+        options.data_root,
+        options.device,
+        options.workers,
+    )
 
 
 def run(options: Options, titles: list) -> int:
@@ -56,7 +63,9 @@ def run(options: Options, titles: list) -> int:
     with interrupts.installed():
         try:
             with interrupts.immediate():
-                loaded = [load(options, title) for title in titles]  # all are checked before the first one starts
+                loaded = [
+                    load(options, title) for title in titles
+                ]  # all are checked before the first one starts
             for experiment in loaded:
                 worst = max(worst, run_one(options, experiment, interrupts, memory))
         except KeyboardInterrupt:
@@ -71,9 +80,13 @@ def run_one(options: Options, experiment, interrupts, memory: dict) -> int:
     try:
         with locks.acquire(place / ".lock", f"{experiment.title} in {place}"):
             with interrupts.immediate():
-                if experiment.values.get("data_root") and builtin.is_builtin(options.project, experiment.values["data_root"]):
+                if experiment.values.get("data_root") and builtin.is_builtin(
+                    options.project, experiment.values["data_root"]
+                ):
                     builtin.ensure(options.project, lambda text: say(f"[{experiment.title}] {text}"))
-                wanted = plan.wanted(options.project, experiment, place, options.until, options.verify, memory)
+                wanted = plan.wanted(
+                    options.project, experiment, place, options.until, options.verify, memory
+                )
             for number, item in enumerate(wanted, 1):
                 if not _run_or_skip(options, experiment, item, f"{number}/{len(wanted)}", interrupts):
                     return FAILED
@@ -93,12 +106,16 @@ def _run_or_skip(options, experiment, item, count, interrupts) -> bool:
         say(f"{name}: runs, because {'; '.join(item.why[:3])}{' ...' if len(item.why) > 3 else ''}")
     started = time.monotonic()
     try:
-        record = runner.run_stage(options.project, experiment, item, lambda text: say(f"[{item.stage.name}] {text}"), interrupts)
+        record = runner.run_stage(
+            options.project, experiment, item, lambda text: say(f"[{item.stage.name}] {text}"), interrupts
+        )
     except runner.StageFailed as error:
         first, *others = str(error).splitlines()
         say(f"{name}: FAILED after {time.monotonic() - started:.0f} s")
         say("\n".join(f"  {line}" for line in (first, *others)))
-        say(f"  continue  the same command takes it from here; finished stages and checkpoints are kept in {item.folder.parent}")
+        say(
+            f"  continue  the same command takes it from here; what was finished is kept in {item.folder.parent}"
+        )
         return False
     say(f"{name}: done in {time.monotonic() - started:.1f} s{summary(record)}")
     return True
@@ -107,7 +124,9 @@ def _run_or_skip(options, experiment, item, count, interrupts) -> bool:
 def summary(record: dict) -> str:
     """', mIoU 45.31 %, ...': the first few results of a manifest."""
     results = [result for result in record["results"] if result["value"] is not None][:4]
-    return "".join(f", {result['name']} {result['value']:.2f} {result['unit']}".rstrip() for result in results)
+    return "".join(
+        f", {result['name']} {result['value']:.2f} {result['unit']}".rstrip() for result in results
+    )
 
 
 def dry_run(options: Options, titles: list) -> int:
@@ -121,7 +140,10 @@ def dry_run(options: Options, titles: list) -> int:
             say(f"{title}: would make the synthetic data set, then run all its stages")
             continue
         for item in plan.wanted(options.project, experiment, place, options.until, options.verify, memory):
-            say(f"{title} {item.stage.name}: " + ("done" if item.done else f"would run: {'; '.join(item.why)}"))
+            say(
+                f"{title} {item.stage.name}: "
+                + ("done" if item.done else f"would run: {'; '.join(item.why)}")
+            )
     return DONE
 
 

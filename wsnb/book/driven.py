@@ -17,8 +17,10 @@ def environment(key: str, told: dict) -> dict:
 
 
 def told(paper: str, notebook: str) -> dict | None:
-    """What the runner told this kernel: {"key", "root", "paper", "experiment", "stage", "notebook", "values", "needs",
-    "parts"}; None in a kernel that nobody drives, or that was started by a driven one for something else."""
+    """What the runner told this kernel: {"key", "root", "paper", "experiment", "stage", "notebook", "values",
+    "needs", "parts"}; None in a kernel that nobody drives, or that was started by a driven one for something
+    else.
+    """
     if KEY not in os.environ:
         return None
     message = json.loads(os.environ[TOLD])
@@ -30,8 +32,8 @@ def told(paper: str, notebook: str) -> dict | None:
 def die_with_parent() -> None:
     """Have the system kill this process as soon as the runner is gone, and its forked workers with it.
 
-    ipykernel looks for its parent once a second; within that second an orphan could still write. Linux only: elsewhere
-    ipykernel's own look stays the only one.
+    ipykernel looks for its parent once a second; within that second an orphan could still write. Linux only:
+    elsewhere ipykernel's own look stays the only one.
     """
     if not sys.platform.startswith("linux"):
         return

@@ -1,4 +1,6 @@
-"""papermill's engine, made to notice what it misses: dead kernels, cells left over, floods of output, interrupts."""
+"""papermill's engine, made to notice what it misses: dead kernels, cells left over, floods of output,
+interrupts.
+"""
 
 import logging
 import os
@@ -52,7 +54,8 @@ class Driver:
 
 
 def private_folder() -> tuple[Path, locks.Lock]:
-    """A new folder of this process for sockets, with a short path (a socket's may have 107 bytes), and its lock.
+    """A new folder of this process for sockets, with a short path (a socket's may have 107 bytes), and its
+    lock.
 
     Folders of processes that were killed are cleared away first: nobody holds their lock any more.
     """
@@ -71,18 +74,25 @@ def private_folder() -> tuple[Path, locks.Lock]:
 
 
 def kernel_manager(folder: Path, number: int):
-    """Manager of a kernel of *this* Python that talks over sockets in FOLDER; no port can be taken by somebody else."""
+    """Manager of a kernel of *this* Python that talks over sockets in FOLDER; no port can be taken by
+    somebody else.
+    """
     from jupyter_client import AsyncKernelManager
     from jupyter_client.kernelspec import KernelSpec
 
     manager = AsyncKernelManager(transport="ipc", connection_file=str(folder / f"k{number}.json"))
-    manager._kernel_spec = KernelSpec(argv=[sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"],
-                                      display_name="Python 3", language="python")
+    manager._kernel_spec = KernelSpec(
+        argv=[sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"],
+        display_name="Python 3",
+        language="python",
+    )
     return manager
 
 
 def import_papermill():
-    """papermill, without the grammar of web addresses that its notebook validator compiles for 2 s and never uses."""
+    """papermill, without the grammar of web addresses that its notebook validator compiles for 2 s and never
+    uses.
+    """
     spared = "rfc3987_syntax" not in sys.modules
     if spared:
         sys.modules["rfc3987_syntax"] = None  # reads as "not installed", which the validator allows
@@ -141,11 +151,15 @@ def make_engine():
                 except (RuntimeError, OSError, TimeoutError) as error:
                     LOGGER.warning("start %d of the kernel failed: %s", number + 1, error)
                     if number == STARTS - 1 or self.driver.interrupts.asked:
-                        raise KernelDied(f"the kernel did not start in {number + 1} tries: {error}") from error
+                        raise KernelDied(
+                            f"the kernel did not start in {number + 1} tries: {error}"
+                        ) from error
                     self.km, self.kc = kernel_manager(folder, number + 1), None
 
         def _interrupt(self, kill=False):
-            """Called from the signal handler. A kernel between two cells ignores SIGINT, so one is sent inside only."""
+            """Called from the signal handler. A kernel between two cells ignores SIGINT, so one is sent
+            inside only.
+            """
             pid = self.km.provisioner.pid
             if kill:
                 _kill_group(pid)
@@ -187,8 +201,14 @@ def make_engine():
         def output(self, outs, msg, display_id, cell_index):
             last = outs[-1] if outs else None
             hooked = self.output_hook_stack[msg["parent_header"].get("msg_id")]
-            if (msg["msg_type"] == "stream" and last is not None and last["output_type"] == "stream" and not hooked
-                    and last["name"] == msg["content"]["name"] and not self.clear_before_next_output):
+            if (
+                msg["msg_type"] == "stream"
+                and last is not None
+                and last["output_type"] == "stream"
+                and not hooked
+                and last["name"] == msg["content"]["name"]
+                and not self.clear_before_next_output
+            ):
                 last["text"] += text_of(msg)  # one output a stream instead of one a message
                 return last
             return super().output(outs, msg, display_id, cell_index)
@@ -200,8 +220,15 @@ def make_engine():
             folder, lock = private_folder()
             try:
                 with lock:
-                    client = Client(nb_man, km=kernel_manager(folder, 0), raise_on_iopub_timeout=False, iopub_timeout=30,
-                                    startup_timeout=start_timeout, kernel_name="python3", log=LOGGER)
+                    client = Client(
+                        nb_man,
+                        km=kernel_manager(folder, 0),
+                        raise_on_iopub_timeout=False,
+                        iopub_timeout=30,
+                        startup_timeout=start_timeout,
+                        kernel_name="python3",
+                        log=LOGGER,
+                    )
                     client.extra_arguments = ["--HistoryManager.hist_file=:memory:"]
                     client.driver = driver
                     client.execute()
@@ -222,16 +249,20 @@ def _cause(exit_code) -> str:
     if exit_code is None:
         return "kernel died"
     if exit_code < 0:
-        name = signal.Signals(-exit_code).name if -exit_code in set(signal.Signals) else f"signal {-exit_code}"
+        name = (
+            signal.Signals(-exit_code).name if -exit_code in set(signal.Signals) else f"signal {-exit_code}"
+        )
         hint = "; perhaps out of memory" if exit_code == -signal.SIGKILL else ""
         return f"kernel died ({name}{hint})"
     return f"kernel died (exit code {exit_code})"
 
 
 def execute(notebook, parameters: dict, driver: Driver, start_timeout: int = 60):
-    """Run a notebook file in a fresh kernel with PARAMETERS injected; the executed one is then driver.notebook.
+    """Run a notebook file in a fresh kernel with PARAMETERS injected; the executed one is then
+    driver.notebook.
 
-    Raises papermill's PapermillExecutionError if a cell fails, KernelDied, Unfinished, or driver.interrupts.Interrupted.
+    Raises papermill's PapermillExecutionError if a cell fails, KernelDied, Unfinished, or
+    driver.interrupts.Interrupted.
     """
     papermill = import_papermill()
     from papermill.engines import papermill_engines
@@ -240,18 +271,35 @@ def execute(notebook, parameters: dict, driver: Driver, start_timeout: int = 60)
     path = str(notebook).replace("{", "{{").replace("}", "}}")  # papermill reads paths as format strings
     interrupts = driver.interrupts
     try:
-        papermill.execute_notebook(path, None, parameters, engine_name="wsnb", kernel_name="python3", language="python",
-                                   progress_bar=False, autosave_cell_every=0, start_timeout=start_timeout,
-                                   cwd=str(Path(notebook).parent), driver=driver)
+        papermill.execute_notebook(
+            path,
+            None,
+            parameters,
+            engine_name="wsnb",
+            kernel_name="python3",
+            language="python",
+            progress_bar=False,
+            autosave_cell_every=0,
+            start_timeout=start_timeout,
+            cwd=str(Path(notebook).parent),
+            driver=driver,
+        )
     except (papermill.PapermillExecutionError, KernelDied):
         if interrupts.asked:
             raise KeyboardInterrupt from None
         raise
-    left = [cell for cell in driver.notebook.cells if cell.cell_type == "code" and cell.source.strip()
-            and (cell.execution_count is None or cell.metadata.get("papermill", {}).get("exception"))
-            and "skip-execution" not in cell.metadata.get("tags", [])]
+    left = [
+        cell
+        for cell in driver.notebook.cells
+        if cell.cell_type == "code"
+        and cell.source.strip()
+        and (cell.execution_count is None or cell.metadata.get("papermill", {}).get("exception"))
+        and "skip-execution" not in cell.metadata.get("tags", [])
+    ]
     if left and interrupts.asked:
         raise KeyboardInterrupt
     if left:
-        raise Unfinished(f"stopped before its end: {len(left)} code cells did not finish, the first begins "
-                         f"{left[0].source.strip().splitlines()[0][:60]!r}; take out sys.exit() or exit()")
+        raise Unfinished(
+            f"stopped before its end: {len(left)} code cells did not finish, the first begins "
+            f"{left[0].source.strip().splitlines()[0][:60]!r}; take out sys.exit() or exit()"
+        )

@@ -51,7 +51,9 @@ def description(path) -> str:
 
 def yaml_path(project, paper: str, name: str) -> Path:
     """params/PAPER/NAME.yaml; raises FileError with the nearest name if it is not there."""
-    path = Path(project, "params", root.check_name("paper", paper), f"{root.check_name('experiment', name)}.yaml")
+    path = Path(
+        project, "params", root.check_name("paper", paper), f"{root.check_name('experiment', name)}.yaml"
+    )
     if not path.is_file():
         raise FileError(f"no experiment {paper}/{name}; {params.nearest(f'{paper}/{name}', names(project))}")
     return path
@@ -61,18 +63,23 @@ def stage_names(values: dict, path) -> list:
     """The list under `stages`, checked. Raises ParamsError."""
     stages = values.get("stages")
     if not isinstance(stages, list) or not stages:
-        raise params.ParamsError(f"{path}: `stages` is missing; add for instance `stages: [01_train, 02_masks]`")
+        raise params.ParamsError(
+            f"{path}: `stages` is missing; add for instance `stages: [01_train, 02_masks]`"
+        )
     stages = [root.stage_folder_name(*root.split_stage(stage)) for stage in stages]
     if len(set(stages)) < len(stages):
-        raise params.ParamsError(f"{path}: a stage is listed twice; write its second round as {stages[-1].split('@')[0]}@2")
+        raise params.ParamsError(
+            f"{path}: a stage is listed twice; write its second round as {stages[-1].split('@')[0]}@2"
+        )
     return stages
 
 
 def needed(notebook: notebooks.Notebook, stage: str, stages: list) -> tuple:
     """Names of the earlier stages that STAGE needs: those of its notebook's metadata, else all earlier ones.
 
-    A need without a round means the latest earlier round; one that only comes later in the list (feedback of a former
-    round) is left out in the first round. Raises FileError for a need that the experiment does not have.
+    A need without a round means the latest earlier round; one that only comes later in the list (feedback of
+    a former round) is left out in the first round. Raises FileError for a need that the experiment does not
+    have.
     """
     earlier = stages[: stages.index(stage)]
     if notebook.needs is None:
@@ -83,12 +90,16 @@ def needed(notebook: notebooks.Notebook, stage: str, stages: list) -> tuple:
         if name is not None:
             found.append(name)
         elif find_stage(need, stages) is None:
-            raise FileError(f"{notebook.path}: needs {need}, which is not among the stages {stages}; add it there")
+            raise FileError(
+                f"{notebook.path}: needs {need}, which is not among the stages {stages}; add it there"
+            )
     return tuple(dict.fromkeys(found))
 
 
 def find_stage(need: str, stages) -> str | None:
-    """The stage that NEED means among STAGES: itself with '@n', else the latest round of that notebook; None if none."""
+    """The stage that NEED means among STAGES: itself with '@n', else the latest round of that notebook; None
+    if none.
+    """
     notebook, round_ = root.split_stage(need)
     if "@" in need:
         name = root.stage_folder_name(notebook, round_)
@@ -98,7 +109,9 @@ def find_stage(need: str, stages) -> str | None:
 
 
 def load(project, paper: str, name: str) -> Experiment:
-    """Read and check an experiment: no unknown, missing or wrong-typed parameter. Raises ParamsError or FileError."""
+    """Read and check an experiment: no unknown, missing or wrong-typed parameter. Raises ParamsError or
+    FileError.
+    """
     path = yaml_path(project, paper, name)
     values = params.load_yaml(path)
     stages = stage_names(values, path)
@@ -111,8 +124,10 @@ def load(project, paper: str, name: str) -> Experiment:
     for notebook, declared in read.values():
         for param in declared.values():
             if union.setdefault(param.name, param).type != param.type:
-                raise params.ParamsError(f"{notebook.path}: {param.name} is a {param.type} here, but a "
-                                         f"{union[param.name].type} in another notebook of {path}; make them alike")
+                raise params.ParamsError(
+                    f"{notebook.path}: {param.name} is a {param.type} here, but a "
+                    f"{union[param.name].type} in another notebook of {path}; make them alike"
+                )
     flat = {key: value for key, value in values.items() if key != "stages"}
     flat = params.complete(flat, union, str(path), optional=("round",))
     return Experiment(paper, name, path, flat, plan(stages, read, flat))
@@ -125,9 +140,15 @@ def plan(stages: list, read: dict, values: dict) -> tuple:
         stem, round_ = root.split_stage(stage)
         notebook, declared = read[stem]
         if round_ > 1 and getattr(declared.get("round"), "type", None) != "int":
-            raise params.ParamsError(f"{notebook.path}: listed as {stage}, so it has to declare `round: int = 1`")
+            raise params.ParamsError(
+                f"{notebook.path}: listed as {stage}, so it has to declare `round: int = 1`"
+            )
         own = {name: round_ if name == "round" else values[name] for name in declared}
-        plans.append(StagePlan(root.stage_folder_name(stem, round_), notebook, declared, own, needed(notebook, stage, stages)))
+        plans.append(
+            StagePlan(
+                root.stage_folder_name(stem, round_), notebook, declared, own, needed(notebook, stage, stages)
+            )
+        )
     return tuple(plans)
 
 
@@ -138,6 +159,10 @@ def union(experiment: Experiment) -> dict:
 
 def with_values(experiment: Experiment, changed: dict) -> Experiment:
     """The experiment with some values replaced, in every stage that declares them."""
-    stages = tuple(dataclasses.replace(stage, values={name: changed.get(name, value) for name, value in stage.values.items()})
-                   for stage in experiment.stages)
+    stages = tuple(
+        dataclasses.replace(
+            stage, values={name: changed.get(name, value) for name, value in stage.values.items()}
+        )
+        for stage in experiment.stages
+    )
     return dataclasses.replace(experiment, values={**experiment.values, **changed}, stages=stages)

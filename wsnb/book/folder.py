@@ -10,7 +10,9 @@ OLD = "old"
 
 
 def key_of(folder) -> str | None:
-    """The key whose work lies in a stage folder; "" for files of unknown origin, None for an empty or missing folder."""
+    """The key whose work lies in a stage folder; "" for files of unknown origin, None for an empty or missing
+    folder.
+    """
     folder = Path(folder)
     if not folder.is_dir() or not any(not path.name.startswith(".") for path in folder.iterdir()):
         return None
@@ -67,7 +69,9 @@ def _move(source: Path, target: Path) -> Path:
 
 
 def reopen(folder, record: dict) -> None:
-    """Mark the folder as being worked on under RECORD's key: no manifest or results of an earlier attempt count."""
+    """Mark the folder as being worked on under RECORD's key: no manifest or results of an earlier attempt
+    count.
+    """
     folder = Path(folder)
     for name in (manifest.NAME, manifest.RESULTS):
         if (folder / name).exists():

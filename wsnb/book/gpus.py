@@ -1,4 +1,6 @@
-"""One run a GPU: a locked file stands for each of them, so that none is shared and none stays taken after a kill."""
+"""One run a GPU: a locked file stands for each of them, so that none is shared and none stays taken after a
+kill.
+"""
 
 import os
 import shutil
@@ -19,10 +21,15 @@ def visible() -> list:
     if program is None:
         return []
     try:
-        listed = subprocess.run([program, "-L"], capture_output=True, text=True, timeout=20, stdin=subprocess.DEVNULL)
+        listed = subprocess.run(
+            [program, "-L"], capture_output=True, text=True, timeout=20, stdin=subprocess.DEVNULL
+        )
     except subprocess.TimeoutExpired:
         return []
-    return [str(i) for i, line in enumerate(line for line in listed.stdout.splitlines() if line.startswith("GPU "))]
+    return [
+        str(i)
+        for i, line in enumerate(line for line in listed.stdout.splitlines() if line.startswith("GPU "))
+    ]
 
 
 def slots_folder() -> Path:
@@ -31,9 +38,11 @@ def slots_folder() -> Path:
 
 
 def take(device: str, what: str, say) -> tuple[locks.Lock | None, dict]:
-    """(lock, environment) for a run on DEVICE (auto, cpu, cuda, cuda:N): a free GPU's slot, waiting for one if need be.
+    """(lock, environment) for a run on DEVICE (auto, cpu, cuda, cuda:N): a free GPU's slot, waiting for one
+    if need be.
 
-    No slot and no variables on the CPU. SAY is told what is waited for, once a minute. With cuda:N only that one is taken.
+    No slot and no variables on the CPU. SAY is told what is waited for, once a minute. With cuda:N only that
+    one is taken.
     """
     gpus = [] if device == "cpu" else visible()
     if not gpus:
@@ -44,7 +53,9 @@ def take(device: str, what: str, say) -> tuple[locks.Lock | None, dict]:
     while True:
         for gpu in wanted:
             try:
-                lock = locks.acquire(slots_folder() / f"gpu-{gpu.replace('/', '_')}.lock", f"GPU {gpu}", 0, f"for {what}")
+                lock = locks.acquire(
+                    slots_folder() / f"gpu-{gpu.replace('/', '_')}.lock", f"GPU {gpu}", 0, f"for {what}"
+                )
             except locks.LockedError as error:
                 held = error
                 continue

@@ -18,7 +18,11 @@ class Interrupts:
     def _handle(self, number, _frame):
         first, self.asked = not self.asked, self.asked or number
         if self.kernel is not None:
-            self._say("stopping: the stage may save its state (once more kills it)" if first else "killing the stage")
+            self._say(
+                "stopping: the stage may save its state (once more kills it)"
+                if first
+                else "killing the stage"
+            )
             self.kernel(**({} if first else {"kill": True}))
         elif self.at_once or not first:
             raise KeyboardInterrupt

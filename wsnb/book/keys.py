@@ -38,8 +38,8 @@ def params_values(declared: dict, values: dict, root, known_files=None) -> dict:
 def data_fingerprint(root) -> str:
     """Fingerprint of a data set on disk: relative paths with sizes, and the content of text lists.
 
-    SBD may lie beside the folder instead of in it, so a benchmark_RELEASE there belongs to it. Hidden files are left
-    out. Raises FileError if ROOT is no folder.
+    SBD may lie beside the folder instead of in it, so a benchmark_RELEASE there belongs to it. Hidden files
+    are left out. Raises FileError if ROOT is no folder.
     """
     root = Path(root)
     if not root.is_dir():
@@ -68,12 +68,14 @@ def _walk(folder, prefix, seen):
                 yield f"{prefix}{entry.name} {entry.stat().st_size}{text}"
 
 
-def stage_parts(notebook: Notebook, declared: dict, values: dict, upstream: dict, root, data: str | None,
-                known_files=None) -> dict:
+def stage_parts(
+    notebook: Notebook, declared: dict, values: dict, upstream: dict, root, data: str | None, known_files=None
+) -> dict:
     """All that a stage's key is made of, and the key.
 
-    UPSTREAM is {stage: key}, DATA the fingerprint of the data set or None for a stage without data_root. Returns
-    {"key", "code", "params", "upstream", "data", "modules", "values"}: the last two say what lies behind the hashes.
+    UPSTREAM is {stage: key}, DATA the fingerprint of the data set or None for a stage without data_root.
+    Returns {"key", "code", "params", "upstream", "data", "modules", "values"}: the last two say what lies
+    behind the hashes.
     """
     modules = code.reached(notebook)
     entering = params_values(declared, values, root, known_files)
@@ -88,14 +90,24 @@ def changes(old: dict, new: dict) -> list:
     for name in sorted(set(before) | set(after)):
         if before.get(name) != after.get(name):
             what = "the notebook's cells" if name == "cells" else name
-            state = "" if name in before and name in after else " (newly reached)" if name in after else " (no longer reached)"
+            state = (
+                ""
+                if name in before and name in after
+                else " (newly reached)"
+                if name in after
+                else " (no longer reached)"
+            )
             words.append(f"code of {what} changed{state}")
     before, after = old.get("values", {}), new["values"]
     for name in sorted(set(before) | set(after)):
         if before.get(name) != after.get(name):
             words.append(f"{name}: {_short(before.get(name, 'none'))} -> {_short(after.get(name, 'none'))}")
     before, after = old.get("upstream", {}), new["upstream"]
-    words += [f"upstream {name} changed" for name in sorted(set(before) | set(after)) if before.get(name) != after.get(name)]
+    words += [
+        f"upstream {name} changed"
+        for name in sorted(set(before) | set(after))
+        if before.get(name) != after.get(name)
+    ]
     if old.get("data") != new["data"]:
         words.append("files of the data set changed")
     if not words and old.get("key") != new["key"]:

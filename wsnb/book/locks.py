@@ -34,7 +34,8 @@ class Lock:
 
 
 def acquire(path, what: str, wait: float = 0.3, note: str = "") -> Lock:
-    """Lock PATH, trying for WAIT seconds (a look by is_held() may hold it for an instant). Raises LockedError naming the holder and WHAT it works on.
+    """Lock PATH, trying for WAIT seconds (a look by is_held() may hold it for an instant). Raises LockedError
+    naming the holder and WHAT it works on.
 
     NOTE is written beside pid and host, for holder() to find.
     """
@@ -52,7 +53,11 @@ def acquire(path, what: str, wait: float = 0.3, note: str = "") -> Lock:
                     raise LockedError(f"{what} is in use by {holder(path)}; wait for it or end it") from error
                 time.sleep(0.05)
         os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"process {os.getpid()} on {socket.gethostname()}{' ' + note if note else ''}\n".encode(), 0)
+        os.pwrite(
+            descriptor,
+            f"process {os.getpid()} on {socket.gethostname()}{' ' + note if note else ''}\n".encode(),
+            0,
+        )
     except BaseException:
         os.close(descriptor)
         raise

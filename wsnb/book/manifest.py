@@ -21,7 +21,9 @@ FORMAT = 1
 
 
 def artefacts(folder) -> list:
-    """Paths of a stage's files relative to its folder, sorted; not the manifest, the log, hidden files or links."""
+    """Paths of a stage's files relative to its folder, sorted; not the manifest, the log, hidden files or
+    links.
+    """
     found = []
     for place, folders, names in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
@@ -35,11 +37,14 @@ def artefacts(folder) -> list:
 def write(folder, record: dict) -> dict:
     """Add the files of FOLDER to RECORD (see Stage.record) and write it as the stage's manifest. Returns it.
 
-    RECORD's format, paper, experiment, stage, key, parts, params, results, notes, environment, seed, started, seconds,
-    peak_cpu_bytes and peak_gpu_bytes go in unchanged.
+    RECORD's format, paper, experiment, stage, key, parts, params, results, notes, environment, seed, started,
+    seconds, peak_cpu_bytes and peak_gpu_bytes go in unchanged.
     """
     folder = Path(folder)
-    files = {name: {"size": (folder / name).stat().st_size, "sha256": sha256(folder / name)} for name in artefacts(folder)}
+    files = {
+        name: {"size": (folder / name).stat().st_size, "sha256": sha256(folder / name)}
+        for name in artefacts(folder)
+    }
     manifest = {**record, "format": FORMAT, "files": files}
     save_json(folder / NAME, manifest)
     return manifest
@@ -52,7 +57,11 @@ def read(folder) -> dict | None:
         return None
     manifest = load_json(path)
     wanted = ("format", "key", "parts", "files", "results")
-    if not isinstance(manifest, dict) or any(name not in manifest for name in wanted) or manifest["format"] != FORMAT:
+    if (
+        not isinstance(manifest, dict)
+        or any(name not in manifest for name in wanted)
+        or manifest["format"] != FORMAT
+    ):
         raise FileError(f"{path}: not a manifest of format {FORMAT}; move it away and run the stage again")
     return manifest
 
@@ -60,7 +69,8 @@ def read(folder) -> dict | None:
 def problems(folder, manifest: dict, full: bool = False) -> list:
     """What differs between a manifest and the files on disk, in words; empty if nothing does.
 
-    Sizes are always compared; contents for files touched after the manifest was written, or for all with FULL.
+    Sizes are always compared; contents for files touched after the manifest was written, or for all with
+    FULL.
     """
     folder, found = Path(folder), []
     written = (folder / NAME).stat().st_mtime_ns
@@ -91,7 +101,9 @@ def environment(root) -> dict:
         "platform": platform.platform(),
         "cpu_count": len(os.sched_getaffinity(0)),
         "git_commit": _git(root, "rev-parse", "HEAD"),
-        "git_dirty": None if (dirty := _git(root, "status", "--porcelain", "--untracked-files=no")) is None else bool(dirty),
+        "git_dirty": None
+        if (dirty := _git(root, "status", "--porcelain", "--untracked-files=no")) is None
+        else bool(dirty),
     }
 
 
@@ -103,7 +115,9 @@ def _version(package):
 
 
 def _git(root, *arguments):
-    """Output of git, or None where there is no git or no repository: a record may lack it, a run must not fail."""
+    """Output of git, or None where there is no git or no repository: a record may lack it, a run must not
+    fail.
+    """
     try:
         command = ["git", "-C", str(root), *arguments]
         done = subprocess.run(command, capture_output=True, text=True, timeout=10, stdin=subprocess.DEVNULL)
@@ -126,7 +140,9 @@ def peak_memory() -> tuple[int, int]:
 
 
 def plain(value):
-    """VALUE as JSON can hold it: arrays and tensors as lists, dataclasses as mappings, NaN and infinities as null."""
+    """VALUE as JSON can hold it: arrays and tensors as lists, dataclasses as mappings, NaN and infinities as
+    null.
+    """
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         value = dataclasses.asdict(value)
     if hasattr(value, "tolist"):  # NumPy arrays and scalars, tensors
@@ -141,4 +157,6 @@ def plain(value):
         return str(value)
     if value is None or isinstance(value, bool | int | str):
         return value
-    raise TypeError(f"{value!r} ({type(value).__name__}) cannot go into a record; use numbers, text, lists or mappings")
+    raise TypeError(
+        f"{value!r} ({type(value).__name__}) cannot go into a record; use numbers, text, lists or mappings"
+    )

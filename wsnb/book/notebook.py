@@ -50,7 +50,11 @@ def parameters_cell(notebook: Notebook) -> Cell:
     """The code cell tagged `parameters`; exactly one, and the first code cell. Raises FileError."""
     tagged = [cell for cell in notebook.cells if "parameters" in cell.tags]
     if len(tagged) != 1:
-        raise FileError(f"{notebook.path}: {len(tagged)} cells are tagged 'parameters'; tag exactly the first code cell")
+        raise FileError(
+            f"{notebook.path}: {len(tagged)} cells are tagged 'parameters'; tag exactly the first code cell"
+        )
     if tagged[0] is not notebook.cells[0]:
-        raise FileError(f"{notebook.path}: the cell tagged 'parameters' must be the first code cell; move it up")
+        raise FileError(
+            f"{notebook.path}: the cell tagged 'parameters' must be the first code cell; move it up"
+        )
     return tagged[0]

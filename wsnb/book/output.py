@@ -1,4 +1,6 @@
-"""How much of a cell's output is kept, so that neither the runner's memory nor the notebook grows without bound."""
+"""How much of a cell's output is kept, so that neither the runner's memory nor the notebook grows without
+bound.
+"""
 
 import re
 import sys
@@ -23,7 +25,11 @@ class Capped:
             return self._take_text(message)
         size = sum(len(str(part)) for part in message["content"].get("data", {}).values())
         if size > self._all:
-            return self._once(message, "all", f"[an output of {size / 1e6:.0f} MB is not kept: a cell may hold {ALL // 10**6} MB]")
+            return self._once(
+                message,
+                "all",
+                f"[an output of {size / 1e6:.0f} MB is not kept: a cell may hold {ALL // 10**6} MB]",
+            )
         self._all -= size
         return message
 
@@ -41,7 +47,12 @@ class Capped:
             return None
         self._cut.add(kind)
         content = {"name": "stdout", "text": note}
-        return {**message, "msg_type": "stream", "header": {**message["header"], "msg_type": "stream"}, "content": content}
+        return {
+            **message,
+            "msg_type": "stream",
+            "header": {**message["header"], "msg_type": "stream"},
+            "content": content,
+        }
 
 
 def text_of(message: dict) -> str:
@@ -52,8 +63,8 @@ def text_of(message: dict) -> str:
 def cap_streams(namespace: dict) -> None:
     """In a kernel: stop a cell's printing at its source, so that a flood never crosses to the runner.
 
-    Lines of Stage.log pass. Counts from the next cell on, and anew in each. NAMESPACE is the notebook's globals(); outside
-    IPython, and where it was called before, nothing happens.
+    Lines of Stage.log pass. Counts from the next cell on, and anew in each. NAMESPACE is the notebook's
+    globals(); outside IPython, and where it was called before, nothing happens.
     """
     if "get_ipython" not in namespace:
         return
@@ -64,7 +75,9 @@ def cap_streams(namespace: dict) -> None:
 
 def _cap_both(*_):
     for stream in (sys.stdout, sys.stderr):
-        write = stream.write  # IPython puts its own in place for each cell, and takes it away with ours afterwards
+        write = (
+            stream.write
+        )  # IPython puts its own in place for each cell, and takes it away with ours afterwards
         stream.write = _capped(getattr(write, "uncapped", write))
 
 

@@ -44,14 +44,22 @@ def check(name: str, type_: str, value, where: str):
     if type_ == "float" and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if type(value) is not SCALARS[type_]:
-        raise ParamsError(f"{where}: {name} is {value!r} ({_kind(value)}), but it is a {type_}; {_mend(type_, value)}")
+        raise ParamsError(
+            f"{where}: {name} is {value!r} ({_kind(value)}), but it is a {type_}; {_mend(type_, value)}"
+        )
     if type_ == "float" and not math.isfinite(value):
         raise ParamsError(f"{where}: {name} is {value}; use a finite number")
     return value
 
 
 def _kind(value) -> str:
-    names = {"str": "text", "NoneType": "nothing", "date": "a date", "datetime": "a date", "dict": "a mapping"}
+    names = {
+        "str": "text",
+        "NoneType": "nothing",
+        "date": "a date",
+        "datetime": "a date",
+        "dict": "a mapping",
+    }
     return names.get(type(value).__name__, type(value).__name__)
 
 
@@ -68,7 +76,8 @@ def _mend(type_, value) -> str:
 
 
 def parse_cell(source: str, where: str) -> dict:
-    """Text of a parameters cell -> {name: Param}: one annotated literal a statement, help in the trailing comment.
+    """Text of a parameters cell -> {name: Param}: one annotated literal a statement, help in the trailing
+    comment.
 
     Raises ParamsError naming the line.
     """
@@ -77,11 +86,19 @@ def parse_cell(source: str, where: str) -> dict:
         tokens = list(tokenize.generate_tokens(io.StringIO(source).readline))
     except (SyntaxError, tokenize.TokenError) as error:
         raise ParamsError(f"{where}: the parameters cell does not parse ({error})") from error
-    comments = {token.start[0]: token.string.lstrip("# ").strip() for token in tokens if token.type == tokenize.COMMENT}
+    comments = {
+        token.start[0]: token.string.lstrip("# ").strip()
+        for token in tokens
+        if token.type == tokenize.COMMENT
+    }
     declared = {}
     for statement in body:
         line = f"{where}, line {statement.lineno} of the parameters cell"
-        if not isinstance(statement, ast.AnnAssign) or not isinstance(statement.target, ast.Name) or statement.value is None:
+        if (
+            not isinstance(statement, ast.AnnAssign)
+            or not isinstance(statement.target, ast.Name)
+            or statement.value is None
+        ):
             raise ParamsError(f"{line}: expected `name: type = literal  # help`")
         name, type_ = statement.target.id, ast.unparse(statement.annotation)
         if type_ not in TYPES:
@@ -91,7 +108,9 @@ def parse_cell(source: str, where: str) -> dict:
         try:
             default = ast.literal_eval(statement.value)
         except ValueError as error:
-            raise ParamsError(f"{line}: {name} is derived; write a plain literal, papermill injects after this cell") from error
+            raise ParamsError(
+                f"{line}: {name} is derived; write a plain literal, papermill injects after this cell"
+            ) from error
         help_ = comments.get(statement.end_lineno, "")
         declared[name] = Param(name, type_, check(name, type_, default, line), help_)
     return declared
@@ -109,12 +128,16 @@ class _Loader(yaml.SafeLoader):
         keys = [key.value for key, _ in node.value]
         for key in keys:
             if keys.count(key) > 1:
-                raise yaml.constructor.ConstructorError(None, None, f"{key!r} is given twice", node.start_mark)
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"{key!r} is given twice", node.start_mark
+                )
         return super().construct_mapping(node, deep)
 
 
 def load_yaml(path) -> dict:
-    """A flat YAML mapping of scalars and flat lists. Raises ParamsError for anything else, object tags included."""
+    """A flat YAML mapping of scalars and flat lists. Raises ParamsError for anything else, object tags
+    included.
+    """
     try:
         with open(path, "rb") as file:
             values = yaml.load(file, _Loader)  # noqa: S506 - a SafeLoader: object tags are refused
@@ -127,7 +150,9 @@ def load_yaml(path) -> dict:
             raise ParamsError(f"{path}: key {name!r} is not a name; put it in quotes")
         for item in value if isinstance(value, list) else [value]:
             if type(item) not in (int, float, bool, str):
-                raise ParamsError(f"{path}: {name} holds {item!r} ({_kind(item)}); use numbers, true/false, quoted text, flat lists")
+                raise ParamsError(
+                    f"{path}: {name} holds {item!r} ({_kind(item)}); use numbers, true/false, quoted text, flat lists"
+                )
     return values
 
 
@@ -162,14 +187,22 @@ def parse_override(text: str, params: dict) -> tuple:
     name, equals, value = text.partition("=")
     name, where = name.strip(), f"-p {text}"
     if not equals or name not in params:
-        raise ParamsError(f"{where}: {'expected NAME=VALUE' if not equals else f'unknown parameter; {nearest(name, params)}'}")
+        raise ParamsError(
+            f"{where}: {'expected NAME=VALUE' if not equals else f'unknown parameter; {nearest(name, params)}'}"
+        )
     return name, _parse(name, params[name].type, value, where)
 
 
 def _parse(name, type_, text, where):
     if type_.startswith("list["):
-        parts = [part.strip().strip("'\"") for part in text.strip().removeprefix("[").removesuffix("]").split(",")]
-        return [_parse(f"{name}[{i}]", type_[5:-1], part, where) for i, part in enumerate(parts) if part or len(parts) > 1]
+        parts = [
+            part.strip().strip("'\"") for part in text.strip().removeprefix("[").removesuffix("]").split(",")
+        ]
+        return [
+            _parse(f"{name}[{i}]", type_[5:-1], part, where)
+            for i, part in enumerate(parts)
+            if part or len(parts) > 1
+        ]
     if type_ == "str":
         return text
     if type_ == "bool":

@@ -20,17 +20,21 @@ class Wanted:
     manifest: dict | None
 
 
-def resolve(project, experiment: experiments.Experiment, runs, overrides=(), data_root=None, device=None, workers=None):
+def resolve(
+    project, experiment: experiments.Experiment, runs, overrides=(), data_root=None, device=None, workers=None
+):
     """The experiment with the command line's wishes in it and paths made absolute.
 
-    OVERRIDES are texts 'name=value'. Relative paths given there are relative to the current folder, those in the YAML
-    file to the project. Raises ParamsError or FileError.
+    OVERRIDES are texts 'name=value'. Relative paths given there are relative to the current folder, those in
+    the YAML file to the project. Raises ParamsError or FileError.
     """
     declared, changed = experiments.union(experiment), {}
     for text in overrides:
         name, value = params.parse_override(text, declared)
         if name in ("run_dir", "round"):
-            raise params.ParamsError(f"-p {text}: {'use --runs DIR' if name == 'run_dir' else 'list the stage as NAME@2'}")
+            raise params.ParamsError(
+                f"-p {text}: {'use --runs DIR' if name == 'run_dir' else 'list the stage as NAME@2'}"
+            )
         if name in changed:
             raise params.ParamsError(f"-p {text}: {name} is given twice; keep one")
         file = params.existing_file(name, declared[name].type, value, Path.cwd())
@@ -48,8 +52,10 @@ def resolve(project, experiment: experiments.Experiment, runs, overrides=(), dat
         value = resolved.values.get(name)
         missing = params.is_file_param(name, param.type) and value and "/" in value
         if missing and params.existing_file(name, param.type, value, project) is None:
-            raise params.ParamsError(f"{name}: no file {value}; give its path with -p {name}=FILE, or a word that the "
-                                     f"notebook knows")
+            raise params.ParamsError(
+                f"{name}: no file {value}; give its path with -p {name}=FILE, or a word that the "
+                f"notebook knows"
+            )
     return resolved
 
 
@@ -62,7 +68,14 @@ def last_stage(experiment: experiments.Experiment, until: str | None) -> str:
     return found
 
 
-def wanted(project, experiment: experiments.Experiment, folder_: Path, until: str | None = None, verify=False, memory=None):
+def wanted(
+    project,
+    experiment: experiments.Experiment,
+    folder_: Path,
+    until: str | None = None,
+    verify=False,
+    memory=None,
+):
     """A list of Wanted, one a stage up to UNTIL, in order. EXPERIMENT is resolved, FOLDER_ its run folder.
 
     MEMORY is a dictionary that keeps fingerprints between calls. Raises FileError, ParamsError.
@@ -79,8 +92,15 @@ def wanted(project, experiment: experiments.Experiment, folder_: Path, until: st
                 memory[place] = keys.data_fingerprint(place)
             data = memory[place]
         upstream = {name: known[name] for name in stage.needs}
-        parts = keys.stage_parts(stage.notebook, stage.params, stage.values, upstream, project, data,
-                                 memory.setdefault("files", {}))
+        parts = keys.stage_parts(
+            stage.notebook,
+            stage.params,
+            stage.values,
+            upstream,
+            project,
+            data,
+            memory.setdefault("files", {}),
+        )
         known[stage.name] = parts["key"]
         found.append(Wanted(stage, parts, folder_ / stage.name, *state(folder_ / stage.name, parts, verify)))
     return found

@@ -15,12 +15,15 @@ class BadName(ValueError):
 
 
 def find(start=None) -> Path:
-    """The project root: $WSNB_ROOT, else the first folder with notebooks/ and params/ from START (default: the current
-    folder) upwards, else from this package upwards. Raises FileError naming the mend."""
+    """The project root: $WSNB_ROOT, else the first folder with notebooks/ and params/ from START (default:
+    the current folder) upwards, else from this package upwards. Raises FileError naming the mend.
+    """
     named = os.environ.get("WSNB_ROOT")
     if named:
         if not (Path(named) / "notebooks").is_dir():
-            raise FileError(f"WSNB_ROOT={named}: holds no notebooks/; set it to the project's folder or unset it")
+            raise FileError(
+                f"WSNB_ROOT={named}: holds no notebooks/; set it to the project's folder or unset it"
+            )
         return Path(named).resolve()
     for origin in (Path(start or "."), Path(__file__)):
         for folder in (origin.resolve(), *origin.resolve().parents):
@@ -32,7 +35,9 @@ def find(start=None) -> Path:
 def check_name(kind: str, text: str) -> str:
     """TEXT if it can be one part of a path: letters, digits, _ . - only. Raises BadName."""
     if not isinstance(text, str) or not NAME.fullmatch(text) or len(text) > 100:
-        raise BadName(f"{kind} {text!r}: use letters, digits, '_', '-' and '.' only (at most 100, not starting with '.')")
+        raise BadName(
+            f"{kind} {text!r}: use letters, digits, '_', '-' and '.' only (at most 100, not starting with '.')"
+        )
     return text
 
 
@@ -48,7 +53,9 @@ def split_stage(text: str) -> tuple[str, int]:
     """'02_train' -> ('02_train', 1), '02_train@2' -> ('02_train', 2). Raises BadName."""
     match = STAGE.fullmatch(text) if isinstance(text, str) else None
     if match is None or len(text) > 100:
-        raise BadName(f"stage {text!r}: expected a notebook's name such as 02_train, or 02_train@2 for its second round")
+        raise BadName(
+            f"stage {text!r}: expected a notebook's name such as 02_train, or 02_train@2 for its second round"
+        )
     return match[1], int(match[2] or 1)
 
 
@@ -62,4 +69,6 @@ def run_folder(runs, paper: str, experiment: str) -> Path:
     try:
         return inside(runs, f"{check_name('paper', paper)}/{check_name('experiment', experiment)}")
     except FileError as error:
-        raise FileError(f"{error}; to keep runs elsewhere, link the whole runs folder or pass --runs DIR") from error
+        raise FileError(
+            f"{error}; to keep runs elsewhere, link the whole runs folder or pass --runs DIR"
+        ) from error

@@ -34,11 +34,22 @@ def run_stage(project: Path, experiment, wanted: plan.Wanted, say, interrupts) -
         if done:
             return record
     slot, variables = gpus.take(stage.values.get("device", "cpu"), f"{experiment.title} {stage.name}", say)
-    told = {"root": str(project), "paper": experiment.paper, "experiment": experiment.name, "stage": stage.name,
-            "notebook": stage.notebook.path.stem, "values": manifest.plain(stage.values), "needs": list(stage.needs),
-            "parts": wanted.parts}
+    told = {
+        "root": str(project),
+        "paper": experiment.paper,
+        "experiment": experiment.name,
+        "stage": stage.name,
+        "notebook": stage.notebook.path.stem,
+        "values": manifest.plain(stage.values),
+        "needs": list(stage.needs),
+        "parts": wanted.parts,
+    }
     paths = [str(code.PACKAGE.parent), *filter(None, [os.environ.get("PYTHONPATH")])]
-    environment = {**variables, **driven.environment(wanted.parts["key"], told), "PYTHONPATH": os.pathsep.join(paths)}
+    environment = {
+        **variables,
+        **driven.environment(wanted.parts["key"], told),
+        "PYTHONPATH": os.pathsep.join(paths),
+    }
     driver = engine.Driver(say, environment, interrupts)
     try:
         engine.execute(stage.notebook.path, stage.values, driver)
@@ -64,7 +75,11 @@ def _complete(project, wanted, driver) -> dict:
             raise StageFailed(f"{manifest.RESULTS} is of another key; run the stage again")
         now = code.reached(notebooks.read(stage.notebook.path))
         if keys.digest(now) != wanted.parts["code"]:
-            changed = [name for name in {*now, *wanted.parts["modules"]} if now.get(name) != wanted.parts["modules"].get(name)]
+            changed = [
+                name
+                for name in {*now, *wanted.parts["modules"]}
+                if now.get(name) != wanted.parts["modules"].get(name)
+            ]
             raise StageFailed(f"{', '.join(sorted(changed))} was edited while the stage ran; run it again")
         _save_notebook(project, driver.notebook, place / "notebook.ipynb", stage.notebook.path)
         return manifest.write(place, {**record, "by": "runner"})
@@ -107,7 +122,9 @@ def reason(error) -> str:
 
 
 def _log(place, text):
-    """A line of the runner's own in the stage's log, where there is one; a full disk must not hide the first error."""
+    """A line of the runner's own in the stage's log, where there is one; a full disk must not hide the first
+    error.
+    """
     try:
         if place.is_dir():
             with open(place / manifest.LOG, "a", encoding="utf-8", errors="backslashreplace") as file:

@@ -26,11 +26,14 @@ class Stage:
 
     @classmethod
     def begin(cls, paper: str, notebook: str, namespace: dict) -> "Stage":
-        """Begin the stage of notebooks/PAPER/NOTEBOOK.ipynb with the parameters in NAMESPACE, the notebook's globals().
+        """Begin the stage of notebooks/PAPER/NOTEBOOK.ipynb with the parameters in NAMESPACE, the notebook's
+        globals().
 
         Waits at most 5 s for the folder's lock. Raises StageError, ParamsError, FileError or LockedError.
         """
-        for value in list(namespace.values()):  # the cell was run again: let go of the lock of the former time
+        for value in list(
+            namespace.values()
+        ):  # the cell was run again: let go of the lock of the former time
             if isinstance(value, cls):
                 value._lock.close()
         self = cls()
@@ -39,20 +42,36 @@ class Stage:
             driven.die_with_parent()
             output.cap_streams(namespace)
         self.root = Path(told["root"]) if told else root.find()
-        self._notebook = notebooks.read(self.root / "notebooks" / root.check_name("paper", paper) / f"{notebook}.ipynb")
+        self._notebook = notebooks.read(
+            self.root / "notebooks" / root.check_name("paper", paper) / f"{notebook}.ipynb"
+        )
         values = _values(params.declared(self._notebook), namespace, self._notebook.path)
         run_folder, experiment = byhand.experiment_of(values.get("run_dir", ""), self.root, paper)
         name = root.stage_folder_name(root.check_name("stage", notebook), values.get("round", 1))
         self.folder = run_folder / name
         self._told, self._namespace, self._began = told, namespace, time.time()
-        self._lock = locks.acquire(run_folder / f".{name}.lock", str(self.folder), wait=5,
-                                  note="" if told else BY_HAND)
-        self._needs, parts = (tuple(told["needs"]), told["parts"]) if told else self._own_parts(paper, experiment, name, values)
+        self._lock = locks.acquire(
+            run_folder / f".{name}.lock", str(self.folder), wait=5, note="" if told else BY_HAND
+        )
+        self._needs, parts = (
+            (tuple(told["needs"]), told["parts"])
+            if told
+            else self._own_parts(paper, experiment, name, values)
+        )
         if told and plain(values) != told["values"]:
             wrong = [key for key, value in plain(values).items() if told["values"].get(key) != value]
-            raise StageError(f"{', '.join(wrong)}: assigned between the parameters cell and Stage.begin; take that out")
-        self._record = {"format": manifest.FORMAT, "paper": paper, "experiment": experiment, "stage": name,
-                        "key": parts["key"], "parts": {k: v for k, v in parts.items() if k != "key"}, "params": plain(values)}
+            raise StageError(
+                f"{', '.join(wrong)}: assigned between the parameters cell and Stage.begin; take that out"
+            )
+        self._record = {
+            "format": manifest.FORMAT,
+            "paper": paper,
+            "experiment": experiment,
+            "stage": name,
+            "key": parts["key"],
+            "parts": {k: v for k, v in parts.items() if k != "key"},
+            "params": plain(values),
+        }
         moved = folder.prepare(self.folder, parts["key"])
         folder.reopen(self.folder, self._record)
         self.params = SimpleNamespace(**_with_files(self._notebook, values, self.root))
@@ -67,7 +86,9 @@ class Stage:
         needs = byhand.needs(self.root, paper, experiment, self._notebook, name)
         data = keys.data_fingerprint(self._data_root(values)) if values.get("data_root") else None
         upstream = byhand.upstream_keys(self.folder.parent, needs)
-        return needs, keys.stage_parts(self._notebook, params.declared(self._notebook), values, upstream, self.root, data)
+        return needs, keys.stage_parts(
+            self._notebook, params.declared(self._notebook), values, upstream, self.root, data
+        )
 
     def _data_root(self, values):
         return self.root / Path(values["data_root"]).expanduser()
@@ -79,7 +100,9 @@ class Stage:
 
     @property
     def device(self) -> str:
-        """"cpu", "cuda" or "cuda:N"; "auto" takes a GPU if there is one. Raises StageError if the one asked for is not there."""
+        """ "cpu", "cuda" or "cuda:N"; "auto" takes a GPU if there is one. Raises StageError if the one asked
+        for is not there.
+        """
         import torch
 
         wanted = getattr(self.params, "device", "auto")
@@ -89,21 +112,29 @@ class Stage:
         if kind not in ("cpu", "cuda") or (number and not number.isdigit()):
             raise StageError(f"device {wanted!r}: use auto, cpu, cuda or cuda:N")
         if kind == "cuda" and int(number or 0) >= torch.cuda.device_count():
-            raise StageError(f"device {wanted!r}: this machine or this build of torch has no such GPU; use auto or cpu")
+            raise StageError(
+                f"device {wanted!r}: this machine or this build of torch has no such GPU; use auto or cpu"
+            )
         return wanted
 
     def upstream(self, name: str) -> Path:
         """Folder of a finished earlier stage that this one needs. Raises StageError naming the mend."""
         stage = experiments.find_stage(name, self._needs)
         if stage is None:
-            raise StageError(f"{name} is not among what {self._notebook.path.name} needs ({', '.join(self._needs) or 'nothing'}); "
-                             f"add it to the notebook's metadata wsnb.needs and list it before this stage")
+            raise StageError(
+                f"{name} is not among what {self._notebook.path.name} needs ({', '.join(self._needs) or 'nothing'}); "
+                f"add it to the notebook's metadata wsnb.needs and list it before this stage"
+            )
         place = self.folder.parent / stage
         if not (place / manifest.NAME).is_file():
             experiment = f"{self._record['paper']}/{self._record['experiment']}"
             if self._told or not (place / manifest.RESULTS).is_file():
-                raise StageError(f"{place} is not finished; run `wsnb run {experiment} --until {stage}` or that notebook first")
-            self.log(f"{stage} was run by hand with changes: fine for looking, but this stage will not count as done")
+                raise StageError(
+                    f"{place} is not finished; run `wsnb run {experiment} --until {stage}` or that notebook first"
+                )
+            self.log(
+                f"{stage} was run by hand with changes: fine for looking, but this stage will not count as done"
+            )
         return place
 
     def log(self, text) -> None:
@@ -136,8 +167,9 @@ class Stage:
     def finish(self, results=(), protocol=None, notes=None) -> None:
         """Write results.json, the last file of the stage.
 
-        RESULTS: mappings with "name", "value", "unit", optionally "detail" and an own "protocol"; PROTOCOL serves for the
-        others. Without the runner, the manifest too if the notebook ran as it stands. Raises StageError.
+        RESULTS: mappings with "name", "value", "unit", optionally "detail" and an own "protocol"; PROTOCOL
+        serves for the others. Without the runner, the manifest too if the notebook ran as it stands. Raises
+        StageError.
         """
         listed = []
         for result in results:
@@ -148,9 +180,17 @@ class Stage:
         cpu, gpu = manifest.peak_memory()
         seed = getattr(self.params, "seed", None)
         started = datetime.datetime.fromtimestamp(self._began).astimezone().isoformat(timespec="seconds")
-        record = {**self._record, "results": listed, "notes": plain(notes or {}), "seed": seed, "started": started,
-                  "seconds": round(time.time() - self._began, 2), "peak_cpu_bytes": cpu, "peak_gpu_bytes": gpu,
-                  "environment": manifest.environment(self.root)}
+        record = {
+            **self._record,
+            "results": listed,
+            "notes": plain(notes or {}),
+            "seed": seed,
+            "started": started,
+            "seconds": round(time.time() - self._began, 2),
+            "peak_cpu_bytes": cpu,
+            "peak_gpu_bytes": gpu,
+            "environment": manifest.environment(self.root),
+        }
         manifest.save_json(self.folder / manifest.RESULTS, record)
         for result in listed:
             value = "undefined" if result["value"] is None else f"{result['value']:.6g}"
@@ -163,7 +203,9 @@ class Stage:
     def _finish_by_hand(self, record):
         doubts = byhand.doubts(self._notebook, record["parts"], byhand.history(self._namespace))
         if doubts:
-            self.log(f"not counted as done, for {'; '.join(doubts)}; `wsnb run` or a fresh Run all takes it from here")
+            self.log(
+                f"not counted as done, for {'; '.join(doubts)}; `wsnb run` or a fresh Run all takes it from here"
+            )
         else:
             manifest.write(self.folder, {**record, "by": "hand"})
 
@@ -173,19 +215,29 @@ def _values(declared, namespace, where) -> dict:
     missing = [name for name in declared if name not in namespace]
     if missing:
         raise StageError(f"{where}: {', '.join(missing)} not set; run the parameters cell before Stage.begin")
-    values = {name: params.check(name, param.type, namespace[name], str(where)) for name, param in declared.items()}
+    values = {
+        name: params.check(name, param.type, namespace[name], str(where)) for name, param in declared.items()
+    }
     namespace.update(values)
     return values
 
 
 def _with_files(notebook, values, project) -> dict:
     """Values with the names of existing files made absolute, so that they hold in any working folder."""
-    found = {name: params.existing_file(name, param.type, values[name], project)
-             for name, param in params.declared(notebook).items()}
+    found = {
+        name: params.existing_file(name, param.type, values[name], project)
+        for name, param in params.declared(notebook).items()
+    }
     return {name: value if found[name] is None else str(found[name]) for name, value in values.items()}
 
 
 def _duration(seconds: float) -> str:
     minutes, seconds = divmod(int(seconds + 0.5), 60)
     hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {seconds:02d} s" if minutes else f"{seconds} s"
+    return (
+        f"{hours} h {minutes:02d} min"
+        if hours
+        else f"{minutes} min {seconds:02d} s"
+        if minutes
+        else f"{seconds} s"
+    )
