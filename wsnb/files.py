@@ -55,6 +55,12 @@ def sha256(path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def save_text(path, text) -> None:
+    """Write text as UTF-8."""
+    with write(path, "w") as file:
+        file.write(text)
+
+
 def save_json(path, value) -> None:
     """Write VALUE as indented JSON with sorted keys; NaN is refused by JSON readers and so written as null upstream."""
     with write(path, "w") as file:

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 
 DILATIONS = (1, 2, 4, 8, 12, 24)
 EPSILON = 1e-8
+GROUP = 11  # classes worked on together in bands: more cost memory, fewer cost affinities computed again
 
 
 def offsets(dilations=DILATIONS) -> list[tuple[int, int]]:
@@ -58,7 +59,8 @@ def _affinity(padded, scale, top, rows, dilations):
     distance = torch.empty(len(padded), 8 * len(dilations), *centre.shape[-2:], dtype=padded.dtype, device=padded.device)
     for p, (dy, dx) in enumerate(offsets(dilations)):
         torch.mean((centre - _view(padded, dy, dx, top, rows, reach)).abs_().mul_(scale), dim=1, out=distance[:, p])
-    return distance.neg_().softmax(dim=1)
+    distance.sub_(distance.amin(dim=1, keepdim=True)).neg_().exp_()  # a softmax in place
+    return distance.div_(distance.sum(dim=1, keepdim=True))
 
 
 def _inverse_scale(image, dilations):
@@ -82,8 +84,9 @@ def pamr(image, masks, dilations=DILATIONS, iterations=10, band=None):
 
     image [B, K, H, W] in [0, 1]; masks [B, C, h, w], resized to the picture first (bilinear, aligned corners) if they
     differ -> [B, C, H, W]. Each iteration replaces a mask's value by the affinity-weighted mean of its neighbours.
-    BAND is the number of rows worked on at a time (default: about 4 MB of affinities, the whole picture on a GPU);
-    with several bands affinities are computed anew in each iteration, which costs less than keeping them.
+    BAND is the number of rows worked on at a time (default: about 2 MB of affinities a picture, the whole picture on a GPU);
+    with several bands affinities are computed anew in each iteration, and few classes at a time are worked on, which
+    costs less than keeping everything.
     Only the classes passed are refined: pass those that are present.
     """
     dilations = tuple(dilations)
@@ -92,16 +95,19 @@ def pamr(image, masks, dilations=DILATIONS, iterations=10, band=None):
         masks = F.interpolate(masks, size=image.shape[-2:], mode="bilinear", align_corners=True)
     batch, _, height, width = masks.shape
     if band is None:
-        band = height if image.is_cuda else max(8, 2 ** 20 // (len(neighbours) * width * batch))
+        band = height if image.is_cuda else max(8, 2 ** 19 // (len(neighbours) * width))
     padded, scale = _pad(image, reach), _inverse_scale(image, dilations)
-    weights = _affinity(padded, scale, 0, height, dilations) if band >= height else None
-    for _ in range(iterations):
-        source = _pad(masks, reach)
-        masks = torch.zeros(batch, masks.shape[1], height, width, dtype=masks.dtype, device=masks.device)
-        for top in range(0, height, band):
-            rows = min(band, height - top)
-            here = _affinity(padded, scale, top, rows, dilations) if weights is None else weights
-            total = masks[:, :, top:top + rows]
-            for p, (dy, dx) in enumerate(neighbours):
-                total.addcmul_(_view(source, dy, dx, top, rows, reach), here[:, p:p + 1])
-    return masks
+    bands = [(top, min(band, height - top)) for top in range(0, height, band)]
+    kept = {0: _affinity(padded, scale, 0, height, dilations)} if len(bands) == 1 else {}
+    group = masks.shape[1] if kept else GROUP
+    refined = torch.empty_like(masks, memory_format=torch.contiguous_format)
+    for source, result in zip(masks.split(group, dim=1), refined.split(group, dim=1), strict=True):
+        for _ in range(iterations):
+            source = _pad(source, reach)
+            for top, rows in bands:
+                weights = kept[top] if kept else _affinity(padded, scale, top, rows, dilations)
+                total = result[:, :, top:top + rows].zero_()
+                for p, (dy, dx) in enumerate(neighbours):
+                    total.addcmul_(_view(source, dy, dx, top, rows, reach), weights[:, p:p + 1])
+            source = result
+    return refined if iterations else masks

@@ -11,20 +11,18 @@ from wsnb.papers.single_stage.decoder import ASPP, GlobalCueInjection, keep_mask
 
 
 class _Shared(nn.Module):
-    """Adopts the backbone's modules under their own names, freezes what the paper never trains, and keeps every
-    BatchNorm of the backbone in evaluation mode."""
+    """Adopts the backbone's modules under their own names. FREEZE (the paper's rule) never trains the backbone's first
+    layers and BatchNorms, and keeps the latter in evaluation mode; without it a backbone can start from nothing."""
 
-    def __init__(self, backbone):
+    def __init__(self, backbone, freeze=True):
         super().__init__()
         for name, child in backbone.named_children():
             self.add_module(name, child)
         self._backbone = (backbone,)  # in a tuple: its parameters are registered above, once
-        self.fixed_norms = [m for m in backbone.modules() if isinstance(m, nn.BatchNorm2d)]
-        for name in backbone.frozen:
-            for parameter in backbone.get_submodule(name).parameters():
-                parameter.requires_grad = False
-        for norm in self.fixed_norms:
-            for parameter in norm.parameters():
+        self.fixed_norms = [m for m in backbone.modules() if isinstance(m, nn.BatchNorm2d)] if freeze else []
+        first = [backbone.get_submodule(name) for name in backbone.frozen] if freeze else []
+        for module in [*first, *self.fixed_norms]:
+            for parameter in module.parameters():
                 parameter.requires_grad = False
 
     def shallow_and_deep(self, x):
@@ -48,8 +46,8 @@ class SingleStage(_Shared):
     background's constant logit 1. psi: see `stochastic_gate`. width: channels of the decoder.
     """
 
-    def __init__(self, backbone, n_classes=21, width=256, psi=0.3):
-        super().__init__(backbone)
+    def __init__(self, backbone, n_classes=21, width=256, psi=0.3, freeze=True):
+        super().__init__(backbone, freeze)
         shallow = backbone.channels[backbone.strides.index(4)]
         self.psi = psi
         self.aspp = ASPP(backbone.channels[-1], width)
@@ -84,8 +82,8 @@ class CAMBaseline(_Shared):
     forward: x -> scores [B, n_classes - 1], activation logits [B, n_classes - 1, h, w] at the deep stride.
     """
 
-    def __init__(self, backbone, n_classes=21):
-        super().__init__(backbone)
+    def __init__(self, backbone, n_classes=21, freeze=True):
+        super().__init__(backbone, freeze)
         self.fc8 = nn.Conv2d(backbone.channels[-1], n_classes - 1, 1, bias=False)
         nn.init.xavier_uniform_(self.fc8.weight)
         self.dropout = nn.Dropout2d(0.5)

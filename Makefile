@@ -1,0 +1,30 @@
+# make book   the whole book on built-in synthetic data, ends with the report
+# make test   all tests
+# make lab    JupyterLab on the notebooks
+# Everything is installed into .venv on the first call; later calls need no network.
+
+PYTHON ?= $(shell for p in python3.11 python3.12 python3; do "$$p" -c 'import sys, venv; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 13))' 2>/dev/null && echo $$p && break; done)
+BIN := .venv/bin
+# paths below are relative, so that the project may lie in a folder with a space in its name
+
+.PHONY: book test lab setup
+
+book: setup
+	$(BIN)/python -m wsnb.book.cli run --all
+	$(BIN)/python -m wsnb.book.cli report
+
+test: setup
+	$(BIN)/python -m pytest
+
+lab: setup
+	$(BIN)/python -m jupyter lab notebooks
+
+setup: .venv/installed
+
+.venv/installed: pyproject.toml
+	@test -n "$(PYTHON)" || { echo "wsnb needs Python 3.11 or 3.12; install one, or call make PYTHON=/path/to/python3.11"; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade pip setuptools wheel
+	$(BIN)/python -m pip install --quiet "torch==2.13.0"
+	$(BIN)/python -m pip install --quiet -e ".[test]"
+	touch .venv/installed

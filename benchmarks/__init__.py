@@ -1,0 +1,1 @@
+"""Speed and memory against plain reference implementations: `python -m benchmarks.NAME`."""

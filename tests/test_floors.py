@@ -1,0 +1,59 @@
+"""The four floors import only downwards, files stay small, notebooks carry no outputs."""
+
+import ast
+import json
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+FLOORS = {"wsnb": 0, "wsnb.files": 0, "wsnb.interact": 1, "wsnb.metrics": 1, "wsnb.plots": 1, "wsnb.data": 1,
+          "wsnb.methods": 2, "wsnb.papers": 3, "wsnb.book": 4}
+SOURCES = sorted((ROOT / "wsnb").rglob("*.py"))
+NOTEBOOKS = sorted((ROOT / "notebooks").rglob("*.ipynb"))
+
+
+def module_of(path):
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def floor(module):
+    while module not in FLOORS:
+        module = module.rpartition(".")[0]
+    return FLOORS[module]
+
+
+def imported(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names if alias.name.split(".")[0] == "wsnb")
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "wsnb":
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=module_of)
+def test_imports_go_downwards(path):
+    own = module_of(path)
+    above = [name for name in imported(path) if floor(name) > floor(own)]
+    assert not above, f"{own} imports from a floor above: {above}"
+    if own.startswith("wsnb.book"):
+        assert not [n for n in imported(path) if n.startswith(("wsnb.papers", "wsnb.methods"))], "book finds papers by path"
+    if own.startswith("wsnb.papers."):
+        paper = own.split(".")[2]
+        assert not [n for n in imported(path) if n.startswith("wsnb.papers.") and n.split(".")[2] != paper], \
+            "papers do not import each other: move it down to methods"
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=module_of)
+def test_files_stay_small(path):
+    assert len(path.read_text().splitlines()) <= 300
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
+def test_notebooks_are_clean(path):
+    cells = [c for c in json.loads(path.read_text())["cells"] if c["cell_type"] == "code"]
+    assert not [c for c in cells if c["outputs"] or c["execution_count"]], "strip the outputs: nbstripout"
+    assert sum("parameters" in c["metadata"].get("tags", []) for c in cells) == 1
+    long = [c for c in cells if len("".join(c["source"]).splitlines()) > 15 and "parameters" not in c["metadata"].get("tags", [])]
+    assert not long, f"cells over 15 lines: {[''.join(c['source'])[:60] for c in long]}"

@@ -1,0 +1,83 @@
+"""Results with their protocols, and the figures of the evaluation."""
+
+import numpy as np
+
+from wsnb import metrics, plots
+from wsnb.data import voc
+from wsnb.files import read_index
+from wsnb.methods.crf import CRF
+from wsnb.papers.single_stage.masks import SOURCES, crf_text
+from wsnb.papers.single_stage.views import chart
+
+METHODS = {"single_stage": "single-stage", "cam_baseline": "CAM baseline"}
+
+
+def results(tables, kinds, m, common, classes) -> list[dict]:
+    """Rows for Stage.finish: mean IoU with and without background of every kind of mask, and the all-background bound.
+
+    tables: confusion per kind; m: parameters of the masks' stage; common: protocol fields that all rows share.
+    """
+    field = CRF(m.crf_iterations, m.crf_gaussian_sxy, m.crf_gaussian_compat, m.crf_bilateral_sxy, m.crf_bilateral_srgb,
+                m.crf_bilateral_compat)
+    rows = []
+    for kind in kinds:
+        source = next(s for s, suffix in SOURCES.items() if kind.removesuffix("_crf") == f"masks{suffix}")
+        protocol = {**common, "image_labels": source, "crf": crf_text(field) if kind.endswith("_crf") else ""}
+        iou = 100 * metrics.scores(tables[kind])["iou"]
+        rows.append(_row("mIoU", 100 * metrics.mean_iou(tables[kind]), protocol, dict(zip(classes, iou.tolist(), strict=True))))
+        rows.append(_row("mIoU of objects", 100 * metrics.mean_iou(tables[kind], background=False), protocol, {}))
+    bound = {**common, "method": "all background", "supervision": "none", "image_labels": "none", "crf": "", "threshold": "",
+             "scales": [], "flip": False, "backbone": "", "weights": "", "threshold_split": ""}
+    return [*rows, _row("mIoU", 100 * metrics.mean_iou(tables["background"]), bound, {})]
+
+
+def _row(name, value, protocol, detail):
+    return {"name": name, "value": value, "unit": "%", "protocol": protocol, "detail": detail}
+
+
+def undefined(table, classes) -> list[str]:
+    """Classes whose IoU is undefined: in neither the ground truth nor the predictions."""
+    return [name for name, iou in zip(classes, metrics.scores(table)["iou"], strict=True) if np.isnan(iou)]
+
+
+def class_figure(iou, classes):
+    """Bars of the IoU per class, a group per kind of mask (the columns of the frame IOU, in %)."""
+    figure, (axis,) = chart(9.5, 3.2)
+    width = 0.8 / len(iou.columns)
+    for i, kind in enumerate(iou.columns):
+        place = np.arange(len(classes)) + (i - (len(iou.columns) - 1) / 2) * width
+        axis.bar(place, iou[kind].to_numpy(), width, label=kind, color=plots.PALETTE[:len(classes)] / 255,
+                 alpha=1.0 if i == 0 else 0.55, edgecolor="k", linewidth=0.4)
+    axis.set_xticks(range(len(classes)), classes, rotation=60, ha="right")
+    axis.set(ylabel="IoU, %", ylim=(0, 100), title="full colour: " + ", pale: ".join(iou.columns))
+    return figure
+
+
+def confusion_figure(table, classes):
+    """Rows of the confusion matrix as shares; rows of absent classes stay empty."""
+    total = table.sum(1, keepdims=True)
+    share = np.divide(table, total, out=np.zeros(table.shape), where=total > 0)
+    figure, (axis,) = chart(7, 6)
+    shown = axis.imshow(share, vmin=0, vmax=1, cmap="viridis")
+    axis.set_xticks(range(len(classes)), classes, rotation=90)
+    axis.set_yticks(range(len(classes)), classes)
+    axis.set(xlabel="prediction", ylabel="ground truth")
+    figure.colorbar(shown, ax=axis, label="share of the true pixels")
+    return figure
+
+
+def good_and_bad_figure(order, items, folder, n_classes, count=4):
+    """COUNT best, middle and worst pictures of a frame sorted by mIoU: picture, ground truth, prediction."""
+    middle = max(0, (len(order) - count) // 2)
+    rows = [*range(min(count, len(order))), *range(middle, min(middle + count, len(order))), *range(max(0, len(order) - count), len(order))]
+    rows = sorted(dict.fromkeys(rows))
+    tiles, titles = [], []
+    for row in order.iloc[rows].itertuples():
+        item = items[row.id]
+        image = voc.read_image(item)
+        truth, found = voc.read_mask(item, n_classes), read_index(folder / f"{item.id}.png")
+        tiles += [image, plots.overlay(image, truth), plots.overlay(image, found)]
+        titles += [item.id, "ground truth", f"mIoU {100 * row.mIoU:.0f} %"]
+    if not tiles:
+        tiles, titles = [np.full((60, 240, 3), 255, np.uint8)], ["no picture with a defined mIoU"]
+    return plots.grid(tiles, titles, columns=6 if len(rows) > 1 else 3, width=12)

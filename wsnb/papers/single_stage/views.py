@@ -1,0 +1,169 @@
+"""What the notebooks of this paper show. Functions return figures; pictures come through `wsnb.plots`."""
+
+import re
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+
+from wsnb import plots
+from wsnb.data import transforms, voc
+from wsnb.files import load_npz, save_npz
+from wsnb.methods.pamr import pamr
+from wsnb.papers.single_stage import decoder, inference, losses
+
+
+def book_pictures(items, n_classes=21, count=4):
+    """The same few pictures throughout: spread over the split, with at least one object if possible."""
+    spread = items[::max(1, len(items) // (4 * count))]
+    with_objects = [item for item in spread if (voc.read_mask(item, n_classes) % 255 > 0).any()]
+    return (with_objects or spread)[:count]
+
+
+def crops_figure(dataset, classes, count=8):
+    """The first augmented crops of a data set, with their tags."""
+    picked = [dataset[i] for i in range(min(count, len(dataset)))]
+    titles = [", ".join(np.array(classes[1:])[s["tags"].numpy() > 0]) or "(no tag)" for s in picked]
+    return plots.grid([_bytes(s["image"]) for s in picked], titles)
+
+
+def chart(width=9.0, height=3.2, columns=1):
+    """An empty figure with its axes in a row."""
+    figure = plots.Picture(figsize=(width, height), dpi=plots.DPI, layout="constrained")
+    return figure, figure.subplots(1, columns, squeeze=False)[0]
+
+
+def focal_figure(power, floor):
+    """The focal mask penalty over the size of a mask."""
+    figure, (axis,) = chart(5, 2.6)
+    size = torch.linspace(0, 1, 101)
+    axis.plot(size, losses.focal_penalty(size, power, floor))
+    axis.set(xlabel="mean of the mask (share of the picture)", ylabel="penalty", title="small masks are punished")
+    return figure
+
+
+def history_figure(history, pretrain):
+    """Losses of training, validation, and the share of complete pseudo labels."""
+    figure, (left, right) = chart(columns=2)
+    for name in ("tag_loss", "mask_loss"):
+        left.plot([row["epoch"] for row in history["epochs"]], [row[name] for row in history["epochs"]],
+                  label=f"{name.replace('_', ' ')}, training")
+    left.plot([row["epoch"] for row in history["validation"]], [row["val"]["loss"] for row in history["validation"]], "o-",
+              label="total, validation", color="0.5")
+    right.plot([row["epoch"] for row in history["epochs"]], [row["complete"] for row in history["epochs"]],
+               label="complete pseudo labels")
+    right.plot([row["epoch"] for row in history["validation"]], [row["val"]["mAP"] for row in history["validation"]], "o-",
+               label="mAP of the tags, validation", color="0.5")
+    right.set_ylim(0, 1.02)
+    for axis in (left, right):
+        axis.axvline(pretrain, color="k", linestyle="--", linewidth=0.8)
+        axis.set_xlabel("epoch")
+        axis.legend(fontsize=9)
+    return figure
+
+
+def network_input(item, size):
+    """(picture uint8 [H, W, 3] squeezed to SIZE x SIZE, x [1, 3, SIZE, SIZE])."""
+    image = cv2.resize(voc.read_image(item), (size, size), interpolation=cv2.INTER_AREA)
+    return image, transforms.normalise(transforms.to_unit(image))[None]
+
+
+@torch.no_grad()
+def snapshot(network, items, size, path, settings):
+    """Write the masks of a few pictures as float16 [N, C, h, w] at network stride, with the tags' scores."""
+    was_training = network.training
+    network.eval()
+    device = next(network.parameters()).device
+    x = torch.cat([network_input(item, size)[1] for item in items]).to(device)
+    scores, maps = inference.predict(network, x, settings)
+    save_npz(path, masks=maps.cpu().numpy().astype(np.float16), scores=scores.cpu().numpy())
+    network.train(was_training)
+
+
+def snapshots_figure(folder, items, size, columns=6):
+    """A row a picture: the picture, then the winning class at some epochs, among its true tags."""
+    paths = sorted(Path(folder).glob("epoch_*.npz"))
+    paths = [paths[i] for i in np.unique(np.linspace(0, len(paths) - 1, columns).round().astype(int))]
+    tiles, titles = [], []
+    for n, item in enumerate(items):
+        image, _ = network_input(item, size)
+        truth = voc.read_mask(item, 256)
+        tiles.append(image)
+        titles.append("picture" if n == 0 else "")
+        for path in paths:
+            masks = load_npz(path)["masks"][n].astype(np.float32)
+            keep = np.isin(np.arange(len(masks)), [0, *np.unique(truth[truth != 255])])
+            small = (masks * keep[:, None, None]).transpose(1, 2, 0)
+            winner = cv2.resize(small, (size, size)).argmax(2).astype(np.uint8)
+            tiles.append(plots.overlay(image, winner))
+            titles.append(_epoch_name(path) if n == 0 else "")
+    return plots.grid(tiles, titles, columns=len(paths) + 1, width=11)
+
+
+def _epoch_name(path):
+    number = re.fullmatch(r"epoch_(\d+)", path.stem)
+    return f"before epoch {int(number[1])}" if number else "at the end"
+
+
+def refined(image, masks, iterations):
+    """PAMR on one picture: uint8 [H, W, 3], masks [C, h, w] -> labels uint8 [H, W] of the refined masks."""
+    return _refine(image, masks, iterations).argmax(0).astype(np.uint8)
+
+
+def _refine(image, masks, iterations):
+    small = torch.from_numpy(masks.astype(np.float32))[None]
+    unit = transforms.to_unit(image)[None]
+    return pamr(unit, decoder.upsample(small, unit.shape[-2:]), iterations=iterations)[0].numpy()
+
+
+def refinement_figure(image, masks, classes_present, steps=(0, 1, 3, 10)):
+    """Masks before and after some iterations of PAMR: the winner, and the map of the first object."""
+    chosen = masks[list(classes_present)]
+    labels_of = np.array(classes_present, np.uint8)
+    tiles, titles = [], []
+    for n in steps:
+        soft = _refine(image, chosen, n)
+        tiles.append(plots.overlay(image, labels_of[soft.argmax(0)]))
+        titles.append(f"{n} iterations")
+    tiles += [plots.heat(image, _refine(image, chosen, n)[-1]) for n in steps]
+    return plots.grid(tiles, titles + [""] * len(steps), columns=len(steps))
+
+
+@torch.no_grad()
+def gate_figure(network, item, size, psi=(0.0, 0.3, 0.6, 1.0)):
+    """What the decoder says with more and more of the shallow feature in the gate's mixture, and one training draw."""
+    image, x = network_input(item, size)
+    kept, network.psi = network.psi, 0.0
+    device = next(network.parameters()).device
+    tiles, titles = [image], ["picture"]
+    try:
+        for value in psi:
+            network.psi = value
+            masks = decoder.upsample(network(x.to(device)).softmax(1), (size, size))[0]
+            tiles.append(plots.overlay(image, masks.argmax(0).cpu().numpy().astype(np.uint8)))
+            titles.append(f"{value:g} shallow" + (" (as tested)" if value == kept else ""))
+    finally:
+        network.psi = kept
+    return plots.grid(tiles, titles, columns=len(tiles), width=11)
+
+
+def scores_figure(scores, classes, tags, cut):
+    """Bars of the tag scores [C - 1] of one picture; true tags are marked, the cut is a line."""
+    figure, (axis,) = chart(9, 2.6)
+    colours = plots.PALETTE[1:len(classes)] / 255
+    axis.bar(range(len(scores)), scores, color=colours, edgecolor=["k" if t else "w" for t in tags], linewidth=1.6)
+    axis.axhline(cut, color="k", linestyle="--", linewidth=0.8)
+    axis.set_xticks(range(len(scores)), [("* " if t else "") + name for name, t in zip(classes[1:], tags, strict=True)],
+                    rotation=60, ha="right")
+    axis.set(ylim=(0, 1), ylabel="score", title="image tags: predicted score (* true tag, line: cut)")
+    return figure
+
+
+def shown_input(x):
+    """A network input [3, H, W] as a picture uint8 [H, W, 3]; the padding, 0 after normalisation, looks grey."""
+    return _bytes(transforms.denormalise(x))
+
+
+def _bytes(unit):
+    return (unit.clamp(0, 1) * 255 + 0.5).byte().permute(1, 2, 0).numpy()
