@@ -82,7 +82,9 @@ class Protocol:
 
 def _checked(field, value):
     if field.name == "scales":
-        good = isinstance(value, list | tuple) and all(isinstance(s, numbers.Real) and not isinstance(s, bool) for s in value)
+        good = isinstance(value, list | tuple) and all(
+            isinstance(scale, numbers.Real) and not isinstance(scale, bool) for scale in value
+        )
         if good:
             return tuple(float(scale) for scale in value)
     elif field.name == "flip":
@@ -110,19 +112,31 @@ def differences(a, b) -> list:
     and backbones do not count; "yes" as a CRF means any CRF.
     """
     a, b = stated(a), stated(b)
-    return [field.name for field in dataclasses.fields(Protocol)
-            if field.name in a and field.name in b and not same(field.name, a[field.name], b[field.name])]
+    return [
+        field.name
+        for field in dataclasses.fields(Protocol)
+        if field.name in a and field.name in b and not same(field.name, a[field.name], b[field.name])
+    ]
 
 
 def stated(protocol) -> dict:
     """The fields that a Protocol, or a mapping of some of its fields, states."""
     values = protocol.as_dict() if isinstance(protocol, Protocol) else dict(protocol)
-    return {name: value for name, value in values.items()
-            if value is not None and (name == "crf" or value not in ("", [], ()))}
+    return {
+        name: value
+        for name, value in values.items()
+        if value is not None and (name == "crf" or value not in ("", [], ()))
+    }
 
 
-ALIASES = {"voc12": "voc2012", "pascalvoc2012": "voc2012", "voc": "voc2012",
-           "resnet38": "wideresnet38", "wrn38": "wideresnet38", "wr38": "wideresnet38"}
+ALIASES = {
+    "voc12": "voc2012",
+    "pascalvoc2012": "voc2012",
+    "voc": "voc2012",
+    "resnet38": "wideresnet38",
+    "wrn38": "wideresnet38",
+    "wr38": "wideresnet38",
+}
 
 
 def same(field: str, a, b) -> bool:

@@ -1,0 +1,117 @@
+"""Results come from manifests alone; published records hold them without places of this machine."""
+
+import json
+
+import pytest
+
+from tests.book_results import made
+from wsnb.book import publish, results
+from wsnb.files import FileError
+
+
+def test_collect(tmp_path):
+    detail = {"aeroplane": 50.0, "dog": None, "IoU": {"cat": None}}
+    made.manifest(tmp_path, "single_stage/a", "03_evaluate", [made.result(61.5, detail=detail), made.result(None)])
+    made.manifest(tmp_path, "single_stage/a", "01_train")
+    made.manifest(tmp_path, "single_stage/a/old".replace("/old", ""), "old", [made.result(1.0)])
+    rows = results.collect(tmp_path)
+    assert [(row.stage, row.value, row.undefined) for row in rows] == [
+        ("03_evaluate", 61.5, ("dog", "cat")), ("03_evaluate", None, ())]
+    row = rows[0]
+    assert (row.paper, row.experiment, row.name, row.unit) == ("single_stage", "a", "mIoU", "%")
+    assert (row.git_commit, row.seconds, row.peak_cpu_bytes) == ("f" * 40, 125.4, 1_240_000_000)
+    assert row.protocol.backbone == "resnet38" and len(row.key) == 64
+
+
+def test_nothing_there(tmp_path):
+    assert results.collect(tmp_path / "gone") == []
+
+
+def test_unfinished_and_parked(tmp_path):
+    folder = made.manifest(tmp_path, "single_stage/a", "01_train")
+    (folder / "manifest.json").unlink()
+    parked = made.manifest(tmp_path, "single_stage/a", "02_masks", [made.result(1.0)])
+    (tmp_path / "single_stage/a/old").mkdir()
+    parked.rename(tmp_path / "single_stage/a/old/02_masks-01234567")
+    assert results.collect(tmp_path) == []
+    assert results.unfinished(tmp_path) == [("single_stage", "a", "01_train")]
+
+
+@pytest.mark.parametrize("damage", [
+    lambda r: "{", lambda r: "[]", lambda r: json.dumps({**r, "format": 7}), lambda r: json.dumps({**r, "seconds": "long"}),
+    lambda r: json.dumps({**r, "results": [{"name": "mIoU"}]}), lambda r: json.dumps({**r, "results": [made.result("61")]}),
+    lambda r: json.dumps({**r, "results": [made.result(61.0, flip="perhaps")]}),
+    lambda r: json.dumps({**r, "results": [made.result(61.0, colour="red")]})])
+def test_damaged_manifest_is_named_with_its_mend(tmp_path, damage):
+    folder = made.manifest(tmp_path, "single_stage/a", "01_train")
+    path = folder / "manifest.json"
+    path.write_text(damage(json.loads(path.read_text())))
+    with pytest.raises(FileError, match=r"01_train/manifest\.json.*(again|make it)"):
+        results.collect(tmp_path)
+
+
+@pytest.fixture
+def finished(tmp_path):
+    """Runs of an experiment with figures."""
+    runs = tmp_path / "runs"
+    made.manifest(runs, "single_stage/a", "01_train")
+    folder = made.manifest(runs, "single_stage/a", "03_evaluate", [made.result(61.5)], notes={
+        "figures": {"good_and_bad.png": "Twelve pictures, good and bad"}, "weights": "file /srv/w/net.pth of https://x.y/z/w"})
+    (folder / "good_and_bad.png").write_bytes(made.png())
+    (folder / "figures").mkdir()
+    (folder / "figures/class_scores.png").write_bytes(made.png())
+    (folder / "masks").mkdir()
+    (folder / "masks/2007_000033.png").write_bytes(made.png())
+    return runs
+
+
+def test_publish(finished, tmp_path):
+    figures = tmp_path / "figures"
+    folder = publish.publish(finished, "single_stage/a", figures, project=tmp_path)
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "03_evaluate-class_scores.png", "03_evaluate-good_and_bad.png", "record.json"]
+    text = (folder / "record.json").read_text()
+    assert "/srv" not in text and "elsewhere" not in text and str(tmp_path) not in text
+    assert "https://x.y/z/w" in text and ".../net.pth" in text
+    mine, theirs = publish.published(figures), results.records(finished)
+    assert results.rows(mine) == results.rows(theirs)
+    shown = publish.published_pictures(figures, "single_stage/a")
+    assert [alt for _, alt in shown] == ["Class scores", "Twelve pictures, good and bad"]
+    before = {path: path.read_bytes() for path in folder.iterdir()}
+    publish.publish(finished, "single_stage/a", figures, project=tmp_path)
+    assert before == {path: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_published_command(finished, tmp_path):
+    (tmp_path / "params/single_stage").mkdir(parents=True)
+    (tmp_path / "params/single_stage/a.yaml").write_text(
+        'stages: [01_train, 03_evaluate]\ndata_root: "data/voc"\nweights: "imagenet"\nseed: 0\nlr: 0.01\n')
+    publish.publish(finished, "single_stage/a", tmp_path / "figures", project=tmp_path)
+    assert publish.published_command(tmp_path / "figures", "single_stage/a") == (
+        "wsnb run single_stage/a --data-root DIR -p lr=0.001 -p weights=.../net.pth")
+
+
+def test_only_finished_experiments_are_published(finished, tmp_path):
+    with pytest.raises(FileError, match="no stage of it not finished.*wsnb run single_stage/b"):
+        publish.publish(finished, "single_stage/b", tmp_path / "figures", project=tmp_path)
+    (finished / "single_stage/a/01_train/manifest.json").unlink()
+    with pytest.raises(FileError, match="01_train not finished"):
+        publish.publish(finished, "single_stage/a", tmp_path / "figures", project=tmp_path)
+    assert not (tmp_path / "figures").exists()
+
+
+def test_damaged_record_is_named(tmp_path):
+    path = tmp_path / "single_stage/a/record.json"
+    path.parent.mkdir(parents=True)
+    path.write_text('{"format": 1}')
+    with pytest.raises(FileError, match=r"record\.json.*again"):
+        publish.published(tmp_path)
+
+
+def test_runs_stand_for_published_records_only_when_whole(finished, tmp_path):
+    publish.publish(finished, "single_stage/a", tmp_path / "figures", project=tmp_path)
+    published = publish.published(tmp_path / "figures")
+    local = results.records(finished)
+    assert results.chosen(local, published) == local
+    assert results.chosen(local[:1], published) == published
+    assert results.chosen([], published) == published and results.chosen(local, []) == local

@@ -1,0 +1,109 @@
+"""The table as a picture for a talk: large type, only what was run."""
+
+import textwrap
+
+from matplotlib.patches import Rectangle
+
+from wsnb import plots
+from wsnb.book import table
+
+HEADER = ("data", "method", "CRF", "metric", "reported", "ours", "difference", "protocols")
+WIDTHS = (2.6, 4.1, 0.7, 1.3, 1.4, 1.2, 1.5, 4.2)  # inches at 15 points
+POINTS = 15
+MOST = 18  # rows that stay readable on a slide
+GOOD, BAD, FAINT = "#1a7a3a", "#a04000", "#666666"
+
+
+def save(lines, rest, path):
+    """Draw the Lines that were run and our other results to PATH. Returns it."""
+    cells = [_compared(line) for line in lines if line.ours is not None] + [_own(row) for row in rest]
+    notes = []
+    if len(cells) > MOST:
+        notes.append(f"{len(cells) - MOST} more in table.csv")
+        cells = cells[:MOST]
+    idle = sum(line.ours is None for line in lines)
+    if idle:
+        notes.append(f"{idle} reported numbers not run")
+    notes.append("difference in brackets: the protocols differ")
+    return plots.save(_draw(cells or [["nothing has been run yet"] + [""] * 7], "; ".join(notes)), path)
+
+
+def _compared(line):
+    item, row = line.reported, line.ours
+    fields = "agree" if line.match else "differ: " + ", ".join(name.replace("_", " ") for name, *_ in line.differs)
+    return [
+        table.split_words(item),
+        f"{row.protocol.method}, {row.protocol.backbone}".strip(", "),
+        table.crf_word(item.crf),
+        item.metric,
+        table.reported_words(item),
+        table.ours(row.value),
+        table.difference(line),
+        fields,
+    ]
+
+
+def _own(row):
+    p = row.protocol
+    if p is None:
+        return [row.experiment, row.stage, "", row.name, "", table.ours(row.value, row.unit), "", ""]
+    known = ", tags known" if p.image_labels == "ground truth" else ""
+    return [
+        f"{table.split_words(p)} ({p.dataset_size})",
+        f"{p.method}{known}" + (f", {p.backbone}" if p.backbone else ""),
+        table.crf_word(p.crf),
+        row.name,
+        "",
+        table.ours(row.value, row.unit),
+        "",
+        "no reported counterpart",
+    ]
+
+
+def _wrapped(cell, width):
+    return textwrap.wrap(cell, max(6, int(width * 8.6))) or [""]
+
+
+def _draw(cells, note):
+    blocks = [[_wrapped(cell, width) for cell, width in zip(row, WIDTHS, strict=True)] for row in [HEADER, *cells]]
+    heights = [0.16 + 0.27 * max(map(len, row)) for row in blocks]
+    width, height = sum(WIDTHS) + 0.4, sum(heights) + 0.75
+    figure = plots.Picture(figsize=(width, height), dpi=plots.DPI)
+    axis = figure.add_axes((0, 0, 1, 1))
+    axis.set(xlim=(0, width), ylim=(height, 0))
+    axis.set_axis_off()
+    top = 0.15
+    for number, (row, tall) in enumerate(zip(blocks, heights, strict=True)):
+        if number % 2:
+            axis.add_patch(Rectangle((0.1, top), width - 0.2, tall, facecolor="#f2f4f7", edgecolor="none"))
+        left = 0.25
+        for column, (text, wide) in enumerate(zip(row, WIDTHS, strict=True)):
+            right = 4 <= column <= 6
+            axis.text(
+                left + wide - 0.35 if right else left,
+                top + tall / 2,
+                "\n".join(text),
+                fontsize=POINTS,
+                va="center",
+                ha="right" if right else "left",
+                weight="bold" if number == 0 or column == 5 else "normal",
+                color=_colour(number, column, text[0]),
+                linespacing=1.15,
+                parse_math=False,
+            )
+            left += wide
+        top += tall
+        axis.plot(
+            [0.1, width - 0.1],
+            [top, top],
+            color="#222222" if number == 0 else "#d5d9df",
+            lw=1.2 if number == 0 else 0.6,
+        )
+    axis.text(0.25, top + 0.3, note, fontsize=POINTS - 3, color=FAINT, va="center", parse_math=False)
+    return figure
+
+
+def _colour(row, column, text):
+    if row == 0 or column != 7:
+        return "#111111"
+    return GOOD if text == "agree" else BAD if text.startswith("differ") else FAINT

@@ -1,0 +1,217 @@
+"""The tables of the book as text cells: reported against ours, our other results, time and memory of the stages."""
+
+from wsnb.book import reported
+from wsnb.book.compare import compare
+
+NOT_RUN = "not run"
+KINDS = {
+    "readme": "authors' README",
+    "paper_text": "text of a paper",
+    "project_page": "authors' page",
+    "issue": "GitHub thread",
+    "later_repo": "later work",
+    "unverified": "no source found",
+}
+
+
+def number(value: float) -> str:
+    """A reported value with one decimal, two where the paper gives two."""
+    text = f"{value:.2f}"
+    return text[:-1] if text.endswith("0") else text
+
+
+def ours(value, unit="%") -> str:
+    """One of our values: one decimal; few numbers of this kind deserve a second."""
+    return "undefined" if value is None else f"{value:.1f}" if unit == "%" else f"{value:.4g} {unit}".rstrip()
+
+
+def split_words(protocol_or_number) -> str:
+    """'VOC2012 val'."""
+    return f"{protocol_or_number.dataset} {protocol_or_number.split}".replace(" unstated", "")
+
+
+def crf_word(text) -> str:
+    """Short word for a CRF in the cells: yes, no or ?"""
+    return {"no": "no", "": "no", "unstated": "?"}.get(text, "yes")
+
+
+def difference(line) -> str:
+    """'+1.2', in brackets where the protocols differ and the difference is no verdict."""
+    if line.difference is None:
+        return ""
+    text = f"{round(line.difference, 1) + 0.0:+.1f}".replace("-", "−")
+    return text if line.match else f"({text})"
+
+
+def differs_words(line) -> str:
+    """'dataset_size: 200, theirs 1449; backbone: ...'."""
+    return "; ".join(
+        f"{name}: {_brief(name, mine)}, theirs {_brief(name, theirs)}" for name, mine, theirs in line.differs
+    )
+
+
+def _brief(name, value):
+    if name == "crf":
+        return "yes" if value else "no"
+    return ", ".join(f"{item:g}" for item in value) if isinstance(value, list | tuple) else str(value)
+
+
+def match_words(line) -> str:
+    """'yes', 'no: what differs' or ''."""
+    return "" if line.match is None else "yes" if line.match else f"no: {differs_words(line)}"
+
+
+def undefined_words(row) -> str:
+    """Undefined classes by name."""
+    return f"undefined: {', '.join(row.undefined)}" if row.undefined else ""
+
+
+def reported_words(item) -> str:
+    """A reported number, marked if no source states it or if sources contradict each other."""
+    disputed = " (disputed)" if "CONTRADICTION" in item.note else ""
+    return number(item.value) + (disputed if item.verified else " (unverified)")
+
+
+COMPARISON = (
+    "data",
+    "supervision",
+    "method",
+    "backbone",
+    "CRF",
+    "metric",
+    "reported",
+    "ours",
+    "difference",
+    "protocols match?",
+    "source",
+)
+
+
+def comparison_cells(lines) -> list:
+    """Rows of text under COMPARISON."""
+    cells = []
+    for line in lines:
+        item = line.reported
+        value = NOT_RUN if line.ours is None else ours(line.ours.value)
+        more = f" +{len(item.sources) - 1}" if len(item.sources) > 1 else ""
+        tags = " (tags known at test)" if item.protocol.get("image_labels") == "ground truth" else ""
+        cells.append(
+            [
+                split_words(item),
+                item.supervision.removesuffix(reported.CLEAN) + tags,
+                item.method or "?",
+                item.backbone if item.backbone not in reported.UNSTATED else "?",
+                "" if item.crf == "" else crf_word(item.crf),
+                item.metric,
+                reported_words(item),
+                value,
+                difference(line),
+                match_words(line),
+                KINDS[item.sources[0][0]] + more,
+            ]
+        )
+    return cells
+
+
+OWN = (
+    "experiment",
+    "data",
+    "pictures",
+    "supervision",
+    "method",
+    "backbone",
+    "CRF",
+    "tags at test",
+    "metric",
+    "ours",
+    "remark",
+)
+
+
+def own_cells(rows) -> list:
+    """Rows of text under OWN."""
+    cells = []
+    for row in rows:
+        p = row.protocol
+        words = (
+            ["", "", "", "", "", "", ""]
+            if p is None
+            else [
+                split_words(p),
+                str(p.dataset_size),
+                p.supervision,
+                p.method,
+                p.backbone,
+                crf_word(p.crf),
+                p.image_labels,
+            ]
+        )
+        remark = "; ".join(
+            filter(
+                None,
+                [
+                    undefined_words(row),
+                    "" if p is not None else "no protocol",
+                    "fixed preset" if p is not None and p.preset == "fixed" else "",
+                ],
+            )
+        )
+        cells.append([row.experiment, *words, row.name, ours(row.value, row.unit), remark])
+    return cells
+
+
+STAGES = ("experiment", "stage", "time", "main memory", "GPU memory", "device", "commit")
+
+
+def stage_cells(records) -> list:
+    """Rows of text under STAGES."""
+    cells = []
+    for record in records:
+        of, machine = record.manifest, record.manifest["environment"]
+        commit = (machine.get("git_commit") or "?")[:8] + (" + edits" if machine.get("git_dirty") else "")
+        gpu = of["peak_gpu_bytes"]
+        cells.append(
+            [
+                record.title,
+                record.stage,
+                duration(of["seconds"]),
+                memory(of["peak_cpu_bytes"]),
+                memory(gpu) if gpu else "none",
+                machine.get("gpu") if gpu else f"{machine.get('cpu_count', '?')} CPU cores",
+                commit,
+            ]
+        )
+    return cells
+
+
+def duration(seconds: float) -> str:
+    """'42 s', '3 min 05 s' or '2 h 07 min'."""
+    if seconds < 60:
+        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def memory(size: int) -> str:
+    """'1.24 GB' (10^9 bytes) or '312 MB'."""
+    return f"{size / 1e9:.2f} GB" if size >= 1e9 else f"{size / 1e6:.0f} MB"
+
+
+def as_markdown(header, cells) -> str:
+    """A Markdown table; what Markdown would read as markup is escaped."""
+
+    def line(row):
+        return "| " + " | ".join(_escape(str(cell)) for cell in row) + " |"
+
+    return "\n".join([line(header), "|" + "---|" * len(header), *map(line, cells)]) + "\n"
+
+
+def _escape(text):
+    for sign in "\\|*_`<>$[]^~":
+        text = text.replace(sign, f"\\{sign}")
+    return text.replace("\n", " ")
+
+
+def lines_of(rows, records):
+    """(Lines, other rows) of the papers of which anything was run, with the reported numbers of this book."""
+    return compare(rows, reported.load(), {record.paper for record in records})

@@ -1,0 +1,89 @@
+"""The table as CSV, with all digits, sources and notes."""
+
+import csv
+import io
+
+from wsnb.book import table
+
+CSV = (
+    "paper",
+    "dataset",
+    "split",
+    "supervision",
+    "method",
+    "backbone",
+    "crf",
+    "image_labels",
+    "metric",
+    "unit",
+    "reported",
+    "verified",
+    "ours",
+    "difference",
+    "protocols_match",
+    "differs",
+    "dataset_size",
+    "undefined",
+    "experiment",
+    "stage",
+    "key",
+    "git_commit",
+    "sources",
+    "note",
+)
+
+
+def as_csv(lines, rest) -> str:
+    """Everything in full precision, one number a row: reported ones with ours beside them, then our other results."""
+    made = []
+    for line in lines:
+        item = line.reported
+        made.append(
+            {
+                **_words(item),
+                "crf": item.crf,
+                "image_labels": item.protocol.get("image_labels", ""),
+                "metric": item.metric,
+                "unit": item.unit,
+                "reported": repr(item.value),
+                "verified": "yes" if item.verified else "no",
+                "difference": "" if line.difference is None else repr(round(line.difference, 6)),
+                "protocols_match": {None: "", True: "yes", False: "no"}[line.match],
+                "differs": table.differs_words(line),
+                "sources": "; ".join(f"{kind}: {source}" for kind, source in item.sources),
+                "note": item.note,
+                **({"ours": table.NOT_RUN} if line.ours is None else _own(line.ours)),
+            }
+        )
+    for row in rest:
+        p = row.protocol
+        words = {} if p is None else {**_words(p), "crf": p.crf or "no", "image_labels": p.image_labels}
+        made.append({**words, "metric": row.name, "unit": row.unit, **_own(row), "paper": row.paper})
+    return rows_as_csv(CSV, [[row.get(name, "") for name in CSV] for row in made])
+
+
+def rows_as_csv(header, cells) -> str:
+    """CSV text."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([header, *cells])
+    return text.getvalue()
+
+
+def _words(item):
+    return {
+        name: getattr(item, name)
+        for name in ("paper", "dataset", "split", "supervision", "method", "backbone")
+        if hasattr(item, name)
+    }
+
+
+def _own(row):
+    return {
+        "ours": "undefined" if row.value is None else repr(row.value),
+        "undefined": ", ".join(row.undefined),
+        "experiment": row.experiment,
+        "stage": row.stage,
+        "key": row.key,
+        "git_commit": row.git_commit or "",
+        "dataset_size": "" if row.protocol is None else row.protocol.dataset_size,
+    }

@@ -1,0 +1,109 @@
+"""The table as files: Markdown, CSV and a picture, from records alone; the same bytes each time."""
+
+from pathlib import Path
+
+from wsnb.book import picture, reported, results, table, table_csv
+from wsnb.files import write
+
+TITLES = {
+    "panoptic": "Weakly- and semi-supervised panoptic segmentation (Li, Arnab, Torr, ECCV 2018)",
+    "spml": "Pixel-to-segment contrastive learning (Ke, Hwang, Yu, ICLR 2021)",
+    "simple_does_it": "Simple does it (Khoreva et al., CVPR 2017)",
+    "no_people_allowed": "NoPeopleAllowed (Dobko et al., 2020)",
+    "single_stage": "Single-stage segmentation from image labels (Araslanov, Roth, CVPR 2020)",
+}
+LEGEND = """*difference*: ours minus reported; in brackets where the protocols differ, and it is no verdict.
+*protocols match?*: compared is what both sides state; what differs is named.
+*not run*: nothing of ours measures it. *unverified*: no source was found that states the number.
+*disputed*: sources contradict each other. *?*: the source does not say.
+The CSV holds all digits, all sources and notes.
+"""
+
+
+def markdown(records) -> str:
+    """All tables as one Markdown text."""
+    rows = results.rows(records)
+    lines, rest = table.lines_of(rows, records)
+    parts = ["# Reported and ours\n"]
+    if not records:
+        return "\n".join([*parts, "Nothing has been run yet.\n"])
+    parts.append(LEGEND)
+    for paper in sorted({record.paper for record in records}):
+        parts.append(f"## {TITLES.get(paper, paper)}\n")
+        parts.append(of_paper(paper, lines, rest))
+    parts += ["# Time and memory of the stages\n", table.as_markdown(table.STAGES, table.stage_cells(records))]
+    return "\n".join(parts)
+
+
+def of_paper(paper: str, lines, rest, level: str = "###") -> str:
+    """The tables of one paper: its reported numbers, our other results, the sources."""
+    lines = [line for line in lines if line.reported.paper == paper]
+    rest = [row for row in rest if row.paper == paper]
+    parts = []
+    if lines:
+        lines = sorted(lines, key=lambda line: line.ours is None)  # what was run first
+        parts += [
+            f"{level} Reported numbers, and ours where run\n",
+            table.as_markdown(table.COMPARISON, table.comparison_cells(lines)),
+        ]
+    if rest:
+        parts += [
+            f"{level} Our results without a reported counterpart\n",
+            table.as_markdown(table.OWN, table.own_cells(rest)),
+        ]
+    if lines:
+        parts += [f"{level} Sources of the reported numbers\n", sources([line.reported for line in lines])]
+    return "\n".join(parts) or "No result yet.\n"
+
+
+def sources(numbers) -> str:
+    """A list: each source with the numbers that it states."""
+    stated = {}
+    for item in numbers:
+        for kind, source in item.sources:
+            stated.setdefault((reported.SOURCES.index(kind), source), []).append(table.number(item.value))
+    return "".join(
+        f"- {table.KINDS[reported.SOURCES[kind]]}"
+        f"{'' if source == 'none found' else f', `{source}`'}: {', '.join(values)}\n"
+        for (kind, source), values in sorted(stated.items())
+    )
+
+
+def save(records, folder, stem: str = "table") -> dict:
+    """Write STEM.md, STEM.csv, STEM_stages.csv and STEM.png into FOLDER. Returns {kind: path}."""
+    rows = results.rows(records)
+    lines, rest = table.lines_of(rows, records)
+    texts = {
+        "table": (f"{stem}.md", markdown(records)),
+        "csv": (f"{stem}.csv", table_csv.as_csv(lines, rest)),
+        "stages": (f"{stem}_stages.csv", stages_csv(records)),
+    }
+    made = {}
+    for kind, (name, text) in texts.items():
+        made[kind] = Path(folder, name)
+        with write(made[kind], "w") as file:
+            file.write(text)
+    made["picture"] = picture.save(lines, rest, Path(folder, f"{stem}.png"))
+    return made
+
+
+def stages_csv(records) -> str:
+    """Time and memory of each stage, in seconds and bytes."""
+    header = (
+        "paper",
+        "experiment",
+        "stage",
+        "seconds",
+        "peak_cpu_bytes",
+        "peak_gpu_bytes",
+        "gpu",
+        "cpu_count",
+        "started",
+        "key",
+        "git_commit",
+    )
+    cells = []
+    for record in records:
+        known = {**record.manifest["environment"], **record.manifest, **vars(record)}
+        cells.append([("" if known.get(name) is None else known[name]) for name in header])
+    return table_csv.rows_as_csv(header, cells)
