@@ -73,7 +73,7 @@ class Training:
 
     def check(self, loss, lr, images) -> float:
         """The loss as a float. Raises FloatingPointError if it is not finite, before any weight has changed."""
-        value = float(loss)
+        value = float(loss.detach()) if isinstance(loss, torch.Tensor) else float(loss)
         if not math.isfinite(value):
             raise FloatingPointError(f"loss is {value} at epoch {self.epoch}, step {self.step}, learning rate {lr:g}, "
                                      f"pictures {list(images)}; the last good checkpoint is {self.path}. Lower `lr` or "

@@ -74,6 +74,12 @@ def finish(job) -> None:
             save_png(next(paths), crf_labels(image, gated, crf))
 
 
+def crf_from(p) -> CRF:
+    """The CRF of a stage's parameters."""
+    return CRF(p.crf_iterations, p.crf_gaussian_sxy, p.crf_gaussian_compat, p.crf_bilateral_sxy, p.crf_bilateral_srgb,
+               p.crf_bilateral_compat)
+
+
 def crf_text(crf: CRF) -> str:
     """The CRF's parameters for a protocol; empty without CRF."""
     if not crf.iterations:

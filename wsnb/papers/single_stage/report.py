@@ -5,11 +5,19 @@ import numpy as np
 from wsnb import metrics, plots
 from wsnb.data import voc
 from wsnb.files import read_index
-from wsnb.methods.crf import CRF
-from wsnb.papers.single_stage.masks import SOURCES, crf_text
+from wsnb.papers.single_stage.masks import SOURCES, crf_from, crf_text
 from wsnb.papers.single_stage.views import chart
 
 METHODS = {"single_stage": "single-stage", "cam_baseline": "CAM baseline"}
+BACKBONES = {"resnet38": "WideResNet38", "vgg16": "VGG16", "resnet50": "ResNet50", "resnet101": "ResNet101",
+             "mobilenet_v2": "MobileNetV2"}  # as the papers' tables write them
+
+
+def conditions(t, m) -> dict:
+    """Protocol fields that follow from the parameters of training (T) and of the masks (M)."""
+    return {"split": m.split, "scales": list(m.scales), "flip": m.flip, "aggregation": "data set", "ignore_label": 255,
+            "resolution": f"picture's size, on a {m.canvas} canvas", "threshold": f"tag score > {m.tag_cut:g}",
+            "threshold_split": "none: the paper's value", "method": METHODS[t.model], "backbone": BACKBONES[t.backbone]}
 
 
 def results(tables, kinds, m, common, classes) -> list[dict]:
@@ -17,12 +25,10 @@ def results(tables, kinds, m, common, classes) -> list[dict]:
 
     tables: confusion per kind; m: parameters of the masks' stage; common: protocol fields that all rows share.
     """
-    field = CRF(m.crf_iterations, m.crf_gaussian_sxy, m.crf_gaussian_compat, m.crf_bilateral_sxy, m.crf_bilateral_srgb,
-                m.crf_bilateral_compat)
     rows = []
     for kind in kinds:
         source = next(s for s, suffix in SOURCES.items() if kind.removesuffix("_crf") == f"masks{suffix}")
-        protocol = {**common, "image_labels": source, "crf": crf_text(field) if kind.endswith("_crf") else ""}
+        protocol = {**common, "image_labels": source, "crf": crf_text(crf_from(m)) if kind.endswith("_crf") else ""}
         iou = 100 * metrics.scores(tables[kind])["iou"]
         rows.append(_row("mIoU", 100 * metrics.mean_iou(tables[kind]), protocol, dict(zip(classes, iou.tolist(), strict=True))))
         rows.append(_row("mIoU of objects", 100 * metrics.mean_iou(tables[kind], background=False), protocol, {}))

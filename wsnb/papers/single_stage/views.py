@@ -9,7 +9,7 @@ import torch
 
 from wsnb import plots
 from wsnb.data import transforms, voc
-from wsnb.files import load_npz, save_npz
+from wsnb.files import load_npz, read_index, save_npz
 from wsnb.methods.pamr import pamr
 from wsnb.papers.single_stage import decoder, inference, losses
 
@@ -146,6 +146,18 @@ def gate_figure(network, item, size, psi=(0.0, 0.3, 0.6, 1.0)):
     finally:
         network.psi = kept
     return plots.grid(tiles, titles, columns=len(tiles), width=11)
+
+
+def ladder_figure(items, n_classes, folders):
+    """A row a picture: the picture, the ground truth, and the label map of each folder."""
+    tiles = []
+    for item in items:
+        image = voc.read_image(item)
+        found = [read_index(folder / f"{item.id}.png") for folder in folders.values()]
+        tiles += [image, *(plots.overlay(image, mask) for mask in (voc.read_mask(item, n_classes), *found))]
+    columns = 2 + len(folders)
+    names = ["picture", "ground truth", *(name.replace("_", " + ") for name in folders)]
+    return plots.grid(tiles, names + [""] * (len(tiles) - columns), columns=columns)
 
 
 def scores_figure(scores, classes, tags, cut):
