@@ -136,7 +136,7 @@ def test_a_failing_cell_is_told_whole(project):
     )
     text = project.run(code=1)
     failed = text[text.index("FAILED") :]
-    assert "ValueError: " in failed and "lr 0.5, images a b" in failed
+    assert "ValueError: loss is NaN at step 3,\n" in failed and "lr 0.5, images a b" in failed
     assert (
         "02_train/log.txt" in failed and "02_train/notebook.failed.ipynb" in failed and "continue" in failed
     )

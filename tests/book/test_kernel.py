@@ -156,6 +156,11 @@ def test_log_lines_come_through(project):
         "stage.log('two\\nlines')\nstage.finish(notes={'a': [1]})",
     )
     text = project.run()
-    assert "12 things in 1 s" in text and "[01_make]" in text and "not this" not in text and " two" in text
+    assert (
+        "12 things in 1 s" in text
+        and "[01_make]" in text
+        and "not this" not in text
+        and " two\n[01_make]          lines\n" in text
+    )
     log = (project.runs / "01_make/log.txt").read_text()
     assert log.startswith("---- ") and "toy/tiny 01_make, key " in log and "\n         lines\n" in log

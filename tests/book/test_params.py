@@ -146,6 +146,8 @@ def test_command_refuses_before_a_kernel(project):
     assert "did you mean 'lr'" in text and not project.runs.exists()
     assert "use --runs DIR" in project.run("-p", "run_dir=/tmp", code=2)
     assert "did you mean '02_train'" in project.run("--until", "02_trian", code=2)
+    assert "use auto, cpu, cuda" in project.run("--device", "gpu", code=2)
+    assert "workers -1" in project.run("--workers", "-1", code=2)
     project.yaml(YAML.replace("lr: 0.5", "lr: 1e-3"))
     assert "write 1.0e-3" in project.run(code=2) and not project.runs.exists()
 

@@ -1,10 +1,12 @@
 """The command `wsnb`."""
 
 import argparse
+import io
 import sys
+import time
 from pathlib import Path
 
-from wsnb.book import command, experiments, root
+from wsnb.book import builtin, command, experiments, root
 from wsnb.book.locks import LockedError
 from wsnb.book.params import ParamsError
 from wsnb.files import FileError
@@ -73,8 +75,9 @@ def parser() -> argparse.ArgumentParser:
     make = data.add_parser("make", help="write a synthetic data set")
     make.add_argument("name", choices=("shapes",))
     make.add_argument("--root", metavar="DIR", help="default: the built-in place")
-    for name in ("train", "val", "size", "seed"):
+    for name in ("train", "val", "seed"):
         make.add_argument(f"--{name}", type=int, metavar="N")
+    make.add_argument("--size", type=_size, metavar="HxW", help="height and width in pixels")
     make.set_defaults(call=_make)
     return top
 
@@ -134,7 +137,10 @@ def _report(args) -> int:
 def _fetch(args) -> int:
     from wsnb.data import fetch
 
-    fetch.fetch(args.name, Path(args.root).expanduser())
+    try:
+        fetch.fetch(args.name, Path(args.root).expanduser())
+    except ValueError as error:  # an unknown name, or a FileError
+        raise FileError(str(error)) from error
     return command.DONE
 
 
@@ -142,34 +148,52 @@ def _doctor(args) -> int:
     from wsnb.data import doctor
 
     splits = args.splits or ["train", "val"]
-    if args.name == "shapes":
-        from wsnb.data import shapes
-
-        n_classes = len(shapes.CLASSES)
-    else:
-        n_classes = 21
-    found = doctor.check(Path(args.root).expanduser(), splits, n_classes)
+    root_ = Path(args.root).expanduser()
+    found = doctor.check(root_, splits, progress=_every_5_s("pictures"), layout=args.name)
     print(found.text())
     return command.FAILED if found.problems else command.DONE
 
 
 def _make(args) -> int:
-    from wsnb.book import builtin
     from wsnb.data import make
 
     given = {
         name: getattr(args, name) for name in ("train", "val", "seed") if getattr(args, name) is not None
     }
     if args.size is not None:
-        given["size"] = (args.size, args.size)
+        given["size"] = args.size
     place = Path(args.root).expanduser() if args.root else root.find() / builtin.PLACE
-    print(make.shapes(place, **given))
+    try:
+        print(make.shapes(place, **given, progress=_every_5_s("pictures")))
+    except ValueError as error:  # counts or sizes that cannot be drawn, or a FileError
+        raise FileError(str(error)) from error
     return command.DONE
+
+
+def _size(text: str) -> tuple[int, int]:
+    """'96x128' -> (96, 128), '96' -> (96, 96)."""
+    height, _, width = text.partition("x")
+    return int(height), int(width or height)
+
+
+def _every_5_s(what):
+    """A progress(done, total) that prints a line every 5 s."""
+    last = [time.monotonic()]
+
+    def progress(done, total):
+        if time.monotonic() - last[0] >= 5:
+            last[0] = time.monotonic()
+            print(f"{done}/{total} {what}", flush=True)
+
+    return progress
 
 
 def main(arguments=None) -> int:
     """Entry point; returns the exit code."""
     args = parser().parse_args(arguments)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a terminal without our letters is no reason to stop
     try:
         return args.call(args)
     except (ParamsError, FileError, root.BadName) as error:

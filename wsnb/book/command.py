@@ -63,9 +63,7 @@ def run(options: Options, titles: list) -> int:
     with interrupts.installed():
         try:
             with interrupts.immediate():
-                loaded = [
-                    load(options, title) for title in titles
-                ]  # all are checked before the first one starts
+                loaded = [load(options, title) for title in titles]  # all, before the first one starts
             for experiment in loaded:
                 worst = max(worst, run_one(options, experiment, interrupts, memory))
         except KeyboardInterrupt:

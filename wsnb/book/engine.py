@@ -9,6 +9,7 @@ import shutil
 import signal
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 from wsnb.book import locks
@@ -16,6 +17,7 @@ from wsnb.book.output import Capped, text_of
 
 STAMPED = re.compile(r"\d\d:\d\d:\d\d .*")  # a line of Stage.log
 STAMPED_LINE = re.compile(rf"^{STAMPED.pattern}$", re.MULTILINE)
+CONTINUED = " " * 9  # how further lines of the same text begin
 STARTS = 3
 LOGGER = logging.getLogger("wsnb.engine")
 LOGGER.addHandler(logging.NullHandler())
@@ -39,7 +41,7 @@ class Driver:
     def __init__(self, say, environment: dict, interrupts):
         self.say, self.environment, self.interrupts = say, environment, interrupts
         self.notebook = None  # the executed notebook, also after a failure
-        self._rest = ""
+        self._rest, self._inside = "", False
 
     def forward(self, text: str) -> None:
         """Take a piece of the kernel's output and say the log lines that it completes."""
@@ -49,7 +51,8 @@ class Driver:
             lines, self._rest = (match[0] for match in STAMPED_LINE.finditer(text)), ""
         self._rest = self._rest[-10_000:]
         for line in lines:
-            if STAMPED.fullmatch(line):
+            self._inside = bool(STAMPED.fullmatch(line)) or (self._inside and line.startswith(CONTINUED))
+            if self._inside:
                 self.say(line)
 
 
@@ -65,6 +68,8 @@ def private_folder() -> tuple[Path, locks.Lock]:
     prefix = f"wsnb-{os.getuid()}-"
     for stale in base.glob(f"{prefix}*"):
         try:
+            if time.time() - stale.stat().st_mtime < 60:
+                continue  # it may just have been made, and not locked yet
             locks.acquire(stale / "lock", str(stale)).close()
         except (locks.LockedError, OSError):
             continue
@@ -261,8 +266,8 @@ def execute(notebook, parameters: dict, driver: Driver, start_timeout: int = 60)
     """Run a notebook file in a fresh kernel with PARAMETERS injected; the executed one is then
     driver.notebook.
 
-    Raises papermill's PapermillExecutionError if a cell fails, KernelDied, Unfinished, or
-    driver.interrupts.Interrupted.
+    Raises papermill's PapermillExecutionError if a cell fails, KernelDied, Unfinished, or KeyboardInterrupt if
+    it was asked to stop.
     """
     papermill = import_papermill()
     from papermill.engines import papermill_engines

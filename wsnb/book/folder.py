@@ -73,7 +73,7 @@ def reopen(folder, record: dict) -> None:
     count.
     """
     folder = Path(folder)
-    for name in (manifest.NAME, manifest.RESULTS):
+    for name in (manifest.NAME, manifest.RESULTS, manifest.FAILED_NOTEBOOK):
         if (folder / name).exists():
             os.replace(folder / name, folder / f".previous.{name}")
     save_json(folder / manifest.PARAMS, record)

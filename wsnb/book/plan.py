@@ -1,6 +1,7 @@
 """What a run would do: values resolved, keys computed, and for each stage whether it is done or why not."""
 
 import dataclasses
+import re
 from pathlib import Path
 
 from wsnb.book import experiments, folder, keys, manifest, params
@@ -48,6 +49,11 @@ def resolve(
     if "run_dir" in declared:
         changed["run_dir"] = str(run_folder(runs, experiment.paper, experiment.name))
     resolved = experiments.with_values(experiment, changed)
+    wish = resolved.values.get("device", "auto")
+    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", wish):
+        raise params.ParamsError(f"device {wish!r}: use auto, cpu, cuda or cuda:N")
+    if resolved.values.get("workers", 0) < 0:
+        raise params.ParamsError(f"workers {resolved.values['workers']}: use 0 (none) or more")
     for name, param in declared.items():
         value = resolved.values.get(name)
         missing = params.is_file_param(name, param.type) and value and "/" in value

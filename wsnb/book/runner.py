@@ -33,7 +33,10 @@ def run_stage(project: Path, experiment, wanted: plan.Wanted, say, interrupts) -
         done, _, record = plan.state(place, wanted.parts)
         if done:
             return record
-    slot, variables = gpus.take(stage.values.get("device", "cpu"), f"{experiment.title} {stage.name}", say)
+    with interrupts.immediate():
+        slot, variables = gpus.take(
+            stage.values.get("device", "cpu"), f"{experiment.title} {stage.name}", say
+        )
     told = {
         "root": str(project),
         "paper": experiment.paper,
@@ -112,10 +115,10 @@ def _failed(project, place, driver, error) -> StageFailed:
 
 
 def reason(error) -> str:
-    """An error in one line: for a cell's error its kind and its last line, for others their message."""
+    """What an error says, without where it came from; at most six lines of it."""
     if hasattr(error, "ename"):  # papermill's
-        value = error.evalue.strip().splitlines()
-        return f"{error.ename}: {value[-1]}" if value else error.ename
+        lines = error.evalue.strip().splitlines()
+        return "\n".join([f"{error.ename}: {lines[0]}", *lines[1:][-5:]]) if lines else error.ename
     if isinstance(error, StageFailed | FileError | engine.KernelDied | engine.Unfinished):
         return str(error)
     return f"{type(error).__name__}: {error}"

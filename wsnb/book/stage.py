@@ -31,10 +31,8 @@ class Stage:
 
         Waits at most 5 s for the folder's lock. Raises StageError, ParamsError, FileError or LockedError.
         """
-        for value in list(
-            namespace.values()
-        ):  # the cell was run again: let go of the lock of the former time
-            if isinstance(value, cls):
+        for value in list(namespace.values()):
+            if isinstance(value, cls):  # the cell was run again: let go of the lock of the former time
                 value._lock.close()
         self = cls()
         told = driven.told(paper, notebook)
@@ -139,7 +137,7 @@ class Stage:
 
     def log(self, text) -> None:
         """Write a line with the time of day to log.txt and to the cell's output."""
-        stamped = f"{datetime.datetime.now():%H:%M:%S} " + str(text).replace("\n", "\n         ")
+        stamped = f"{datetime.datetime.now():%H:%M:%S} " + str(text).replace("\n", "\n" + " " * 9)
         self._write_log(stamped + "\n")
         sys.stdout.write(stamped + "\n")
         sys.stdout.flush()
@@ -234,10 +232,6 @@ def _with_files(notebook, values, project) -> dict:
 def _duration(seconds: float) -> str:
     minutes, seconds = divmod(int(seconds + 0.5), 60)
     hours, minutes = divmod(minutes, 60)
-    return (
-        f"{hours} h {minutes:02d} min"
-        if hours
-        else f"{minutes} min {seconds:02d} s"
-        if minutes
-        else f"{seconds} s"
-    )
+    if hours:
+        return f"{hours} h {minutes:02d} min"
+    return f"{minutes} min {seconds:02d} s" if minutes else f"{seconds} s"
