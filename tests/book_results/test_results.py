@@ -5,7 +5,7 @@ import json
 import pytest
 
 from tests.book_results import made
-from wsnb.book import publish, results
+from wsnb.book import publishing, results
 from wsnb.files import FileError
 
 
@@ -67,18 +67,18 @@ def finished(tmp_path):
 
 def test_publish(finished, tmp_path):
     figures = tmp_path / "figures"
-    folder = publish.publish(finished, "single_stage/a", figures, project=tmp_path)
+    folder = publishing.publish(finished, "single_stage/a", figures, project=tmp_path)
     assert sorted(path.name for path in folder.iterdir()) == [
         "03_evaluate-class_scores.png", "03_evaluate-good_and_bad.png", "record.json"]
     text = (folder / "record.json").read_text()
     assert "/srv" not in text and "elsewhere" not in text and str(tmp_path) not in text
     assert "https://x.y/z/w" in text and ".../net.pth" in text
-    mine, theirs = publish.published(figures), results.records(finished)
+    mine, theirs = publishing.published(figures), results.records(finished)
     assert results.rows(mine) == results.rows(theirs)
-    shown = publish.published_pictures(figures, "single_stage/a")
+    shown = publishing.published_pictures(figures, "single_stage/a")
     assert [alt for _, alt in shown] == ["Class scores", "Twelve pictures, good and bad"]
     before = {path: path.read_bytes() for path in folder.iterdir()}
-    publish.publish(finished, "single_stage/a", figures, project=tmp_path)
+    publishing.publish(finished, "single_stage/a", figures, project=tmp_path)
     assert before == {path: path.read_bytes() for path in folder.iterdir()}
 
 
@@ -86,17 +86,17 @@ def test_published_command(finished, tmp_path):
     (tmp_path / "params/single_stage").mkdir(parents=True)
     (tmp_path / "params/single_stage/a.yaml").write_text(
         'stages: [01_train, 03_evaluate]\ndata_root: "data/voc"\nweights: "imagenet"\nseed: 0\nlr: 0.01\n')
-    publish.publish(finished, "single_stage/a", tmp_path / "figures", project=tmp_path)
-    assert publish.published_command(tmp_path / "figures", "single_stage/a") == (
+    publishing.publish(finished, "single_stage/a", tmp_path / "figures", project=tmp_path)
+    assert publishing.published_command(tmp_path / "figures", "single_stage/a") == (
         "wsnb run single_stage/a --data-root DIR -p lr=0.001 -p weights=.../net.pth")
 
 
 def test_only_finished_experiments_are_published(finished, tmp_path):
     with pytest.raises(FileError, match="no stage of it not finished.*wsnb run single_stage/b"):
-        publish.publish(finished, "single_stage/b", tmp_path / "figures", project=tmp_path)
+        publishing.publish(finished, "single_stage/b", tmp_path / "figures", project=tmp_path)
     (finished / "single_stage/a/01_train/manifest.json").unlink()
     with pytest.raises(FileError, match="01_train not finished"):
-        publish.publish(finished, "single_stage/a", tmp_path / "figures", project=tmp_path)
+        publishing.publish(finished, "single_stage/a", tmp_path / "figures", project=tmp_path)
     assert not (tmp_path / "figures").exists()
 
 
@@ -105,12 +105,12 @@ def test_damaged_record_is_named(tmp_path):
     path.parent.mkdir(parents=True)
     path.write_text('{"format": 1}')
     with pytest.raises(FileError, match=r"record\.json.*again"):
-        publish.published(tmp_path)
+        publishing.published(tmp_path)
 
 
 def test_runs_stand_for_published_records_only_when_whole(finished, tmp_path):
-    publish.publish(finished, "single_stage/a", tmp_path / "figures", project=tmp_path)
-    published = publish.published(tmp_path / "figures")
+    publishing.publish(finished, "single_stage/a", tmp_path / "figures", project=tmp_path)
+    published = publishing.published(tmp_path / "figures")
     local = results.records(finished)
     assert results.chosen(local, published) == local
     assert results.chosen(local[:1], published) == published

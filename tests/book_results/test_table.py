@@ -76,7 +76,7 @@ def test_without_protocol_nothing_is_compared(tmp_path):
 def test_undefined_is_said_and_named(tmp_path):
     found, rest = lines(tmp_path, made.result(None), made.result(50.0, dataset="shapes", detail={"disc": 50.0, "ring": None}))
     cells = table.comparison_cells([of(found, 59.7)])[0]
-    assert cells[7] == "undefined" and cells[8] == ""
+    assert cells[7] == "undefined (a)" and cells[8] == ""
     assert table.own_cells(rest)[0][-1] == "undefined: ring"
 
 
@@ -110,7 +110,7 @@ def test_markdown(tmp_path):
     made.manifest(tmp_path, "single_stage/a", "03_evaluate", [made.result(59.2, dataset_size=200)])
     text = tables.markdown(results.records(tmp_path))
     row = next(line for line in text.splitlines() if "| 59.7 |" in line)
-    assert "| 59.2 | (−0.5) | no: dataset\\_size: 200, theirs 1449 |" in row and "authors' README" in row
+    assert "| 59.2 (a) | (−0.5) | no: dataset\\_size: 200, theirs 1449 |" in row and "authors' README" in row
     assert "2 min 05 s | 1.24 GB | none | 2 CPU cores | ffffffff |" in text
     widths = {len(line.replace("\\|", "").split("|")) for line in text.splitlines() if line.startswith("|")}
     assert widths == {13, 9}

@@ -31,33 +31,23 @@ def save(lines, rest, path):
 def _compared(line):
     item, row = line.reported, line.ours
     fields = "agree" if line.match else "differ: " + ", ".join(name.replace("_", " ") for name, *_ in line.differs)
-    return [
-        table.split_words(item),
-        f"{row.protocol.method}, {row.protocol.backbone}".strip(", "),
-        table.crf_word(item.crf),
-        item.metric,
-        table.reported_words(item),
-        table.ours(row.value),
-        table.difference(line),
-        fields,
-    ]
+    return [*_what(row.protocol), table.crf_word(item.crf), item.metric, table.reported_words(item),
+            table.ours(row.value), table.difference(line), fields]
 
 
 def _own(row):
-    p = row.protocol
-    if p is None:
-        return [row.experiment, row.stage, "", row.name, "", table.ours(row.value, row.unit), "", ""]
-    known = ", tags known" if p.image_labels == "ground truth" else ""
-    return [
-        f"{table.split_words(p)} ({p.dataset_size})",
-        f"{p.method}{known}" + (f", {p.backbone}" if p.backbone else ""),
-        table.crf_word(p.crf),
-        row.name,
-        "",
-        table.ours(row.value, row.unit),
-        "",
-        "no reported counterpart",
-    ]
+    value = table.ours(row.value, row.unit)
+    if row.protocol is None:
+        return [row.experiment, row.stage, "", row.name, "", value, "", ""]
+    crf = table.crf_word(row.protocol.crf)
+    return [*_what(row.protocol), crf, row.name, "", value, "", "no reported counterpart"]
+
+
+def _what(protocol):
+    """Cells of data and method."""
+    known = ", tags known" if protocol.image_labels == "ground truth" else ""
+    backbone = f", {protocol.backbone}" if protocol.backbone else ""
+    return f"{table.split_words(protocol)} ({protocol.dataset_size})", f"{protocol.method}{known}{backbone}"
 
 
 def _wrapped(cell, width):
@@ -84,7 +74,7 @@ def _draw(cells, note):
                 top + tall / 2,
                 "\n".join(text),
                 fontsize=POINTS,
-                va="center",
+                va="center_baseline",
                 ha="right" if right else "left",
                 weight="bold" if number == 0 or column == 5 else "normal",
                 color=_colour(number, column, text[0]),

@@ -92,7 +92,7 @@ def comparison_cells(lines) -> list:
     cells = []
     for line in lines:
         item = line.reported
-        value = NOT_RUN if line.ours is None else ours(line.ours.value)
+        value = NOT_RUN if line.ours is None else f"{ours(line.ours.value)} ({line.ours.experiment})"
         more = f" +{len(item.sources) - 1}" if len(item.sources) > 1 else ""
         tags = " (tags known at test)" if item.protocol.get("image_labels") == "ground truth" else ""
         cells.append(
@@ -197,19 +197,21 @@ def memory(size: int) -> str:
     return f"{size / 1e9:.2f} GB" if size >= 1e9 else f"{size / 1e6:.0f} MB"
 
 
-def as_markdown(header, cells) -> str:
-    """A Markdown table; what Markdown would read as markup is escaped."""
+def as_markdown(header, cells, escaped: bool = False) -> str:
+    """A Markdown table; what Markdown would read as markup is escaped, unless the cells are Markdown (ESCAPED)."""
 
     def line(row):
-        return "| " + " | ".join(_escape(str(cell)) for cell in row) + " |"
+        return "| " + " | ".join(str(cell) if escaped else escape(cell) for cell in row) + " |"
 
     return "\n".join([line(header), "|" + "---|" * len(header), *map(line, cells)]) + "\n"
 
 
-def _escape(text):
+def escape(text) -> str:
+    """Text that Markdown shows as it stands, on one line."""
+    text = " ".join(str(text).split())
     for sign in "\\|*_`<>$[]^~":
         text = text.replace(sign, f"\\{sign}")
-    return text.replace("\n", " ")
+    return text
 
 
 def lines_of(rows, records):

@@ -1,0 +1,78 @@
+"""An executed notebook as a page of the HTML book: short outputs, texts beside pictures, nothing from the network."""
+
+import re
+
+from wsnb.files import FileError, load_json
+
+LINES, KEPT = 200, 60  # printed lines of a cell that are shown whole; else so many of the head and of the tail
+LONGEST = 2000  # characters of a line
+WIDGET = "application/vnd.jupyter.widget-view+json"
+NOTE = "*An interactive control stands here: open the notebook in JupyterLab to move it.*"
+REMOTE = re.compile(r"""<(?:script|link|img|iframe|source|video)\b[^>]*(?:src|href)\s*=\s*["']?(?:https?:)?//""", re.I)
+
+
+def chapter(path, title: str) -> dict:
+    """The executed notebook PATH as JSON for the site, headed by TITLE if it has no heading of its own.
+
+    Raises FileError if it is no notebook of format 4.
+    """
+    notebook = load_json(path)
+    if not isinstance(notebook, dict) or notebook.get("nbformat") != 4 or not isinstance(notebook.get("cells"), list):
+        raise FileError(f"{path}: not a notebook of format 4; run that stage again")
+    cells, heading = [], ""
+    for cell in notebook["cells"]:
+        source = text(cell.get("source", ""))
+        if cell.get("cell_type") == "markdown":
+            headings = re.findall(r"^#{1,6}\s+(.+?)\s*#*$", source, re.M)
+            heading = headings[-1] if headings else heading
+            cells.append({**cell, "source": _local(source)})
+        elif cell.get("cell_type") == "code":
+            metadata = {**cell.get("metadata", {}), "mystnb": {"image": {"alt": _spoken(heading or title)}}}
+            outputs = [_output(output) for output in cell.get("outputs", [])]
+            cells.append({**cell, "source": source, "metadata": metadata, "outputs": outputs})
+        else:
+            cells.append(cell)
+    first = next((text(cell["source"]) for cell in cells if cell.get("cell_type") == "markdown"), "")
+    if not re.match(r"\s*#\s", first):
+        cells.insert(0, {"cell_type": "markdown", "id": "title", "metadata": {}, "source": f"# {title}"})
+    metadata = {key: value for key, value in notebook.get("metadata", {}).items() if key != "widgets"}
+    return {**notebook, "cells": cells, "metadata": metadata}
+
+
+def text(source) -> str:
+    """A notebook's text, which may be a list of lines."""
+    return "".join(source) if isinstance(source, list) else str(source)
+
+
+def _local(source):
+    """Pictures from the network become links to them."""
+    return re.sub(r"!\[([^\]]*)\]\((https?://[^)\s]+)[^)]*\)", r"[\1](\2)", source)
+
+
+def _spoken(heading):
+    """A heading as plain words, for those who cannot see the picture."""
+    return "Figure: " + re.sub(r"[`*_$\\{}\[\]]", "", heading).strip()
+
+
+def _output(output):
+    if output.get("output_type") == "stream":
+        return {**output, "text": shortened(text(output.get("text", "")))}
+    data = output.get("data")
+    if not isinstance(data, dict):
+        return output
+    if WIDGET in data:
+        return {"output_type": "display_data", "metadata": {}, "data": {"text/markdown": NOTE}}
+    data = {kind: value for kind, value in data.items()
+            if not (kind == "text/html" and REMOTE.search(text(value))) and kind != "application/javascript"}
+    if "text/plain" in data:
+        data["text/plain"] = shortened(text(data["text/plain"]))
+    return {**output, "data": data}
+
+
+def shortened(printed: str) -> str:
+    """Printed text with the middle of many lines, and the end of long lines, left out and said so."""
+    lines = printed.splitlines(keepends=True)
+    lines = [line if len(line) <= LONGEST else line[:LONGEST] + " [line cut]\n" for line in lines]
+    if len(lines) > LINES:
+        lines[KEPT:-KEPT] = [f"[{len(lines) - 2 * KEPT} lines left out; the run's notebook has them all]\n"]
+    return "".join(lines)

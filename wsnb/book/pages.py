@@ -1,0 +1,162 @@
+"""The pages of the HTML book as Markdown texts, from records alone: cover, tables, a page a paper and an experiment."""
+
+import dataclasses
+
+from wsnb.book import results, table, tables
+from wsnb.book.table import as_markdown, escape
+
+
+@dataclasses.dataclass(frozen=True)
+class Experiment:
+    """What is told of one experiment. pictures: (file name beside its page, text); chapters: stages with a notebook."""
+
+    paper: str
+    name: str
+    records: tuple
+    open: tuple = ()  # stages begun, not finished
+    description: str = ""
+    command: str = ""
+    pictures: tuple = ()
+    chapters: tuple = ()
+
+    @property
+    def title(self) -> str:
+        """paper/name."""
+        return f"{self.paper}/{self.name}"
+
+    @property
+    def rows(self) -> list:
+        """Its measured numbers."""
+        return results.rows(self.records)
+
+
+START = """Nothing has been run yet. `wsnb list` shows the experiments; those named *shapes* need no data:
+
+```sh
+wsnb run --all
+wsnb report
+```
+"""
+
+
+def index(found, lines) -> str:
+    """The cover: what was run, the table as a picture, where the rest is."""
+    parts = ["# Weakly supervised segmentation, an experiment book\n",
+             "Papers on segmentation from weak labels, each a short chain of notebooks; every number here comes from the "
+             "record of a run, beside the number that the paper reported.\n"]
+    if not found:
+        parts.append(START)
+    else:
+        parts += ["## What was run\n", _overview(found), "## Reported and ours\n",
+                  f"```{{image}} table.png\n:alt: {_spoken(lines)}\n:width: 100%\n```\n",
+                  "All numbers, sources and protocols: [the whole table](table.md). "
+                  "Time and memory: [stages](stages.md). For slides and spreadsheets: {download}`table.png`, "
+                  "{download}`table.csv`, {download}`table_stages.csv`.\n"]
+        shown = next((one for one in found if one.pictures), None)
+        if shown:
+            parts.append("## A result\n\n" + _pictures(shown.pictures[:1], f"{shown.paper}/{shown.name}/"))
+    parts.append(toctree(["table", "stages"], hidden=True))
+    parts.append(toctree([f"{paper}/index" for paper in sorted({one.paper for one in found})], "Papers", hidden=True))
+    return "\n".join(parts)
+
+
+def _spoken(lines):
+    run = [line for line in lines if line.ours is not None]
+    told = [f"{table.split_words(line.reported)}, {line.reported.metric}, CRF {table.crf_word(line.reported.crf)}: reported "
+            f"{table.number(line.reported.value)}, ours {table.ours(line.ours.value)}" for line in run[:6]]
+    return "Table of reported and own numbers. " + ("; ".join(told) or "No reported number was run")
+
+
+def _overview(found):
+    cells = []
+    for one in found:
+        state = f"{len(one.records)} stages" + (f", unfinished: {', '.join(one.open)}" if one.open else "")
+        best = [f"{row.name} {table.ours(row.value, row.unit)}{' %' if row.unit == '%' else ''}" + _how(row)
+                for row in one.rows if row.protocol is not None and row.protocol.method != "all background"][:2]
+        link = f"[{escape(one.title)}]({one.paper}/{one.name}/index.md)"
+        cells.append([link, escape(state), escape(table.duration(sum(r.manifest["seconds"] for r in one.records))),
+                      escape("; ".join(best))])
+    return as_markdown(("experiment", "done", "time", "results"), cells, escaped=True)
+
+
+def _how(row):
+    return {"": " (no CRF)"}.get(row.protocol.crf, " (CRF)") if row.protocol is not None else ""
+
+
+def paper(name: str, found, lines, rest) -> str:
+    """A paper's page: its experiments, then its tables."""
+    parts = [f"# {tables.TITLES.get(name, name)}\n", "## Experiments\n"]
+    parts += [f"- [{escape(one.name)}]({one.name}/index.md) {escape(one.description)}" for one in found]
+    parts += ["", tables.of_paper(name, lines, rest, level="##"), toctree([f"{one.name}/index" for one in found], hidden=True)]
+    return "\n".join(parts)
+
+
+def experiment(one: Experiment) -> str:
+    """An experiment's page: what was run, results with their protocol, pictures, stages, parameters, notebooks."""
+    parts = [f"# {escape(one.title)}\n"]
+    if one.description:
+        parts.append(escape(one.description) + "\n")
+    if one.open:
+        parts.append(f"Begun, not finished: {escape(', '.join(one.open))}. The same command continues.\n")
+    if one.command:
+        parts.append(f"```sh\n{one.command}\n```\n")
+    if one.rows:
+        parts += ["## Results\n", as_markdown(table.OWN[1:], [cells[1:] for cells in table.own_cells(one.rows)]),
+                  "## Protocol\n", as_markdown(("field", "value"), protocol_cells(one.rows))]
+    if one.pictures:
+        parts += ["## Pictures\n", _pictures(one.pictures)]
+    if one.records:
+        parts += ["## Stages\n", _stages(one)]
+        if not one.chapters:
+            parts.append("The executed notebooks are not on this machine; the command above makes them again.\n")
+        parts += ["## Parameters\n", *(_parameters(record) for record in one.records)]
+    if one.chapters:
+        parts += ["## Notebooks\n", toctree(one.chapters)]
+    return "\n".join(parts)
+
+
+def protocol_cells(rows) -> list:
+    """(field, value) of the protocols of an experiment's rows; values that vary are joined by 'or'."""
+    protocols = [row.protocol.as_dict() for row in rows if row.protocol is not None]
+    # The bound all-background has neither network nor supervision and would blur the others.
+    protocols = [p for p in protocols if p["method"] != "all background"] or protocols
+    cells = []
+    for name in protocols[0] if protocols else ():
+        values = dict.fromkeys(_value(name, p[name]) for p in protocols)
+        cells.append([name.replace("_", " "), " or ".join(values)])
+    return cells
+
+
+def _value(name, value):
+    if isinstance(value, list):
+        return ", ".join(f"{item:g}" for item in value) or "not stated"
+    if name == "split_hash" and value:
+        return value[:12]
+    if name == "crf":
+        return value or "none"
+    return {None: "not stated", "": "not stated", True: "yes", False: "no"}.get(value, str(value))
+
+
+def _stages(one):
+    cells = []
+    for record, cell in zip(one.records, table.stage_cells(one.records), strict=True):
+        name = escape(record.stage)
+        link = f"[{name}]({record.stage}.ipynb)" if record.stage in one.chapters else name
+        cells.append([link, *map(escape, cell[2:]), escape(record.manifest["key"][:8])])
+    return as_markdown((*table.STAGES[1:], "key"), cells, escaped=True)
+
+
+def _parameters(record):
+    cells = [[name, value] for name, value in sorted(record.manifest["params"].items())]
+    head = f"<details><summary>{escape(record.stage)}: {len(cells)} parameters</summary>"
+    return f"{head}\n\n{as_markdown(('parameter', 'value'), cells)}\n</details>\n"
+
+
+def _pictures(pictures, place=""):
+    return "\n".join(f"```{{figure}} {place}{name}\n:alt: {alt}\n\n{escape(alt)}\n```\n" for name, alt in pictures)
+
+
+def toctree(names, caption: str = "", hidden: bool = False) -> str:
+    """Sphinx's list of the pages below this one."""
+    options = (f":caption: {caption}\n" if caption else "") + (":hidden:\n" if hidden else ":maxdepth: 1\n")
+    return f"```{{toctree}}\n{options}\n" + "\n".join(names) + "\n```\n" if names else ""

@@ -1,0 +1,164 @@
+"""`wsnb report`: tables and the HTML book from the records of finished stages. No kernel starts, nothing is fetched."""
+
+import importlib.util
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from wsnb.book import chapters, experiments, locks, pages, publishing, results, root, table, tables
+from wsnb.files import FileError, write
+
+SITE = Path(__file__).with_name("site")
+MARK = ".wsnb-site"  # stands in a folder that may be replaced by a new site
+SHOWN = 12  # pictures of an experiment
+MATHJAX = ("tex-svg.js", "input/tex/extensions")  # what a page needs; glyphs are in the first
+
+
+class ReportError(RuntimeError):
+    """The HTML book could not be built; the message holds what Sphinx said."""
+
+
+def build(runs, figures, out, publish=(), project=None) -> dict:
+    """Make the tables and the HTML book. Returns {what: path}, in the order in which it should be told.
+
+    runs      folder of run folders, whose manifests and executed notebooks are read
+    figures   folder of published records; its table is made again from them alone
+    out       the site's folder; it is replaced whole, once the new one is complete
+    publish   experiments ("paper/name") of RUNS to copy to FIGURES first, with their pictures
+
+    An experiment's own run stands for its published record where it holds all its stages. Sphinx works in
+    build/NAME beside OUT, so that unchanged pages are not made again. Raises FileError or ReportError.
+    """
+    runs, figures, out = Path(runs), Path(figures), Path(out).absolute()
+    project = root.find() if project is None else Path(project)
+    _check(out)
+    made = {}
+    for title in publish:
+        made[f"published {title}"] = publishing.publish(runs, title, figures, project)
+    published = publishing.published(figures)
+    if published:
+        made["published table"] = tables.save(published, figures)["table"]
+    work = out.parent / "build" / out.name
+    with locks.acquire(work / ".lock", f"the HTML book in {out}", wait=60, note="(wsnb report)"):
+        records = results.chosen(results.records(runs), published)
+        files = _sources(records, runs, figures, project, work)
+        _write(files, work / "source")
+        _sphinx(work)
+        _install(work / "html", out)
+    names = {"report": "index.html", "table": "table.md", "csv": "table.csv", "picture": "table.png"}
+    return {**made, **{what: out / name for what, name in names.items()}}
+
+
+def _sources(records, runs, figures, project, work) -> dict:
+    """{path below the source folder: bytes} of the whole site."""
+    saved = tables.save(records, work / "tables")
+    files = {path.name: path.read_bytes() for path in saved.values() if path.suffix != ".md"}
+    files["table.md"] = b"---\nhide-toc: true\n---\n\n" + saved["table"].read_bytes()
+    rows = results.rows(records)
+    lines, rest = table.lines_of(rows, records)
+    found = [_experiment(title, records, runs, figures, project, files) for title in _titles(records, runs)]
+    files["index.md"] = pages.index(found, lines).encode()
+    files["stages.md"] = _stages_page(records).encode()
+    for paper in sorted({one.paper for one in found}):
+        mine = [one for one in found if one.paper == paper]
+        files[f"{paper}/index.md"] = pages.paper(paper, mine, lines, rest).encode()
+    for one in found:
+        files[f"{one.title}/index.md"] = pages.experiment(one).encode()
+    files["conf.py"] = (SITE / "conf.py").read_bytes()
+    files["_static/book.css"] = (SITE / "book.css").read_bytes()
+    return {**files, **_mathjax()}
+
+
+def _titles(records, runs):
+    begun = {"/".join(parts[:2]) for parts in results.unfinished(runs)}
+    return sorted(begun | {record.title for record in records})
+
+
+def _stages_page(records):
+    header = "# Time and memory of the stages\n\nWall time and the largest memory held, from the record of each run.\n\n"
+    return header + table.as_markdown(table.STAGES, table.stage_cells(records))
+
+
+def _experiment(title, records, runs, figures, project, files) -> pages.Experiment:
+    """An experiment's page as pages.experiment wants it; its notebooks and pictures are added to FILES."""
+    mine = tuple(record for record in records if record.title == title)
+    paper, name = title.split("/")
+    local = bool(mine) and mine[0].folder is not None
+    shown, told = [], []
+    pictures = ([(f"{record.stage}-{path.name}", path, alt) for record in mine for path, alt in publishing.pictures(record)]
+                if local else [(path.name, path, alt) for path, alt in publishing.published_pictures(figures, title)])
+    for target, path, alt in pictures[:SHOWN]:
+        files[f"{title}/{target}"] = path.read_bytes()
+        shown.append((target, alt))
+    for record in mine if local else ():
+        notebook = record.folder / "notebook.ipynb"
+        if notebook.is_file():
+            page = chapters.chapter(notebook, f"{title}: {record.stage}")
+            files[f"{title}/{record.stage}.ipynb"] = json.dumps(page, ensure_ascii=False).encode()
+            told.append(record.stage)
+    yaml = project / "params" / paper / f"{name}.yaml"
+    said = publishing.command(project, mine) if local else publishing.published_command(figures, title)
+    done = {record.stage for record in mine}
+    begun = tuple(stage for *of, stage in results.unfinished(runs) if of == [paper, name] and stage not in done)
+    return pages.Experiment(paper, name, mine, begun, experiments.description(yaml) if yaml.is_file() else "", said,
+                            tuple(shown), tuple(told))
+
+
+def _mathjax() -> dict:
+    spec = importlib.util.find_spec("sphinx-mathjax-offline")
+    if spec is None:
+        raise FileError("the package sphinx-mathjax-offline is missing: `pip install -e .` in the project brings it")
+    home = Path(spec.origin).parent / "static/mathjax"
+    paths = [path for name in MATHJAX for path in ([home / name] if name.endswith(".js") else sorted((home / name).glob("*.js")))]
+    return {f"_static/mathjax/{path.relative_to(home).as_posix()}": path.read_bytes() for path in paths}
+
+
+def _write(files, folder):
+    """Make FOLDER hold exactly FILES; unchanged ones stay untouched, so that Sphinx need not read them again."""
+    for path in [path for path in folder.rglob("*") if path.is_file()]:
+        if path.relative_to(folder).as_posix() not in files:
+            path.unlink()
+    for name, data in files.items():
+        path = folder / name
+        if not path.is_file() or path.read_bytes() != data:
+            with write(path) as file:
+                file.write(data)
+
+
+def _sphinx(work):
+    """Build WORK/html anew from WORK/source; pages that were read before are not read again. Raises ReportError with what Sphinx said."""
+    shutil.rmtree(work / "html", ignore_errors=True)  # else pages of former experiments would stay
+    command = [sys.executable, "-m", "sphinx", "-q", "-b", "html", "-d", work / "doctrees", work / "source", work / "html"]
+    # A site must not depend on a reader's settings of Jupyter or on the time zone.
+    environment = {**os.environ, "JUPYTER_NO_CONFIG": "1", "PYTHONWARNINGS": "ignore", "SOURCE_DATE_EPOCH": "0"}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, stdin=subprocess.DEVNULL)
+    said = done.stdout + done.stderr
+    with write(work / "sphinx.log", "w") as file:
+        file.write(said)
+    if done.returncode:
+        raise ReportError(f"the HTML book could not be built; all of it is in {work / 'sphinx.log'}:\n{said[-2000:]}")
+
+
+def _check(out):
+    """Refuse to replace a folder that was not made here."""
+    if out.exists() and not (out / MARK).is_file() and (not out.is_dir() or any(out.iterdir())):
+        raise FileError(f"{out}: holds something that `wsnb report` did not make; name another folder with --out, or move it away")
+
+
+def _install(html, out):
+    """Put a copy of HTML in the place of OUT."""
+    _check(out)
+    new, old = (out.with_name(f".{out.name}.{os.getpid()}.{word}.tmp") for word in ("new", "old"))
+    for left in (new, old):
+        shutil.rmtree(left, ignore_errors=True)
+    shutil.copytree(html, new, ignore=shutil.ignore_patterns(".buildinfo", "objects.inv"))
+    for path in sorted((html.parent / "tables").iterdir()):
+        shutil.copy(path, new / path.name)
+    (new / MARK).write_text("made by wsnb report\n")
+    if out.exists():
+        out.rename(old)
+    new.rename(out)
+    shutil.rmtree(old, ignore_errors=True)
