@@ -58,6 +58,16 @@ def parser() -> argparse.ArgumentParser:
     )
     report.add_argument("--runs", metavar="DIR")
     report.add_argument("--out", metavar="DIR", help="default: _site/ of the project")
+    report.add_argument(
+        "--figures", metavar="DIR", help="published records (default: figures/ of the project)"
+    )
+    report.add_argument(
+        "--publish",
+        action="append",
+        default=[],
+        metavar="PAPER/NAME",
+        help="first copy this run's record there",
+    )
     report.set_defaults(call=_report)
 
     data = commands.add_parser("data", help="fetch, check or make a data set").add_subparsers(
@@ -128,9 +138,15 @@ def _report(args) -> int:
     from wsnb.book import report
 
     project = root.find()
-    made = report.build(_runs(args, project), Path(args.out).absolute() if args.out else project / "_site")
-    if made is not None:
-        print(made)
+    out = Path(args.out).absolute() if args.out else project / "_site"
+    figures = Path(args.figures).absolute() if args.figures else project / "figures"
+    try:
+        made = report.build(_runs(args, project), figures, out, publish=tuple(args.publish), project=project)
+    except report.ReportError as error:
+        print(f"wsnb: {error}", file=sys.stderr)
+        return command.FAILED
+    for what, path in made.items():
+        print(f"{what}: {path}")
     return command.DONE
 
 
@@ -193,7 +209,9 @@ def main(arguments=None) -> int:
     args = parser().parse_args(arguments)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # a terminal without our letters is no reason to stop
+            stream.reconfigure(
+                errors="backslashreplace"
+            )  # a terminal without our letters is no reason to stop
     try:
         return args.call(args)
     except (ParamsError, FileError, root.BadName) as error:
