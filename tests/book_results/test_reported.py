@@ -18,7 +18,11 @@ def test_every_row_survives():
         raw = list(csv.DictReader(file, strict=True))
     assert [row.value for row in ROWS] == [float(row["value"]) for row in raw]
     assert all(list(row) == list(reported.COLUMNS) for row in raw)
-    assert Counter(row.sources[0][0] for row in ROWS)["unverified"] == 54 == sum(not row.verified for row in ROWS)
+    assert (
+        Counter(row.sources[0][0] for row in ROWS)["unverified"]
+        == 54
+        == sum(not row.verified for row in ROWS)
+    )
 
 
 def test_our_papers_and_those_of_others():
@@ -35,7 +39,9 @@ def test_our_papers_and_those_of_others():
 
 def test_sources_stay_and_no_place_of_a_machine():
     assert all(source for row in ROWS for _, source in row.sources)
-    assert not re.search(r"(^|[\s,\"])(/work|/home|/tmp|\.\./)|specs/", reported.PATH.read_text(encoding="utf-8"))
+    assert not re.search(
+        r"(^|[\s,\"])(/work|/home|/tmp|\.\./)|specs/", reported.PATH.read_text(encoding="utf-8")
+    )
 
 
 def find(**words):
@@ -68,11 +74,19 @@ def test_protocol_words():
 
 def test_merged():
     numbers = reported.merged(find(paper="single_stage"))
-    val = [row for row in numbers if row.value == 62.7 and row.split == "val" and row.method == "single-stage"]
+    val = [
+        row for row in numbers if row.value == 62.7 and row.split == "val" and row.method == "single-stage"
+    ]
     assert len(val) == 1 and len(val[0].sources) == 5 and val[0].sources[0][0] == "readme"
     clean = [row for row in numbers if row.value == 65.3]
-    assert len(clean) == 1 and clean[0].crf == "yes"  # the row without words on CRF and backbone is the same number
-    test = [row.value for row in numbers if row.split == "test" and row.crf == "no" and row.method == "single-stage"]
+    assert (
+        len(clean) == 1 and clean[0].crf == "yes"
+    )  # the row without words on CRF and backbone is the same number
+    test = [
+        row.value
+        for row in numbers
+        if row.split == "test" and row.crf == "no" and row.method == "single-stage"
+    ]
     assert test == [62.7, 60.5]  # README and paper contradict each other: both stay
     assert sum(len(row.sources) for row in numbers) == 34
     assert reported.merged(ROWS) == reported.merged(ROWS)

@@ -11,12 +11,16 @@ from wsnb.files import FileError
 
 def test_collect(tmp_path):
     detail = {"aeroplane": 50.0, "dog": None, "IoU": {"cat": None}}
-    made.manifest(tmp_path, "single_stage/a", "03_evaluate", [made.result(61.5, detail=detail), made.result(None)])
+    made.manifest(
+        tmp_path, "single_stage/a", "03_evaluate", [made.result(61.5, detail=detail), made.result(None)]
+    )
     made.manifest(tmp_path, "single_stage/a", "01_train")
     made.manifest(tmp_path, "single_stage/a/old".replace("/old", ""), "old", [made.result(1.0)])
     rows = results.collect(tmp_path)
     assert [(row.stage, row.value, row.undefined) for row in rows] == [
-        ("03_evaluate", 61.5, ("dog", "cat")), ("03_evaluate", None, ())]
+        ("03_evaluate", 61.5, ("dog", "cat")),
+        ("03_evaluate", None, ()),
+    ]
     row = rows[0]
     assert (row.paper, row.experiment, row.name, row.unit) == ("single_stage", "a", "mIoU", "%")
     assert (row.git_commit, row.seconds, row.peak_cpu_bytes) == ("f" * 40, 125.4, 1_240_000_000)
@@ -37,11 +41,19 @@ def test_unfinished_and_parked(tmp_path):
     assert results.unfinished(tmp_path) == [("single_stage", "a", "01_train")]
 
 
-@pytest.mark.parametrize("damage", [
-    lambda r: "{", lambda r: "[]", lambda r: json.dumps({**r, "format": 7}), lambda r: json.dumps({**r, "seconds": "long"}),
-    lambda r: json.dumps({**r, "results": [{"name": "mIoU"}]}), lambda r: json.dumps({**r, "results": [made.result("61")]}),
-    lambda r: json.dumps({**r, "results": [made.result(61.0, flip="perhaps")]}),
-    lambda r: json.dumps({**r, "results": [made.result(61.0, colour="red")]})])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda r: "{",
+        lambda r: "[]",
+        lambda r: json.dumps({**r, "format": 7}),
+        lambda r: json.dumps({**r, "seconds": "long"}),
+        lambda r: json.dumps({**r, "results": [{"name": "mIoU"}]}),
+        lambda r: json.dumps({**r, "results": [made.result("61")]}),
+        lambda r: json.dumps({**r, "results": [made.result(61.0, flip="perhaps")]}),
+        lambda r: json.dumps({**r, "results": [made.result(61.0, colour="red")]}),
+    ],
+)
 def test_damaged_manifest_is_named_with_its_mend(tmp_path, damage):
     folder = made.manifest(tmp_path, "single_stage/a", "01_train")
     path = folder / "manifest.json"
@@ -55,8 +67,16 @@ def finished(tmp_path):
     """Runs of an experiment with figures."""
     runs = tmp_path / "runs"
     made.manifest(runs, "single_stage/a", "01_train")
-    folder = made.manifest(runs, "single_stage/a", "03_evaluate", [made.result(61.5)], notes={
-        "figures": {"good_and_bad.png": "Twelve pictures, good and bad"}, "weights": "file /srv/w/net.pth of https://x.y/z/w"})
+    folder = made.manifest(
+        runs,
+        "single_stage/a",
+        "03_evaluate",
+        [made.result(61.5)],
+        notes={
+            "figures": {"good_and_bad.png": "Twelve pictures, good and bad"},
+            "weights": "file /srv/w/net.pth of https://x.y/z/w",
+        },
+    )
     (folder / "good_and_bad.png").write_bytes(made.png())
     (folder / "figures").mkdir()
     (folder / "figures/class_scores.png").write_bytes(made.png())
@@ -69,7 +89,10 @@ def test_publish(finished, tmp_path):
     figures = tmp_path / "figures"
     folder = publishing.publish(finished, "single_stage/a", figures, project=tmp_path)
     assert sorted(path.name for path in folder.iterdir()) == [
-        "03_evaluate-class_scores.png", "03_evaluate-good_and_bad.png", "record.json"]
+        "03_evaluate-class_scores.png",
+        "03_evaluate-good_and_bad.png",
+        "record.json",
+    ]
     text = (folder / "record.json").read_text()
     assert "/srv" not in text and "elsewhere" not in text and str(tmp_path) not in text
     assert "https://x.y/z/w" in text and ".../net.pth" in text
@@ -85,10 +108,12 @@ def test_publish(finished, tmp_path):
 def test_published_command(finished, tmp_path):
     (tmp_path / "params/single_stage").mkdir(parents=True)
     (tmp_path / "params/single_stage/a.yaml").write_text(
-        'stages: [01_train, 03_evaluate]\ndata_root: "data/voc"\nweights: "imagenet"\nseed: 0\nlr: 0.01\n')
+        'stages: [01_train, 03_evaluate]\ndata_root: "data/voc"\nweights: "imagenet"\nseed: 0\nlr: 0.01\n'
+    )
     publishing.publish(finished, "single_stage/a", tmp_path / "figures", project=tmp_path)
     assert publishing.published_command(tmp_path / "figures", "single_stage/a") == (
-        "wsnb run single_stage/a --data-root DIR -p lr=0.001 -p weights=.../net.pth")
+        "wsnb run single_stage/a --data-root DIR -p lr=0.001 -p weights=.../net.pth"
+    )
 
 
 def test_only_finished_experiments_are_published(finished, tmp_path):

@@ -23,7 +23,12 @@ def of(found, value, split="val"):
 
 def test_a_full_run_stands_beside_its_numbers(tmp_path):
     crf = "10 iterations, sxy 80"
-    found, rest = lines(tmp_path, made.result(59.2), made.result(62.9, crf=crf), made.result(63.0, image_labels="ground truth"))
+    found, rest = lines(
+        tmp_path,
+        made.result(59.2),
+        made.result(62.9, crf=crf),
+        made.result(63.0, image_labels="ground truth"),
+    )
     plain, with_crf, clean = of(found, 59.7), of(found, 62.7), of(found, 63.4)
     assert [line.ours.value for line in (plain, with_crf, clean)] == [59.2, 62.9, 63.0]
     assert plain.match and with_crf.match and clean.match and not rest
@@ -31,9 +36,15 @@ def test_a_full_run_stands_beside_its_numbers(tmp_path):
     assert of(found, 60.5, "test").ours is None and of(found, 64.7, "train").ours is None
 
 
-@pytest.mark.parametrize("field, value, said", [
-    ("dataset_size", 200, "dataset_size: 200, theirs 1449"), ("backbone", "mobilenet_v2", "backbone: mobilenet_v2"),
-    ("preset", "fixed", "preset: fixed, theirs faithful"), ("aggregation", "image mean", "aggregation: image mean")])
+@pytest.mark.parametrize(
+    "field, value, said",
+    [
+        ("dataset_size", 200, "dataset_size: 200, theirs 1449"),
+        ("backbone", "mobilenet_v2", "backbone: mobilenet_v2"),
+        ("preset", "fixed", "preset: fixed, theirs faithful"),
+        ("aggregation", "image mean", "aggregation: image mean"),
+    ],
+)
 def test_what_differs_is_named_and_the_difference_is_no_verdict(tmp_path, field, value, said):
     found, _ = lines(tmp_path, made.result(40.0, **{field: value}))
     line = of(found, 59.7)
@@ -47,12 +58,16 @@ def test_crf_and_labels_at_test_are_named(tmp_path):
     assert "crf: no, theirs yes" in table.match_words(of(found, 62.7))
 
 
-@pytest.mark.parametrize("changed", [{"dataset": "shapes"}, {"split": "train_small"}, {"method": "CAM baseline"},
-                                     {"supervision": "full"}])
+@pytest.mark.parametrize(
+    "changed",
+    [{"dataset": "shapes"}, {"split": "train_small"}, {"method": "CAM baseline"}, {"supervision": "full"}],
+)
 def test_other_data_splits_methods_supervisions_are_not_compared(tmp_path, changed):
     found, rest = lines(tmp_path, made.result(90.0, **changed))
     assert all(line.ours is None for line in found) and [row.value for row in rest] == [90.0]
-    assert all(row[7] == table.NOT_RUN for row in table.comparison_cells(found))
+    assert all(
+        row[7] == table.NOT_RUN for row in table.comparison_cells(found, table.numbered_sources(found))
+    )
 
 
 def test_other_metrics_units_and_papers_are_not_compared(tmp_path):
@@ -63,19 +78,25 @@ def test_other_metrics_units_and_papers_are_not_compared(tmp_path):
 
 
 def test_the_nearest_protocol_is_taken_never_the_best_value(tmp_path):
-    found, rest = lines(tmp_path, made.result(99.0, dataset_size=200), made.result(58.0), made.result(70.0, backbone="vgg16"))
+    found, rest = lines(
+        tmp_path, made.result(99.0, dataset_size=200), made.result(58.0), made.result(70.0, backbone="vgg16")
+    )
     assert of(found, 59.7).ours.value == 58.0
     assert [row.value for row in rest] == [99.0, 70.0]
 
 
 def test_without_protocol_nothing_is_compared(tmp_path):
-    found, rest = lines(tmp_path, {"name": "mIoU", "value": 59.7, "unit": "%", "protocol": None, "detail": {}})
+    found, rest = lines(
+        tmp_path, {"name": "mIoU", "value": 59.7, "unit": "%", "protocol": None, "detail": {}}
+    )
     assert all(line.ours is None for line in found) and table.own_cells(rest)[0][-1] == "no protocol"
 
 
 def test_undefined_is_said_and_named(tmp_path):
-    found, rest = lines(tmp_path, made.result(None), made.result(50.0, dataset="shapes", detail={"disc": 50.0, "ring": None}))
-    cells = table.comparison_cells([of(found, 59.7)])[0]
+    found, rest = lines(
+        tmp_path, made.result(None), made.result(50.0, dataset="shapes", detail={"disc": 50.0, "ring": None})
+    )
+    cells = table.comparison_cells([of(found, 59.7)], table.numbered_sources(found))[0]
     assert cells[7] == "undefined (a)" and cells[8] == ""
     assert table.own_cells(rest)[0][-1] == "undefined: ring"
 
@@ -95,11 +116,20 @@ def test_every_reported_number_has_a_row(tmp_path):
 
 
 def test_csv_has_all_digits_and_sources(tmp_path):
-    made.manifest(tmp_path, "single_stage/a", "03_evaluate", [made.result(59.123456789), made.result(20.0, dataset="shapes")])
+    made.manifest(
+        tmp_path,
+        "single_stage/a",
+        "03_evaluate",
+        [made.result(59.123456789), made.result(20.0, dataset="shapes")],
+    )
     paths = tables.save(results.records(tmp_path), tmp_path / "out")
     rows = list(csv.DictReader(io.StringIO(paths["csv"].read_text(encoding="utf-8")), strict=True))
     ours = [row for row in rows if row["ours"] == "59.123456789" and row["reported"] == "59.7"][0]
-    assert ours["protocols_match"] == "yes" and "visinf/1-stage-wseg" in ours["sources"] and ours["git_commit"] == "f" * 40
+    assert (
+        ours["protocols_match"] == "yes"
+        and "visinf/1-stage-wseg" in ours["sources"]
+        and ours["git_commit"] == "f" * 40
+    )
     assert [row["dataset"] for row in rows if not row["reported"]] == ["shapes"]
     assert {row["ours"] for row in rows} == {"59.123456789", "20.0", "not run"}
     stages = list(csv.DictReader(io.StringIO(paths["stages"].read_text(encoding="utf-8"))))
@@ -110,15 +140,27 @@ def test_markdown(tmp_path):
     made.manifest(tmp_path, "single_stage/a", "03_evaluate", [made.result(59.2, dataset_size=200)])
     text = tables.markdown(results.records(tmp_path))
     row = next(line for line in text.splitlines() if "| 59.7 |" in line)
-    assert "| 59.2 (a) | (−0.5) | no: dataset\\_size: 200, theirs 1449 |" in row and "authors' README" in row
+    assert (
+        "| 59.2 (a) | (−0.5) | no: dataset_size: 200, theirs 1449 |" in row
+        and "1. authors' README: `visinf/1-stage-wseg" in text
+    )
     assert "2 min 05 s | 1.24 GB | none | 2 CPU cores | ffffffff |" in text
     widths = {len(line.replace("\\|", "").split("|")) for line in text.splitlines() if line.startswith("|")}
     assert widths == {13, 9}
 
 
+def test_markdown_shows_text_as_it_stands():
+    assert table.escape("voc_small *a* |b| _c_ <d> $x$\n e") == r"voc_small \*a\* \|b\| \_c\_ \<d\> \$x\$ e"
+
+
 def test_regenerated_twice_byte_for_byte(tmp_path):
     """Row 19 of the reliability list."""
-    made.manifest(tmp_path / "runs", "single_stage/a", "03_evaluate", [made.result(59.2), made.result(50.0, dataset="shapes")])
+    made.manifest(
+        tmp_path / "runs",
+        "single_stage/a",
+        "03_evaluate",
+        [made.result(59.2), made.result(50.0, dataset="shapes")],
+    )
     first = tables.save(results.records(tmp_path / "runs"), tmp_path / "one")
     second = tables.save(results.records(tmp_path / "runs"), tmp_path / "two")
     equal = {kind: first[kind].read_bytes() == second[kind].read_bytes() for kind in first}

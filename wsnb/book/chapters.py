@@ -4,20 +4,30 @@ import re
 
 from wsnb.files import FileError, load_json
 
-LINES, KEPT = 200, 60  # printed lines of a cell that are shown whole; else so many of the head and of the tail
+LINES, KEPT = (
+    200,
+    60,
+)  # printed lines of a cell that are shown whole; else so many of the head and of the tail
 LONGEST = 2000  # characters of a line
 WIDGET = "application/vnd.jupyter.widget-view+json"
 NOTE = "*An interactive control stands here: open the notebook in JupyterLab to move it.*"
-REMOTE = re.compile(r"""<(?:script|link|img|iframe|source|video)\b[^>]*(?:src|href)\s*=\s*["']?(?:https?:)?//""", re.I)
+REMOTE = re.compile(
+    r"""<(?:script|link|img|iframe|source|video)\b[^>]*(?:src|href)\s*=\s*["']?(?:https?:)?//""", re.I
+)
 
 
-def chapter(path, title: str) -> dict:
+def chapter(path, title: str, others=()) -> dict:
     """The executed notebook PATH as JSON for the site, headed by TITLE if it has no heading of its own.
 
+    OTHERS are the stages whose notebooks are in the site beside it: links to these stay links.
     Raises FileError if it is no notebook of format 4.
     """
     notebook = load_json(path)
-    if not isinstance(notebook, dict) or notebook.get("nbformat") != 4 or not isinstance(notebook.get("cells"), list):
+    if (
+        not isinstance(notebook, dict)
+        or notebook.get("nbformat") != 4
+        or not isinstance(notebook.get("cells"), list)
+    ):
         raise FileError(f"{path}: not a notebook of format 4; run that stage again")
     cells, heading = [], ""
     for cell in notebook["cells"]:
@@ -25,7 +35,7 @@ def chapter(path, title: str) -> dict:
         if cell.get("cell_type") == "markdown":
             headings = re.findall(r"^#{1,6}\s+(.+?)\s*#*$", source, re.M)
             heading = headings[-1] if headings else heading
-            cells.append({**cell, "source": _local(source)})
+            cells.append({**cell, "source": _local(source, others)})
         elif cell.get("cell_type") == "code":
             metadata = {**cell.get("metadata", {}), "mystnb": {"image": {"alt": _spoken(heading or title)}}}
             outputs = [_output(output) for output in cell.get("outputs", [])]
@@ -44,9 +54,17 @@ def text(source) -> str:
     return "".join(source) if isinstance(source, list) else str(source)
 
 
-def _local(source):
-    """Pictures from the network become links to them."""
-    return re.sub(r"!\[([^\]]*)\]\((https?://[^)\s]+)[^)]*\)", r"[\1](\2)", source)
+def _local(source, others):
+    """Pictures from the network become links to them, links to files that are not in the site plain text."""
+
+    def kept(link):
+        place = link[2].split("#")[0]
+        return (
+            link[0] if not place or ":" in place or place in {f"{name}.ipynb" for name in others} else link[1]
+        )
+
+    source = re.sub(r"!\[([^\]]*)\]\((https?://[^)\s]+)[^)]*\)", r"[\1](\2)", source)
+    return re.sub(r"(?<![!\]\w])\[([^\]]+)\]\(([^)\s]+)\)", kept, source)
 
 
 def _spoken(heading):
@@ -62,8 +80,11 @@ def _output(output):
         return output
     if WIDGET in data:
         return {"output_type": "display_data", "metadata": {}, "data": {"text/markdown": NOTE}}
-    data = {kind: value for kind, value in data.items()
-            if not (kind == "text/html" and REMOTE.search(text(value))) and kind != "application/javascript"}
+    data = {
+        kind: value
+        for kind, value in data.items()
+        if not (kind == "text/html" and REMOTE.search(text(value))) and kind != "application/javascript"
+    }
     if "text/plain" in data:
         data["text/plain"] = shortened(text(data["text/plain"]))
     return {**output, "data": data}

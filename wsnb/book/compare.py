@@ -5,8 +5,18 @@ import dataclasses
 from wsnb.book import protocol, reported
 from wsnb.book.results import Row
 
-MUST = ("dataset", "split", "method", "supervision")  # without these two numbers do not speak of the same thing
-WEIGHTS = {"image_labels": 10, "crf": 10, "backbone": 5, "dataset_size": 3}  # how far a difference takes them apart
+MUST = (
+    "dataset",
+    "split",
+    "method",
+    "supervision",
+)  # without these two numbers do not speak of the same thing
+WEIGHTS = {
+    "image_labels": 10,
+    "crf": 10,
+    "backbone": 5,
+    "dataset_size": 3,
+}  # how far a difference takes them apart
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,9 +62,13 @@ def compare(rows, numbers, papers) -> tuple[list, list]:
     Of several rows that fit, the nearest protocol is taken, then the first by name; never the best value.
     """
     lines, used = [], set()
-    for number in reported.merged([number for number in numbers if number.paper in papers and number.unit == "%"]):
+    for number in reported.merged(
+        [number for number in numbers if number.paper in papers and number.unit == "%"]
+    ):
         fitting = sorted(
-            (distance(row, number), row.experiment, row.stage, i) for i, row in enumerate(rows) if fits(row, number)
+            (distance(row, number), row.experiment, row.stage, i)
+            for i, row in enumerate(rows)
+            if fits(row, number)
         )
         if not fitting:
             lines.append(Line(number))
@@ -62,6 +76,8 @@ def compare(rows, numbers, papers) -> tuple[list, list]:
         row = rows[fitting[0][-1]]
         used.add(fitting[0][-1])
         ours, theirs = protocol.stated(row.protocol), number.protocol
-        differs = tuple((name, ours[name], theirs[name]) for name in protocol.differences(row.protocol, theirs))
+        differs = tuple(
+            (name, ours[name], theirs[name]) for name in protocol.differences(row.protocol, theirs)
+        )
         lines.append(Line(number, row, differs))
     return lines, [row for i, row in enumerate(rows) if i not in used]

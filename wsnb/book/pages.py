@@ -1,8 +1,10 @@
 """The pages of the HTML book as Markdown texts, from records alone: cover, tables, a page a paper and an experiment."""
 
 import dataclasses
+import html
 
 from wsnb.book import results, table, tables
+from wsnb.book.experiments import SYNTHETIC
 from wsnb.book.table import as_markdown, escape
 
 
@@ -41,42 +43,71 @@ wsnb report
 
 def index(found, lines) -> str:
     """The cover: what was run, the table as a picture, where the rest is."""
-    parts = ["# Weakly supervised segmentation, an experiment book\n",
-             "Papers on segmentation from weak labels, each a short chain of notebooks; every number here comes from the "
-             "record of a run, beside the number that the paper reported.\n"]
+    parts = [
+        "# Weakly supervised segmentation, an experiment book\n",
+        "Papers on segmentation from weak labels, each a short chain of notebooks; every number here comes from the "
+        "record of a run, beside the number that the paper reported.\n",
+    ]
     if not found:
         parts.append(START)
     else:
-        parts += ["## What was run\n", _overview(found), "## Reported and ours\n",
-                  f"```{{image}} table.png\n:alt: {_spoken(lines)}\n:width: 100%\n```\n",
-                  "All numbers, sources and protocols: [the whole table](table.md). "
-                  "Time and memory: [stages](stages.md). For slides and spreadsheets: {download}`table.png`, "
-                  "{download}`table.csv`, {download}`table_stages.csv`.\n"]
-        shown = next((one for one in found if one.pictures), None)
+        parts += [
+            "## What was run\n",
+            _overview(found),
+            "## Reported and ours\n",
+            f"```{{image}} table.png\n:alt: {_spoken(lines)}\n:width: 100%\n```\n",
+            "All numbers, sources and protocols: [the whole table](table.md). "
+            "Time and memory: [stages](stages.md). For slides and spreadsheets: {download}`table.png`, "
+            "{download}`table.csv`, {download}`table_stages.csv`.\n",
+        ]
+        shown = sorted((one for one in found if one.pictures), key=lambda one: one.name.startswith(SYNTHETIC))
         if shown:
-            parts.append("## A result\n\n" + _pictures(shown.pictures[:1], f"{shown.paper}/{shown.name}/"))
+            first = shown[0]
+            parts.append(
+                f"## A result of {escape(first.title)}\n\n" + _pictures(first.pictures[:1], f"{first.title}/")
+            )
     parts.append(toctree(["table", "stages"], hidden=True))
-    parts.append(toctree([f"{paper}/index" for paper in sorted({one.paper for one in found})], "Papers", hidden=True))
+    parts.append(
+        toctree([f"{paper}/index" for paper in sorted({one.paper for one in found})], "Papers", hidden=True)
+    )
     return "\n".join(parts)
 
 
 def _spoken(lines):
-    run = [line for line in lines if line.ours is not None]
-    told = [f"{table.split_words(line.reported)}, {line.reported.metric}, CRF {table.crf_word(line.reported.crf)}: reported "
-            f"{table.number(line.reported.value)}, ours {table.ours(line.ours.value)}" for line in run[:6]]
+    """The table's picture in words."""
+    told = []
+    for item, row in [(line.reported, line.ours) for line in lines if line.ours is not None][:6]:
+        what = f"{table.split_words(item)}, {item.metric}, CRF {table.crf_word(item.crf)}"
+        told.append(f"{what}: reported {table.number(item.value)}, ours {table.ours(row.value)}")
     return "Table of reported and own numbers. " + ("; ".join(told) or "No reported number was run")
 
 
 def _overview(found):
     cells = []
     for one in found:
-        state = f"{len(one.records)} stages" + (f", unfinished: {', '.join(one.open)}" if one.open else "")
-        best = [f"{row.name} {table.ours(row.value, row.unit)}{' %' if row.unit == '%' else ''}" + _how(row)
-                for row in one.rows if row.protocol is not None and row.protocol.method != "all background"][:2]
+        state = counted(len(one.records), "stage") + (
+            f", unfinished: {', '.join(one.open)}" if one.open else ""
+        )
+        best = [
+            f"{row.name} {table.ours(row.value, row.unit)}{' %' if row.unit == '%' else ''}" + _how(row)
+            for row in one.rows
+            if row.protocol is not None and row.protocol.method != "all background"
+        ][:2]
         link = f"[{escape(one.title)}]({one.paper}/{one.name}/index.md)"
-        cells.append([link, escape(state), escape(table.duration(sum(r.manifest["seconds"] for r in one.records))),
-                      escape("; ".join(best))])
+        cells.append(
+            [
+                link,
+                escape(state),
+                escape(table.duration(sum(r.manifest["seconds"] for r in one.records))),
+                escape("; ".join(best)),
+            ]
+        )
     return as_markdown(("experiment", "done", "time", "results"), cells, escaped=True)
+
+
+def counted(number: int, what: str) -> str:
+    """'1 stage', '2 stages'."""
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def _how(row):
@@ -87,7 +118,11 @@ def paper(name: str, found, lines, rest) -> str:
     """A paper's page: its experiments, then its tables."""
     parts = [f"# {tables.TITLES.get(name, name)}\n", "## Experiments\n"]
     parts += [f"- [{escape(one.name)}]({one.name}/index.md) {escape(one.description)}" for one in found]
-    parts += ["", tables.of_paper(name, lines, rest, level="##"), toctree([f"{one.name}/index" for one in found], hidden=True)]
+    parts += [
+        "",
+        tables.of_paper(name, lines, rest, level="##"),
+        toctree([f"{one.name}/index" for one in found], hidden=True),
+    ]
     return "\n".join(parts)
 
 
@@ -101,14 +136,20 @@ def experiment(one: Experiment) -> str:
     if one.command:
         parts.append(f"```sh\n{one.command}\n```\n")
     if one.rows:
-        parts += ["## Results\n", as_markdown(table.OWN[1:], [cells[1:] for cells in table.own_cells(one.rows)]),
-                  "## Protocol\n", as_markdown(("field", "value"), protocol_cells(one.rows))]
+        parts += [
+            "## Results\n",
+            as_markdown(table.OWN[1:], [cells[1:] for cells in table.own_cells(one.rows)]),
+            "## Protocol\n",
+            as_markdown(("field", "value"), protocol_cells(one.rows)),
+        ]
     if one.pictures:
         parts += ["## Pictures\n", _pictures(one.pictures)]
     if one.records:
         parts += ["## Stages\n", _stages(one)]
         if not one.chapters:
-            parts.append("The executed notebooks are not on this machine; the command above makes them again.\n")
+            parts.append(
+                "The executed notebooks are not on this machine; the command above makes them again.\n"
+            )
         parts += ["## Parameters\n", *(_parameters(record) for record in one.records)]
     if one.chapters:
         parts += ["## Notebooks\n", toctree(one.chapters)]
@@ -148,12 +189,14 @@ def _stages(one):
 
 def _parameters(record):
     cells = [[name, value] for name, value in sorted(record.manifest["params"].items())]
-    head = f"<details><summary>{escape(record.stage)}: {len(cells)} parameters</summary>"
+    head = f"<details><summary>{html.escape(record.stage)}: {len(cells)} parameters</summary>"
     return f"{head}\n\n{as_markdown(('parameter', 'value'), cells)}\n</details>\n"
 
 
 def _pictures(pictures, place=""):
-    return "\n".join(f"```{{figure}} {place}{name}\n:alt: {alt}\n\n{escape(alt)}\n```\n" for name, alt in pictures)
+    return "\n".join(
+        f"```{{figure}} {place}{name}\n:alt: {alt}\n\n{escape(alt)}\n```\n" for name, alt in pictures
+    )
 
 
 def toctree(names, caption: str = "", hidden: bool = False) -> str:

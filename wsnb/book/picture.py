@@ -30,9 +30,18 @@ def save(lines, rest, path):
 
 def _compared(line):
     item, row = line.reported, line.ours
-    fields = "agree" if line.match else "differ: " + ", ".join(name.replace("_", " ") for name, *_ in line.differs)
-    return [*_what(row.protocol), table.crf_word(item.crf), item.metric, table.reported_words(item),
-            table.ours(row.value), table.difference(line), fields]
+    fields = (
+        "agree" if line.match else "differ: " + ", ".join(name.replace("_", " ") for name, *_ in line.differs)
+    )
+    return [
+        *_what(row.protocol),
+        table.crf_word(item.crf),
+        item.metric,
+        table.reported_words(item),
+        table.ours(row.value),
+        table.difference(line),
+        fields,
+    ]
 
 
 def _own(row):
@@ -55,7 +64,9 @@ def _wrapped(cell, width):
 
 
 def _draw(cells, note):
-    blocks = [[_wrapped(cell, width) for cell, width in zip(row, WIDTHS, strict=True)] for row in [HEADER, *cells]]
+    blocks = [
+        [_wrapped(cell, width) for cell, width in zip(row, WIDTHS, strict=True)] for row in [HEADER, *cells]
+    ]
     heights = [0.16 + 0.27 * max(map(len, row)) for row in blocks]
     width, height = sum(WIDTHS) + 0.4, sum(heights) + 0.75
     figure = plots.Picture(figsize=(width, height), dpi=plots.DPI)

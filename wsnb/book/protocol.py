@@ -60,7 +60,9 @@ class Protocol:
             object.__setattr__(self, field.name, _checked(field, getattr(self, field.name)))
         for name, allowed in (("image_labels", IMAGE_LABELS), ("preset", PRESETS)):
             if getattr(self, name) not in allowed:
-                raise ProtocolError(f"protocol: {name} is {getattr(self, name)!r}; use one of {', '.join(allowed)}")
+                raise ProtocolError(
+                    f"protocol: {name} is {getattr(self, name)!r}; use one of {', '.join(allowed)}"
+                )
 
     def as_dict(self) -> dict:
         """All fields as JSON holds them (scales as a list)."""

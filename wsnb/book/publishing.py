@@ -13,7 +13,9 @@ FORMAT = 1
 PICTURES = (".png", ".jpg", ".jpeg", ".svg")
 LARGEST = 2_000_000  # bytes of a picture that may go into git
 MOST = 24  # pictures of a stage
-OUTSIDE = re.compile(r"""(?<![\w.:/])(?:/|(?:\.\./)+)(?:[^\s/'"]+/)*(?=[^\s/'"])""")  # a path that leaves the project
+OUTSIDE = re.compile(
+    r"""(?<![\w.:/])(?:/|(?:\.\./)+)(?:[^\s/'"]+/)*(?=[^\s/'"])"""
+)  # a path that leaves the project
 FOLDER = "figures"  # of a stage's run folder
 
 
@@ -82,7 +84,9 @@ def published_pictures(figures, title: str) -> list:
     """(path, text instead of the picture) of a published experiment."""
     path = Path(figures, *title.split("/"), NAME)
     return (
-        [(path.parent / name, alt) for name, alt in sorted(_read(path)["pictures"].items())] if path.exists() else []
+        [(path.parent / name, alt) for name, alt in sorted(_read(path)["pictures"].items())]
+        if path.exists()
+        else []
     )
 
 
@@ -134,7 +138,9 @@ def command(project, found) -> str:
     if not path.is_file():
         return f"run by hand: no params/{paper}/{name}.yaml"
     written = params.load_yaml(path)
-    used = {key: value for record in found for key, value in record.manifest["params"].items() if key != "round"}
+    used = {
+        key: value for record in found for key, value in record.manifest["params"].items() if key != "round"
+    }
     said = [f"wsnb run {paper}/{name}"]
     if used.get("data_root", "") != portable(used.get("data_root", "")):
         said.append("--data-root DIR")

@@ -13,6 +13,7 @@ from wsnb.files import FileError, write
 
 SITE = Path(__file__).with_name("site")
 MARK = ".wsnb-site"  # stands in a folder that may be replaced by a new site
+NOTEBOOK = "notebook.ipynb"
 SHOWN = 12  # pictures of an experiment
 MATHJAX = ("tex-svg.js", "input/tex/extensions")  # what a page needs; glyphs are in the first
 
@@ -56,7 +57,7 @@ def _sources(records, runs, figures, project, work) -> dict:
     """{path below the source folder: bytes} of the whole site."""
     saved = tables.save(records, work / "tables")
     files = {path.name: path.read_bytes() for path in saved.values() if path.suffix != ".md"}
-    files["table.md"] = b"---\nhide-toc: true\n---\n\n" + saved["table"].read_bytes()
+    files["table.md"] = b"---\nhide-toc: true\n---\n\n" + tables.markdown(records, stages=False).encode()
     rows = results.rows(records)
     lines, rest = table.lines_of(rows, records)
     found = [_experiment(title, records, runs, figures, project, files) for title in _titles(records, runs)]
@@ -78,7 +79,7 @@ def _titles(records, runs):
 
 
 def _stages_page(records):
-    header = "# Time and memory of the stages\n\nWall time and the largest memory held, from the record of each run.\n\n"
+    header = "# Time and memory of the stages\n\nWall time and largest memory, from the record of each run.\n\n"
     return header + table.as_markdown(table.STAGES, table.stage_cells(records))
 
 
@@ -87,32 +88,54 @@ def _experiment(title, records, runs, figures, project, files) -> pages.Experime
     mine = tuple(record for record in records if record.title == title)
     paper, name = title.split("/")
     local = bool(mine) and mine[0].folder is not None
-    shown, told = [], []
-    pictures = ([(f"{record.stage}-{path.name}", path, alt) for record in mine for path, alt in publishing.pictures(record)]
-                if local else [(path.name, path, alt) for path, alt in publishing.published_pictures(figures, title)])
+    shown = []
+    pictures = (
+        [
+            (f"{record.stage}-{path.name}", path, alt)
+            for record in mine
+            for path, alt in publishing.pictures(record)
+        ]
+        if local
+        else [(path.name, path, alt) for path, alt in publishing.published_pictures(figures, title)]
+    )
     for target, path, alt in pictures[:SHOWN]:
         files[f"{title}/{target}"] = path.read_bytes()
         shown.append((target, alt))
-    for record in mine if local else ():
-        notebook = record.folder / "notebook.ipynb"
-        if notebook.is_file():
-            page = chapters.chapter(notebook, f"{title}: {record.stage}")
+    told = [record.stage for record in mine if local and (record.folder / NOTEBOOK).is_file()]
+    for record in mine:
+        if record.stage in told:
+            page = chapters.chapter(record.folder / NOTEBOOK, f"{title}: {record.stage}", told)
             files[f"{title}/{record.stage}.ipynb"] = json.dumps(page, ensure_ascii=False).encode()
-            told.append(record.stage)
     yaml = project / "params" / paper / f"{name}.yaml"
     said = publishing.command(project, mine) if local else publishing.published_command(figures, title)
     done = {record.stage for record in mine}
-    begun = tuple(stage for *of, stage in results.unfinished(runs) if of == [paper, name] and stage not in done)
-    return pages.Experiment(paper, name, mine, begun, experiments.description(yaml) if yaml.is_file() else "", said,
-                            tuple(shown), tuple(told))
+    begun = tuple(
+        stage for *of, stage in results.unfinished(runs) if of == [paper, name] and stage not in done
+    )
+    return pages.Experiment(
+        paper,
+        name,
+        mine,
+        begun,
+        experiments.description(yaml) if yaml.is_file() else "",
+        said,
+        tuple(shown),
+        tuple(told),
+    )
 
 
 def _mathjax() -> dict:
     spec = importlib.util.find_spec("sphinx-mathjax-offline")
     if spec is None:
-        raise FileError("the package sphinx-mathjax-offline is missing: `pip install -e .` in the project brings it")
+        raise FileError(
+            "the package sphinx-mathjax-offline is missing: `pip install -e .` in the project brings it"
+        )
     home = Path(spec.origin).parent / "static/mathjax"
-    paths = [path for name in MATHJAX for path in ([home / name] if name.endswith(".js") else sorted((home / name).glob("*.js")))]
+    paths = [
+        path
+        for name in MATHJAX
+        for path in ([home / name] if name.endswith(".js") else sorted((home / name).glob("*.js")))
+    ]
     return {f"_static/mathjax/{path.relative_to(home).as_posix()}": path.read_bytes() for path in paths}
 
 
@@ -129,23 +152,43 @@ def _write(files, folder):
 
 
 def _sphinx(work):
-    """Build WORK/html anew from WORK/source; pages that were read before are not read again. Raises ReportError with what Sphinx said."""
+    """Build WORK/html anew from WORK/source; pages that were read before are not read again. Raises ReportError."""
     shutil.rmtree(work / "html", ignore_errors=True)  # else pages of former experiments would stay
-    command = [sys.executable, "-m", "sphinx", "-q", "-b", "html", "-d", work / "doctrees", work / "source", work / "html"]
+    command = [
+        sys.executable,
+        "-m",
+        "sphinx",
+        "-q",
+        "-b",
+        "html",
+        "-d",
+        work / "doctrees",
+        work / "source",
+        work / "html",
+    ]
     # A site must not depend on a reader's settings of Jupyter or on the time zone.
-    environment = {**os.environ, "JUPYTER_NO_CONFIG": "1", "PYTHONWARNINGS": "ignore", "SOURCE_DATE_EPOCH": "0"}
+    environment = {
+        **os.environ,
+        "JUPYTER_NO_CONFIG": "1",
+        "PYTHONWARNINGS": "ignore",
+        "SOURCE_DATE_EPOCH": "0",
+    }
     done = subprocess.run(command, capture_output=True, text=True, env=environment, stdin=subprocess.DEVNULL)
     said = done.stdout + done.stderr
     with write(work / "sphinx.log", "w") as file:
         file.write(said)
     if done.returncode:
-        raise ReportError(f"the HTML book could not be built; all of it is in {work / 'sphinx.log'}:\n{said[-2000:]}")
+        raise ReportError(
+            f"the HTML book could not be built; all of it is in {work / 'sphinx.log'}:\n{said[-2000:]}"
+        )
 
 
 def _check(out):
     """Refuse to replace a folder that was not made here."""
     if out.exists() and not (out / MARK).is_file() and (not out.is_dir() or any(out.iterdir())):
-        raise FileError(f"{out}: holds something that `wsnb report` did not make; name another folder with --out, or move it away")
+        raise FileError(
+            f"{out}: holds something that `wsnb report` did not make; name another folder with --out, or move it away"
+        )
 
 
 def _install(html, out):

@@ -143,7 +143,9 @@ def merged(rows) -> list:
         else:
             other = found[twin]
             notes = dict.fromkeys(note for note in (*other.note.split(" | "), row.note) if note)
-            found[twin] = dataclasses.replace(other, sources=(*other.sources, *row.sources), note=" | ".join(notes))
+            found[twin] = dataclasses.replace(
+                other, sources=(*other.sources, *row.sources), note=" | ".join(notes)
+            )
     place = {id(row): i for i, row in enumerate(rows)}
     first = [min(place[id(row)] for row in rows if _same_number(number, row)) for number in found]
     return [number for _, number in sorted(zip(first, found, strict=True), key=lambda pair: pair[0])]

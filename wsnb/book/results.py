@@ -59,7 +59,9 @@ def records(runs) -> list:
         paper, experiment, stage = folder.parts[-3:]
         if stage not in SKIPPED and not any(part.startswith(".") for part in folder.parts[-3:]):
             found.append(
-                Record(paper, experiment, stage, checked(manifest.read(folder), folder / manifest.NAME), folder)
+                Record(
+                    paper, experiment, stage, checked(manifest.read(folder), folder / manifest.NAME), folder
+                )
             )
     return found
 
@@ -68,7 +70,9 @@ def unfinished(runs) -> list:
     """(paper, experiment, stage) of the run folders that hold work without a manifest, sorted."""
     begun = sorted(path.parent for path in Path(runs).glob(f"*/*/*/{manifest.PARAMS}"))
     return [
-        folder.parts[-3:] for folder in begun if folder.name not in SKIPPED and not (folder / manifest.NAME).exists()
+        folder.parts[-3:]
+        for folder in begun
+        if folder.name not in SKIPPED and not (folder / manifest.NAME).exists()
     ]
 
 

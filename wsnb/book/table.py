@@ -1,5 +1,7 @@
 """The tables of the book as text cells: reported against ours, our other results, time and memory of the stages."""
 
+import re
+
 from wsnb.book import reported
 from wsnb.book.compare import compare
 
@@ -87,14 +89,14 @@ COMPARISON = (
 )
 
 
-def comparison_cells(lines) -> list:
-    """Rows of text under COMPARISON."""
+def comparison_cells(lines, numbered: dict) -> list:
+    """Rows of text under COMPARISON. NUMBERED is {(kind, source): its number in the list of sources}."""
     cells = []
     for line in lines:
         item = line.reported
         value = NOT_RUN if line.ours is None else f"{ours(line.ours.value)} ({line.ours.experiment})"
-        more = f" +{len(item.sources) - 1}" if len(item.sources) > 1 else ""
         tags = " (tags known at test)" if item.protocol.get("image_labels") == "ground truth" else ""
+        cited = sorted({numbered[source] for source in item.sources})
         cells.append(
             [
                 split_words(item),
@@ -107,16 +109,22 @@ def comparison_cells(lines) -> list:
                 value,
                 difference(line),
                 match_words(line),
-                KINDS[item.sources[0][0]] + more,
+                ", ".join(map(str, cited)),
             ]
         )
     return cells
 
 
+def numbered_sources(lines) -> dict:
+    """{(kind, source): number from 1}, the firmest first."""
+    found = {source for line in lines for source in line.reported.sources}
+    found = sorted(found, key=lambda source: (reported.SOURCES.index(source[0]), source[1]))
+    return {source: number for number, source in enumerate(found, 1)}
+
+
 OWN = (
     "experiment",
     "data",
-    "pictures",
     "supervision",
     "method",
     "backbone",
@@ -134,11 +142,10 @@ def own_cells(rows) -> list:
     for row in rows:
         p = row.protocol
         words = (
-            ["", "", "", "", "", "", ""]
+            [""] * 6
             if p is None
             else [
-                split_words(p),
-                str(p.dataset_size),
+                f"{split_words(p)} ({p.dataset_size} pictures)",
                 p.supervision,
                 p.method,
                 p.backbone,
@@ -146,17 +153,13 @@ def own_cells(rows) -> list:
                 p.image_labels,
             ]
         )
-        remark = "; ".join(
-            filter(
-                None,
-                [
-                    undefined_words(row),
-                    "" if p is not None else "no protocol",
-                    "fixed preset" if p is not None and p.preset == "fixed" else "",
-                ],
-            )
+        remarks = [
+            undefined_words(row),
+            "no protocol" if p is None else "fixed preset" if p.preset == "fixed" else "",
+        ]
+        cells.append(
+            [row.experiment, *words, row.name, ours(row.value, row.unit), "; ".join(filter(None, remarks))]
         )
-        cells.append([row.experiment, *words, row.name, ours(row.value, row.unit), remark])
     return cells
 
 
@@ -209,9 +212,7 @@ def as_markdown(header, cells, escaped: bool = False) -> str:
 def escape(text) -> str:
     """Text that Markdown shows as it stands, on one line."""
     text = " ".join(str(text).split())
-    for sign in "\\|*_`<>$[]^~":
-        text = text.replace(sign, f"\\{sign}")
-    return text
+    return re.sub(r"[\\|*`<>$\[\]^~]|(?<!\w)_|_(?!\w)", lambda sign: f"\\{sign[0]}", text)
 
 
 def lines_of(rows, records):

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from wsnb.book import picture, reported, results, table, table_csv
+from wsnb.book import picture, results, table, table_csv
 from wsnb.files import write
 
 TITLES = {
@@ -20,8 +20,8 @@ The CSV holds all digits, all sources and notes.
 """
 
 
-def markdown(records) -> str:
-    """All tables as one Markdown text."""
+def markdown(records, stages: bool = True) -> str:
+    """The comparison as one Markdown text, with time and memory of the stages."""
     rows = results.rows(records)
     lines, rest = table.lines_of(rows, records)
     parts = ["# Reported and ours\n"]
@@ -29,44 +29,41 @@ def markdown(records) -> str:
         return "\n".join([*parts, "Nothing has been run yet.\n"])
     parts.append(LEGEND)
     for paper in sorted({record.paper for record in records}):
-        parts.append(f"## {TITLES.get(paper, paper)}\n")
-        parts.append(of_paper(paper, lines, rest))
-    parts += ["# Time and memory of the stages\n", table.as_markdown(table.STAGES, table.stage_cells(records))]
+        parts += [f"## {TITLES.get(paper, paper)}\n", of_paper(paper, lines, rest)]
+    if stages:
+        parts += [
+            "## Time and memory of the stages\n",
+            table.as_markdown(table.STAGES, table.stage_cells(records)),
+        ]
     return "\n".join(parts)
 
 
 def of_paper(paper: str, lines, rest, level: str = "###") -> str:
     """The tables of one paper: its reported numbers, our other results, the sources."""
     lines = [line for line in lines if line.reported.paper == paper]
+    lines = sorted(lines, key=lambda line: line.ours is None)  # what was run first
     rest = [row for row in rest if row.paper == paper]
+    numbered = table.numbered_sources(lines)
     parts = []
     if lines:
-        lines = sorted(lines, key=lambda line: line.ours is None)  # what was run first
+        cells = table.comparison_cells(lines, numbered)
         parts += [
             f"{level} Reported numbers, and ours where run\n",
-            table.as_markdown(table.COMPARISON, table.comparison_cells(lines)),
+            table.as_markdown(table.COMPARISON, cells),
         ]
     if rest:
+        cells = table.own_cells(rest)
         parts += [
             f"{level} Our results without a reported counterpart\n",
-            table.as_markdown(table.OWN, table.own_cells(rest)),
+            table.as_markdown(table.OWN, cells),
         ]
     if lines:
-        parts += [f"{level} Sources of the reported numbers\n", sources([line.reported for line in lines])]
+        named = [
+            f"{number}. {table.KINDS[kind]}{'' if source == 'none found' else f': `{source}`'}\n"
+            for (kind, source), number in numbered.items()
+        ]
+        parts += [f"{level} Sources of the reported numbers\n", "".join(named)]
     return "\n".join(parts) or "No result yet.\n"
-
-
-def sources(numbers) -> str:
-    """A list: each source with the numbers that it states."""
-    stated = {}
-    for item in numbers:
-        for kind, source in item.sources:
-            stated.setdefault((reported.SOURCES.index(kind), source), []).append(table.number(item.value))
-    return "".join(
-        f"- {table.KINDS[reported.SOURCES[kind]]}"
-        f"{'' if source == 'none found' else f', `{source}`'}: {', '.join(values)}\n"
-        for (kind, source), values in sorted(stated.items())
-    )
 
 
 def save(records, folder, stem: str = "table") -> dict:

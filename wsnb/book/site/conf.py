@@ -1,4 +1,4 @@
-"""Sphinx's settings of the HTML book: executed notebooks, nothing run, nothing fetched, neither at build nor at view."""
+"""Settings of the HTML book for Sphinx: executed notebooks; nothing is run, nothing fetched at build or view."""
 
 project = "Weakly supervised segmentation, an experiment book"
 html_title = "wsnb"
@@ -13,7 +13,12 @@ nb_merge_streams = True
 myst_enable_extensions = ["dollarmath", "amsmath"]
 mathjax_path = "mathjax/tex-svg.js"  # copied beside by the report; glyphs are inside, so no fonts are loaded
 mathjax3_config = {"tex": {"tags": "none"}, "svg": {"fontCache": "global"}}
-suppress_warnings = ["mystnb.unknown_mime_type", "myst.xref_missing", "myst.header", "misc.highlighting_failure"]
+suppress_warnings = [
+    "mystnb.unknown_mime_type",
+    "myst.xref_missing",
+    "myst.header",
+    "misc.highlighting_failure",
+]
 
 html_theme = "furo"
 html_theme_options = {"sidebar_hide_name": False, "navigation_with_keys": True}
