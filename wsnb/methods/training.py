@@ -86,7 +86,9 @@ class Training:
             self.running[name] = self.running.get(name, 0.0) + value
 
     def save(self):
-        """Write the checkpoint, whole."""
+        """Write the checkpoint, whole. Raises TypeError if `kept` or `running` hold what could not be read back."""
+        for name, value in (("kept", self.kept), ("running", self.running)):
+            _only_plain(name, value)
         kind, keys, position, has_gauss, gauss = np.random.get_state()
         save_torch(self.path, {
             "parts": {name: part.state_dict() for name, part in self.parts.items()},
@@ -109,6 +111,18 @@ class Training:
         np.random.set_state((kind, keys.numpy().astype(np.uint32), position, has_gauss, gauss))
         if rng["cuda"] and torch.cuda.is_available():
             torch.cuda.set_rng_state_all(rng["cuda"])
+
+
+def _only_plain(name, value):
+    """Checkpoints are read without running code in them, so they may hold tensors and Python's own values only."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            _only_plain(f"{name}[{key!r}]", item)
+    elif isinstance(value, list | tuple):
+        for i, item in enumerate(value):
+            _only_plain(f"{name}[{i}]", item)
+    elif type(value) not in (int, float, bool, str, type(None), torch.Tensor):
+        raise TypeError(f"training.{name} is a {type(value).__name__}: make it a plain number, e.g. with float() or .tolist()")
 
 
 def seed_everything(seed, threads=0, deterministic=False) -> None:

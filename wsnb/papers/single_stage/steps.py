@@ -69,6 +69,6 @@ def validate(network, loader, device="cpu", settings=Settings(), with_masks=True
         scores.append(out["scores"].sigmoid().cpu().numpy())
     network.train(was_training)
     precision = metrics.average_precision(np.concatenate(tags), np.concatenate(scores))
-    tag, mask = sums / count
+    tag, mask = (sums / count).tolist()
     return {"tag_loss": tag, "mask_loss": mask, "loss": tag + settings.mask_weight * mask * with_masks,
             "mAP": float(np.nanmean(precision)) if np.isfinite(precision).any() else float("nan"), "AP": precision.tolist()}

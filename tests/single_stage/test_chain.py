@@ -1,0 +1,172 @@
+"""The notebooks of this paper, run by the real command on small synthetic data: results, kills, odd data sets."""
+
+import hashlib
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import psutil
+import pytest
+import torch
+
+from tests.single_stage import chain
+from wsnb.data import make
+from wsnb.files import load_torch, read_index, save_png
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return make.shapes(tmp_path_factory.mktemp("data") / "VOCdevkit", train=10, val=4, size=(64, 80))
+
+
+@pytest.fixture(scope="module")
+def whole(data, tmp_path_factory):
+    """An uninterrupted run of the whole chain."""
+    runs = tmp_path_factory.mktemp("whole")
+    done = chain.run(data, runs)
+    assert done.returncode == 0, done.stdout
+    return runs
+
+
+def hashes(folder, pattern="*.png"):
+    return {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted(folder.glob(pattern))}
+
+
+def same_weights(a, b):
+    one, other = load_torch(a / "network.pth"), load_torch(b / "network.pth")
+    return list(one) == list(other) and all(torch.equal(one[k], other[k]) for k in one)
+
+
+def test_every_stage_is_done_and_reports(whole):
+    assert chain.manifest(whole, "01_train")["results"][0]["name"] == "tag mAP"
+    kinds = chain.manifest(whole, "02_masks")["notes"]["folders"]
+    assert kinds == ["masks", "masks_crf", "masks_clean", "masks_clean_crf"]
+    for kind in kinds:
+        masks = sorted((chain.stage(whole, "02_masks") / kind).glob("*.png"))
+        assert len(masks) == 4 and all(read_index(p).max() <= 5 for p in masks)
+    results = chain.values(chain.manifest(whole, "03_evaluate"))
+    assert len(results) == 9  # two means of four kinds of masks, and all-background
+    assert 0 < results["mIoU", "all background", "none", False] < 100 / 6
+    protocols = [r["protocol"] for r in chain.manifest(whole, "03_evaluate")["results"]]
+    assert {p["image_labels"] for p in protocols} == {"predicted", "ground truth", "none"}
+
+
+def test_nothing_is_done_twice(data, whole):
+    start = time.monotonic()
+    again = chain.run(data, whole)
+    seconds = time.monotonic() - start
+    print(f"nothing to do: {seconds:.2f} s")
+    assert again.returncode == 0 and again.stdout.count("done already") == 3, again.stdout
+    assert seconds < 5  # 2 s alone on the machine
+
+
+def test_plain_papermill_gives_the_same(data, whole, tmp_path):
+    """No wrapper: papermill with the experiment's own file, and the run folder and data set on the command line."""
+    for name in ("01_train", "02_masks", "03_evaluate"):
+        words = [sys.executable, "-m", "papermill", str(chain.ROOT / f"notebooks/single_stage/{name}.ipynb"), str(tmp_path / "out.ipynb"),
+                 "-f", str(chain.ROOT / "params/single_stage/shapes.yaml"), "--no-progress-bar"]
+        for key, value in {**chain.SMALL, "data_root": data, "run_dir": tmp_path / "by_papermill"}.items():
+            words += ["-y", f"{key}: {value}"]
+        done = subprocess.run(words, env=chain.environment(), cwd=tmp_path, text=True, capture_output=True, timeout=300)
+        assert done.returncode == 0, done.stderr[-3000:]
+    own = tmp_path / "by_papermill"
+    assert same_weights(own / "01_train", chain.stage(whole, "01_train"))
+    for kind in ("masks", "masks_clean_crf"):
+        assert hashes(own / "02_masks" / kind) == hashes(chain.stage(whole, "02_masks") / kind)
+
+
+def until_training(process, line="step"):
+    for text in process.stdout:
+        if f"{line}" in text and "epoch" in text:
+            return
+    raise AssertionError("training was never seen")
+
+
+def kernels_of(process):
+    return [p for p in psutil.Process(process.pid).children(recursive=True) if "ipykernel_launcher" in " ".join(p.cmdline())]
+
+
+def test_runner_killed_in_training(data, whole, tmp_path):
+    seed = random.SystemRandom().randrange(1000)
+    process = chain.start(data, tmp_path, "--until", "01_train")
+    until_training(process, "val loss")
+    time.sleep(0.2 + seed / 1000)
+    kernels = kernels_of(process)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    psutil.wait_procs(kernels, timeout=10)
+    assert not (chain.stage(tmp_path, "01_train") / "manifest.json").exists()
+    done = chain.run(data, tmp_path, "--until", "01_train")
+    assert done.returncode == 0, done.stdout
+    assert same_weights(chain.stage(tmp_path, "01_train"), chain.stage(whole, "01_train")), f"killed {seed} ms after validation"
+
+
+def test_kernel_killed_in_training(data, whole, tmp_path):
+    process = chain.start(data, tmp_path, "--until", "01_train")
+    until_training(process, "val loss")
+    os.kill(kernels_of(process)[0].pid, signal.SIGKILL)
+    text = process.stdout.read()
+    assert process.wait(timeout=60) != 0 and "kernel died" in text
+    assert not (chain.stage(tmp_path, "01_train") / "manifest.json").exists()
+    done = chain.run(data, tmp_path, "--until", "01_train")
+    assert done.returncode == 0, done.stdout
+    assert same_weights(chain.stage(tmp_path, "01_train"), chain.stage(whole, "01_train"))
+
+
+def test_interrupt_writes_a_checkpoint(data, whole, tmp_path):
+    process = chain.start(data, tmp_path, "--until", "01_train")
+    until_training(process, "val loss")
+    start = time.monotonic()
+    process.send_signal(signal.SIGTERM)
+    process.stdout.read()
+    assert process.wait(timeout=30) == 75 and time.monotonic() - start < 10
+    assert (chain.stage(tmp_path, "01_train") / "training.pt").exists()
+    done = chain.run(data, tmp_path, "--until", "01_train")
+    assert done.returncode == 0 and "continuing from training.pt" in done.stdout
+    assert same_weights(chain.stage(tmp_path, "01_train"), chain.stage(whole, "01_train"))
+
+
+def only(data, train, val=None):
+    """A list of pictures for each split."""
+    lists = data / "VOC2012/ImageSets/Segmentation"
+    (lists / "train.txt").write_text("\n".join(train) + "\n")
+    (lists / "val.txt").write_text("\n".join(val or train) + "\n")
+
+
+@pytest.mark.parametrize("case", ["one picture", "19 pictures", "no foreground", "all void"])
+def test_odd_data_sets(case, tmp_path):
+    data = make.shapes(tmp_path / "VOCdevkit", train=19, val=1, size=(64, 80))
+    masks = sorted((data / "VOC2012/SegmentationClass").glob("*.png"))
+    if case == "one picture":
+        only(data, ["train_000000"])
+    for path in masks:
+        if case in ("no foreground", "all void"):
+            save_png(path, np.full_like(read_index(path), 255 if case == "all void" else 0))
+    done = chain.run(data, tmp_path / "runs", epochs=1, batch=8)
+    assert done.returncode == 0, done.stdout
+    record = chain.manifest(tmp_path / "runs", "03_evaluate")
+    found = chain.values(record)["mIoU", "single-stage", "predicted", False]
+    if case == "all void":
+        assert found is None and len(record["notes"]["undefined"]) == 6  # undefined, and named
+    else:
+        assert 0 <= found <= 100
+
+
+def test_cam_baseline(data, tmp_path):
+    done = chain.run(data, tmp_path, model="cam_baseline", background_power=1.0)
+    assert done.returncode == 0, done.stdout
+    results = chain.values(chain.manifest(tmp_path, "03_evaluate"))
+    assert results["mIoU", "CAM baseline", "ground truth", False] > 0
+
+
+def test_a_checkpoint_replaces_training(data, whole, tmp_path):
+    weights = chain.stage(whole, "01_train") / "network.pth"
+    done = chain.run(data, tmp_path, checkpoint=weights)
+    assert done.returncode == 0, done.stdout
+    assert same_weights(chain.stage(tmp_path, "01_train"), chain.stage(whole, "01_train"))
+    refused = chain.run(data, tmp_path / "other", checkpoint=weights, width=32)
+    assert refused.returncode == 1 and "of another shape" in refused.stdout
