@@ -8,11 +8,9 @@ import re
 import shutil
 import signal
 import sys
-import tempfile
-import time
 from pathlib import Path
 
-from wsnb.book import locks
+from wsnb.book import kernels
 from wsnb.book.output import Capped, text_of
 
 STAMPED = re.compile(r"\d\d:\d\d:\d\d .*")  # a line of Stage.log
@@ -54,44 +52,6 @@ class Driver:
             self._inside = bool(STAMPED.fullmatch(line)) or (self._inside and line.startswith(CONTINUED))
             if self._inside:
                 self.say(line)
-
-
-def private_folder() -> tuple[Path, locks.Lock]:
-    """A new folder of this process for sockets, with a short path (a socket's may have 107 bytes), and its
-    lock.
-
-    Folders of processes that were killed are cleared away first: nobody holds their lock any more.
-    """
-    base = Path(tempfile.gettempdir())
-    if len(str(base)) > 60:
-        base = Path("/tmp")
-    prefix = f"wsnb-{os.getuid()}-"
-    for stale in base.glob(f"{prefix}*"):
-        try:
-            if time.time() - stale.stat().st_mtime < 60:
-                continue  # it may just have been made, and not locked yet
-            locks.acquire(stale / "lock", str(stale)).close()
-        except (locks.LockedError, OSError):
-            continue
-        shutil.rmtree(stale, ignore_errors=True)
-    folder = Path(tempfile.mkdtemp(prefix=prefix, dir=base))
-    return folder, locks.acquire(folder / "lock", str(folder))
-
-
-def kernel_manager(folder: Path, number: int):
-    """Manager of a kernel of *this* Python that talks over sockets in FOLDER; no port can be taken by
-    somebody else.
-    """
-    from jupyter_client import AsyncKernelManager
-    from jupyter_client.kernelspec import KernelSpec
-
-    manager = AsyncKernelManager(transport="ipc", connection_file=str(folder / f"k{number}.json"))
-    manager._kernel_spec = KernelSpec(
-        argv=[sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"],
-        display_name="Python 3",
-        language="python",
-    )
-    return manager
 
 
 def import_papermill():
@@ -142,7 +102,7 @@ def make_engine():
                 if self.kc is not None:
                     self._cleanup_kernel()
                 if pid:
-                    _kill_group(pid)  # workers that outlived their kernel
+                    kernels.kill_group(pid)  # workers that outlived their kernel
             return self.nb
 
         def _start(self):
@@ -159,7 +119,7 @@ def make_engine():
                         raise KernelDied(
                             f"the kernel did not start in {number + 1} tries: {error}"
                         ) from error
-                    self.km, self.kc = kernel_manager(folder, number + 1), None
+                    self.km, self.kc = kernels.kernel_manager(folder, number + 1), None
 
         def _interrupt(self, kill=False):
             """Called from the signal handler. A kernel between two cells ignores SIGINT, so one is sent
@@ -167,7 +127,7 @@ def make_engine():
             """
             pid = self.km.provisioner.pid
             if kill:
-                _kill_group(pid)
+                kernels.kill_group(pid)
             elif self.started:
                 os.kill(pid, signal.SIGINT)  # only the kernel: its workers are its own to stop
 
@@ -184,7 +144,7 @@ def make_engine():
                     return
                 except DeadKernelError as error:
                     self.nb_man.cell_exception(cell, cell_index=index, exception=error)
-                    raise KernelDied(_cause(self.exit_code)) from error
+                    raise KernelDied(kernels.cause(self.exit_code)) from error
                 finally:
                     self.started = False
                     self.nb_man.cell_complete(cell, cell_index=index)
@@ -222,12 +182,12 @@ def make_engine():
         @classmethod
         def execute_managed_notebook(cls, nb_man, kernel_name, driver=None, start_timeout=60, **_):
             driver.notebook = nb_man.nb
-            folder, lock = private_folder()
+            folder, lock = kernels.private_folder()
             try:
                 with lock:
                     client = Client(
                         nb_man,
-                        km=kernel_manager(folder, 0),
+                        km=kernels.kernel_manager(folder, 0),
                         raise_on_iopub_timeout=False,
                         iopub_timeout=30,
                         startup_timeout=start_timeout,
@@ -241,25 +201,6 @@ def make_engine():
                 shutil.rmtree(folder, ignore_errors=True)
 
     return Engine
-
-
-def _kill_group(pid):
-    try:
-        os.killpg(pid, signal.SIGKILL)
-    except (ProcessLookupError, PermissionError):
-        return  # it is gone already
-
-
-def _cause(exit_code) -> str:
-    if exit_code is None:
-        return "kernel died"
-    if exit_code < 0:
-        name = (
-            signal.Signals(-exit_code).name if -exit_code in set(signal.Signals) else f"signal {-exit_code}"
-        )
-        hint = "; perhaps out of memory" if exit_code == -signal.SIGKILL else ""
-        return f"kernel died ({name}{hint})"
-    return f"kernel died (exit code {exit_code})"
 
 
 def execute(notebook, parameters: dict, driver: Driver, start_timeout: int = 60):
