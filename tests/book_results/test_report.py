@@ -149,6 +149,7 @@ def test_long_output_is_shortened_and_widgets_leave_a_note(built):
     root, _ = built
     page = (root / "_site/single_stage/shapes/01_train.html").read_text(encoding="utf-8")
     assert "[4880 lines left out" in page and "step 4999" in page and "step 2500" not in page
+    assert "The values of this run" in page
     assert "An interactive control stands here" in page and "IntSlider" not in page
 
 

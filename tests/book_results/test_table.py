@@ -66,7 +66,7 @@ def test_other_data_splits_methods_supervisions_are_not_compared(tmp_path, chang
     found, rest = lines(tmp_path, made.result(90.0, **changed))
     assert all(line.ours is None for line in found) and [row.value for row in rest] == [90.0]
     assert all(
-        row[7] == table.NOT_RUN for row in table.comparison_cells(found, table.numbered_sources(found))
+        row[5] == table.NOT_RUN for row in table.comparison_cells(found, table.numbered_sources(found))
     )
 
 
@@ -97,7 +97,7 @@ def test_undefined_is_said_and_named(tmp_path):
         tmp_path, made.result(None), made.result(50.0, dataset="shapes", detail={"disc": 50.0, "ring": None})
     )
     cells = table.comparison_cells([of(found, 59.7)], table.numbered_sources(found))[0]
-    assert cells[7] == "undefined (a)" and cells[8] == ""
+    assert cells[5] == "undefined (a)" and cells[6] == ""
     assert table.own_cells(rest)[0][-1] == "undefined: ring"
 
 
@@ -146,7 +146,7 @@ def test_markdown(tmp_path):
     )
     assert "2 min 05 s | 1.24 GB | none | 2 CPU cores | ffffffff |" in text
     widths = {len(line.replace("\\|", "").split("|")) for line in text.splitlines() if line.startswith("|")}
-    assert widths == {13, 9}
+    assert widths == {11, 9}
 
 
 def test_markdown_shows_text_as_it_stands():

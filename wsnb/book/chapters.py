@@ -37,7 +37,7 @@ def chapter(path, title: str, others=()) -> dict:
             heading = headings[-1] if headings else heading
             cells.append({**cell, "source": _local(source, others)})
         elif cell.get("cell_type") == "code":
-            metadata = {**cell.get("metadata", {}), "mystnb": {"image": {"alt": _spoken(heading or title)}}}
+            metadata = _metadata(cell.get("metadata", {}), heading or title)
             outputs = [_output(output) for output in cell.get("outputs", [])]
             cells.append({**cell, "source": source, "metadata": metadata, "outputs": outputs})
         else:
@@ -65,6 +65,16 @@ def _local(source, others):
 
     source = re.sub(r"!\[([^\]]*)\]\((https?://[^)\s]+)[^)]*\)", r"[\1](\2)", source)
     return re.sub(r"(?<![!\]\w])\[([^\]]+)\]\(([^)\s]+)\)", kept, source)
+
+
+def _metadata(metadata, heading) -> dict:
+    """A cell's metadata with the text of its pictures; the values that papermill put in are folded away."""
+    shown = {"image": {"alt": _spoken(heading)}}
+    tags = list(metadata.get("tags", []))
+    if "injected-parameters" in tags:
+        tags.append("hide-input")
+        shown["code_prompt_show"] = "The values of this run"
+    return {**metadata, "tags": tags, "mystnb": shown}
 
 
 def _spoken(heading):

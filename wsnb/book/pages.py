@@ -88,11 +88,16 @@ def _overview(found):
         state = counted(len(one.records), "stage") + (
             f", unfinished: {', '.join(one.open)}" if one.open else ""
         )
-        best = [
-            f"{row.name} {table.ours(row.value, row.unit)}{' %' if row.unit == '%' else ''}" + _how(row)
-            for row in one.rows
-            if row.protocol is not None and row.protocol.method != "all background"
+        rows = [
+            row for row in one.rows if row.protocol is not None and row.protocol.method != "all background"
+        ]
+        rows = [
+            row for row in rows if row.name == rows[0].name and row.protocol.image_labels != "ground truth"
         ][:2]
+        best = [
+            f"{row.name} {table.ours(row.value, row.unit)}{' %' if row.unit == '%' else ''}{_how(row)}"
+            for row in rows
+        ]
         link = f"[{escape(one.title)}]({one.paper}/{one.name}/index.md)"
         cells.append(
             [
@@ -111,7 +116,7 @@ def counted(number: int, what: str) -> str:
 
 
 def _how(row):
-    return {"": " (no CRF)"}.get(row.protocol.crf, " (CRF)") if row.protocol is not None else ""
+    return " (CRF)" if row.protocol.crf else " (no CRF)"
 
 
 def paper(name: str, found, lines, rest) -> str:

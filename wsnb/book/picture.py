@@ -6,6 +6,7 @@ from matplotlib.patches import Rectangle
 
 from wsnb import plots
 from wsnb.book import table
+from wsnb.book.experiments import SYNTHETIC
 
 HEADER = ("data", "method", "CRF", "metric", "reported", "ours", "difference", "protocols")
 WIDTHS = (2.6, 4.1, 0.7, 1.3, 1.4, 1.2, 1.5, 4.2)  # inches at 15 points
@@ -15,8 +16,17 @@ GOOD, BAD, FAINT = "#1a7a3a", "#a04000", "#666666"
 
 
 def save(lines, rest, path):
-    """Draw the Lines that were run and our other results to PATH. Returns it."""
+    """Draw the Lines that were run, and our other results of the reported metrics, to PATH. Returns it."""
+    reported = {(line.reported.paper, line.reported.metric) for line in lines}
+    papers = {line.reported.paper for line in lines}
+    rest = [
+        row for row in rest if row.protocol and ((row.paper, row.name) in reported or row.paper not in papers)
+    ]
+    rest = sorted(rest, key=lambda row: row.experiment.startswith(SYNTHETIC))
     cells = [_compared(line) for line in lines if line.ours is not None] + [_own(row) for row in rest]
+    cells = [
+        list(row) for row in dict.fromkeys(map(tuple, cells))
+    ]  # a bound may stand in several experiments
     notes = []
     if len(cells) > MOST:
         notes.append(f"{len(cells) - MOST} more in table.csv")
@@ -46,8 +56,6 @@ def _compared(line):
 
 def _own(row):
     value = table.ours(row.value, row.unit)
-    if row.protocol is None:
-        return [row.experiment, row.stage, "", row.name, "", value, "", ""]
     crf = table.crf_word(row.protocol.crf)
     return [*_what(row.protocol), crf, row.name, "", value, "", "no reported counterpart"]
 

@@ -142,7 +142,8 @@ def command(project, found) -> str:
         key: value for record in found for key, value in record.manifest["params"].items() if key != "round"
     }
     said = [f"wsnb run {paper}/{name}"]
-    if used.get("data_root", "") != portable(used.get("data_root", "")):
+    data, asked = (Path(project, values.get("data_root", "")).resolve() for values in (used, written))
+    if data != asked:
         said.append("--data-root DIR")
     for key, value in sorted(used.items()):
         if key not in params.MACHINE and value != written.get(key):

@@ -79,7 +79,9 @@ def _titles(records, runs):
 
 
 def _stages_page(records):
-    header = "# Time and memory of the stages\n\nWall time and largest memory, from the record of each run.\n\n"
+    header = (
+        "# Time and memory of the stages\n\nWall time and largest memory, from the record of each run.\n\n"
+    )
     return header + table.as_markdown(table.STAGES, table.stage_cells(records))
 
 

@@ -75,12 +75,10 @@ def reported_words(item) -> str:
 
 
 COMPARISON = (
-    "data",
+    "data, metric",
     "supervision",
-    "method",
-    "backbone",
+    "method, backbone",
     "CRF",
-    "metric",
     "reported",
     "ours",
     "difference",
@@ -94,17 +92,16 @@ def comparison_cells(lines, numbered: dict) -> list:
     cells = []
     for line in lines:
         item = line.reported
-        value = NOT_RUN if line.ours is None else f"{ours(line.ours.value)} ({line.ours.experiment})"
+        backbone = "?" if item.backbone in reported.UNSTATED else item.backbone
         tags = " (tags known at test)" if item.protocol.get("image_labels") == "ground truth" else ""
+        value = NOT_RUN if line.ours is None else f"{ours(line.ours.value)} ({line.ours.experiment})"
         cited = sorted({numbered[source] for source in item.sources})
         cells.append(
             [
-                split_words(item),
+                f"{split_words(item)}, {item.metric}",
                 item.supervision.removesuffix(reported.CLEAN) + tags,
-                item.method or "?",
-                item.backbone if item.backbone not in reported.UNSTATED else "?",
+                f"{item.method or '?'}, {backbone}",
                 "" if item.crf == "" else crf_word(item.crf),
-                item.metric,
                 reported_words(item),
                 value,
                 difference(line),
@@ -124,13 +121,11 @@ def numbered_sources(lines) -> dict:
 
 OWN = (
     "experiment",
-    "data",
+    "data, metric",
     "supervision",
-    "method",
-    "backbone",
+    "method, backbone",
     "CRF",
     "tags at test",
-    "metric",
     "ours",
     "remark",
 )
@@ -141,25 +136,22 @@ def own_cells(rows) -> list:
     cells = []
     for row in rows:
         p = row.protocol
-        words = (
-            [""] * 6
-            if p is None
-            else [
-                f"{split_words(p)} ({p.dataset_size} pictures)",
-                p.supervision,
-                p.method,
-                p.backbone,
-                crf_word(p.crf),
-                p.image_labels,
-            ]
-        )
         remarks = [
             undefined_words(row),
             "no protocol" if p is None else "fixed preset" if p.preset == "fixed" else "",
         ]
-        cells.append(
-            [row.experiment, *words, row.name, ours(row.value, row.unit), "; ".join(filter(None, remarks))]
+        words = (
+            [row.name, "", "", "", ""]
+            if p is None
+            else [
+                f"{split_words(p)} ({p.dataset_size} pictures), {row.name}",
+                p.supervision,
+                f"{p.method}, {p.backbone}".rstrip(", "),
+                crf_word(p.crf),
+                p.image_labels,
+            ]
         )
+        cells.append([row.experiment, *words, ours(row.value, row.unit), "; ".join(filter(None, remarks))])
     return cells
 
 
