@@ -116,6 +116,32 @@ def test_published_command(finished, tmp_path):
     )
 
 
+def test_places_of_this_machine_do_not_leave_it(tmp_path):
+    said = publishing.portable(
+        {
+            "a": "/srv/x/net.pth",
+            "b": [f"{tmp_path}/data/voc"],
+            "c": "../../x/y.pth",
+            "d": "data/voc",
+            "e": "file /srv/x/net.pth of https://a.b/c",
+            "f": "sxy 3 / 4",
+            "g": 1.5,
+            "h": "and/or",
+        },
+        tmp_path,
+    )
+    assert said == {
+        "a": ".../net.pth",
+        "b": ["data/voc"],
+        "c": ".../y.pth",
+        "d": "data/voc",
+        "e": "file .../net.pth of https://a.b/c",
+        "f": "sxy 3 / 4",
+        "g": 1.5,
+        "h": "and/or",
+    }
+
+
 def test_only_finished_experiments_are_published(finished, tmp_path):
     with pytest.raises(FileError, match="no stage of it not finished.*wsnb run single_stage/b"):
         publishing.publish(finished, "single_stage/b", tmp_path / "figures", project=tmp_path)

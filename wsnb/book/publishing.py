@@ -47,7 +47,7 @@ def publish(runs, experiment: str, figures, project=None) -> Path:
             with write(folder / target) as file:
                 file.write(source.read_bytes())
             shown[target] = alt
-    stages = {record.stage: portable(record.manifest) for record in found}
+    stages = {record.stage: portable(record.manifest, project) for record in found}
     save_json(
         folder / NAME,
         {
@@ -147,7 +147,7 @@ def command(project, found) -> str:
         said.append("--data-root DIR")
     for key, value in sorted(used.items()):
         if key not in params.MACHINE and value != written.get(key):
-            said.append(f"-p {key}={_typed(portable(value))}")
+            said.append(f"-p {key}={_typed(portable(value, project))}")
     return " ".join(said)
 
 
@@ -156,20 +156,27 @@ def _typed(value):
     return f"'{text}'" if re.search(r"[\s\[\]*?$&;|<>()]", text) or not text else text
 
 
-def portable(value):
-    """VALUE without places of this machine: of paths that are absolute or leave the project the last part stays.
+def portable(value, project=None):
+    """VALUE without places of this machine: paths in PROJECT become relative, of others the last part stays.
 
     A manifest's list of files becomes their number, their size and one hash of all.
     """
     if isinstance(value, dict):
-        made = {key: portable(item) for key, item in value.items()}
+        made = {key: portable(item, project) for key, item in value.items()}
         if "key" in value and isinstance(value.get("files"), dict):
             files = value["files"]
             size = sum(of["size"] for of in files.values())
             made["files"] = {"count": len(files), "bytes": size, "sha256": keys.digest(files)}
         return made
     if isinstance(value, list):
-        return [portable(item) for item in value]
-    if isinstance(value, str) and "\n" not in value and os.path.isabs(value):
-        return f".../{Path(value).name}"
-    return OUTSIDE.sub(".../", value) if isinstance(value, str) else value
+        return [portable(item, project) for item in value]
+    if not isinstance(value, str) or "\n" in value:
+        return value
+    if os.path.isabs(value):
+        inside_project = project is not None and Path(value).is_relative_to(Path(project).absolute())
+        return (
+            Path(value).relative_to(Path(project).absolute()).as_posix()
+            if inside_project
+            else f".../{Path(value).name}"
+        )
+    return OUTSIDE.sub(".../", value)
