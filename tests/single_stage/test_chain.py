@@ -65,11 +65,11 @@ def test_nothing_is_done_twice(data, whole):
 
 
 def test_plain_papermill_gives_the_same(data, whole, tmp_path):
-    """No wrapper: papermill with the experiment's own file, and the run folder and data set on the command line."""
+    """No wrapper: papermill with the experiment's own file; and another number of workers changes nothing."""
     for name in ("01_train", "02_masks", "03_evaluate"):
         words = [sys.executable, "-m", "papermill", str(chain.ROOT / f"notebooks/single_stage/{name}.ipynb"), str(tmp_path / "out.ipynb"),
                  "-f", str(chain.ROOT / "params/single_stage/shapes.yaml"), "--no-progress-bar"]
-        for key, value in {**chain.SMALL, "data_root": data, "run_dir": tmp_path / "by_papermill"}.items():
+        for key, value in {**chain.SMALL, "workers": 2, "data_root": data, "run_dir": tmp_path / "by_papermill"}.items():
             words += ["-y", f"{key}: {value}"]
         done = subprocess.run(words, env=chain.environment(), cwd=tmp_path, text=True, capture_output=True, timeout=300)
         assert done.returncode == 0, done.stderr[-3000:]

@@ -16,6 +16,7 @@ def map_images(function, jobs, workers=2, ahead=4):
         return
     # a fresh server process forks the workers: it holds none of this process's threads and locks
     context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([function.__module__])  # imported once, not once a worker
     pool = ProcessPoolExecutor(workers, mp_context=context)
     waiting = deque()
     try:
