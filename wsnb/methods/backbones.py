@@ -8,10 +8,11 @@ from torchvision import models
 from wsnb.files import FileError, load_torch
 from wsnb.methods.mobilenet_v2 import MobileNetV2
 from wsnb.methods.resnet import ResNet
+from wsnb.methods.tiny import Tiny
 from wsnb.methods.vgg16 import LAYERS, VGG16
 from wsnb.methods.wide_resnet38 import WideResNet38
 
-NAMES = ("resnet38", "vgg16", "resnet50", "resnet101", "mobilenet_v2")
+NAMES = ("resnet38", "vgg16", "resnet50", "resnet101", "mobilenet_v2", "tiny")
 HEADS = ("fc.", "linear1000.", "classifier.", "features.18.")  # what a classification file has and a backbone has not
 
 
@@ -29,6 +30,8 @@ def build(name, output_stride=0):
         return ResNet(int(name[6:]))
     if name == "mobilenet_v2":
         return MobileNetV2(output_stride or 16)
+    if name == "tiny":
+        return Tiny()
     raise ValueError(f"backbone {name!r}: choose one of {', '.join(NAMES)}")
 
 
@@ -66,9 +69,9 @@ def fill(module: nn.Module, state: dict, origin: str) -> None:
 
 
 def _download(name):
-    if name == "resnet38":
-        raise FileError("weights 'imagenet' for resnet38: torchvision has none; give the path of "
-                        "ilsvrc-cls_rna-a1_cls1000_ep-0001.pth")
+    if name in ("resnet38", "tiny"):
+        raise FileError(f"weights 'imagenet' for {name}: torchvision has none; " + (
+            "use 'random'" if name == "tiny" else "give the path of ilsvrc-cls_rna-a1_cls1000_ep-0001.pth"))
     kind = {"vgg16": models.VGG16_Weights, "resnet50": models.ResNet50_Weights, "resnet101": models.ResNet101_Weights,
             "mobilenet_v2": models.MobileNet_V2_Weights}[name]
     return kind.IMAGENET1K_V1.get_state_dict(progress=True, check_hash=True)

@@ -10,7 +10,7 @@ from wsnb.papers.single_stage.views import chart
 
 METHODS = {"single_stage": "single-stage", "cam_baseline": "CAM baseline"}
 BACKBONES = {"resnet38": "WideResNet38", "vgg16": "VGG16", "resnet50": "ResNet50", "resnet101": "ResNet101",
-             "mobilenet_v2": "MobileNetV2"}  # as the papers' tables write them
+             "mobilenet_v2": "MobileNetV2", "tiny": "tiny"}  # as the papers' tables write them
 
 
 def conditions(t, m) -> dict:
