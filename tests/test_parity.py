@@ -37,13 +37,6 @@ OUTPUTS = {"pamr_p5": ["out"], "pamr_flat": ["out"], "net_vgg16_eval": ["conv3",
 NOT_COMPARED = {"plain_ce", "cls_fg"}  # a helper that the original never uses, and a number that it only logs
 
 
-def parity(folder):
-    """Exit code and lines of the command."""
-    done = subprocess.run([sys.executable, "-m", "tests.parity", str(folder)], cwd=ROOT, capture_output=True, text=True)
-    assert not done.stderr, done.stderr
-    return done.returncode, done.stdout.splitlines()
-
-
 def numbers(arrays):
     return {k: v.numpy() if isinstance(v, torch.Tensor) else v for k, v in arrays.items()}
 
@@ -56,10 +49,13 @@ def spoiled(array):
 
 
 def test_arrays_of_the_original_program():
-    code, lines = parity(GOLDENS)
+    words = [sys.executable, "-m", "tests.parity", "tests/goldens/single_stage"]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0 and not done.stderr, done.stderr + done.stdout
+    lines = done.stdout.splitlines()
     names = sorted(p.name for p in GOLDENS.iterdir() if p.suffix in (".npz", ".json"))
     assert len(names) == 12 and [line.split()[0] for line in lines] == names
-    assert all(line.endswith("  ok") and "tolerance" in line for line in lines) and code == 0
+    assert all(line.endswith("  ok") and "tolerance" in line for line in lines)
 
 
 def test_files_are_small_and_hold_numbers_only():
@@ -69,15 +65,16 @@ def test_files_are_small_and_hold_numbers_only():
             assert all(a.dtype.kind in "fiu" for a in np.load(path, allow_pickle=False).values())
 
 
-def test_wrong_arrays_and_unknown_files_fail(tmp_path):
+def test_wrong_arrays_and_unknown_files_fail(tmp_path, capsys):
     folder = tmp_path / "single_stage"
     folder.mkdir()
     shutil.copy(GOLDENS / "stochastic_gate.npz", folder)
     arrays = dict(np.load(GOLDENS / "eval_confusion.npz"))
     np.savez(folder / "eval_confusion.npz", **arrays | {"conf_mat": spoiled(arrays["conf_mat"])})
     np.savez(folder / "mystery.npz", a=np.zeros(3))
-    code, lines = parity(folder)
-    assert code == 1 and len(lines) == 3
+    assert command.main([str(folder)]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 3
     assert lines[0].startswith("eval_confusion.npz") and lines[0].endswith("FAIL: confusion")
     assert lines[1].split() == ["mystery.npz", "no", "handler"] and lines[2].endswith("  ok")
 
