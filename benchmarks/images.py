@@ -52,8 +52,11 @@ def main(workers=2):
             middle = time.perf_counter()
             evaluate(items, folder)
             peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-            print(f"{count:8d} {middle - start:8.1f} {1000 * (middle - start) / count:13.1f} "
-                  f"{time.perf_counter() - middle:11.2f} {peak:9.0f}", flush=True)
+            print(
+                f"{count:8d} {middle - start:8.1f} {1000 * (middle - start) / count:13.1f} "
+                f"{time.perf_counter() - middle:11.2f} {peak:9.0f}",
+                flush=True,
+            )
 
 
 if __name__ == "__main__":

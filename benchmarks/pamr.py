@@ -51,7 +51,9 @@ def main(classes=21):
     print(f"PAMR {SIZE}x{SIZE}, {classes} classes, dilations {ours.DILATIONS}, 10 iterations, {THREADS} threads")
     print(f"plain  {slow[0]:7.2f} s  {slow[1] / 2**20:8.1f} MiB")
     print(f"ours   {fast[0]:7.2f} s  {fast[1] / 2**20:8.1f} MiB")
-    print(f"ratio  {slow[0] / fast[0]:7.1f} x  {slow[1] / max(fast[1], 1):8.1f} x   largest difference {difference:.2g}")
+    print(
+        f"ratio  {slow[0] / fast[0]:7.1f} x  {slow[1] / max(fast[1], 1):8.1f} x   largest difference {difference:.2g}"
+    )
 
 
 if __name__ == "__main__":

@@ -2,13 +2,24 @@
 
 import ast
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[1]
-FLOORS = {"wsnb": 0, "wsnb.files": 0, "wsnb.interact": 1, "wsnb.metrics": 1, "wsnb.plots": 1, "wsnb.data": 1,
-          "wsnb.methods": 2, "wsnb.papers": 3, "wsnb.book": 4}
+FLOORS = {
+    "wsnb": 0,
+    "wsnb.files": 0,
+    "wsnb.interact": 1,
+    "wsnb.metrics": 1,
+    "wsnb.plots": 1,
+    "wsnb.data": 1,
+    "wsnb.methods": 2,
+    "wsnb.papers": 3,
+    "wsnb.book": 4,
+}
 SOURCES = sorted((ROOT / "wsnb").rglob("*.py"))
 NOTEBOOKS = sorted((ROOT / "notebooks").rglob("*.ipynb"))
 
@@ -38,11 +49,14 @@ def test_imports_go_downwards(path):
     above = [name for name in imported(path) if floor(name) > floor(own)]
     assert not above, f"{own} imports from a floor above: {above}"
     if own.startswith("wsnb.book"):
-        assert not [n for n in imported(path) if n.startswith(("wsnb.papers", "wsnb.methods"))], "book finds papers by path"
+        assert not [n for n in imported(path) if n.startswith(("wsnb.papers", "wsnb.methods"))], (
+            "book finds papers by path"
+        )
     if own.startswith("wsnb.papers."):
         paper = own.split(".")[2]
-        assert not [n for n in imported(path) if n.startswith("wsnb.papers.") and n.split(".")[2] != paper], \
+        assert not [n for n in imported(path) if n.startswith("wsnb.papers.") and n.split(".")[2] != paper], (
             "papers do not import each other: move it down to methods"
+        )
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=module_of)
@@ -50,10 +64,20 @@ def test_files_stay_small(path):
     assert len(path.read_text().splitlines()) <= 300
 
 
+def test_ruff_is_content():
+    done = subprocess.run([sys.executable, "-m", "ruff", "check", "wsnb", "tests", "benchmarks", "notebooks"], cwd=ROOT,
+                          capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+
+
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
 def test_notebooks_are_clean(path):
     cells = [c for c in json.loads(path.read_text())["cells"] if c["cell_type"] == "code"]
     assert not [c for c in cells if c["outputs"] or c["execution_count"]], "strip the outputs: nbstripout"
     assert sum("parameters" in c["metadata"].get("tags", []) for c in cells) == 1
-    long = [c for c in cells if len("".join(c["source"]).splitlines()) > 15 and "parameters" not in c["metadata"].get("tags", [])]
+    long = [
+        c
+        for c in cells
+        if len("".join(c["source"]).splitlines()) > 15 and "parameters" not in c["metadata"].get("tags", [])
+    ]
     assert not long, f"cells over 15 lines: {[''.join(c['source'])[:60] for c in long]}"

@@ -43,7 +43,10 @@ def write(path, mode="wb"):
 def inside(root, relative) -> Path:
     """ROOT / RELATIVE, with links resolved. Raises FileError if that lies outside ROOT."""
     root = Path(root).resolve()
-    path = (root / relative).resolve()
+    try:
+        path = (root / relative).resolve()
+    except (RuntimeError, ValueError) as error:  # a loop of links, a NUL character
+        raise FileError(f"{relative!r} is not a path below {root} ({error}); use another") from error
     if path != root and root not in path.parents:
         raise FileError(f"{relative!r} leaves {root}: use a path below it")
     return path
@@ -51,8 +54,11 @@ def inside(root, relative) -> Path:
 
 def sha256(path) -> str:
     """Hexadecimal SHA-256 of a file's content."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    try:
+        with open(path, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise FileError(f"{path}: cannot be read ({error}); check the path") from error
 
 
 def save_text(path, text) -> None:
@@ -72,8 +78,10 @@ def load_json(path):
     """Read a JSON file. Raises FileError if it is missing or damaged."""
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise FileError(f"{path}: cannot be read as JSON ({error}); make it again with the stage that writes it") from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise FileError(
+            f"{path}: cannot be read as JSON ({error}); make it again with the stage that writes it"
+        ) from error
 
 
 def save_npz(path, **arrays) -> None:
@@ -87,12 +95,8 @@ def load_npz(path) -> dict:
     try:
         with np.load(path, allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, EOFError, KeyError, AttributeError) as error:
+    except Exception as error:  # of zipfile, zlib and NumPy for damaged archives, TypeError for a lone .npy
         raise FileError(f"{path}: not a readable .npz of plain arrays ({error}); make or fetch it again") from error
-    except Exception as error:  # zipfile and zlib raise their own kinds for truncated archives
-        if type(error).__module__ not in ("zipfile", "zlib"):
-            raise
-        raise FileError(f"{path}: damaged archive ({error}); make or fetch it again") from error
 
 
 def save_torch(path, value) -> None:
@@ -105,14 +109,13 @@ def save_torch(path, value) -> None:
 
 def load_torch(path, map_location="cpu"):
     """Read tensors and plain containers; code in the file never runs (weights_only). Raises FileError."""
-    import pickle
-
     import torch
 
     try:
         return torch.load(path, map_location=map_location, weights_only=True)
-    except (OSError, RuntimeError, EOFError, KeyError, ValueError, pickle.UnpicklingError) as error:
-        raise FileError(f"{path}: not a readable file of tensors ({str(error).splitlines()[0]}); fetch or make it again") from error
+    except Exception as error:  # a damaged pickle raises nearly anything: IndexError, struct.error, AssertionError
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        raise FileError(f"{path}: not a readable file of tensors ({reason}); fetch or make it again") from error
 
 
 def _open_image(path):
@@ -122,7 +125,7 @@ def _open_image(path):
         return image
     except FileNotFoundError as error:
         raise FileError(f"{path}: missing; run `wsnb data doctor` to list all that is missing") from error
-    except (OSError, UnidentifiedImageError, SyntaxError, ValueError) as error:
+    except (OSError, UnidentifiedImageError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise FileError(f"{path}: not a readable picture ({error}); fetch it again") from error
 
 
@@ -134,13 +137,20 @@ def read_rgb(path) -> np.ndarray:
 def read_index(path) -> np.ndarray:
     """Label map as uint8 [H, W], indices whatever the palette. Raises FileError for colour or 16-bit pictures."""
     image = _open_image(path)
+    if image.format == "PNG" and image.mode == "L" and _png_depth(path) < 8:
+        raise FileError(f"{path}: grey with {_png_depth(path)} bits, whose values readers scale; write 8-bit indices")
     if image.mode not in ("P", "L"):
         raise FileError(f"{path}: mode {image.mode}, but labels are 8-bit palette or grey indices; convert it")
     return np.array(image)
 
 
+def _png_depth(path) -> int:
+    with open(path, "rb") as file:
+        return file.read(25)[24]  # of the header chunk
+
+
 def voc_palette() -> np.ndarray:
-    """The PASCAL VOC colour map, uint8 [256, 3]: bit k of a label's three low bits goes to bit 7 - k of each channel."""
+    """The PASCAL VOC colour map, uint8 [256, 3]: the k-th three bits of a label give bit 7 - k of red, green, blue."""
     labels = np.arange(256, dtype=np.int64)
     palette = np.zeros((256, 3), np.int64)
     for k in range(8):
@@ -153,7 +163,7 @@ def voc_palette() -> np.ndarray:
 def save_png(path, array) -> None:
     """Write uint8 [H, W] as a palette PNG of label indices, or uint8 [H, W, 3] as RGB."""
     array = np.asarray(array)
-    if array.dtype != np.uint8 or array.ndim not in (2, 3):
+    if array.dtype != np.uint8 or array.ndim not in (2, 3) or array.shape[2:] not in ((), (3,)) or not array.size:
         raise FileError(f"{path}: expected uint8 [H, W] or [H, W, 3], got {array.dtype} {array.shape}")
     image = Image.fromarray(array)
     if array.ndim == 2:

@@ -18,4 +18,4 @@ def controls(function, **widgets):
         return None
     import ipywidgets
 
-    return ipywidgets.interactive(function, **widgets)
+    return ipywidgets.interactive(function, {"auto_display": True}, **widgets)

@@ -13,9 +13,17 @@ def confusion(truth, prediction, n_classes) -> np.ndarray:
     """
     truth, prediction = np.asarray(truth), np.asarray(prediction)
     if truth.shape != prediction.shape:
-        raise ValueError(f"truth {truth.shape} and prediction {prediction.shape} differ in shape: resize the prediction")
-    table = np.bincount(truth.ravel().astype(np.intp) * 256 + prediction.ravel(), minlength=65536).reshape(256, 256)
-    table = table[:n_classes]
+        raise ValueError(
+            f"truth {truth.shape} and prediction {prediction.shape} differ in shape: resize the prediction"
+        )
+    if truth.dtype != np.uint8 or prediction.dtype != np.uint8:
+        counted = (truth >= 0) & (truth < n_classes)
+        truth, prediction = truth[counted], prediction[counted]
+        if prediction.size and not 0 <= prediction.min() <= prediction.max() < 256:
+            raise ValueError(f"prediction {prediction.min()} to {prediction.max()}: the last class is {n_classes - 1}")
+    # all 256 labels at once: faster than selecting the counted pixels first
+    pairs = truth.ravel().astype(np.intp) * 256 + prediction.ravel()
+    table = np.bincount(pairs, minlength=65536).reshape(256, 256)[:n_classes]
     if table[:, n_classes:].any():
         raise ValueError(f"prediction holds labels >= {n_classes} on counted pixels")
     return table[:, :n_classes].astype(np.int64)
@@ -36,7 +44,7 @@ def mean_iou(table, background=True, absent=float("nan")) -> float:
     A class that occurs in neither truth nor prediction has the IoU ABSENT: NaN leaves it out of the mean (NaN if all
     are left out), 0 counts it as the single-stage paper's program does.
     """
-    iou = scores(table)["iou"][0 if background else 1:]
+    iou = scores(table)["iou"][0 if background else 1 :]
     iou = np.where(np.isnan(iou), absent, iou)
     return float(np.nanmean(iou)) if np.isfinite(iou).any() else float("nan")
 

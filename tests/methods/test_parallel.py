@@ -1,6 +1,8 @@
 """Many pictures through processes: order, errors, and how many are in flight."""
 
 import os
+import subprocess
+import sys
 import time
 
 import pytest
@@ -83,3 +85,28 @@ def test_stopping_early_leaves_no_process():
 def test_a_killed_worker_is_an_error_not_a_wait():
     with pytest.raises(RuntimeError, match="terminated abruptly"):
         list(map_images(die, range(4), workers=2))
+
+
+ORPHANS = """
+import os, sys, time
+from tests.methods.test_parallel import slow_pid
+from wsnb.methods.parallel import map_images
+for pid in map_images(slow_pid, range(100), workers=2):
+    print(pid, flush=True)
+"""
+
+
+def slow_pid(job):
+    time.sleep(0.05)
+    return os.getpid()
+
+
+def test_workers_end_with_a_killed_parent():
+    process = subprocess.Popen([sys.executable, "-c", ORPHANS], stdout=subprocess.PIPE, text=True)
+    pids = {int(process.stdout.readline()) for _ in range(6)}
+    process.kill()
+    process.wait()
+    deadline = time.monotonic() + 10
+    while any(os.path.exists(f"/proc/{pid}") for pid in pids) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not [pid for pid in pids if os.path.exists(f"/proc/{pid}")]

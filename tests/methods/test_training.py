@@ -195,3 +195,12 @@ def test_seeding_repeats_all_three_generators():
         return torch.rand(2), np.random.rand(2), random.random()
 
     assert same(draws(), draws())
+
+
+def test_a_signal_outside_a_step_is_heard_at_once(tmp_path):
+    """Validation may take minutes; the checkpoint of the epoch's start is all that there is to keep."""
+    training = Training(tmp_path / "t.pt", log=lambda text: None)
+    with pytest.raises(KeyboardInterrupt, match="SIGTERM"), training:
+        for _ in training.epochs(1):
+            os.kill(os.getpid(), signal.SIGTERM)
+            pytest.fail("went on")

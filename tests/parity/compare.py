@@ -29,7 +29,9 @@ def array(value) -> np.ndarray:
 def absolute(name, ours, theirs, tolerance) -> Check:
     """Largest absolute difference."""
     ours, theirs = array(ours).astype(np.float64), array(theirs).astype(np.float64)
-    return Check(name, float("inf") if ours.shape != theirs.shape else float(np.abs(ours - theirs).max(initial=0)), tolerance)
+    return Check(
+        name, float("inf") if ours.shape != theirs.shape else float(np.abs(ours - theirs).max(initial=0)), tolerance
+    )
 
 
 def relative(name, ours, theirs, tolerance) -> Check:

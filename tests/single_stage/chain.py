@@ -7,8 +7,20 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-SMALL = {"threads": 1, "workers": 0, "width": 16, "output_stride": 16, "crop": 48, "batch": 4, "epochs": 2, "pretrain": 1,
-         "validate_every": 2, "scales": "[1.0, 0.5]", "canvas": 128, "crf_iterations": 2}
+SMALL = {
+    "threads": 1,
+    "workers": 0,
+    "width": 16,
+    "output_stride": 16,
+    "crop": 48,
+    "batch": 4,
+    "epochs": 2,
+    "pretrain": 1,
+    "validate_every": 2,
+    "scales": "[1.0, 0.5]",
+    "canvas": 128,
+    "crf_iterations": 2,
+}
 
 
 def environment():
@@ -18,7 +30,18 @@ def environment():
 def command(data, runs, *more, experiment="single_stage/shapes", **overrides):
     """The words of `wsnb run` for a small experiment."""
     values = {**SMALL, **overrides}
-    words = [sys.executable, "-m", "wsnb.book.cli", "run", experiment, "--data-root", str(data), "--runs", str(runs), *more]
+    words = [
+        sys.executable,
+        "-m",
+        "wsnb.book.cli",
+        "run",
+        experiment,
+        "--data-root",
+        str(data),
+        "--runs",
+        str(runs),
+        *more,
+    ]
     for name, value in values.items():
         words += ["-p", f"{name}={value}"]
     return words
@@ -26,14 +49,27 @@ def command(data, runs, *more, experiment="single_stage/shapes", **overrides):
 
 def run(data, runs, *more, **overrides):
     """Run it to its end; the finished process with its text."""
-    return subprocess.run(command(data, runs, *more, **overrides), env=environment(), cwd=ROOT, text=True,
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=300)
+    return subprocess.run(
+        command(data, runs, *more, **overrides),
+        env=environment(),
+        cwd=ROOT,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        timeout=300,
+    )
 
 
 def start(data, runs, *more, **overrides):
     """Start it; its lines can be read from .stdout."""
-    return subprocess.Popen(command(data, runs, *more, **overrides), env=environment(), cwd=ROOT, text=True,
-                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    return subprocess.Popen(
+        command(data, runs, *more, **overrides),
+        env=environment(),
+        cwd=ROOT,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
 
 
 def stage(runs, name, experiment="single_stage/shapes"):
@@ -46,5 +82,12 @@ def manifest(runs, name):
 
 def values(record):
     """(name, tags, CRF) -> value of a manifest's results."""
-    return {(r["name"], (r["protocol"] or {}).get("method"), (r["protocol"] or {}).get("image_labels"),
-             bool((r["protocol"] or {}).get("crf"))): r["value"] for r in record["results"]}
+    return {
+        (
+            r["name"],
+            (r["protocol"] or {}).get("method"),
+            (r["protocol"] or {}).get("image_labels"),
+            bool((r["protocol"] or {}).get("crf")),
+        ): r["value"]
+        for r in record["results"]
+    }

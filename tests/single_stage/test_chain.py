@@ -67,9 +67,22 @@ def test_nothing_is_done_twice(data, whole):
 def test_plain_papermill_gives_the_same(data, whole, tmp_path):
     """No wrapper: papermill with the experiment's own file; and another number of workers changes nothing."""
     for name in ("01_train", "02_masks", "03_evaluate"):
-        words = [sys.executable, "-m", "papermill", str(chain.ROOT / f"notebooks/single_stage/{name}.ipynb"), str(tmp_path / "out.ipynb"),
-                 "-f", str(chain.ROOT / "params/single_stage/shapes.yaml"), "--no-progress-bar"]
-        for key, value in {**chain.SMALL, "workers": 2, "data_root": data, "run_dir": tmp_path / "by_papermill"}.items():
+        words = [
+            sys.executable,
+            "-m",
+            "papermill",
+            str(chain.ROOT / f"notebooks/single_stage/{name}.ipynb"),
+            str(tmp_path / "out.ipynb"),
+            "-f",
+            str(chain.ROOT / "params/single_stage/shapes.yaml"),
+            "--no-progress-bar",
+        ]
+        for key, value in {
+            **chain.SMALL,
+            "workers": 2,
+            "data_root": data,
+            "run_dir": tmp_path / "by_papermill",
+        }.items():
             words += ["-y", f"{key}: {value}"]
         done = subprocess.run(words, env=chain.environment(), cwd=tmp_path, text=True, capture_output=True, timeout=300)
         assert done.returncode == 0, done.stderr[-3000:]
@@ -87,7 +100,9 @@ def until_training(process, line="step"):
 
 
 def kernels_of(process):
-    return [p for p in psutil.Process(process.pid).children(recursive=True) if "ipykernel_launcher" in " ".join(p.cmdline())]
+    return [
+        p for p in psutil.Process(process.pid).children(recursive=True) if "ipykernel_launcher" in " ".join(p.cmdline())
+    ]
 
 
 def test_runner_killed_in_training(data, whole, tmp_path):
@@ -102,7 +117,9 @@ def test_runner_killed_in_training(data, whole, tmp_path):
     assert not (chain.stage(tmp_path, "01_train") / "manifest.json").exists()
     done = chain.run(data, tmp_path, "--until", "01_train")
     assert done.returncode == 0, done.stdout
-    assert same_weights(chain.stage(tmp_path, "01_train"), chain.stage(whole, "01_train")), f"killed {seed} ms after validation"
+    assert same_weights(chain.stage(tmp_path, "01_train"), chain.stage(whole, "01_train")), (
+        f"killed {seed} ms after validation"
+    )
 
 
 def test_kernel_killed_in_training(data, whole, tmp_path):

@@ -4,6 +4,7 @@ import time
 from pathlib import Path
 
 from wsnb.book import locks
+from wsnb.files import FileError, load_json
 
 PLACE = "data/shapes/VOCdevkit"
 
@@ -14,8 +15,13 @@ def is_builtin(project, data_root) -> bool:
 
 
 def is_whole(folder) -> bool:
-    """Whether the lists are there and every picture that they name has its image and masks."""
+    """Whether today's drawing lies there, and every picture of its lists with image, masks and boxes."""
+    from wsnb.data import make
+
     voc = Path(folder, "VOC2012")
+    record = voc / make.RECORD
+    if not record.is_file() or load_json(record) != make.identity():
+        return False
     kinds = (
         ("JPEGImages", ".jpg"),
         ("SegmentationClass", ".png"),
@@ -23,18 +29,21 @@ def is_whole(folder) -> bool:
         ("Annotations", ".xml"),
     )
     have = {place: {path.name for path in (voc / place).glob("*")} for place, _ in kinds}
-    for split in ("train", "val"):
+    for split, count in (("train", make.TRAIN), ("val", make.VAL)):
         listed = voc / "ImageSets/Segmentation" / f"{split}.txt"
-        if not listed.is_file():
+        names = listed.read_text(encoding="utf-8").split() if listed.is_file() else []
+        if len(names) != count or any(
+            f"{name}{ending}" not in have[place] for name in names for place, ending in kinds
+        ):
             return False
-        for name in listed.read_text(encoding="utf-8").split():
-            if any(f"{name}{ending}" not in have[place] for place, ending in kinds):
-                return False
     return True
 
 
 def ensure(project, say) -> None:
-    """Make the built-in set if it is missing or not whole; a second run at the same time waits for the first."""
+    """Make the built-in set if it is missing or not whole; a second run at the same time waits for the first.
+
+    Raises FileError if the folder holds something else.
+    """
     folder = Path(project) / PLACE
     if is_whole(folder):
         return
@@ -51,4 +60,7 @@ def ensure(project, say) -> None:
                 last[0] = time.monotonic()
                 say(f"{done}/{total} pictures")
 
-        make.shapes(folder, progress=progress)
+        try:
+            make.shapes(folder, progress=progress)
+        except FileError as error:
+            raise FileError(f"{error}. The book keeps its own pictures there: move {folder} away") from error

@@ -163,8 +163,8 @@ def _fetch(args) -> int:
 def _doctor(args) -> int:
     from wsnb.data import doctor
 
-    splits = args.splits or ["train", "val"]
     root_ = Path(args.root).expanduser()
+    splits = args.splits or doctor.usual_splits(root_, args.name)
     found = doctor.check(root_, splits, progress=_every_5_s("pictures"), layout=args.name)
     print(found.text())
     return command.FAILED if found.problems else command.DONE

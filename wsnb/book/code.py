@@ -12,7 +12,8 @@ from wsnb.book.notebook import Notebook
 from wsnb.files import FileError
 
 PACKAGE = Path(wsnb.__file__).resolve().parent
-APART = ("wsnb.book.", "wsnb.plots.")  # how a result is kept or drawn does not change it
+APART = ("wsnb.book.", "wsnb.plots.", "wsnb.interact.")  # how a result is kept or drawn does not change it
+DRAWING = "views"  # nor do a paper's modules of this name, which only draw
 DOCUMENTED = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 
@@ -135,7 +136,7 @@ def reached(notebook: Notebook, package=PACKAGE) -> dict:
         steps = name.split(".")
         for i in range(1, len(steps) + 1):  # importing a.b.c runs a and a.b first
             module = ".".join(steps[:i])
-            if module in parts or f"{module}.".startswith(APART):
+            if module in parts or f"{module}.".startswith(APART) or steps[i - 1] == DRAWING:
                 continue
             file = find_module(module, folders) if _ours(module, folders) else None
             if file is None:

@@ -9,6 +9,8 @@ from wsnb.book import code, params
 from wsnb.book.notebook import Notebook
 from wsnb.files import FileError, sha256
 
+LISTS = (".txt", ".json", ".csv")  # what names pictures and labels is told apart by content, up to 10 MB
+
 
 def digest(value) -> str:
     """SHA-256 of a value as JSON with sorted keys."""
@@ -38,15 +40,16 @@ def params_values(declared: dict, values: dict, root, known_files=None) -> dict:
 def data_fingerprint(root) -> str:
     """Fingerprint of a data set on disk: relative paths with sizes, and the content of text lists.
 
-    SBD may lie beside the folder instead of in it, so a benchmark_RELEASE there belongs to it. Hidden files
-    are left out. Raises FileError if ROOT is no folder.
+    SBD and the test pictures of VOC may lie beside the folder instead of in it, so what the reader would find there
+    belongs to it. Hidden files are left out. Raises FileError if ROOT is no folder.
     """
     root = Path(root)
     if not root.is_dir():
         raise FileError(f"data_root {root}: no such folder; pass --data-root DIR, or see `wsnb data --help`")
     total = hashlib.sha256()
-    for top in (root, root.parent / "benchmark_RELEASE"):
-        for line in sorted(_walk(top, "" if top == root else "../benchmark_RELEASE/", set())):
+    beside = [f"{up}/{name}" for up in ("..", "../..") for name in ("benchmark_RELEASE", "sbd", "voc_test")]
+    for name in ("", *beside):
+        for line in sorted(_walk(root / name, f"{name}/" if name else "", set())):
             total.update(line.encode("utf-8", "surrogateescape") + b"\n")
     return total.hexdigest()
 
@@ -64,7 +67,8 @@ def _walk(folder, prefix, seen):
             if entry.is_dir():
                 yield from _walk(entry.path, f"{prefix}{entry.name}/", seen)
             elif entry.is_file():
-                text = f" {sha256(entry.path)}" if entry.name.endswith(".txt") else ""
+                small = entry.name.endswith(LISTS) and entry.stat().st_size < 10**7
+                text = f" {sha256(entry.path)}" if small else ""
                 yield f"{prefix}{entry.name} {entry.stat().st_size}{text}"
 
 

@@ -218,8 +218,8 @@ def _parse(name, type_, text, where):
 
 
 def is_file_param(name: str, type_: str) -> bool:
-    """Whether a parameter may name a file whose content counts: weights, checkpoint, *_file."""
-    return type_ == "str" and (name in ("weights", "checkpoint") or name.endswith("_file"))
+    """Whether a parameter may name a file whose content counts: weights, checkpoint, *_file, and lists as *split."""
+    return type_ == "str" and (name in ("weights", "checkpoint") or name.endswith(("_file", "split")))
 
 
 def existing_file(name: str, type_: str, value, root) -> Path | None:

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 from types import SimpleNamespace
 
-from wsnb.book import byhand, driven, experiments, folder, keys, locks, manifest, output, params, root
+from wsnb.book import builtin, byhand, driven, experiments, folder, keys, locks, manifest, output, params, root
 from wsnb.book import notebook as notebooks
 from wsnb.book.byhand import BY_HAND
 from wsnb.book.manifest import plain
@@ -51,6 +51,8 @@ class Stage:
         self._lock = locks.acquire(
             run_folder / f".{name}.lock", str(self.folder), wait=5, note="" if told else BY_HAND
         )
+        if not told and values.get("data_root") and builtin.is_builtin(self.root, values["data_root"]):
+            builtin.ensure(self.root, print)
         self._needs, parts = (
             (tuple(told["needs"]), told["parts"])
             if told

@@ -9,7 +9,7 @@ from multiprocessing import get_context
 
 import numpy as np
 
-from wsnb.data import sbd, voc
+from wsnb.data import sbd, voc, voc_lists
 from wsnb.data.item import Item
 from wsnb.files import FileError
 
@@ -42,6 +42,12 @@ class Report:
         count = len(self.problems)
         lines.append("  all files are sound" if not count else f"  {count} problem{'s' if count > 1 else ''}")
         return "\n".join(lines)
+
+
+def usual_splits(root, layout="voc12") -> list[str]:
+    """What is trained and measured on: train and val, and with VOC trainaug where SBD is there."""
+    with_sbd = layout == "voc12" and voc_lists.places(root).sbd is not None
+    return ["train", "trainaug", "val"] if with_sbd else ["train", "val"]
 
 
 def check(root, splits=("train", "val"), n_classes: int = 0, workers: int = 0, progress=None,

@@ -10,9 +10,11 @@ from wsnb.data import voc_xml
 from wsnb.files import FileError, load_json, save_json, save_png, write
 
 VERSION = 1  # of the drawing; another number means other pictures
+TRAIN, VAL, SIZE = 120, 24, (96, 128)  # of the built-in set
+RECORD = "shapes.json"  # says what a folder holds
 
 
-def shapes(root, train: int = 60, val: int = 20, size=(96, 128), seed: int = 0, progress=None) -> Path:
+def shapes(root, train: int = TRAIN, val: int = VAL, size=SIZE, seed: int = 0, progress=None) -> Path:
     """Write the set `shapes` in the layout of PASCAL VOC 2012; returns ROOT, which the reader of VOC takes.
 
     ROOT/VOC2012 gets JPEGImages, SegmentationClass, SegmentationObject, Annotations, ImageSets and classes.txt. SIZE is
@@ -24,7 +26,7 @@ def shapes(root, train: int = 60, val: int = 20, size=(96, 128), seed: int = 0, 
     voc = root / "VOC2012"
     if train < 1 or val < 1:
         raise ValueError(f"shapes({train=}, {val=}): at least one picture each")
-    _claim(voc, {"set": "shapes", "version": VERSION, "size": [int(side) for side in size], "seed": int(seed)})
+    _claim(voc, identity(size, seed))
     done, total, tags = 0, train + val, {}
     for split, count in (("train", train), ("val", val)):
         for index in range(count):
@@ -39,9 +41,14 @@ def shapes(root, train: int = 60, val: int = 20, size=(96, 128), seed: int = 0, 
     return root
 
 
+def identity(size=SIZE, seed: int = 0) -> dict:
+    """What makes pictures the same: drawing, size, seed."""
+    return {"set": "shapes", "version": VERSION, "size": [int(side) for side in size], "seed": int(seed)}
+
+
 def _claim(voc: Path, what: dict) -> None:
     """Write down what the folder holds; raise FileError if it holds something else."""
-    record = voc / "shapes.json"
+    record = voc / RECORD
     if record.exists():
         held = load_json(record)
         if held != what:

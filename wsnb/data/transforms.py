@@ -50,7 +50,7 @@ CROPS = {"old": old_crop_box, "new": new_crop_box}
 
 
 def crop_and_flip(image, mask, size, rng, sampler="old"):
-    """PIL picture and mask (or None) -> random crop resized to SIZE x SIZE (bicubic, nearest), flipped half the time."""
+    """PIL picture and mask (or None) -> random crop of SIZE x SIZE (bicubic, nearest), flipped half the time."""
     left, top, w, h = CROPS[sampler](*image.size, rng)
     box = (left, top, left + w, top + h)
     flip = rng.random() < 0.5
@@ -64,10 +64,12 @@ def crop_and_flip(image, mask, size, rng, sampler="old"):
 
 def jitter(image, rng, brightness=0.3, contrast=0.3, saturation=0.3, hue=0.1):
     """PIL picture with factors drawn from 1 -+ each value (hue: -+ itself), applied in random order."""
-    changes = [(tv.adjust_brightness, 1 + rng.uniform(-brightness, brightness)),
-               (tv.adjust_contrast, 1 + rng.uniform(-contrast, contrast)),
-               (tv.adjust_saturation, 1 + rng.uniform(-saturation, saturation)),
-               (tv.adjust_hue, rng.uniform(-hue, hue))]
+    changes = [
+        (tv.adjust_brightness, 1 + rng.uniform(-brightness, brightness)),
+        (tv.adjust_contrast, 1 + rng.uniform(-contrast, contrast)),
+        (tv.adjust_saturation, 1 + rng.uniform(-saturation, saturation)),
+        (tv.adjust_hue, rng.uniform(-hue, hue)),
+    ]
     for i in rng.permutation(len(changes)):
         change, factor = changes[i]
         image = change(image, factor)

@@ -7,7 +7,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class CRF:
-    """Parameters: Gaussian kernel (sxy pixels, compatibility) and bilateral kernel (sxy, colour levels, compatibility)."""
+    """Mean-field steps; Gaussian kernel (pixels, weight); bilateral kernel (pixels, colour levels, weight)."""
 
     iterations: int = 10
     gaussian_sxy: float = 3
@@ -20,7 +20,7 @@ class CRF:
 def dense_crf(image, scores, settings=CRF()) -> np.ndarray:
     """Refine class scores along the picture.
 
-    image uint8 [H, W, 3]; scores float [C, H, W] in [0, 1], not necessarily summing to 1 -> marginals float32 [C, H, W].
+    image uint8 [H, W, 3]; scores float [C, H, W] in [0, 1], whatever their sum -> marginals float32 [C, H, W].
     The unary term is -log(clip(score, 1e-5, 1)). Pass only the classes that are present: it is faster, and classes
     whose scores are all 0 can win no pixel. One class alone is returned as ones.
     """
@@ -35,8 +35,12 @@ def dense_crf(image, scores, settings=CRF()) -> np.ndarray:
     unary = -np.log(np.clip(scores, 1e-5, 1)).reshape(classes, -1)
     field.setUnaryEnergy(np.ascontiguousarray(unary, dtype=np.float32))
     field.addPairwiseGaussian(sxy=settings.gaussian_sxy, compat=settings.gaussian_compat)
-    field.addPairwiseBilateral(sxy=settings.bilateral_sxy, srgb=settings.bilateral_srgb,
-                               rgbim=np.ascontiguousarray(image), compat=settings.bilateral_compat)
+    field.addPairwiseBilateral(
+        sxy=settings.bilateral_sxy,
+        srgb=settings.bilateral_srgb,
+        rgbim=np.ascontiguousarray(image),
+        compat=settings.bilateral_compat,
+    )
     return np.array(field.inference(settings.iterations), dtype=np.float32).reshape(classes, height, width)
 
 

@@ -30,7 +30,7 @@ def _pad(x, reach):
 def _view(padded, dy, dx, top, rows, reach):
     """The rows top .. top+rows of the unpadded tensor, shifted by (dy, dx)."""
     width = padded.shape[-1] - 2 * reach
-    return padded[..., reach + top + dy:reach + top + dy + rows, reach + dx:reach + dx + width]
+    return padded[..., reach + top + dy : reach + top + dy + rows, reach + dx : reach + dx + width]
 
 
 def local_std(image, dilations=DILATIONS):
@@ -55,8 +55,10 @@ def local_std(image, dilations=DILATIONS):
 def _affinity(padded, scale, top, rows, dilations):
     reach = max(dilations)
     centre = _view(padded, 0, 0, top, rows, reach)
-    scale = scale[:, :, top:top + rows]
-    distance = torch.empty(len(padded), 8 * len(dilations), *centre.shape[-2:], dtype=padded.dtype, device=padded.device)
+    scale = scale[:, :, top : top + rows]
+    distance = torch.empty(
+        len(padded), 8 * len(dilations), *centre.shape[-2:], dtype=padded.dtype, device=padded.device
+    )
     for p, (dy, dx) in enumerate(offsets(dilations)):
         torch.mean((centre - _view(padded, dy, dx, top, rows, reach)).abs_().mul_(scale), dim=1, out=distance[:, p])
     distance.sub_(distance.amin(dim=1, keepdim=True)).neg_().exp_()  # a softmax in place
@@ -84,7 +86,7 @@ def pamr(image, masks, dilations=DILATIONS, iterations=10, band=None):
 
     image [B, K, H, W] in [0, 1]; masks [B, C, h, w], resized to the picture first (bilinear, aligned corners) if they
     differ -> [B, C, H, W]. Each iteration replaces a mask's value by the affinity-weighted mean of its neighbours.
-    BAND is the number of rows worked on at a time (default: about 2 MB of affinities a picture, the whole picture on a GPU);
+    BAND is the number of rows worked on at a time (default: about 2 MB of affinities a picture; all rows on a GPU);
     with several bands affinities are computed anew in each iteration, and few classes at a time are worked on, which
     costs less than keeping everything.
     Only the classes passed are refined: pass those that are present.
@@ -95,7 +97,7 @@ def pamr(image, masks, dilations=DILATIONS, iterations=10, band=None):
         masks = F.interpolate(masks, size=image.shape[-2:], mode="bilinear", align_corners=True)
     batch, _, height, width = masks.shape
     if band is None:
-        band = height if image.is_cuda else max(8, 2 ** 19 // (len(neighbours) * width))
+        band = height if image.is_cuda else max(8, 2**19 // (len(neighbours) * width))
     padded, scale = _pad(image, reach), _inverse_scale(image, dilations)
     bands = [(top, min(band, height - top)) for top in range(0, height, band)]
     kept = {0: _affinity(padded, scale, 0, height, dilations)} if len(bands) == 1 else {}
@@ -106,8 +108,8 @@ def pamr(image, masks, dilations=DILATIONS, iterations=10, band=None):
             source = _pad(source, reach)
             for top, rows in bands:
                 weights = kept[top] if kept else _affinity(padded, scale, top, rows, dilations)
-                total = result[:, :, top:top + rows].zero_()
+                total = result[:, :, top : top + rows].zero_()
                 for p, (dy, dx) in enumerate(neighbours):
-                    total.addcmul_(_view(source, dy, dx, top, rows, reach), weights[:, p:p + 1])
+                    total.addcmul_(_view(source, dy, dx, top, rows, reach), weights[:, p : p + 1])
             source = result
     return refined if iterations else masks

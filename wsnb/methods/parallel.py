@@ -1,8 +1,22 @@
 """Work on many pictures with processes: in order, with a bounded number in flight."""
 
 import multiprocessing
+import multiprocessing.connection
+import os
+import threading
 from collections import deque
 from concurrent.futures import ProcessPoolExecutor
+
+
+def _end_with_parent():
+    """In a worker: leave when the process that wants the results is gone, however it went."""
+    parent = multiprocessing.parent_process()
+
+    def watch():
+        multiprocessing.connection.wait([parent.sentinel])
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def map_images(function, jobs, workers=2, ahead=4):
@@ -17,7 +31,7 @@ def map_images(function, jobs, workers=2, ahead=4):
     # a fresh server process forks the workers: it holds none of this process's threads and locks
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([function.__module__])  # imported once, not once a worker
-    pool = ProcessPoolExecutor(workers, mp_context=context)
+    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_end_with_parent)
     waiting = deque()
     try:
         for job in jobs:

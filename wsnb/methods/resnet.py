@@ -28,8 +28,18 @@ class ResNet(nn.Module):
         whole = {50: models.resnet50, 101: models.resnet101}[depth](weights=None)
         for name in ("conv1", "bn1", "relu", "maxpool", "layer1", "layer2", "layer3", "layer4"):
             self.add_module(name, getattr(whole, name))
-        self.strides = (2, *(4 * s for s in (1, stage_strides[1], stage_strides[1] * stage_strides[2],
-                                             stage_strides[1] * stage_strides[2] * stage_strides[3])))
+        self.strides = (
+            2,
+            *(
+                4 * s
+                for s in (
+                    1,
+                    stage_strides[1],
+                    stage_strides[1] * stage_strides[2],
+                    stage_strides[1] * stage_strides[2] * stage_strides[3],
+                )
+            ),
+        )
         for i, (stride, dilation) in enumerate(zip(stage_strides, dilations, strict=True), start=1):
             set_stage(getattr(self, f"layer{i}"), stride, dilation)
 

@@ -17,9 +17,13 @@ class Tiny(nn.Module):
     def __init__(self):
         super().__init__()
         inputs = 3
-        for i, (outputs, stride, dilation) in enumerate(zip(self.channels, (2, 2, 2, 1, 1), (1, 1, 1, 2, 4), strict=True)):
-            self.add_module(f"stage{i + 1}", nn.Sequential(*_layer(inputs, outputs, stride, dilation),
-                                                           *_layer(outputs, outputs, 1, dilation)))
+        for i, (outputs, stride, dilation) in enumerate(
+            zip(self.channels, (2, 2, 2, 1, 1), (1, 1, 1, 2, 4), strict=True)
+        ):
+            self.add_module(
+                f"stage{i + 1}",
+                nn.Sequential(*_layer(inputs, outputs, stride, dilation), *_layer(outputs, outputs, 1, dilation)),
+            )
             inputs = outputs
 
     def forward(self, x):

@@ -32,7 +32,7 @@ class Training:
     def __init__(self, path, every_seconds=120, log=print, **parts):
         self.path, self.every, self.log, self.parts = path, every_seconds, log, parts
         self.epoch, self.step, self.kept, self.running = 0, 0, {}, {}
-        self._stop, self._handlers, self._saved = None, {}, time.monotonic()
+        self._stop, self._in_step, self._handlers, self._saved = None, False, {}, time.monotonic()
         if path.exists():
             self._restore(load_torch(path))
             log(f"continuing from {path.name}: epoch {self.epoch}, step {self.step}")
@@ -48,8 +48,8 @@ class Training:
             signal.signal(number, handler)
 
     def _asked(self, number, frame):
-        if self._stop:
-            raise KeyboardInterrupt
+        if self._stop or not self._in_step:  # between steps the last checkpoint is all there is to keep
+            raise KeyboardInterrupt(signal.Signals(number).name)
         self._stop = signal.Signals(number).name
 
     def epochs(self, count):
@@ -61,10 +61,13 @@ class Training:
 
     def steps(self, batches):
         """The batches still to do in this epoch: BATCHES(first) yields them from number FIRST on. A checkpoint is
-        written every `every_seconds`; after SIGINT or SIGTERM one is written and KeyboardInterrupt raised."""
+        written every `every_seconds`. SIGINT or SIGTERM within a step: a checkpoint is written after it, then
+        KeyboardInterrupt raised; outside (validation, pictures) it is raised at once."""
         for batch in batches(self.step):
+            self._in_step = True
             yield batch
             self.step += 1
+            self._in_step = False
             if self._stop:
                 self.save()
                 raise KeyboardInterrupt(f"{self._stop}: checkpoint written at epoch {self.epoch}, step {self.step}")
@@ -75,9 +78,11 @@ class Training:
         """The loss as a float. Raises FloatingPointError if it is not finite, before any weight has changed."""
         value = float(loss.detach()) if isinstance(loss, torch.Tensor) else float(loss)
         if not math.isfinite(value):
-            raise FloatingPointError(f"loss is {value} at epoch {self.epoch}, step {self.step}, learning rate {lr:g}, "
-                                     f"pictures {list(images)}; the last good checkpoint is {self.path}. Lower `lr` or "
-                                     "look at these pictures.")
+            raise FloatingPointError(
+                f"loss is {value} at epoch {self.epoch}, step {self.step}, learning rate {lr:g}, "
+                f"pictures {list(images)}; the last good checkpoint is {self.path}. Lower `lr` or "
+                "look at these pictures."
+            )
         return value
 
     def add(self, **values):
@@ -89,13 +94,30 @@ class Training:
         """Write the checkpoint, whole. Raises TypeError if `kept` or `running` hold what could not be read back."""
         for name, value in (("kept", self.kept), ("running", self.running)):
             _only_plain(name, value)
+        for name, part in self.parts.items():
+            if bad := [key for key, value in _tensors(part.state_dict()) if not torch.isfinite(value).all()]:
+                where = f"epoch {self.epoch}, step {self.step}"
+                raise FloatingPointError(
+                    f"{name}: {len(bad)} tensors are not finite {bad[:3]} after {where}; "
+                    f"the last good checkpoint is {self.path}. Lower `lr`."
+                )
         kind, keys, position, has_gauss, gauss = np.random.get_state()
-        save_torch(self.path, {
-            "parts": {name: part.state_dict() for name, part in self.parts.items()},
-            "epoch": self.epoch, "step": self.step, "kept": self.kept, "running": self.running,
-            "rng": {"torch": torch.get_rng_state(), "python": random.getstate(),
+        save_torch(
+            self.path,
+            {
+                "parts": {name: part.state_dict() for name, part in self.parts.items()},
+                "epoch": self.epoch,
+                "step": self.step,
+                "kept": self.kept,
+                "running": self.running,
+                "rng": {
+                    "torch": torch.get_rng_state(),
+                    "python": random.getstate(),
                     "numpy": [kind, torch.from_numpy(keys.astype(np.int64)), position, has_gauss, gauss],
-                    "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []}})
+                    "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+                },
+            },
+        )
         self._saved = time.monotonic()
 
     def _restore(self, state):
@@ -113,6 +135,15 @@ class Training:
             torch.cuda.set_rng_state_all(rng["cuda"])
 
 
+def _tensors(state, prefix=""):
+    """(name, tensor) of every tensor within dicts and lists."""
+    if isinstance(state, torch.Tensor):
+        yield prefix, state
+    pairs = state.items() if isinstance(state, dict) else enumerate(state) if isinstance(state, list | tuple) else ()
+    for key, value in pairs:
+        yield from _tensors(value, f"{prefix}.{key}")
+
+
 def _only_plain(name, value):
     """Checkpoints are read without running code in them, so they may hold tensors and Python's own values only."""
     if isinstance(value, dict):
@@ -122,7 +153,9 @@ def _only_plain(name, value):
         for i, item in enumerate(value):
             _only_plain(f"{name}[{i}]", item)
     elif type(value) not in (int, float, bool, str, type(None), torch.Tensor):
-        raise TypeError(f"training.{name} is a {type(value).__name__}: make it a plain number, e.g. with float() or .tolist()")
+        raise TypeError(
+            f"training.{name} is a {type(value).__name__}: make it a plain number, e.g. with float() or .tolist()"
+        )
 
 
 def seed_everything(seed, threads=0, deterministic=False) -> None:
@@ -140,7 +173,7 @@ def epoch_order(count, seed, epoch, shuffle=True) -> list[int]:
     """The order of COUNT samples in an epoch: a function of (seed, epoch)."""
     if not shuffle:
         return list(range(count))
-    return np.random.default_rng([seed, epoch, 2 ** 31]).permutation(count).tolist()
+    return np.random.default_rng([seed, epoch, 2**31]).permutation(count).tolist()
 
 
 def batches(dataset, order, batch_size, first=0, drop_last=True, workers=0):
@@ -149,9 +182,14 @@ def batches(dataset, order, batch_size, first=0, drop_last=True, workers=0):
     The last, smaller batch is dropped if DROP_LAST and there is more than one batch (a set smaller than a batch still
     gives one). The result does not depend on the number of worker processes.
     """
-    groups = [order[i:i + batch_size] for i in range(0, len(order), batch_size)]
+    groups = [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
     if drop_last and len(groups) > 1 and len(groups[-1]) < batch_size:
         groups.pop()
     own = torch.Generator().manual_seed(0)  # else every start of a loader draws from the global generator
-    return torch.utils.data.DataLoader(dataset, batch_sampler=groups[first:], num_workers=workers, generator=own,
-                                       multiprocessing_context="fork" if workers else None)
+    return torch.utils.data.DataLoader(
+        dataset,
+        batch_sampler=groups[first:],
+        num_workers=workers,
+        generator=own,
+        multiprocessing_context="fork" if workers else None,
+    )

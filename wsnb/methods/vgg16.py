@@ -6,11 +6,21 @@ Parameter names are those of `vgg16_20M.pth` (30 tensors).
 import torch.nn.functional as F
 from torch import nn
 
-LAYERS = (("conv1_1", 3, 64), ("conv1_2", 64, 64),
-          ("conv2_1", 64, 128), ("conv2_2", 128, 128),
-          ("conv3_1", 128, 256), ("conv3_2", 256, 256), ("conv3_3", 256, 256),
-          ("conv4_1", 256, 512), ("conv4_2", 512, 512), ("conv4_3", 512, 512),
-          ("conv5_1", 512, 512), ("conv5_2", 512, 512), ("conv5_3", 512, 512))
+LAYERS = (
+    ("conv1_1", 3, 64),
+    ("conv1_2", 64, 64),
+    ("conv2_1", 64, 128),
+    ("conv2_2", 128, 128),
+    ("conv3_1", 128, 256),
+    ("conv3_2", 256, 256),
+    ("conv3_3", 256, 256),
+    ("conv4_1", 256, 512),
+    ("conv4_2", 512, 512),
+    ("conv4_3", 512, 512),
+    ("conv5_1", 512, 512),
+    ("conv5_2", 512, 512),
+    ("conv5_3", 512, 512),
+)
 
 
 class VGG16(nn.Module):

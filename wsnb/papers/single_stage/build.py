@@ -7,10 +7,12 @@ from wsnb.papers.single_stage.network import CAMBaseline, SingleStage
 MODELS = ("single_stage", "cam_baseline")
 
 
-def build(model, backbone, weights="random", n_classes=21, width=256, psi=0.3, output_stride=0, checkpoint="", freeze=True):
+def build(
+    model, backbone, weights="random", n_classes=21, width=256, psi=0.3, output_stride=0, checkpoint="", freeze=True
+):
     """(network, where its weights came from).
 
-    model: "single_stage" or "cam_baseline". weights: of the backbone, see `backbones.load_imagenet`. checkpoint: a whole
+    model: "single_stage" or "cam_baseline". weights: the backbone's, see `backbones.load_imagenet`. checkpoint: a whole
     network's file (the authors' `model_enc_e020Xs0.928.pth`, or one of ours), loaded strictly; it overrides weights.
     freeze: never train the backbone's first layers and BatchNorms.
     Raises ValueError for an unknown model and FileError for a file that does not fit, key for key.
@@ -19,8 +21,11 @@ def build(model, backbone, weights="random", n_classes=21, width=256, psi=0.3, o
         raise ValueError(f"model {model!r}: choose one of {', '.join(MODELS)}")
     body = backbones.build(backbone, output_stride)
     origin = "" if checkpoint else backbones.load_imagenet(body, backbone, weights)
-    network = (SingleStage(body, n_classes, width, psi, freeze) if model == "single_stage"
-               else CAMBaseline(body, n_classes, freeze))
+    network = (
+        SingleStage(body, n_classes, width, psi, freeze)
+        if model == "single_stage"
+        else CAMBaseline(body, n_classes, freeze)
+    )
     if checkpoint:
         load_network(network, checkpoint)
         origin = f"checkpoint {checkpoint.rsplit('/', 1)[-1]}"
@@ -33,6 +38,8 @@ def load_network(network, path) -> None:
     missing, unknown = [k for k in own if k not in state], [k for k in state if k not in own]
     shapes = [k for k in own if k in state and own[k].shape != state[k].shape]
     if missing or unknown or shapes:
-        raise FileError(f"{path}: not a file of this network; {len(missing)} keys missing {missing[:3]}, {len(unknown)} "
-                        f"unknown {unknown[:3]}, {len(shapes)} of another shape {shapes[:3]}. Check `backbone` and `width`")
+        raise FileError(
+            f"{path}: not a file of this network; {len(missing)} keys missing {missing[:3]}, {len(unknown)} "
+            f"unknown {unknown[:3]}, {len(shapes)} of another shape {shapes[:3]}. Check `backbone` and `width`"
+        )
     network.load_state_dict(state)

@@ -11,7 +11,9 @@ class AtrousBranch(nn.Module):
     def __init__(self, inputs, outputs, rate):
         super().__init__()
         kernel = 1 if rate == 1 else 3
-        self.atrous_conv = nn.Conv2d(inputs, outputs, kernel, padding=0 if rate == 1 else rate, dilation=rate, bias=False)
+        self.atrous_conv = nn.Conv2d(
+            inputs, outputs, kernel, padding=0 if rate == 1 else rate, dilation=rate, bias=False
+        )
         self.bn = nn.BatchNorm2d(outputs)
 
     def forward(self, x):
@@ -29,8 +31,9 @@ class ASPP(nn.Module):
         for i, rate in enumerate(rates, start=1):
             self.add_module(f"aspp{i}", AtrousBranch(inputs, outputs, rate))
         self.branches = len(rates)
-        self.global_avg_pool = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Conv2d(inputs, outputs, 1, bias=False),
-                                             nn.BatchNorm2d(outputs), nn.ReLU())
+        self.global_avg_pool = nn.Sequential(
+            nn.AdaptiveAvgPool2d(1), nn.Conv2d(inputs, outputs, 1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU()
+        )
         self.conv1 = nn.Conv2d(outputs * (len(rates) + 1), outputs, 1, bias=False)
         self.bn1 = nn.BatchNorm2d(outputs)
         self.dropout = nn.Dropout(0.5)
@@ -49,9 +52,12 @@ class GlobalCueInjection(nn.Module):
 
     def __init__(self, shallow_channels, channels=256):
         super().__init__()
-        self.fc_deep = nn.Sequential(nn.Conv2d(channels, 2 * channels, 1, bias=False), nn.BatchNorm2d(2 * channels), nn.ReLU())
-        self.fc_skip = nn.Sequential(nn.Conv2d(shallow_channels, channels, 1, bias=False),
-                                     nn.BatchNorm2d(channels, affine=False))
+        self.fc_deep = nn.Sequential(
+            nn.Conv2d(channels, 2 * channels, 1, bias=False), nn.BatchNorm2d(2 * channels), nn.ReLU()
+        )
+        self.fc_skip = nn.Sequential(
+            nn.Conv2d(shallow_channels, channels, 1, bias=False), nn.BatchNorm2d(channels, affine=False)
+        )
         self.fc_cls = nn.Sequential(nn.Conv2d(channels, channels, 1, bias=False), nn.BatchNorm2d(channels), nn.ReLU())
 
     def forward(self, shallow, deep):
@@ -68,7 +74,7 @@ def keep_mask(deep, psi):
 def stochastic_gate(deep, shallow, psi=0.3, keep=None):
     """Mix deep and shallow features (paper, section 3.4, equation 5).
 
-    With KEEP (0/1, the shape of DEEP): training, where KEEP picks the rescaled deep feature (deep - psi shallow) / (1 - psi)
+    With KEEP (0/1, the shape of DEEP): training; KEEP picks the rescaled deep feature (deep - psi shallow) / (1 - psi)
     or the shallow one, so that the expectation is DEEP. Without: (1 - psi) deep + psi shallow, the test mixture.
     """
     if keep is None:

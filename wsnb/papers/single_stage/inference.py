@@ -1,4 +1,4 @@
-"""Multi-scale, flipped inference on a padded canvas, and how its masks are merged (spec of the original `infer_val`)."""
+"""Multi-scale, flipped inference on a padded canvas, and how its masks are merged: the original's `infer_val`."""
 
 import numpy as np
 import torch
@@ -24,13 +24,15 @@ def scaled_variants(image, scales, canvas, flip=True):
     for scale in scales:
         h, w = round(height * scale), round(width * scale)
         if h > canvas[0] or w > canvas[1] or min(h, w) < 1:
-            raise ValueError(f"picture {height}x{width} at scale {scale:g} does not fit the canvas {canvas[0]}x{canvas[1]}: "
-                             "raise `canvas` or lower `scales`")
+            raise ValueError(
+                f"picture {height}x{width} at scale {scale:g} does not fit the canvas {canvas[0]}x{canvas[1]}: "
+                "raise `canvas` or lower `scales`"
+            )
         unit = to_unit(Image.fromarray(image).resize((w, h), Image.Resampling.BICUBIC))
         top, left = (canvas[0] - h) // 2, (canvas[1] - w) // 2
-        for mirrored in ((False, True) if flip else (False,)):
+        for mirrored in (False, True) if flip else (False,):
             x = torch.zeros(3, *canvas)
-            x[:, top:top + h, left:left + w] = normalise(unit.flip(-1) if mirrored else unit)
+            x[:, top : top + h, left : left + w] = normalise(unit.flip(-1) if mirrored else unit)
             variants.append(x)
             pads.append((top, left, h, w))
     return torch.stack(variants), np.array(pads)
@@ -69,7 +71,7 @@ def merge_scales(masks, pads, size, flip=True):
     """
     total = 0
     for i, (mask, (top, left, h, w)) in enumerate(zip(masks, np.asarray(pads).astype(int).tolist(), strict=True)):
-        part = mask[None, :, top:top + h, left:left + w]
+        part = mask[None, :, top : top + h, left : left + w]
         part = F.interpolate(part, size=tuple(size), mode="bilinear", align_corners=False)[0]
         total = total + (part.flip(-1) if flip and i % 2 else part)
     return total / len(pads)
@@ -84,8 +86,19 @@ def gate(scores, tags, background_power=1.0):
     return torch.cat([scores[:1] ** background_power, scores[1:] * factor[:, None, None]])
 
 
-def picture_scores(network, image, scales, canvas, flip=True, device="cpu", tags=None, cut=0.1, settings=Settings(),
-                   background_power=3.0, background=0.1):
+def picture_scores(
+    network,
+    image,
+    scales,
+    canvas,
+    flip=True,
+    device="cpu",
+    tags=None,
+    cut=0.1,
+    settings=Settings(),
+    background_power=3.0,
+    background=0.1,
+):
     """Class scores of one picture: uint8 [H, W, 3] -> (tag scores [C - 1], scores float32 [C, H, W]), as NumPy arrays.
 
     A class may win pixels if its tag score exceeds CUT in any variant, or, with TAGS [C - 1] given, if either holds:
@@ -97,7 +110,9 @@ def picture_scores(network, image, scales, canvas, flip=True, device="cpu", tags
     chosen = best > cut if tags is None else (best > cut) | (np.asarray(tags) > 0)
     classes = [0, *(np.flatnonzero(chosen) + 1).tolist()]
     size = image.shape[:2]
-    masks = (canvas_masks(network, one[None], (canvas, canvas), classes, background)[0] for one in maps)  # one at a time
+    masks = (
+        canvas_masks(network, one[None], (canvas, canvas), classes, background)[0] for one in maps
+    )  # one at a time
     mean = merge_scales(masks, pads, size, flip)
     whole = np.zeros((maps.shape[1], *size), np.float32)
     whole[classes] = gate(mean, np.ones(len(classes) - 1), background_power).cpu().numpy()
@@ -117,4 +132,4 @@ def merge_crops(masks, coords, size, tags):
         total[:, y0:y1, x0:x1] += mask if i % 2 else mask.flip(-1)
         visits[:, y0:y1, x0:x1] += 1
     top, left = coords[0, 4:]
-    return gate((total / visits)[:, top:top + size[0], left:left + size[1]], tags)
+    return gate((total / visits)[:, top : top + size[0], left : left + size[1]], tags)

@@ -30,7 +30,7 @@ def refined_pseudo_labels(image, logits, tags, size, settings):
     """The self-supervised targets of a training step.
 
     image [B, 3, H, W] in [0, 1], resized to the logits (bilinear, aligned corners) for PAMR; logits [B, C, h, w];
-    settings: see `steps.Settings` -> (refined masks cleaned by the tags [B, C, *size], pseudo labels uint8 [B, C, *size]).
+    settings: see `steps.Settings` -> (refined masks, cleaned by the tags, and pseudo labels uint8), [B, C, *size] both.
     """
     masks = logits.detach().softmax(dim=1)
     small = F.interpolate(image, size=masks.shape[-2:], mode="bilinear", align_corners=True)

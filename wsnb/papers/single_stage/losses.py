@@ -48,5 +48,9 @@ def balanced_mask_loss(logits, pseudo, tags):
     loss = F.cross_entropy(logits, target, ignore_index=255, reduction="none")
     valid = target != 255
     loss = loss * torch.gather(weight, 1, (target * valid).flatten(1)).view_as(loss) * valid
-    complete = (tags.sum(dim=1) + 1) == (pixels > 0).sum(dim=1)
-    return complete * loss.mean(dim=(1, 2))
+    return complete(pseudo, tags) * loss.mean(dim=(1, 2))
+
+
+def complete(pseudo, tags):
+    """Whether the pseudo labels [B, C, H, W] hold the background and as many classes as there are tags: bool [B]."""
+    return (tags.sum(dim=1) + 1) == (pseudo.sum(dim=(2, 3)) > 0).sum(dim=1)

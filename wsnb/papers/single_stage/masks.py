@@ -29,8 +29,19 @@ class Inference:
     cam_background: float = 0.1
 
     def __call__(self, image, tags=None):
-        return picture_scores(self.network, image, self.scales, self.canvas, self.flip, self.device, tags, self.cut,
-                              self.settings, self.background_power, self.cam_background)
+        return picture_scores(
+            self.network,
+            image,
+            self.scales,
+            self.canvas,
+            self.flip,
+            self.device,
+            tags,
+            self.cut,
+            self.settings,
+            self.background_power,
+            self.cam_background,
+        )
 
 
 def folders(sources, crf_iterations) -> list[str]:
@@ -76,13 +87,21 @@ def finish(job) -> None:
 
 def crf_from(p) -> CRF:
     """The CRF of a stage's parameters."""
-    return CRF(p.crf_iterations, p.crf_gaussian_sxy, p.crf_gaussian_compat, p.crf_bilateral_sxy, p.crf_bilateral_srgb,
-               p.crf_bilateral_compat)
+    return CRF(
+        p.crf_iterations,
+        p.crf_gaussian_sxy,
+        p.crf_gaussian_compat,
+        p.crf_bilateral_sxy,
+        p.crf_bilateral_srgb,
+        p.crf_bilateral_compat,
+    )
 
 
 def crf_text(crf: CRF) -> str:
     """The CRF's parameters for a protocol; empty without CRF."""
     if not crf.iterations:
         return ""
-    return (f"{crf.iterations} iterations, gaussian sxy {crf.gaussian_sxy:g} compat {crf.gaussian_compat:g}, bilateral sxy "
-            f"{crf.bilateral_sxy:g} srgb {crf.bilateral_srgb:g} compat {crf.bilateral_compat:g}")
+    return (
+        f"{crf.iterations} iterations, gaussian sxy {crf.gaussian_sxy:g} compat {crf.gaussian_compat:g}, bilateral sxy "
+        f"{crf.bilateral_sxy:g} srgb {crf.bilateral_srgb:g} compat {crf.bilateral_compat:g}"
+    )

@@ -55,11 +55,20 @@ class SingleStage(_Shared):
         self.shallow_mask = GlobalCueInjection(shallow, width)
         skip = width * 48 // 256
         self.fc8_skip = nn.Sequential(nn.Conv2d(shallow, skip, 1, bias=False), nn.BatchNorm2d(skip), nn.ReLU())
-        self.fc8_x = nn.Sequential(nn.Conv2d(width + skip, width, 3, padding=1, bias=False), nn.BatchNorm2d(width), nn.ReLU())
+        self.fc8_x = nn.Sequential(
+            nn.Conv2d(width + skip, width, 3, padding=1, bias=False), nn.BatchNorm2d(width), nn.ReLU()
+        )
         self.last_conv = nn.Sequential(
-            nn.Conv2d(width, width, 3, padding=1, bias=False), nn.BatchNorm2d(width), nn.ReLU(), nn.Dropout(0.5),
-            nn.Conv2d(width, width, 3, padding=1, bias=False), nn.BatchNorm2d(width), nn.ReLU(), nn.Dropout(0.1),
-            nn.Conv2d(width, n_classes - 1, 1))
+            nn.Conv2d(width, width, 3, padding=1, bias=False),
+            nn.BatchNorm2d(width),
+            nn.ReLU(),
+            nn.Dropout(0.5),
+            nn.Conv2d(width, width, 3, padding=1, bias=False),
+            nn.BatchNorm2d(width),
+            nn.ReLU(),
+            nn.Dropout(0.1),
+            nn.Conv2d(width, n_classes - 1, 1),
+        )
         self.new_modules = (self.aspp, self.shallow_mask, self.fc8_skip, self.fc8_x, self.last_conv)
         _initialise(self.new_modules)
         self.fixed_norms += [m for m in self.aspp.modules() if isinstance(m, nn.BatchNorm2d)]
@@ -115,8 +124,10 @@ def parameter_groups(network, lr, weight_decay, bias_multiplier=2):
         if parameter.requires_grad:
             groups[2 * (parameter in new) + name.endswith("bias")].append(parameter)
     rates = (lr, bias_multiplier * lr, 10 * lr, 10 * bias_multiplier * lr)
-    return [{"params": g, "lr": rate, "weight_decay": 0.0 if i % 2 else weight_decay}
-            for i, (g, rate) in enumerate(zip(groups, rates, strict=True))]
+    return [
+        {"params": g, "lr": rate, "weight_decay": 0.0 if i % 2 else weight_decay}
+        for i, (g, rate) in enumerate(zip(groups, rates, strict=True))
+    ]
 
 
 def _initialise(modules):

@@ -27,8 +27,16 @@ class Settings:
 
 def settings_from(params) -> Settings:
     """Settings from a stage's parameters."""
-    return Settings(params.focal_power, params.focal_floor, params.mask_weight, params.pseudo_background,
-                    params.pseudo_foreground, params.pseudo_floor, params.pamr_iterations, tuple(params.pamr_dilations))
+    return Settings(
+        params.focal_power,
+        params.focal_floor,
+        params.mask_weight,
+        params.pseudo_background,
+        params.pseudo_foreground,
+        params.pseudo_floor,
+        params.pamr_iterations,
+        tuple(params.pamr_dilations),
+    )
 
 
 def batch_losses(network, x, image, tags, settings=Settings(), with_masks=True):
@@ -40,14 +48,24 @@ def batch_losses(network, x, image, tags, settings=Settings(), with_masks=True):
     """
     if isinstance(network, CAMBaseline):
         scores, _ = network(x)
-        return {"scores": scores, "tag_loss": losses.tag_loss(scores, tags), "mask_loss": x.new_zeros(()), "complete": 0.0}
+        return {
+            "scores": scores,
+            "tag_loss": losses.tag_loss(scores, tags),
+            "mask_loss": x.new_zeros(()),
+            "complete": 0.0,
+        }
     logits = network(x)
     scores = losses.class_scores(logits, settings.focal_power, settings.focal_floor)
-    result = {"scores": scores, "tag_loss": losses.tag_loss(scores, tags), "mask_loss": x.new_zeros(()), "complete": 0.0}
+    result = {
+        "scores": scores,
+        "tag_loss": losses.tag_loss(scores, tags),
+        "mask_loss": x.new_zeros(()),
+        "complete": 0.0,
+    }
     if with_masks:
         _, pseudo = labels.refined_pseudo_labels(image, logits, tags, x.shape[-2:], settings)
         each = losses.balanced_mask_loss(logits, pseudo, tags)
-        result |= {"mask_loss": each.mean(), "complete": float((each > 0).float().mean())}
+        result |= {"mask_loss": each.mean(), "complete": float(losses.complete(pseudo, tags).float().mean())}
     return result
 
 
@@ -70,5 +88,10 @@ def validate(network, loader, device="cpu", settings=Settings(), with_masks=True
     network.train(was_training)
     precision = metrics.average_precision(np.concatenate(tags), np.concatenate(scores))
     tag, mask = (sums / count).tolist()
-    return {"tag_loss": tag, "mask_loss": mask, "loss": tag + settings.mask_weight * mask * with_masks,
-            "mAP": float(np.nanmean(precision)) if np.isfinite(precision).any() else float("nan"), "AP": precision.tolist()}
+    return {
+        "tag_loss": tag,
+        "mask_loss": mask,
+        "loss": tag + settings.mask_weight * mask * with_masks,
+        "mAP": float(np.nanmean(precision)) if np.isfinite(precision).any() else float("nan"),
+        "AP": precision.tolist(),
+    }

@@ -9,16 +9,9 @@ import torch
 
 from wsnb import plots
 from wsnb.data import transforms, voc
-from wsnb.files import load_npz, read_index, save_npz
+from wsnb.files import load_npz, read_index
 from wsnb.methods.pamr import pamr
-from wsnb.papers.single_stage import decoder, inference, losses
-
-
-def book_pictures(items, n_classes=21, count=4):
-    """The same few pictures throughout: spread over the split, with at least one object if possible."""
-    spread = items[::max(1, len(items) // (4 * count))]
-    with_objects = [item for item in spread if (voc.read_mask(item, n_classes) % 255 > 0).any()]
-    return (with_objects or spread)[:count]
+from wsnb.papers.single_stage import decoder, losses, snapshots
 
 
 def crops_figure(dataset, classes, count=8):
@@ -47,14 +40,30 @@ def history_figure(history, pretrain):
     """Losses of training, validation, and the share of complete pseudo labels."""
     figure, (left, right) = chart(columns=2)
     for name in ("tag_loss", "mask_loss"):
-        left.plot([row["epoch"] for row in history["epochs"]], [row[name] for row in history["epochs"]],
-                  label=f"{name.replace('_', ' ')}, training")
-    left.plot([row["epoch"] for row in history["validation"]], [row["val"]["loss"] for row in history["validation"]], "o-",
-              label="total, validation", color="0.5")
-    right.plot([row["epoch"] for row in history["epochs"]], [row["complete"] for row in history["epochs"]],
-               label="complete pseudo labels")
-    right.plot([row["epoch"] for row in history["validation"]], [row["val"]["mAP"] for row in history["validation"]], "o-",
-               label="mAP of the tags, validation", color="0.5")
+        left.plot(
+            [row["epoch"] for row in history["epochs"]],
+            [row[name] for row in history["epochs"]],
+            label=f"{name.replace('_', ' ')}, training",
+        )
+    left.plot(
+        [row["epoch"] for row in history["validation"]],
+        [row["val"]["loss"] for row in history["validation"]],
+        "o-",
+        label="total, validation",
+        color="0.5",
+    )
+    right.plot(
+        [row["epoch"] for row in history["epochs"]],
+        [row["complete"] for row in history["epochs"]],
+        label="complete pseudo labels",
+    )
+    right.plot(
+        [row["epoch"] for row in history["validation"]],
+        [row["val"]["mAP"] for row in history["validation"]],
+        "o-",
+        label="mAP of the tags, validation",
+        color="0.5",
+    )
     right.set_ylim(0, 1.02)
     for axis in (left, right):
         axis.axvline(pretrain, color="k", linestyle="--", linewidth=0.8)
@@ -63,31 +72,13 @@ def history_figure(history, pretrain):
     return figure
 
 
-def network_input(item, size):
-    """(picture uint8 [H, W, 3] squeezed to SIZE x SIZE, x [1, 3, SIZE, SIZE])."""
-    image = cv2.resize(voc.read_image(item), (size, size), interpolation=cv2.INTER_AREA)
-    return image, transforms.normalise(transforms.to_unit(image))[None]
-
-
-@torch.no_grad()
-def snapshot(network, items, size, path, settings):
-    """Write the masks of a few pictures as float16 [N, C, h, w] at network stride, with the tags' scores."""
-    was_training = network.training
-    network.eval()
-    device = next(network.parameters()).device
-    x = torch.cat([network_input(item, size)[1] for item in items]).to(device)
-    scores, maps = inference.predict(network, x, settings)
-    save_npz(path, masks=maps.cpu().numpy().astype(np.float16), scores=scores.cpu().numpy())
-    network.train(was_training)
-
-
 def snapshots_figure(folder, items, size, columns=6):
     """A row a picture: the picture, then the winning class at some epochs, among its true tags."""
     paths = sorted(Path(folder).glob("epoch_*.npz"))
     paths = [paths[i] for i in np.unique(np.linspace(0, len(paths) - 1, columns).round().astype(int))]
     tiles, titles = [], []
     for n, item in enumerate(items):
-        image, _ = network_input(item, size)
+        image, _ = snapshots.network_input(item, size)
         truth = voc.read_mask(item, 256)
         tiles.append(image)
         titles.append("picture" if n == 0 else "")
@@ -106,35 +97,36 @@ def _epoch_name(path):
     return f"before epoch {int(number[1])}" if number else "at the end"
 
 
-def refined(image, masks, iterations):
+def refined(image, masks, settings, iterations):
     """PAMR on one picture: uint8 [H, W, 3], masks [C, h, w] -> labels uint8 [H, W] of the refined masks."""
-    return _refine(image, masks, iterations).argmax(0).astype(np.uint8)
+    return _refine(image, masks, settings, iterations).argmax(0).astype(np.uint8)
 
 
-def _refine(image, masks, iterations):
-    small = torch.from_numpy(masks.astype(np.float32))[None]
-    unit = transforms.to_unit(image)[None]
-    return pamr(unit, decoder.upsample(small, unit.shape[-2:]), iterations=iterations)[0].numpy()
+def _refine(image, masks, settings, iterations):
+    """As in training: at the masks' size, then enlarged to the picture's."""
+    masks = torch.from_numpy(masks.astype(np.float32))[None]
+    small = decoder.upsample(transforms.to_unit(image)[None], masks.shape[-2:])
+    return decoder.upsample(pamr(small, masks, settings.dilations, iterations), image.shape[:2])[0].numpy()
 
 
-def refinement_figure(image, masks, classes_present, steps=(0, 1, 3, 10)):
+def refinement_figure(image, masks, classes_present, settings, steps=(0, 1, 3, 10)):
     """Masks before and after some iterations of PAMR: the winner, and the map of the first object."""
     chosen = masks[list(classes_present)]
     labels_of = np.array(classes_present, np.uint8)
     tiles, titles = [], []
     for n in steps:
-        soft = _refine(image, chosen, n)
+        soft = _refine(image, chosen, settings, n)
         tiles.append(plots.overlay(image, labels_of[soft.argmax(0)]))
         titles.append(f"{n} iterations")
-    tiles += [plots.heat(image, _refine(image, chosen, n)[-1]) for n in steps]
+    tiles += [plots.heat(image, _refine(image, chosen, settings, n)[-1]) for n in steps]
     return plots.grid(tiles, titles + [""] * len(steps), columns=len(steps))
 
 
 @torch.no_grad()
 def gate_figure(network, item, size, psi=(0.0, 0.3, 0.6, 1.0)):
-    """What the decoder says with more and more of the shallow feature in the gate's mixture, and one training draw."""
-    image, x = network_input(item, size)
-    kept, network.psi = network.psi, 0.0
+    """What the decoder says with more and more of the shallow feature in the gate's mixture."""
+    image, x = snapshots.network_input(item, size)
+    kept = network.psi
     device = next(network.parameters()).device
     tiles, titles = [image], ["picture"]
     try:
@@ -163,11 +155,15 @@ def ladder_figure(items, n_classes, folders):
 def scores_figure(scores, classes, tags, cut):
     """Bars of the tag scores [C - 1] of one picture; true tags are marked, the cut is a line."""
     figure, (axis,) = chart(9, 2.6)
-    colours = plots.PALETTE[1:len(classes)] / 255
+    colours = plots.PALETTE[1 : len(classes)] / 255
     axis.bar(range(len(scores)), scores, color=colours, edgecolor=["k" if t else "w" for t in tags], linewidth=1.6)
     axis.axhline(cut, color="k", linestyle="--", linewidth=0.8)
-    axis.set_xticks(range(len(scores)), [("* " if t else "") + name for name, t in zip(classes[1:], tags, strict=True)],
-                    rotation=60, ha="right")
+    axis.set_xticks(
+        range(len(scores)),
+        [("* " if t else "") + name for name, t in zip(classes[1:], tags, strict=True)],
+        rotation=60,
+        ha="right",
+    )
     axis.set(ylim=(0, 1), ylabel="score", title="image tags: predicted score (* true tag, line: cut)")
     return figure
 
@@ -179,3 +175,58 @@ def shown_input(x):
 
 def _bytes(unit):
     return (unit.clamp(0, 1) * 255 + 0.5).byte().permute(1, 2, 0).numpy()
+
+
+def class_figure(iou, classes):
+    """Bars of the IoU per class, a group per kind of mask (the columns of the frame IOU, in %)."""
+    figure, (axis,) = chart(9.5, 3.2)
+    width = 0.8 / len(iou.columns)
+    for i, kind in enumerate(iou.columns):
+        place = np.arange(len(classes)) + (i - (len(iou.columns) - 1) / 2) * width
+        axis.bar(
+            place,
+            iou[kind].to_numpy(),
+            width,
+            label=kind,
+            color=plots.PALETTE[: len(classes)] / 255,
+            alpha=1.0 if i == 0 else 0.55,
+            edgecolor="k",
+            linewidth=0.4,
+        )
+    axis.set_xticks(range(len(classes)), classes, rotation=60, ha="right")
+    axis.set(ylabel="IoU, %", ylim=(0, 100), title="full colour: " + ", pale: ".join(iou.columns))
+    return figure
+
+
+def confusion_figure(table, classes):
+    """Rows of the confusion matrix as shares; rows of absent classes stay empty."""
+    total = table.sum(1, keepdims=True)
+    share = np.divide(table, total, out=np.zeros(table.shape), where=total > 0)
+    figure, (axis,) = chart(7, 6)
+    shown = axis.imshow(share, vmin=0, vmax=1, cmap="viridis")
+    axis.set_xticks(range(len(classes)), classes, rotation=90)
+    axis.set_yticks(range(len(classes)), classes)
+    axis.set(xlabel="prediction", ylabel="ground truth")
+    figure.colorbar(shown, ax=axis, label="share of the true pixels")
+    return figure
+
+
+def good_and_bad_figure(order, items, folder, n_classes, count=4):
+    """COUNT best, middle and worst pictures of a frame sorted by mIoU: picture, ground truth, prediction."""
+    middle = max(0, (len(order) - count) // 2)
+    rows = [
+        *range(min(count, len(order))),
+        *range(middle, min(middle + count, len(order))),
+        *range(max(0, len(order) - count), len(order)),
+    ]
+    rows = sorted(dict.fromkeys(rows))
+    tiles, titles = [], []
+    for row in order.iloc[rows].itertuples():
+        item = items[row.id]
+        image = voc.read_image(item)
+        truth, found = voc.read_mask(item, n_classes), read_index(folder / f"{item.id}.png")
+        tiles += [image, plots.overlay(image, truth), plots.overlay(image, found)]
+        titles += [item.id, "ground truth", f"mIoU {100 * row.mIoU:.0f} %"]
+    if not tiles:
+        tiles, titles = [np.full((60, 240, 3), 255, np.uint8)], ["no picture with a defined mIoU"]
+    return plots.grid(tiles, titles, columns=6 if len(rows) > 1 else 3, width=12)

@@ -1,0 +1,82 @@
+"""Results with their protocols."""
+
+import numpy as np
+
+from wsnb import metrics
+from wsnb.papers.single_stage.masks import SOURCES, crf_from, crf_text
+
+METHODS = {"single_stage": "single-stage", "cam_baseline": "CAM baseline"}
+BACKBONES = {
+    "resnet38": "WideResNet38",
+    "vgg16": "VGG16",
+    "resnet50": "ResNet50",
+    "resnet101": "ResNet101",
+    "mobilenet_v2": "MobileNetV2",
+    "tiny": "tiny",
+}  # as the papers' tables write them
+
+
+def conditions(t, m) -> dict:
+    """Protocol fields that follow from the parameters of training (T) and of the masks (M)."""
+    background = f"background power {m.background_power:g}"
+    if t.model == "cam_baseline":
+        background = f"background {m.cam_background:g}, power {m.background_power:g}"
+    return {
+        "split": m.split,
+        "scales": list(m.scales),
+        "flip": m.flip,
+        "aggregation": "data set",
+        "ignore_label": 255,
+        "resolution": f"picture's size, on a {m.canvas} canvas",
+        "threshold": f"tag score > {m.tag_cut:g}, {background}",
+        "threshold_split": "none: values of the paper",
+        "method": METHODS[t.model],
+        "backbone": BACKBONES[t.backbone],
+        "preset": preset(t),
+    }
+
+
+def preset(t) -> str:
+    """Faithful if training kept the original's quirks of crops, validation and choice of weights; else fixed."""
+    return "faithful" if t.crop_sampler == "old" and t.validate_crops and t.select == "best" else "fixed"
+
+
+def results(tables, kinds, m, common, classes) -> list[dict]:
+    """Rows for Stage.finish: mean IoU with and without background of every kind of mask, and the all-background bound.
+
+    tables: confusion per kind; m: parameters of the masks' stage; common: protocol fields that all rows share.
+    """
+    rows = []
+    for kind in kinds:
+        source = next(s for s, suffix in SOURCES.items() if kind.removesuffix("_crf") == f"masks{suffix}")
+        protocol = {**common, "image_labels": source, "crf": crf_text(crf_from(m)) if kind.endswith("_crf") else ""}
+        if source != "predicted":  # true tags are not thresholded
+            protocol["threshold"] = common["threshold"].partition(", ")[2]
+        iou = 100 * metrics.scores(tables[kind])["iou"]
+        rows.append(
+            _row("mIoU", 100 * metrics.mean_iou(tables[kind]), protocol, dict(zip(classes, iou.tolist(), strict=True)))
+        )
+        rows.append(_row("mIoU of objects", 100 * metrics.mean_iou(tables[kind], background=False), protocol, {}))
+    bound = {
+        **common,
+        "method": "all background",
+        "supervision": "none",
+        "image_labels": "none",
+        "crf": "",
+        "threshold": "",
+        "scales": [],
+        "flip": False,
+        "backbone": "",
+        "weights": "",
+        "threshold_split": "",
+    }
+    return [*rows, _row("mIoU", 100 * metrics.mean_iou(tables["background"]), bound, {})]
+
+
+def _row(name, value, protocol, detail):
+    return {"name": name, "value": value, "unit": "%", "protocol": protocol, "detail": detail}
+
+
+def undefined(table, classes) -> list[str]:
+    """Classes whose IoU is undefined: in neither the ground truth nor the predictions."""
+    return [name for name, iou in zip(classes, metrics.scores(table)["iou"], strict=True) if np.isnan(iou)]
