@@ -11,7 +11,6 @@ SMALL = {
     "threads": 1,
     "workers": 0,
     "width": 16,
-    "output_stride": 16,
     "crop": 48,
     "batch": 4,
     "epochs": 2,
