@@ -64,6 +64,10 @@ def history_figure(history, pretrain):
         label="mAP of the tags, validation",
         color="0.5",
     )
+    learned = [row["val"]["loss"] for row in history["validation"] if row["epoch"] > 0]
+    learned += [row[name] for row in history["epochs"] for name in ("tag_loss", "mask_loss")]
+    if learned:
+        left.set_ylim(0, 1.1 * max(learned))  # an untrained network's loss would flatten everything
     right.set_ylim(0, 1.02)
     for axis in (left, right):
         axis.axvline(pretrain, color="k", linestyle="--", linewidth=0.8)
