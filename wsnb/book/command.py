@@ -123,7 +123,7 @@ def summary(record: dict) -> str:
     """', mIoU 45.31 %, ...': the first few results of a manifest."""
     results = [result for result in record["results"] if result["value"] is not None][:4]
     return "".join(
-        f", {result['name']} {result['value']:.2f} {result['unit']}".rstrip() for result in results
+        f", {manifest.title(result)} {result['value']:.2f} {result['unit']}".rstrip() for result in results
     )
 
 

@@ -66,6 +66,15 @@ def read(folder) -> dict | None:
     return manifest
 
 
+def title(result: dict) -> str:
+    """A result's name with what tells it from its neighbours: method, where tags came from, CRF."""
+    protocol = result.get("protocol") or {}
+    told = [protocol.get("method", ""), {"ground truth": "clean"}.get(protocol.get("image_labels"), ""),
+            "CRF" if protocol.get("crf") else ""]
+    told = ", ".join(filter(None, told))
+    return f"{result['name']} ({told})" if told else result["name"]
+
+
 def problems(folder, manifest: dict, full: bool = False) -> list:
     """What differs between a manifest and the files on disk, in words; empty if nothing does.
 

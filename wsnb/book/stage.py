@@ -192,7 +192,7 @@ class Stage:
         manifest.save_json(self.folder / manifest.RESULTS, record)
         for result in listed:
             value = "undefined" if result["value"] is None else f"{result['value']:.6g}"
-            self.log(f"{result['name']} = {value} {result['unit']}".rstrip())
+            self.log(f"{manifest.title(result)} = {value} {result['unit']}".rstrip())
         self.log(f"results are in {self.folder / manifest.RESULTS}")
         if not self._told:
             self._finish_by_hand(record)

@@ -9,15 +9,39 @@ from wsnb.papers.single_stage.masks import SOURCES, crf_from, crf_text
 from wsnb.papers.single_stage.views import chart
 
 METHODS = {"single_stage": "single-stage", "cam_baseline": "CAM baseline"}
-BACKBONES = {"resnet38": "WideResNet38", "vgg16": "VGG16", "resnet50": "ResNet50", "resnet101": "ResNet101",
-             "mobilenet_v2": "MobileNetV2"}  # as the papers' tables write them
+BACKBONES = {
+    "resnet38": "WideResNet38",
+    "vgg16": "VGG16",
+    "resnet50": "ResNet50",
+    "resnet101": "ResNet101",
+    "mobilenet_v2": "MobileNetV2",
+    "tiny": "tiny",
+}  # as the papers' tables write them
 
 
 def conditions(t, m) -> dict:
     """Protocol fields that follow from the parameters of training (T) and of the masks (M)."""
-    return {"split": m.split, "scales": list(m.scales), "flip": m.flip, "aggregation": "data set", "ignore_label": 255,
-            "resolution": f"picture's size, on a {m.canvas} canvas", "threshold": f"tag score > {m.tag_cut:g}",
-            "threshold_split": "none: the paper's value", "method": METHODS[t.model], "backbone": BACKBONES[t.backbone]}
+    background = f"background power {m.background_power:g}"
+    if t.model == "cam_baseline":
+        background = f"background {m.cam_background:g}, power {m.background_power:g}"
+    return {
+        "split": m.split,
+        "scales": list(m.scales),
+        "flip": m.flip,
+        "aggregation": "data set",
+        "ignore_label": 255,
+        "resolution": f"picture's size, on a {m.canvas} canvas",
+        "threshold": f"tag score > {m.tag_cut:g}, {background}",
+        "threshold_split": "none: values of the paper",
+        "method": METHODS[t.model],
+        "backbone": BACKBONES[t.backbone],
+        "preset": preset(t),
+    }
+
+
+def preset(t) -> str:
+    """"faithful" if training kept all quirks of the original's crops, validation and choice of weights, else "fixed"."""
+    return "faithful" if t.crop_sampler == "old" and t.validate_crops and t.select == "best" else "fixed"
 
 
 def results(tables, kinds, m, common, classes) -> list[dict]:
@@ -29,11 +53,26 @@ def results(tables, kinds, m, common, classes) -> list[dict]:
     for kind in kinds:
         source = next(s for s, suffix in SOURCES.items() if kind.removesuffix("_crf") == f"masks{suffix}")
         protocol = {**common, "image_labels": source, "crf": crf_text(crf_from(m)) if kind.endswith("_crf") else ""}
+        if source != "predicted":  # true tags are not thresholded
+            protocol["threshold"] = common["threshold"].partition(", ")[2]
         iou = 100 * metrics.scores(tables[kind])["iou"]
-        rows.append(_row("mIoU", 100 * metrics.mean_iou(tables[kind]), protocol, dict(zip(classes, iou.tolist(), strict=True))))
+        rows.append(
+            _row("mIoU", 100 * metrics.mean_iou(tables[kind]), protocol, dict(zip(classes, iou.tolist(), strict=True)))
+        )
         rows.append(_row("mIoU of objects", 100 * metrics.mean_iou(tables[kind], background=False), protocol, {}))
-    bound = {**common, "method": "all background", "supervision": "none", "image_labels": "none", "crf": "", "threshold": "",
-             "scales": [], "flip": False, "backbone": "", "weights": "", "threshold_split": ""}
+    bound = {
+        **common,
+        "method": "all background",
+        "supervision": "none",
+        "image_labels": "none",
+        "crf": "",
+        "threshold": "",
+        "scales": [],
+        "flip": False,
+        "backbone": "",
+        "weights": "",
+        "threshold_split": "",
+    }
     return [*rows, _row("mIoU", 100 * metrics.mean_iou(tables["background"]), bound, {})]
 
 
@@ -52,8 +91,16 @@ def class_figure(iou, classes):
     width = 0.8 / len(iou.columns)
     for i, kind in enumerate(iou.columns):
         place = np.arange(len(classes)) + (i - (len(iou.columns) - 1) / 2) * width
-        axis.bar(place, iou[kind].to_numpy(), width, label=kind, color=plots.PALETTE[:len(classes)] / 255,
-                 alpha=1.0 if i == 0 else 0.55, edgecolor="k", linewidth=0.4)
+        axis.bar(
+            place,
+            iou[kind].to_numpy(),
+            width,
+            label=kind,
+            color=plots.PALETTE[: len(classes)] / 255,
+            alpha=1.0 if i == 0 else 0.55,
+            edgecolor="k",
+            linewidth=0.4,
+        )
     axis.set_xticks(range(len(classes)), classes, rotation=60, ha="right")
     axis.set(ylabel="IoU, %", ylim=(0, 100), title="full colour: " + ", pale: ".join(iou.columns))
     return figure
@@ -75,7 +122,11 @@ def confusion_figure(table, classes):
 def good_and_bad_figure(order, items, folder, n_classes, count=4):
     """COUNT best, middle and worst pictures of a frame sorted by mIoU: picture, ground truth, prediction."""
     middle = max(0, (len(order) - count) // 2)
-    rows = [*range(min(count, len(order))), *range(middle, min(middle + count, len(order))), *range(max(0, len(order) - count), len(order))]
+    rows = [
+        *range(min(count, len(order))),
+        *range(middle, min(middle + count, len(order))),
+        *range(max(0, len(order) - count), len(order)),
+    ]
     rows = sorted(dict.fromkeys(rows))
     tiles, titles = [], []
     for row in order.iloc[rows].itertuples():
