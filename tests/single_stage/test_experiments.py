@@ -1,0 +1,47 @@
+"""The experiments of this paper: complete and strict, and the notebooks' own defaults are those of `shapes`."""
+
+from pathlib import Path
+
+import pytest
+
+from wsnb.book import experiments, notebook, params
+
+ROOT = Path(__file__).parents[2]
+NAMES = [name for name in experiments.names(ROOT) if name.startswith("single_stage/")]
+
+
+def test_all_that_the_paper_has_are_there():
+    wanted = {"shapes", "voc_small", "voc_small_cam_baseline", "voc12_resnet38", "voc12_vgg16", "voc12_resnet50",
+              "voc12_resnet101", "voc12_cam_baseline"}
+    assert {name.split("/")[1] for name in NAMES} == wanted
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_loads_strictly_and_says_how_to_run(name):
+    paper, short = name.split("/")
+    experiment = experiments.load(ROOT, paper, short)
+    assert len(experiment.stages) == 3
+    head = (ROOT / f"params/{name}.yaml").read_text().split("stages:")[0]
+    assert f"wsnb run {name}" in head and "Hardware and time" in head and "Paper:" in head
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "notebooks/single_stage").glob("*.ipynb")), ids=lambda p: p.stem)
+def test_run_all_is_the_experiment_shapes(path):
+    written = params.load_yaml(ROOT / "params/single_stage/shapes.yaml")
+    for name, param in params.declared(notebook.read(path)).items():
+        shared = name == "workers"  # one value serves all stages of the experiment, each notebook has its own default
+        assert shared or param.default == written[name], name
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_departures_from_the_paper_say_so(name):
+    text = (ROOT / f"params/{name}.yaml").read_text()
+    if "backbone: \"resnet38\"" in text and "cam_baseline" not in name:
+        assert "# paper:" not in text  # the paper's own setting, value for value
+        values = params.load_yaml(ROOT / f"params/{name}.yaml")
+        paper = {"crop": 321, "batch": 16, "epochs": 24, "pretrain": 5, "lr": 0.001, "weight_decay": 0.0005, "psi": 0.3,
+                 "scales": [1.0, 0.5, 1.5, 2.0], "canvas": 1024, "tag_cut": 0.1, "background_power": 3.0, "select": "best"}
+        assert {key: values[key] for key in paper} == paper
+    for line in text.splitlines():
+        if "# paper:" in line:
+            assert line.split("# paper:")[1].count(",") >= 1, f"{line}: give the reason too"
