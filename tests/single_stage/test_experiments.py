@@ -11,8 +11,16 @@ NAMES = [name for name in experiments.names(ROOT) if name.startswith("single_sta
 
 
 def test_all_that_the_paper_has_are_there():
-    wanted = {"shapes", "voc_small", "voc_small_cam_baseline", "voc12_resnet38", "voc12_vgg16", "voc12_resnet50",
-              "voc12_resnet101", "voc12_cam_baseline"}
+    wanted = {
+        "shapes",
+        "voc_small",
+        "voc_small_cam_baseline",
+        "voc12_resnet38",
+        "voc12_vgg16",
+        "voc12_resnet50",
+        "voc12_resnet101",
+        "voc12_cam_baseline",
+    }
     assert {name.split("/")[1] for name in NAMES} == wanted
 
 
@@ -36,11 +44,23 @@ def test_run_all_is_the_experiment_shapes(path):
 @pytest.mark.parametrize("name", NAMES)
 def test_departures_from_the_paper_say_so(name):
     text = (ROOT / f"params/{name}.yaml").read_text()
-    if "backbone: \"resnet38\"" in text and "cam_baseline" not in name:
+    if 'backbone: "resnet38"' in text and "cam_baseline" not in name:
         assert "# paper:" not in text  # the paper's own setting, value for value
         values = params.load_yaml(ROOT / f"params/{name}.yaml")
-        paper = {"crop": 321, "batch": 16, "epochs": 24, "pretrain": 5, "lr": 0.001, "weight_decay": 0.0005, "psi": 0.3,
-                 "scales": [1.0, 0.5, 1.5, 2.0], "canvas": 1024, "tag_cut": 0.1, "background_power": 3.0, "select": "best"}
+        paper = {
+            "crop": 321,
+            "batch": 16,
+            "epochs": 24,
+            "pretrain": 5,
+            "lr": 0.001,
+            "weight_decay": 0.0005,
+            "psi": 0.3,
+            "scales": [1.0, 0.5, 1.5, 2.0],
+            "canvas": 1024,
+            "tag_cut": 0.1,
+            "background_power": 3.0,
+            "select": "best",
+        }
         assert {key: values[key] for key in paper} == paper
     for line in text.splitlines():
         if "# paper:" in line:

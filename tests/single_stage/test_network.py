@@ -183,7 +183,7 @@ def test_other_checkpoints_are_refused(tmp_path, fault):
     with torch.device("meta"):
         body = backbones.build(name)
         network = SingleStage(body, 5, width) if model == "single_stage" else CAMBaseline(body, 5)
-    with pytest.raises(FileError, match="x.pth: not a file of this network.*Check `backbone` and `width`") as error:
+    with pytest.raises(FileError, match="x.pth: not weights of this network.*Check the backbone") as error:
         build.load_network(network, tmp_path / "x.pth")
     assert fault not in ("missing", "unknown", "shape") or "fc8_x.0.weight" in str(error.value)
 

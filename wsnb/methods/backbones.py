@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-import torch
 from torch import nn
 from torchvision import models
 
 from wsnb.files import FileError, load_torch
+from wsnb.methods import weights as weights_of
 from wsnb.methods.mobilenet_v2 import MobileNetV2
 from wsnb.methods.resnet import ResNet
 from wsnb.methods.tiny import Tiny
@@ -57,32 +57,11 @@ def load_imagenet(backbone: nn.Module, name: str, weights: str) -> str:
         if not Path(weights).is_file():
             raise FileError(f"weights {weights!r}: no such file; give a path, 'imagenet' or 'random'")
         state, origin = load_torch(weights), Path(weights).name
-    check_state(state, origin)
+    weights_of.check_state(state, origin)
     if name == "vgg16" and "features.0.weight" in state:
         state, origin = _vgg16_from_torchvision(state, origin), origin + ", fc6 and fc7 decimated"
-    fill(backbone, state, origin)
+    weights_of.fill(backbone, state, origin, HEADS, counters=False)
     return origin
-
-
-def check_state(state, origin) -> None:
-    """Raise FileError unless STATE is a bare state dict: names and tensors."""
-    pairs = state.items() if isinstance(state, dict) else [(0, None)]
-    if not all(isinstance(k, str) and isinstance(v, torch.Tensor) for k, v in pairs):
-        raise FileError(f"{origin}: holds more or other things than named tensors; give a bare state dict")
-
-
-def fill(module: nn.Module, state: dict, origin: str) -> None:
-    """Load STATE strictly, but for classification heads and BatchNorm's batch counters. Raises FileError."""
-    own = module.state_dict()
-    missing = [k for k in own if k not in state and not k.endswith("num_batches_tracked")]
-    left = [k for k in state if k not in own and not k.startswith(HEADS)]
-    shapes = [k for k in own if k in state and own[k].shape != state[k].shape]
-    if missing or left or shapes:
-        raise FileError(
-            f"{origin}: not weights of this network; {len(missing)} tensors missing {missing[:3]}, "
-            f"{len(left)} unknown {left[:3]}, {len(shapes)} of another shape {shapes[:3]}"
-        )
-    module.load_state_dict({k: v for k, v in state.items() if k in own}, strict=False)
 
 
 def _download(name):

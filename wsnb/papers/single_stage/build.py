@@ -1,7 +1,8 @@
 """Assemble a network of this paper from parameters; load the authors' released files."""
 
-from wsnb.files import FileError, load_torch
+from wsnb.files import load_torch
 from wsnb.methods import backbones
+from wsnb.methods import weights as weights_of
 from wsnb.papers.single_stage.network import CAMBaseline, SingleStage
 
 MODELS = ("single_stage", "cam_baseline")
@@ -34,12 +35,4 @@ def build(
 
 def load_network(network, path) -> None:
     """Load a bare state dict strictly. Raises FileError naming the first keys that do not fit."""
-    state, own = load_torch(path), network.state_dict()
-    missing, unknown = [k for k in own if k not in state], [k for k in state if k not in own]
-    shapes = [k for k in own if k in state and own[k].shape != state[k].shape]
-    if missing or unknown or shapes:
-        raise FileError(
-            f"{path}: not a file of this network; {len(missing)} keys missing {missing[:3]}, {len(unknown)} "
-            f"unknown {unknown[:3]}, {len(shapes)} of another shape {shapes[:3]}. Check `backbone` and `width`"
-        )
-    network.load_state_dict(state)
+    weights_of.fill(network, load_torch(path), str(path))
