@@ -10,7 +10,6 @@ import torch.nn.functional as F
 
 DILATIONS = (1, 2, 4, 8, 12, 24)
 EPSILON = 1e-8
-GROUP = 11  # classes worked on together in bands: more cost memory, fewer cost affinities computed again
 
 
 def offsets(dilations=DILATIONS) -> list[tuple[int, int]]:
@@ -87,29 +86,39 @@ def pamr(image, masks, dilations=DILATIONS, iterations=10, band=None):
     image [B, K, H, W] in [0, 1]; masks [B, C, h, w], resized to the picture first (bilinear, aligned corners) if they
     differ -> [B, C, H, W]. Each iteration replaces a mask's value by the affinity-weighted mean of its neighbours.
     BAND is the number of rows worked on at a time (default: about 2 MB of affinities a picture; all rows on a GPU);
-    with several bands affinities are computed anew in each iteration, and few classes at a time are worked on, which
-    costs less than keeping everything.
+    with several bands affinities are computed anew in each iteration, which costs less than keeping them.
     Only the classes passed are refined: pass those that are present.
     """
     dilations = tuple(dilations)
-    reach, neighbours = max(dilations), offsets(dilations)
     if masks.shape[-2:] != image.shape[-2:]:
         masks = F.interpolate(masks, size=image.shape[-2:], mode="bilinear", align_corners=True)
-    batch, _, height, width = masks.shape
+    masks = masks.clone(memory_format=torch.contiguous_format)
+    height, width = masks.shape[-2:]
     if band is None:
-        band = height if image.is_cuda else max(8, 2**19 // (len(neighbours) * width))
-    padded, scale = _pad(image, reach), _inverse_scale(image, dilations)
+        band = height if image.is_cuda else max(8, 2**19 // (8 * len(dilations) * width))
     bands = [(top, min(band, height - top)) for top in range(0, height, band)]
-    kept = {0: _affinity(padded, scale, 0, height, dilations)} if len(bands) == 1 else {}
-    group = masks.shape[1] if kept else GROUP
-    refined = torch.empty_like(masks, memory_format=torch.contiguous_format)
-    for source, result in zip(masks.split(group, dim=1), refined.split(group, dim=1), strict=True):
-        for _ in range(iterations):
-            source = _pad(source, reach)
-            for top, rows in bands:
-                weights = kept[top] if kept else _affinity(padded, scale, top, rows, dilations)
-                total = result[:, :, top : top + rows].zero_()
-                for p, (dy, dx) in enumerate(neighbours):
-                    total.addcmul_(_view(source, dy, dx, top, rows, reach), weights[:, p : p + 1])
-            source = result
-    return refined if iterations else masks
+    padded, scale = _pad(image, max(dilations)), _inverse_scale(image, dilations)
+    kept = _affinity(padded, scale, 0, height, dilations) if len(bands) == 1 else None
+    for _ in range(iterations):
+        above = masks[:, :, :1].expand(-1, -1, max(dilations), -1)
+        for top, rows in bands:
+            weights = _affinity(padded, scale, top, rows, dilations) if kept is None else kept
+            above = _propagate(masks, above, weights, top, rows, dilations)
+    return masks
+
+
+def _propagate(masks, above, weights, top, rows, dilations):
+    """One step on the rows top .. top+rows of MASKS, in place. ABOVE holds the rows before them as they were; returned
+    are the rows that the next band will want."""
+    reach, (height, width) = max(dilations), masks.shape[-2:]
+    below = torch.arange(top + rows, top + rows + reach, device=masks.device).clamp_(max=height - 1)
+    source = masks.new_empty(*masks.shape[:2], rows + 2 * reach, width + 2 * reach)
+    inner = source[..., reach : reach + width]
+    inner[:, :, :reach], inner[:, :, reach : reach + rows] = above, masks[:, :, top : top + rows]
+    inner[:, :, reach + rows :] = masks[:, :, below]
+    source[..., :reach], source[..., reach + width :] = inner[..., :1], inner[..., -1:]
+    above = inner[:, :, rows : rows + reach].clone()
+    total = masks[:, :, top : top + rows].zero_()
+    for p, (dy, dx) in enumerate(offsets(dilations)):
+        total.addcmul_(_view(source, dy, dx, 0, rows, reach), weights[:, p : p + 1])
+    return above
