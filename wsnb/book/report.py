@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from wsnb.book import chapters, experiments, locks, pages, publishing, results, root, table, tables
+from wsnb.book import chapters, experiments, locks, pages, publishing, readme, results, root, table, tables
 from wsnb.files import FileError, write
 
 SITE = Path(__file__).with_name("site")
@@ -42,6 +42,8 @@ def build(runs, figures, out, publish=(), project=None) -> dict:
     published = publishing.published(figures)
     if published:
         made["published table"] = tables.save(published, figures)["table"]
+        if figures.resolve() == (project / "figures").resolve():
+            readme.update(project / "README.md", published)
     work = out.parent / "build" / out.name
     with locks.acquire(work / ".lock", f"the HTML book in {out}", wait=60, note="(wsnb report)"):
         records = results.chosen(results.records(runs), published)
