@@ -103,3 +103,11 @@ def test_nothing_to_label():
         for draw in (weak.scribbles, weak.points):
             assert set(np.unique(draw(empty, 0))) <= {0, 255}
     assert not stroke.along(np.zeros((5, 5), bool), np.random.default_rng(0)).any()
+
+
+def test_three_hundred_instances_and_void():
+    """In a wide instance mask 255 is a number; in an 8-bit one it is void."""
+    mask = np.ones((20, 30), np.uint8)
+    many = np.repeat(np.arange(1, 301, dtype=np.uint16).reshape(20, 15), 2, axis=1)
+    assert len(weak.things(mask, many)) == 300
+    assert len(weak.things(mask, np.full((20, 30), 255, np.uint8))) == 0

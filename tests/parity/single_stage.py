@@ -2,17 +2,14 @@
 
 import numpy as np
 import torch
-import torch.nn.functional as F
-from torch import nn
 
+from tests.parity import single_stage_networks as networks
 from tests.parity.compare import absolute, agreement, exact, fill_by_key, load, relative, tensors
 from wsnb import metrics
 from wsnb.data import transforms, weak
-from wsnb.methods import backbones, crf, pamr
+from wsnb.methods import crf, pamr
 from wsnb.papers.single_stage import inference, labels, losses
 from wsnb.papers.single_stage.decoder import ASPP, GlobalCueInjection, stochastic_gate
-from wsnb.papers.single_stage.network import CAMBaseline, SingleStage, cam_masks, parameter_groups
-from wsnb.papers.single_stage.steps import Settings
 
 
 def _pamr(path):
@@ -105,79 +102,6 @@ def _aspp(path):
     return [absolute("out", fill_by_key(ASPP(16), "aspp16.").eval()(d["x"]), d["out"], 1e-4)]
 
 
-def _network_eval(path):
-    d = tensors(path)
-    network = fill_by_key(SingleStage(backbones.build(path.stem.split("_")[1]))).eval()
-    with torch.no_grad():
-        shallow, deep = network.shallow_and_deep(d["x"])
-        logits = network(d["x"])
-        masks = F.interpolate(logits.softmax(1), size=d["x"].shape[-2:], mode="bilinear", align_corners=True)
-    return [
-        relative("conv3", shallow, d["conv3"], 1e-3),
-        relative("conv6", deep[:, :: int(d["conv6_channel_step"])], d["conv6"], 1e-3),
-        relative("cls", losses.class_scores(logits), d["cls"], 1e-3),
-        relative("masks", masks, d["masks"], 1e-3),
-    ]
-
-
-def _train_step(path):
-    d, raw = tensors(path), load(path)
-    network = fill_by_key(SingleStage(backbones.build("resnet50"))).train()
-    for module in network.modules():
-        if isinstance(module, (nn.Dropout, nn.Dropout2d)):
-            module.p = 0.0
-    with torch.no_grad():
-        network.last_conv[8].weight *= d["last_conv8_weight_multiplier"]
-        network.last_conv[8].bias += d["last_conv8_bias_shift"]
-    optimiser = torch.optim.SGD(parameter_groups(network, 5e-4, 5e-4, bias_multiplier=1), momentum=0.9)
-    logits = network(d["x"], keep=d["keep_mask"].float())
-    size = d["x"].shape[-2:]
-    refined, pseudo = labels.refined_pseudo_labels(d["image_raw"], logits, d["labels"], size, Settings())
-    cam = labels.clean(F.interpolate(logits.softmax(1), size=size, mode="bilinear", align_corners=True), d["labels"])
-    scores = losses.class_scores(logits)
-    loss_cls = losses.tag_loss(scores, d["labels"])
-    loss_mask = losses.balanced_mask_loss(logits, pseudo, d["labels"])
-    total = loss_cls + loss_mask.mean()
-    total.backward()
-    checks = [
-        relative("cls", scores, d["cls"], 1e-3),
-        relative("logits", logits, d["logits"], 1e-3),
-        relative("cam", cam, d["cam"], 1e-3),
-        relative("dec", refined, d["dec"], 1e-3),
-        agreement("pseudo", pseudo, d["pseudo"], 0.999),
-        relative("loss_cls", loss_cls, d["loss_cls"], 1e-3),
-        relative("loss_mask", loss_mask, d["loss_mask"], 1e-3),
-        relative("total", total, d["total"], 1e-3),
-    ]
-    norms = {name: p.grad.norm() for name, p in network.named_parameters() if p.grad is not None}
-    ours = [float(norms[name]) for name in raw["grad_norm_names"].tolist()]
-    checks += [
-        exact("trained parameters", sorted(norms), sorted(raw["grad_norm_names"].tolist())),
-        relative("gradient norms", ours, d["grad_norms"], 1e-3),
-    ]
-    optimiser.step()
-    state = network.state_dict()
-    for key in d:
-        if key.startswith("after__"):
-            name = key[len("after__") :].replace("__", ".")
-            checks.append(relative(name, state[name].flatten()[: len(d[key])], d[key], 1e-3))
-    return checks
-
-
-def _baseline(path):
-    d = tensors(path)
-    network = fill_by_key(CAMBaseline(backbones.build("resnet50"))).eval()
-    with torch.no_grad():
-        scores, activation = network(d["x"])
-        masks = cam_masks(activation, d["x"].shape[-2:])
-    return [
-        relative("cls", scores, d["cls"], 1e-3),
-        relative("logits", activation, d["logits"], 1e-3),
-        relative("masks", masks, d["masks_test"], 1e-3),
-        relative("cleaned", labels.clean(masks, d["labels"]), d["cam_clean"], 1e-3),
-    ]
-
-
 def _merge_multiscale(path):
     d = load(path)
     size = tuple(d["imsize"].tolist())
@@ -243,56 +167,8 @@ def _confusion(path):
     ]
 
 
-def _param_groups(path):
-    checks = []
-    for name, wanted in load(path).items():
-        with torch.device("meta"):
-            network = SingleStage(backbones.build(name))
-        network.train()
-        state, keys = network.state_dict(), wanted["keys"]
-        checks.append(exact(f"{name} keys", list(state), list(keys)))
-        checks.append(
-            exact(
-                f"{name} shapes", [str(list(v.shape)) for v in state.values()], [str(k["shape"]) for k in keys.values()]
-            )
-        )
-        trained = {k: p.requires_grad for k, p in network.named_parameters()}
-        checks.append(
-            exact(
-                f"{name} requires_grad",
-                [trained[k] for k in keys if k in trained],
-                [keys[k]["requires_grad_after_train"] for k in keys if k in trained],
-            )
-        )
-        groups = parameter_groups(
-            network, 1.0, wanted["groups"][0]["weight_decay"], 1 if name in ("resnet50", "resnet101") else 2
-        )
-        names = {id(p): k for k, p in network.named_parameters()}
-        for i, (ours, theirs) in enumerate(zip(groups, wanted["groups"], strict=True)):
-            checks.append(
-                exact(f"{name} group {i}", [names[id(p)] for p in ours["params"]], wanted["group_order"][str(i)])
-            )
-            checks.append(
-                absolute(
-                    f"{name} rate {i}",
-                    [ours["lr"], ours["weight_decay"]],
-                    [theirs["lr_mult"], theirs["weight_decay"]],
-                    0,
-                )
-            )
-        norms = {k: m.training for k, m in network.named_modules() if isinstance(m, nn.BatchNorm2d)}
-        checks.append(
-            exact(
-                f"{name} fixed norms", sorted(k for k in norms if not norms[k]), sorted(wanted["bn_eval_mode_in_train"])
-            )
-        )
-        checks.append(
-            exact(f"{name} free norms", sorted(k for k in norms if norms[k]), sorted(wanted["bn_train_mode_in_train"]))
-        )
-    return checks
-
-
 HANDLERS = {
+    **networks.HANDLERS,
     **{f"pamr_{name}": _pamr for name in ("p1", "p2", "p3", "p4", "p5", "p6", "flat")},
     "ngwp_focal": _ngwp_focal,
     "pseudo_gt": _pseudo,
@@ -300,13 +176,9 @@ HANDLERS = {
     "gci": _gci,
     "stochastic_gate": _gate,
     "aspp16": _aspp,
-    **{f"net_{name}_eval": _network_eval for name in ("resnet38", "vgg16", "resnet50", "resnet101")},
-    "train_step_resnet50": _train_step,
-    "baseline_cam_resnet50": _baseline,
     "merge_multiscale": _merge_multiscale,
     "merge_crops": _merge_crops,
     "multiscale_loader": _loader,
     "dense_crf": _crf,
     "eval_confusion": _confusion,
-    "param_groups": _param_groups,
 }

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 ROOT = Path(__file__).parents[2]
 SMALL = {
@@ -46,29 +47,18 @@ def command(data, runs, *more, experiment="single_stage/shapes", **overrides):
     return words
 
 
-def run(data, runs, *more, **overrides):
-    """Run it to its end; the finished process with its text."""
-    return subprocess.run(
-        command(data, runs, *more, **overrides),
-        env=environment(),
-        cwd=ROOT,
-        text=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        timeout=300,
-    )
-
-
 def start(data, runs, *more, **overrides):
     """Start it; its lines can be read from .stdout."""
-    return subprocess.Popen(
-        command(data, runs, *more, **overrides),
-        env=environment(),
-        cwd=ROOT,
-        text=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-    )
+    words = command(data, runs, *more, **overrides)
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    return subprocess.Popen(words, env=environment(), cwd=ROOT, text=True, **pipes)
+
+
+def run(data, runs, *more, **overrides):
+    """Run it to its end; its exit code and its text."""
+    process = start(data, runs, *more, **overrides)
+    text, _ = process.communicate(timeout=300)
+    return SimpleNamespace(returncode=process.returncode, stdout=text)
 
 
 def stage(runs, name, experiment="single_stage/shapes"):

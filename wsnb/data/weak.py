@@ -28,8 +28,9 @@ def tags(mask, n_classes: int) -> np.ndarray:
 def things(mask, instances=None, min_area: int = 1) -> list[tuple[int, np.ndarray]]:
     """The things of a picture: (class, bool [H, W]), ordered by class, or by number where INSTANCES gives them.
 
-    An instance's class is the one on most of its pixels. Things under MIN_AREA pixels are left out. Raises ValueError
-    if the two masks differ in size or an instance lies on background and void only.
+    An instance's class is the one on most of its pixels. 255 is void in uint8 instance masks, a number in wider ones.
+    Things under MIN_AREA pixels are left out. Raises ValueError if the two masks differ in size or an instance lies on
+    background and void only.
     """
     mask = np.asarray(mask)
     found = []
@@ -43,7 +44,7 @@ def things(mask, instances=None, min_area: int = 1) -> list[tuple[int, np.ndarra
         if instances.shape != mask.shape:
             raise ValueError(f"instances {instances.shape}, mask {mask.shape}: give two masks of one picture")
         for k in np.unique(instances):
-            if k not in (0, VOID):
+            if k != 0 and (k != VOID or instances.dtype != np.uint8):  # wider maps may count 255 instances and more
                 votes = np.bincount(mask[instances == k], minlength=256)
                 votes[[0, VOID]] = 0
                 if not votes.any():
