@@ -32,7 +32,7 @@ class Training:
     def __init__(self, path, every_seconds=120, log=print, **parts):
         self.path, self.every, self.log, self.parts = path, every_seconds, log, parts
         self.epoch, self.step, self.kept, self.running = 0, 0, {}, {}
-        self._stop, self._in_step, self._handlers, self._saved = None, False, {}, time.monotonic()
+        self._stop, self._learning, self._handlers, self._saved = None, False, {}, time.monotonic()
         if path.exists():
             self._restore(load_torch(path))
             log(f"continuing from {path.name}: epoch {self.epoch}, step {self.step}")
@@ -48,7 +48,7 @@ class Training:
             signal.signal(number, handler)
 
     def _asked(self, number, frame):
-        if self._stop or not self._in_step:  # between steps the last checkpoint is all there is to keep
+        if self._stop or not self._learning:  # the last checkpoint holds all that there is to keep
             raise KeyboardInterrupt(signal.Signals(number).name)
         self._stop = signal.Signals(number).name
 
@@ -58,21 +58,27 @@ class Training:
             yield self.epoch
             self.epoch, self.step, self.running = self.epoch + 1, 0, {}
             self.save()
+            self._learning = False
+            self._obey()
 
     def steps(self, batches):
         """The batches still to do in this epoch: BATCHES(first) yields them from number FIRST on. A checkpoint is
-        written every `every_seconds`. SIGINT or SIGTERM within a step: a checkpoint is written after it, then
-        KeyboardInterrupt raised; outside (validation, pictures) it is raised at once."""
+        written every `every_seconds`. SIGINT or SIGTERM from the first step to the end of the epoch: a
+        checkpoint is written after the step, then KeyboardInterrupt raised; else (validation) it is raised at once."""
+        self._learning = True
         for batch in batches(self.step):
-            self._in_step = True
             yield batch
             self.step += 1
-            self._in_step = False
             if self._stop:
                 self.save()
-                raise KeyboardInterrupt(f"{self._stop}: checkpoint written at epoch {self.epoch}, step {self.step}")
+                self._obey()
             if time.monotonic() - self._saved > self.every:
                 self.save()
+
+    def _obey(self):
+        if self._stop:
+            where = f"epoch {self.epoch}, step {self.step}"
+            raise KeyboardInterrupt(f"{self._stop}: checkpoint written at {where}")
 
     def check(self, loss, lr, images) -> float:
         """The loss as a float. Raises FloatingPointError if it is not finite, before any weight has changed."""
