@@ -11,6 +11,7 @@ import torch
 
 from tests.parity import __main__ as command
 from tests.parity import single_stage
+from tests.parity import single_stage_networks as networks
 from tests.single_stage import made
 
 ROOT = Path(__file__).parents[1]
@@ -126,7 +127,7 @@ class Recorded(dict):
 
 def lend(monkeypatch, name):
     """Let the handlers take networks without initialisation, and the weights of `made`, which are there already."""
-    real = single_stage.backbones.build
+    real = networks.backbones.build
 
     def build(name):
         with torch.device("meta"):
@@ -137,8 +138,8 @@ def lend(monkeypatch, name):
         assert all(k.startswith("_aff.") or k.endswith("num_batches_tracked") for k in left.missing_keys)
         return module
 
-    monkeypatch.setattr(single_stage.backbones, "build", build)
-    monkeypatch.setattr(single_stage, "fill_by_key", fill)
+    monkeypatch.setattr(networks.backbones, "build", build)
+    monkeypatch.setattr(networks, "fill_by_key", fill)
 
 
 @pytest.mark.parametrize("name", SHAPES)
@@ -147,9 +148,10 @@ def test_handlers_of_files_that_are_not_here(tmp_path, monkeypatch, name):
     assert {k: np.shape(v) for k, v in arrays.items()} == SHAPES[name]
     np.savez(path, **arrays)
     seen = set()
-    for reader in ("tensors", "load"):
-        real = getattr(single_stage, reader)
-        monkeypatch.setattr(single_stage, reader, lambda p, real=real: Recorded(real(p), seen))
+    for module in (single_stage, networks):
+        for reader in ("tensors", "load"):
+            real = getattr(module, reader)
+            monkeypatch.setattr(module, reader, lambda p, real=real: Recorded(real(p), seen))
     if "resnet" in name:
         lend(monkeypatch, name)  # VGG-16 goes the whole way
     checks = single_stage.HANDLERS[name](path)
