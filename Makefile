@@ -1,4 +1,4 @@
-# make book   the whole book on built-in synthetic data, ends with the report
+# make book   the whole book on built-in synthetic data, ends with the report and the HTML book
 # make test   all tests
 # make lab    JupyterLab on the notebooks
 # Everything is installed into .venv on the first call; later calls need no network.
@@ -7,11 +7,20 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3; do "$$p" -c 'import sy
 BIN := .venv/bin
 # paths below are relative, so that the project may lie in a folder with a space in its name
 
-.PHONY: book test lab setup
+.PHONY: book lessons test lab setup
 
 book: setup
 	$(BIN)/python -m wsnb.book.cli run --all
+	$(MAKE) --no-print-directory lessons
 	$(BIN)/python -m wsnb.book.cli report
+
+# the notebooks that belong to no paper, run again only after an edit
+lessons: runs/00_start.ipynb runs/own_pictures.ipynb
+
+runs/%.ipynb: notebooks/%.ipynb
+	@mkdir -p runs
+	$(BIN)/python -m papermill --no-progress-bar --log-level WARNING $< runs/.$*.ipynb
+	mv runs/.$*.ipynb $@
 
 test: setup
 	$(BIN)/python -m pytest

@@ -12,6 +12,7 @@ ROOT = Path(__file__).parents[1]
 FLOORS = {
     "wsnb": 0,
     "wsnb.files": 0,
+    "wsnb.legacy_pickle": 0,
     "wsnb.interact": 1,
     "wsnb.metrics": 1,
     "wsnb.plots": 1,

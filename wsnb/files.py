@@ -99,6 +99,19 @@ def load_npz(path) -> dict:
         raise FileError(f"{path}: not a readable .npz of plain arrays ({error}); make or fetch it again") from error
 
 
+def load_legacy_array(path):
+    """Read an old .npy of pickled objects (CAM dictionaries, label tables): arrays (tensors become arrays), numbers,
+    text and plain containers; nothing in the file runs. Raises FileError for anything else."""
+    from wsnb import legacy_pickle
+
+    try:
+        return legacy_pickle.load(Path(path).read_bytes())
+    except legacy_pickle.Refused as error:
+        raise FileError(f"{path}: refused, {error}, not only arrays and plain containers; do not trust it") from error
+    except Exception as error:  # a damaged pickle raises nearly anything
+        raise FileError(f"{path}: not a readable pickled array ({error}); fetch or make it again") from error
+
+
 def save_torch(path, value) -> None:
     """Write tensors and plain containers with torch.save."""
     import torch

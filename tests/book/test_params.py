@@ -186,3 +186,28 @@ def test_a_link_out_of_the_runs_is_refused(project, tmp_path):
 def test_missing_weights_are_refused(project):
     project.single("stage.finish()", parameters='weights: str = "imagenet"  # or a file')
     assert "no file nets/none.pth" in project.run("-p", "weights=nets/none.pth", code=2)
+
+
+def test_folders_count_by_what_lies_in_them(tmp_path):
+    from wsnb.book import keys
+    from wsnb.files import save_json
+
+    declared = {"cam_dir": params.Param("cam_dir", "str", ""), "run_dir": params.Param("run_dir", "str", "")}
+    cams = tmp_path / "cams"
+    cams.mkdir()
+    (cams / "a.npz").write_bytes(b"12")
+
+    def key(**values):
+        return keys.params_values(declared, {"cam_dir": "", "run_dir": "x", **values}, tmp_path)
+
+    assert key() == {"cam_dir": ""} and params.existing_file("cam_dir", "str", "nowhere", tmp_path) is None
+    first = key(cam_dir="cams")
+    (cams / "a.npz").write_bytes(b"123")
+    second = key(cam_dir=str(cams))
+    assert first["cam_dir"].startswith("sha256:") and first != second
+    save_json(tmp_path / "manifest.json", {"key": "k1"})  # a stage's folder: its key says it all
+    third = key(cam_dir="cams")
+    (cams / "a.npz").write_bytes(b"1234")
+    assert key(cam_dir="cams") == third != second
+    save_json(tmp_path / "manifest.json", {"key": "k2"})
+    assert key(cam_dir="cams") != third

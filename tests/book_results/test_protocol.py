@@ -28,6 +28,12 @@ FULL = {
     "method": "single-stage",
     "backbone": "WideResNet38",
     "preset": "faithful",
+    "label_source": "semi",
+    "full_share": 0.1,
+    "train_size": 10582,
+    "annotation": "tags",
+    "matching": "IoU > 0.5",
+    "iou_thresholds": [0.5, 0.75],
 }
 
 
@@ -51,6 +57,11 @@ def test_there_and_back():
         ({"image_labels": "guessed"}, "image_labels"),
         ({"preset": "quirky"}, "preset"),
         ({"crf": None}, "crf"),
+        ({"label_source": "half"}, "label_source"),
+        ({"full_share": 10}, "full_share"),
+        ({"full_share": "10 %"}, "full_share"),
+        ({"train_size": 1.5}, "train_size"),
+        ({"iou_thresholds": 0.5}, "iou_thresholds"),
     ],
 )
 def test_refused(change, word):
@@ -106,3 +117,16 @@ def test_split_hash():
 def test_no_torch():
     code = "import sys, wsnb.book.protocol, wsnb.book.reported, wsnb.book.results; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+def test_records_from_before_the_newer_fields():
+    newer = ("label_source", "full_share", "train_size", "annotation", "matching", "iou_thresholds")
+    old = Protocol.from_dict({name: value for name, value in FULL.items() if name not in newer})
+    assert [getattr(old, name) for name in newer] == ["", None, None, "", "", ()]
+    assert differences(old, FULL) == []  # not stated is no difference
+
+
+def test_newer_fields_count():
+    assert differences(FULL, {**FULL, "full_share": 0.0}) == ["full_share"]
+    assert differences(FULL, {**FULL, "iou_thresholds": (0.5, 0.75)}) == []
+    assert differences(FULL, {**FULL, "matching": "COCO", "train_size": 600}) == ["train_size", "matching"]

@@ -127,7 +127,7 @@ def test_test_pictures_among_the_others(devkit):
 
 
 @pytest.mark.parametrize("line, word", [
-    ("../../etc/x.jpg ../y.png", "leaves"), ("JPEGImages/a.jpg b/a.png c/a.png", "columns"),
+    ("../../etc/x.jpg ../y.png", "leaves"), ("JPEGImages/a.jpg b/a.png c/a.png d.png", "columns"),
     ("2007_000001 1", "neither"), ("sbd/benchmark_RELEASE/dataset/img/a.jpg", "needs SBD"), ("..", "neither")])
 def test_bad_list_lines(devkit, line, word):
     tree.text(devkit.parent / "list.txt", line + "\n")
@@ -195,12 +195,12 @@ def test_sbd_instances_have_a_category_each(tmp_path):
     path = tmp_path / "a.mat"
     tree.mat(path, "GTinst", Segmentation=np.uint8([[0, 3]]), Categories=np.uint8([[5], [6]]))
     with pytest.raises(FileError, match="instance 3 of 2"):
-        sbd.read_instances(path)
+        sbd.instances_of(path)
     tree.mat(path, "GTinst", Segmentation=np.uint8([[0, 2]]), Categories=np.uint8([[5], [6]]))
-    instances, categories = sbd.read_instances(path)
+    instances, categories = sbd.instances_of(path)
     assert instances.tolist() == [[0, 2]] and categories.tolist() == [5, 6]
     with pytest.raises(FileError, match="GTcls"):
-        sbd.read_classes(path)
+        sbd.classes_of(path)
 
 
 def test_class_names_of_another_set(devkit):

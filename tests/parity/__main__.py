@@ -21,8 +21,10 @@ def handlers(folder: Path) -> dict:
     return max(found.values(), key=lambda known: len(names & set(known)))
 
 
-def files(folder: Path) -> list[Path]:
-    return sorted(p for p in folder.iterdir() if p.suffix in (".npz", ".npy", ".json"))
+def files(folder: Path, known=()) -> list[Path]:
+    """The array files of a folder, and the .mat and .png files that a handler is KNOWN for: others are inputs."""
+    arrays, others = (".npz", ".npy", ".json"), (".mat", ".png")
+    return sorted(p for p in folder.iterdir() if p.suffix in arrays or (p.suffix in others and p.stem in known))
 
 
 def main(argv) -> int:
@@ -31,10 +33,11 @@ def main(argv) -> int:
         return 2
     folder = Path(argv[0]).resolve()
     known, bad = handlers(folder), 0
-    if not files(folder):
+    listed = files(folder, known)
+    if not listed:
         print(f"{folder}: no array files")
         return 1
-    for path in files(folder):
+    for path in listed:
         if path.stem not in known:
             print(f"{path.name:32} no handler")
             bad += 1

@@ -6,8 +6,9 @@ from torch import nn
 
 from tests.parity.compare import absolute, agreement, exact, fill_by_key, load, relative, tensors
 from wsnb.methods import backbones
+from wsnb.methods.adopt import parameter_groups
 from wsnb.papers.single_stage import labels, losses
-from wsnb.papers.single_stage.network import CAMBaseline, SingleStage, cam_masks, parameter_groups
+from wsnb.papers.single_stage.network import CAMBaseline, SingleStage, cam_masks
 from wsnb.papers.single_stage.steps import Settings
 
 

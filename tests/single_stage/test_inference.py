@@ -9,6 +9,7 @@ from PIL import Image
 from wsnb.data import voc
 from wsnb.data.item import Item
 from wsnb.files import read_index, save_png
+from wsnb.methods import label_maps
 from wsnb.methods.crf import CRF, crf_labels
 from wsnb.papers.single_stage import build, inference, losses, masks
 from wsnb.papers.single_stage.masks import Inference
@@ -214,5 +215,5 @@ def test_folders():
 
 
 def test_crf_text():
-    assert masks.crf_text(NO_CRF) == ""
-    assert masks.crf_text(CRF()) == ("10 iterations, gaussian sxy 3 compat 3, bilateral sxy 80 srgb 13 compat 10")
+    assert label_maps.crf_text(NO_CRF) == ""
+    assert label_maps.crf_text(CRF()) == ("10 iterations, gaussian sxy 3 compat 3, bilateral sxy 80 srgb 13 compat 10")

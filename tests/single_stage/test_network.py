@@ -6,8 +6,9 @@ from torch import nn
 
 from wsnb.files import FileError
 from wsnb.methods import backbones
+from wsnb.methods.adopt import parameter_groups
 from wsnb.papers.single_stage import build, decoder, steps
-from wsnb.papers.single_stage.network import CAMBaseline, SingleStage, cam_masks, parameter_groups
+from wsnb.papers.single_stage.network import CAMBaseline, SingleStage, cam_masks
 
 TOTALS = {"resnet38": (309, 138_027_943), "vgg16": (111, 30_586_626), "resnet50": (399, 41_266_103),
           "resnet101": (705, 60_310_506)}  # tensors and elements of the state dict

@@ -74,6 +74,9 @@ def _metadata(metadata, heading) -> dict:
     if "injected-parameters" in tags:
         tags.append("hide-input")
         shown["code_prompt_show"] = "The values of this run"
+    if "solution" in tags:
+        tags.append("hide-cell")
+        shown |= {"code_prompt_show": "Solution", "code_prompt_hide": "Solution"}
     return {**metadata, "tags": tags, "mystnb": shown}
 
 

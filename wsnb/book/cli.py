@@ -3,10 +3,9 @@
 import argparse
 import io
 import sys
-import time
 from pathlib import Path
 
-from wsnb.book import builtin, command, experiments, root
+from wsnb.book import command, data_commands, experiments, root
 from wsnb.book.locks import LockedError
 from wsnb.book.params import ParamsError
 from wsnb.files import FileError
@@ -70,25 +69,7 @@ def parser() -> argparse.ArgumentParser:
     )
     report.set_defaults(call=_report)
 
-    data = commands.add_parser("data", help="fetch, check or make a data set").add_subparsers(
-        dest="what", required=True
-    )
-    fetch = data.add_parser("fetch", help="download a data set, or say where it can be had")
-    fetch.add_argument("name")
-    fetch.add_argument("--root", metavar="DIR", required=True)
-    fetch.set_defaults(call=_fetch)
-    doctor = data.add_parser("doctor", help="list everything that is missing or damaged")
-    doctor.add_argument("name", choices=("voc12", "sbd", "shapes"))
-    doctor.add_argument("root")
-    doctor.add_argument("--splits", nargs="+", default=None, metavar="SPLIT")
-    doctor.set_defaults(call=_doctor)
-    make = data.add_parser("make", help="write a synthetic data set")
-    make.add_argument("name", choices=("shapes",))
-    make.add_argument("--root", metavar="DIR", help="default: the built-in place")
-    for name in ("train", "val", "seed"):
-        make.add_argument(f"--{name}", type=int, metavar="N")
-    make.add_argument("--size", type=_size, metavar="HxW", help="height and width in pixels")
-    make.set_defaults(call=_make)
+    data_commands.add(commands)
     return top
 
 
@@ -148,60 +129,6 @@ def _report(args) -> int:
     for what, path in made.items():
         print(f"{what}: {path}")
     return command.DONE
-
-
-def _fetch(args) -> int:
-    from wsnb.data import fetch
-
-    try:
-        fetch.fetch(args.name, Path(args.root).expanduser())
-    except ValueError as error:  # an unknown name, or a FileError
-        raise FileError(str(error)) from error
-    return command.DONE
-
-
-def _doctor(args) -> int:
-    from wsnb.data import doctor
-
-    root_ = Path(args.root).expanduser()
-    splits = args.splits or doctor.usual_splits(root_, args.name)
-    found = doctor.check(root_, splits, progress=_every_5_s("pictures"), layout=args.name)
-    print(found.text())
-    return command.FAILED if found.problems else command.DONE
-
-
-def _make(args) -> int:
-    from wsnb.data import make
-
-    given = {
-        name: getattr(args, name) for name in ("train", "val", "seed") if getattr(args, name) is not None
-    }
-    if args.size is not None:
-        given["size"] = args.size
-    place = Path(args.root).expanduser() if args.root else root.find() / builtin.PLACE
-    try:
-        print(make.shapes(place, **given, progress=_every_5_s("pictures")))
-    except ValueError as error:  # counts or sizes that cannot be drawn, or a FileError
-        raise FileError(str(error)) from error
-    return command.DONE
-
-
-def _size(text: str) -> tuple[int, int]:
-    """'96x128' -> (96, 128), '96' -> (96, 96)."""
-    height, _, width = text.partition("x")
-    return int(height), int(width or height)
-
-
-def _every_5_s(what):
-    """A progress(done, total) that prints a line every 5 s."""
-    last = [time.monotonic()]
-
-    def progress(done, total):
-        if time.monotonic() - last[0] >= 5:
-            last[0] = time.monotonic()
-            print(f"{done}/{total} {what}", flush=True)
-
-    return progress
 
 
 def main(arguments=None) -> int:

@@ -13,6 +13,7 @@ from wsnb.files import FileError
 
 PACKAGE = Path(wsnb.__file__).resolve().parent
 APART = ("wsnb.book.", "wsnb.plots.", "wsnb.interact.")  # how a result is kept or drawn does not change it
+ASIDE = ("exercise", "solution")  # cells after the stage's end; an answer changes no result
 DRAWING = "views"  # nor do a paper's modules of this name, which only draw
 DOCUMENTED = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
@@ -119,15 +120,16 @@ def find_module(name: str, folders) -> tuple | None:
 def reached(notebook: Notebook, package=PACKAGE) -> dict:
     """{part: sha256} of all code that a notebook runs: each code cell in order as `cells`, and each module of
     wsnb or beside the notebook that is imported from there, however far. Modules APART from results are left
-    out.
+    out, and cells ASIDE after the one that finishes the stage.
 
     A module that is imported under a name computed at run time is not seen. Raises FileError.
     """
     folders = (notebook.path.parent, Path(package).parent)
+    end = min((cell.index for cell in notebook.cells if ".finish(" in cell.source), default=10**9)
     trees = [
         parse(cell.source, f"{notebook.path}, cell {cell.index}", is_file=False)
         for cell in notebook.cells
-        if "parameters" not in cell.tags
+        if "parameters" not in cell.tags and not (set(ASIDE) & set(cell.tags) and cell.index > end)
     ]
     parts = {"cells": _hash("\n".join(map(text_of, trees)))}
     waiting = sorted(set().union(*(imported(tree, "__main__", False) for tree in trees)))

@@ -81,7 +81,11 @@ def run_one(options: Options, experiment, interrupts, memory: dict) -> int:
                 if experiment.values.get("data_root") and builtin.is_builtin(
                     options.project, experiment.values["data_root"]
                 ):
-                    builtin.ensure(options.project, lambda text: say(f"[{experiment.title}] {text}"))
+                    builtin.ensure(
+                        options.project,
+                        lambda text: say(f"[{experiment.title}] {text}"),
+                        experiment.values["data_root"],
+                    )
                 wanted = plan.wanted(
                     options.project, experiment, place, options.until, options.verify, memory
                 )
@@ -134,7 +138,9 @@ def dry_run(options: Options, titles: list) -> int:
         experiment = load(options, title)
         place = root.run_folder(options.runs, experiment.paper, experiment.name)
         data_root = experiment.values.get("data_root")
-        if data_root and builtin.is_builtin(options.project, data_root) and not builtin.is_whole(data_root):
+        if data_root and builtin.is_builtin(options.project, data_root) and not builtin.is_whole(
+            options.project / data_root
+        ):
             say(f"{title}: would make the synthetic data set, then run all its stages")
             continue
         for item in plan.wanted(options.project, experiment, place, options.until, options.verify, memory):

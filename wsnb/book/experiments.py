@@ -78,18 +78,19 @@ def needed(notebook: notebooks.Notebook, stage: str, stages: list) -> tuple:
     """Names of the earlier stages that STAGE needs: those of its notebook's metadata, else all earlier ones.
 
     A need without a round means the latest earlier round; one that only comes later in the list (feedback of
-    a former round) is left out in the first round. Raises FileError for a need that the experiment does not
-    have.
+    a former round) is left out in the first round. A need that ends in "?" is left out where the experiment
+    does not have it. Raises FileError for any other need that the experiment does not have.
     """
     earlier = stages[: stages.index(stage)]
     if notebook.needs is None:
         return tuple(earlier)
     found = []
     for need in notebook.needs:
+        optional, need = need.endswith("?"), need.removesuffix("?")
         name = find_stage(need, earlier)
         if name is not None:
             found.append(name)
-        elif find_stage(need, stages) is None:
+        elif not optional and find_stage(need, stages) is None:
             raise FileError(
                 f"{notebook.path}: needs {need}, which is not among the stages {stages}; add it there"
             )

@@ -5,9 +5,9 @@ import json
 import os
 from pathlib import Path
 
-from wsnb.book import code, params
+from wsnb.book import code, manifest, params
 from wsnb.book.notebook import Notebook
-from wsnb.files import FileError, sha256
+from wsnb.files import FileError, load_json, sha256
 
 LISTS = (".txt", ".json", ".csv")  # what names pictures and labels is told apart by content, up to 10 MB
 
@@ -32,9 +32,19 @@ def params_values(declared: dict, values: dict, root, known_files=None) -> dict:
             result[name] = values[name]
         else:
             if file not in known_files:
-                known_files[file] = sha256(file)
+                known_files[file] = folder_fingerprint(file) if file.is_dir() else sha256(file)
             result[name] = f"sha256:{known_files[file]}"
     return result
+
+
+def folder_fingerprint(folder) -> str:
+    """Fingerprint of a folder of products: the key of the finished stage that it lies in and where, else the relative
+    paths and sizes of its files and the content of lists."""
+    folder = Path(folder).resolve()
+    for place in (folder, folder.parent):
+        if (place / manifest.NAME).is_file():
+            return digest([load_json(place / manifest.NAME)["key"], str(folder.relative_to(place))])
+    return digest(sorted(_walk(folder, "", set())))
 
 
 def data_fingerprint(root) -> str:

@@ -18,6 +18,7 @@ PARAMS = "params.json"
 LOG = "log.txt"
 FAILED_NOTEBOOK = "notebook.failed.ipynb"
 FORMAT = 1
+ROLES = ("final", "ladder", "bound")  # of a result
 
 
 def artefacts(folder) -> list:
@@ -69,8 +70,8 @@ def read(folder) -> dict | None:
 def title(result: dict) -> str:
     """A result's name with what tells it from its neighbours: method, where tags came from, CRF."""
     protocol = result.get("protocol") or {}
-    told = [protocol.get("method", ""), {"ground truth": "clean"}.get(protocol.get("image_labels"), ""),
-            "CRF" if protocol.get("crf") else ""]
+    clean = "clean" if protocol.get("image_labels") == "ground truth" else ""
+    told = [result.get("step") or protocol.get("method", ""), clean, "CRF" if protocol.get("crf") else ""]
     told = ", ".join(filter(None, told))
     return f"{result['name']} ({told})" if told else result["name"]
 

@@ -3,7 +3,7 @@
 import dataclasses
 import html
 
-from wsnb.book import results, table, tables
+from wsnb.book import chains, results, table, tables
 from wsnb.book.experiments import SYNTHETIC
 from wsnb.book.table import as_markdown, escape
 
@@ -41,13 +41,27 @@ wsnb report
 """
 
 
-def index(found, lines) -> str:
-    """The cover: what was run, the table as a picture, where the rest is."""
+def index(found, lines, atlas: str = "", papers=(), lessons=()) -> str:
+    """The cover: where to begin, the map, what was run, the table as a picture, where the rest is.
+
+    ATLAS is the map of overview.markdown, PAPERS are those with a page, LESSONS the notebooks that belong to no paper.
+    """
     parts = [
         "# Weakly supervised segmentation, an experiment book\n",
         "Papers on segmentation from weak labels, each a short chain of notebooks; every number here comes from the "
         "record of a run, beside the number that the paper reported.\n",
     ]
+    if "00_start" in lessons:
+        parts.append("New here? Begin with [what a weak label is](lessons/00_start.ipynb), fifteen minutes. "
+                     "Words are explained in the [glossary](glossary.md).\n")
+    if "own_pictures" in lessons:
+        parts.append("[Your own pictures](lessons/own_pictures.ipynb): a folder with tags, boxes, scribbles or "
+                     "points.\n")
+    if papers:
+        titles = {name: escape(tables.TITLES.get(name, name)) for name in papers}
+        parts += ["## Papers\n", *(f"- [{title}]({name}/index.md)" for name, title in titles.items()), ""]
+    if atlas:
+        parts += ["## The map\n", "Which supervision on which data by which paper.\n", atlas]
     if not found:
         parts.append(START)
     else:
@@ -56,9 +70,11 @@ def index(found, lines) -> str:
             _overview(found),
             "## Reported and ours\n",
             f"```{{image}} table.png\n:alt: {_spoken(lines)}\n:width: 100%\n```\n",
-            "All numbers, sources and protocols: [the whole table](table.md). "
+            "All numbers, sources and protocols: [the whole table](table.md). Every method on the same pictures: "
+            "[same data](same_data.md). How good each product of a chain is: [quality ladders](ladders.md). "
             "Time and memory: [stages](stages.md). For slides and spreadsheets: {download}`table.png`, "
-            "{download}`table.csv`, {download}`table_stages.csv`.\n",
+            "{download}`table.csv`, {download}`table_stages.csv`, {download}`same_data.png`, "
+            "{download}`same_data.csv`, {download}`ladder.png`, {download}`ladder.csv`.\n",
         ]
         shown = sorted((one for one in found if one.pictures), key=lambda one: one.name.startswith(SYNTHETIC))
         if shown:
@@ -66,11 +82,16 @@ def index(found, lines) -> str:
             parts.append(
                 f"## A result of {escape(first.title)}\n\n" + _pictures(first.pictures[:1], f"{first.title}/")
             )
-    parts.append(toctree(["table", "stages"], hidden=True))
-    parts.append(
-        toctree([f"{paper}/index" for paper in sorted({one.paper for one in found})], "Papers", hidden=True)
-    )
+    parts.append(toctree([f"lessons/{name}" for name in lessons], "Lessons", hidden=True))
+    parts.append(toctree([f"{name}/index" for name in papers], "Papers", hidden=True))
+    parts.append(toctree(["table", "same_data", "ladders", "stages", "glossary"], "Compare", hidden=True))
     return "\n".join(parts)
+
+
+def with_picture(title: str, picture: str, spoken: str, text: str) -> str:
+    """A page of tables under its picture."""
+    shown = f"```{{image}} {picture}\n:alt: {spoken}\n:width: 100%\n```\n"
+    return f"---\nhide-toc: true\n---\n\n# {title}\n\n{shown}\n{text}"
 
 
 def _spoken(lines):
@@ -88,15 +109,11 @@ def _overview(found):
         state = counted(len(one.records), "stage") + (
             f", unfinished: {', '.join(one.open)}" if one.open else ""
         )
-        rows = [
-            row for row in one.rows if row.protocol is not None and row.protocol.method != "all background"
-        ]
-        rows = [
-            row for row in rows if row.name == rows[0].name and row.protocol.image_labels != "ground truth"
-        ][:2]
+        rows = [row for row in one.rows if row.role == "final" and row.protocol is not None]
+        rows = [row for row in rows if row.name == rows[0].name and row.protocol.image_labels != "ground truth"]
         best = [
             f"{row.name} {table.ours(row.value, row.unit)}{' %' if row.unit == '%' else ''}{_how(row)}"
-            for row in rows
+            for row in rows[:2]
         ]
         link = f"[{escape(one.title)}]({one.paper}/{one.name}/index.md)"
         cells.append(
@@ -119,16 +136,47 @@ def _how(row):
     return " (CRF)" if row.protocol.crf else " (no CRF)"
 
 
-def paper(name: str, found, lines, rest) -> str:
-    """A paper's page: its experiments, then its tables."""
-    parts = [f"# {tables.TITLES.get(name, name)}\n", "## Experiments\n"]
-    parts += [f"- [{escape(one.name)}]({one.name}/index.md) {escape(one.description)}" for one in found]
+def paper(name: str, found, lines, rest, cards=(), unrun=()) -> str:
+    """A paper's page: its chain, its experiments, its tables.
+
+    CARDS are chains.StageCards; UNRUN names the stages that have a page in notebooks/ since none of them was run.
+    """
+    title = tables.TITLES.get(name, name)
+    parts = [f"# {title}\n"]
+    if cards:
+        ran = {card.name: _ran(card.name, found) for card in cards}
+        links = {stage: f"{places[0][1] if places else f'notebooks/{stage}'}.html" for stage, places in ran.items()}
+        said = "Each box is a notebook; an arrow leads from what a stage needs, a dashed one from a former round.\n"
+        parts += ["## The chain\n", said, "```{raw} html", chains.svg(cards, links, title), "```\n",
+                  as_markdown(("stage", "what it does", "run in"), _stage_rows(cards, ran), escaped=True)]
+    if found:
+        parts += ["## Experiments\n"]
+        parts += [f"- [{escape(one.name)}]({one.name}/index.md) {escape(one.description)}" for one in found]
+    else:
+        parts.append("Nothing of this paper has been run here yet; `wsnb list` names its experiments.\n")
     parts += [
         "",
         tables.of_paper(name, lines, rest, level="##"),
         toctree([f"{one.name}/index" for one in found], hidden=True),
+        toctree([f"notebooks/{stage}" for stage in unrun], hidden=True),
     ]
     return "\n".join(parts)
+
+
+def _ran(stage, found):
+    """(experiment, page) of the executed notebooks of a stage in all its rounds, real pictures first."""
+    real = sorted(found, key=lambda one: one.name.startswith(SYNTHETIC))
+    return [(one.name if chapter == stage else f"{one.name}, round {chapter.split('@')[1]}", f"{one.name}/{chapter}")
+            for one in real for chapter in one.chapters if chapter.split("@")[0] == stage]
+
+
+def _stage_rows(cards, ran):
+    rows = []
+    for card in cards:
+        where = ", ".join(f"[{escape(name)}]({page}.ipynb)" for name, page in ran[card.name])
+        source = f"not run here, [as written](notebooks/{card.name}.ipynb)"
+        rows.append([escape(card.name), escape(card.summary or card.title), where or source])
+    return rows
 
 
 def experiment(one: Experiment) -> str:

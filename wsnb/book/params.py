@@ -222,9 +222,16 @@ def is_file_param(name: str, type_: str) -> bool:
     return type_ == "str" and (name in ("weights", "checkpoint") or name.endswith(("_file", "split")))
 
 
+def is_folder_param(name: str, type_: str) -> bool:
+    """Whether a parameter names a folder whose content counts: *_dir, but for run_dir."""
+    return type_ == "str" and name.endswith("_dir") and name not in MACHINE
+
+
 def existing_file(name: str, type_: str, value, root) -> Path | None:
-    """The file that a parameter names (relative to ROOT), or None for words such as "imagenet" or ""."""
-    if not is_file_param(name, type_) or not value:
+    """The file or folder that a parameter names (relative to ROOT), or None for words such as "imagenet" or ""."""
+    if not value:
         return None
-    path = Path(root) / Path(value).expanduser()
-    return path.resolve() if path.is_file() else None
+    path = Path(root) / Path(value).expanduser() if type_ == "str" else None
+    if is_file_param(name, type_) and path.is_file() or is_folder_param(name, type_) and path.is_dir():
+        return path.resolve()
+    return None

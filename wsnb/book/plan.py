@@ -56,11 +56,13 @@ def resolve(
         raise params.ParamsError(f"workers {resolved.values['workers']}: use 0 (none) or more")
     for name, param in declared.items():
         value = resolved.values.get(name)
-        missing = params.is_file_param(name, param.type) and value and "/" in value
-        if missing and params.existing_file(name, param.type, value, project) is None:
+        file = params.is_file_param(name, param.type) and value and "/" in value
+        folder = params.is_folder_param(name, param.type) and value
+        if (file or folder) and params.existing_file(name, param.type, value, project) is None:
+            kind = "folder" if folder else "file"
             raise params.ParamsError(
-                f"{name}: no file {value}; give its path with -p {name}=FILE, or a word that the "
-                f"notebook knows"
+                f"{name}: no {kind} {value}; give its path with -p {name}={kind.upper()}, or "
+                + ("leave it empty" if folder else "a word that the notebook knows")
             )
     return resolved
 

@@ -7,6 +7,8 @@ import re
 
 IMAGE_LABELS = ("predicted", "ground truth", "none")
 PRESETS = ("faithful", "fixed")
+LABEL_SOURCES = ("", "weak", "semi", "full")
+LISTS = ("scales", "iou_thresholds")
 
 
 class ProtocolError(ValueError):
@@ -30,6 +32,12 @@ class Protocol:
     ignore_label    label of pixels that are not scored
     weights         origin of the initial weights
     supervision     what training saw: "image labels", "boxes", "scribbles", "points", "full", ...
+    label_source    "weak", "semi" (some pictures with full masks) or "full"
+    full_share      share of the training pictures that had full masks, 0 to 1
+    train_size      pictures trained on
+    annotation      what was paid for before training and is not counted in train_size, in words
+    matching        how segments are matched for PQ and AP: "IoU > 0.5", "authors' evaluator", "COCO"
+    iou_thresholds  IoUs at which AP counts a match
     method, backbone    as in the papers' tables: "single-stage", "WideResNet38"
     preset          "faithful" to the original program's quirks, or "fixed"
 
@@ -54,19 +62,28 @@ class Protocol:
     method: str = ""
     backbone: str = ""
     preset: str = "faithful"
+    label_source: str = ""
+    full_share: float | None = None
+    train_size: int | None = None
+    annotation: str = ""
+    matching: str = ""
+    iou_thresholds: tuple = ()
 
     def __post_init__(self):
         for field in dataclasses.fields(self):
             object.__setattr__(self, field.name, _checked(field, getattr(self, field.name)))
-        for name, allowed in (("image_labels", IMAGE_LABELS), ("preset", PRESETS)):
+        choices = {"image_labels": IMAGE_LABELS, "preset": PRESETS, "label_source": LABEL_SOURCES}
+        for name, allowed in choices.items():
             if getattr(self, name) not in allowed:
                 raise ProtocolError(
-                    f"protocol: {name} is {getattr(self, name)!r}; use one of {', '.join(allowed)}"
+                    f"protocol: {name} is {getattr(self, name)!r}; use one of {', '.join(filter(None, allowed))}"
                 )
+        if self.full_share is not None and not 0 <= self.full_share <= 1:
+            raise ProtocolError(f"protocol: full_share is {self.full_share}; it is a share between 0 and 1")
 
     def as_dict(self) -> dict:
-        """All fields as JSON holds them (scales as a list)."""
-        return {**dataclasses.asdict(self), "scales": list(self.scales)}
+        """All fields as JSON holds them (tuples as lists)."""
+        return {name: list(value) if name in LISTS else value for name, value in dataclasses.asdict(self).items()}
 
     @classmethod
     def from_dict(cls, values: dict) -> "Protocol":
@@ -83,23 +100,30 @@ class Protocol:
 
 
 def _checked(field, value):
-    if field.name == "scales":
-        good = isinstance(value, list | tuple) and all(
-            isinstance(scale, numbers.Real) and not isinstance(scale, bool) for scale in value
-        )
-        if good:
-            return tuple(float(scale) for scale in value)
-    elif field.name == "flip":
-        good = value is None or isinstance(value, bool)
-    elif field.type is int:
+    kind = getattr(field.type, "__name__", str(field.type))
+    if field.name in LISTS:
+        kind = "a list of numbers"
+        good = isinstance(value, list | tuple) and all(map(_is_number, value))
+        value = tuple(map(float, value)) if good else value
+    elif value is None and field.default is None:
+        good = True
+    elif "bool" in kind:
+        good = isinstance(value, bool)
+    elif "int" in kind:
         good = isinstance(value, numbers.Integral) and not isinstance(value, bool)
         value = int(value) if good else value
+    elif "float" in kind:
+        good = _is_number(value)
+        value = float(value) if good else value
     else:
         good = isinstance(value, str)
     if not good:
-        kind = "a list of numbers" if field.name == "scales" else getattr(field.type, "__name__", field.type)
         raise ProtocolError(f"protocol: {field.name} is {value!r}, but it is {kind}")
     return value
+
+
+def _is_number(value) -> bool:
+    return isinstance(value, numbers.Real) and not isinstance(value, bool)
 
 
 def split_hash(ids) -> str:
@@ -147,7 +171,7 @@ def same(field: str, a, b) -> bool:
         return bool(a) and bool(b)
     if isinstance(a, str) and isinstance(b, str):
         return _plain(a) == _plain(b)
-    return (list(a) == list(b)) if field == "scales" else a == b
+    return (list(a) == list(b)) if field in LISTS else a == b
 
 
 def _plain(text):

@@ -11,7 +11,7 @@ from wsnb.files import FileError, inside, load_json, save_json, write
 NAME = "record.json"
 FORMAT = 1
 PICTURES = (".png", ".jpg", ".jpeg", ".svg")
-LARGEST = 2_000_000  # bytes of a picture that may go into git
+LARGEST = 2_500_000  # bytes of a picture that may go into git
 MOST = 24  # pictures of a stage
 OUTSIDE = re.compile(
     r"""(?<![\w.:/])(?:/|(?:\.\./)+)(?:[^\s/'"]+/)*(?=[^\s/'"])"""
@@ -42,7 +42,7 @@ def publish(runs, experiment: str, figures, project=None) -> Path:
             if source.stat().st_size > LARGEST:
                 raise FileError(
                     f"{source}: {source.stat().st_size / 1e6:.1f} MB is too large to publish; draw it "
-                    f"smaller (at most {LARGEST // 10**6} MB) and run {record.stage} again"
+                    f"smaller (at most {LARGEST / 1e6:.1f} MB) and run {record.stage} again"
                 )
             with write(folder / target) as file:
                 file.write(source.read_bytes())

@@ -6,21 +6,23 @@ from wsnb.book import results
 from wsnb.files import FileError, save_text
 
 BEGIN, END = "<!-- results: written by `wsnb report`, do not edit -->", "<!-- end of results -->"
-METRIC = "mIoU"
+METRICS = ("mIoU", "PQ (all)", "mAP^r@0.5")  # of the many that the records hold
 
 
 def block(records) -> str:
-    """Markdown: a row a mean IoU, then what each experiment took, for published RECORDS."""
-    lines = ["| experiment | pictures | method, backbone | tags at test | CRF | mIoU, % |", "|---|---|---|---|---|---|"]
+    """Markdown: a row a chain's final number or bound, then what each experiment took, for published RECORDS."""
+    lines = ["| experiment | pictures | supervision | method, backbone | tags at test | CRF | metric | % |",
+             "|---|---|---|---|---|---|---|---|"]
     said = set()
     for row in results.rows(records):
-        if row.name != METRIC or row.protocol is None or row.value is None:
+        if row.name not in METRICS or row.role not in ("final", "bound") or row.protocol is None or row.value is None:
             continue
         of = row.protocol
         tags = {"predicted": "predicted", "ground truth": "given (*clean*)", "none": "–"}[of.image_labels]
-        what = [f"{of.dataset} {of.split}, {of.dataset_size}", ", ".join(filter(None, (of.method, of.backbone))), tags]
-        line = " | ".join([*what, "yes" if of.crf else "no", f"{row.value:.1f}"])
-        bound = of.image_labels == "none"  # the same for all experiments on the same pictures
+        method = ", ".join(filter(None, (row.step or of.method, of.backbone)))
+        what = [f"{of.dataset} {of.split}, {of.dataset_size}", of.supervision or "?", method, tags]
+        line = " | ".join([*what, "yes" if of.crf else "no", row.name, f"{row.value:.1f}"])
+        bound = of.method == "all background"  # the same for all experiments on the same pictures
         if bound and line in said:
             continue
         said.add(line)

@@ -8,7 +8,22 @@ import subprocess
 import sys
 from pathlib import Path
 
-from wsnb.book import chapters, experiments, locks, pages, publishing, readme, results, root, table, tables
+from wsnb.book import (
+    chains,
+    chapters,
+    experiments,
+    ladder,
+    locks,
+    overview,
+    pages,
+    publishing,
+    readme,
+    results,
+    root,
+    samedata,
+    table,
+    tables,
+)
 from wsnb.files import FileError, write
 
 SITE = Path(__file__).with_name("site")
@@ -62,17 +77,58 @@ def _sources(records, runs, figures, project, work) -> dict:
     files["table.md"] = b"---\nhide-toc: true\n---\n\n" + tables.markdown(records, stages=False).encode()
     rows = results.rows(records)
     lines, rest = table.lines_of(rows, records)
+    files |= _compared(rows, records)
     found = [_experiment(title, records, runs, figures, project, files) for title in _titles(records, runs)]
-    files["index.md"] = pages.index(found, lines).encode()
+    papers = sorted({one.paper for one in found} | set(chains.papers(project)))
+    lessons = _lessons(runs, project, files)
+    atlas = overview.markdown(project, {one.title: f"{one.title}/index.md" for one in found if one.records})
+    files["index.md"] = pages.index(found, lines, atlas, papers, lessons).encode()
     files["stages.md"] = _stages_page(records).encode()
-    for paper in sorted({one.paper for one in found}):
+    files["glossary.md"] = (SITE / "glossary.md").read_bytes()
+    for paper in papers:
         mine = [one for one in found if one.paper == paper]
-        files[f"{paper}/index.md"] = pages.paper(paper, mine, lines, rest).encode()
+        cards = chains.stages(project, paper)
+        unrun = _unrun(paper, cards, mine, files)
+        files[f"{paper}/index.md"] = pages.paper(paper, mine, lines, rest, cards, unrun).encode()
     for one in found:
         files[f"{one.title}/index.md"] = pages.experiment(one).encode()
     files["conf.py"] = (SITE / "conf.py").read_bytes()
     files["_static/book.css"] = (SITE / "book.css").read_bytes()
     return {**files, **_mathjax()}
+
+
+def _compared(rows, records) -> dict:
+    """The pages of methods on the same data and of the ladders."""
+    groups, ladders = samedata.groups(rows, records), ladder.ladders(rows)
+    shown = groups[0].entries[:5] if groups else ()
+    best = "; ".join(f"{samedata.method(one.row)} {table.ours(one.row.value, one.row.unit)}" for one in shown)
+    said = f"Bars of methods on the same pictures: {best or 'none yet'}"
+    same = pages.with_picture("Same data", "same_data.png", said, tables.same_data(groups, "##"))
+    said = f"Lines of quality, step by step, of {len(ladders)} chains"
+    steps = pages.with_picture("Quality ladders", "ladder.png", said, tables.ladders(ladders, "##"))
+    return {"same_data.md": same.encode(), "ladders.md": steps.encode()}
+
+
+def _lessons(runs, project, files) -> list:
+    """Names of the notebooks that belong to no paper, added to FILES: as they were run (runs/NAME), else as written."""
+    names = []
+    for path in sorted(Path(project, "notebooks").glob("*.ipynb")):
+        ran = runs / path.name
+        names.append(path.stem)
+        page = chapters.chapter(ran if ran.is_file() else path, path.stem)
+        files[f"lessons/{path.name}"] = json.dumps(page, ensure_ascii=False).encode()
+    return names
+
+
+def _unrun(paper, cards, found, files) -> list:
+    """Names of the stages that no experiment ran; their notebooks are added to FILES as they are written."""
+    ran = {chapter.split("@")[0] for one in found for chapter in one.chapters}
+    names = [card.name for card in cards if card.name not in ran]
+    for card in cards:
+        if card.name in names:
+            page = chapters.chapter(card.path, card.title, names)
+            files[f"{paper}/notebooks/{card.name}.ipynb"] = json.dumps(page, ensure_ascii=False).encode()
+    return names
 
 
 def _titles(records, runs):

@@ -47,6 +47,8 @@ class Row:
     seconds: float  # of the stage
     peak_cpu_bytes: int
     peak_gpu_bytes: int
+    role: str = ""  # "final", "ladder" or "bound"; empty for a number without protocol
+    step: str = ""  # of a ladder: what was measured, "GrabCut labels"
 
 
 def records(runs) -> list:
@@ -128,9 +130,23 @@ def rows(found) -> list:
                     of["seconds"],
                     of["peak_cpu_bytes"],
                     of["peak_gpu_bytes"],
+                    _role(result),
+                    result.get("step", ""),
                 )
             )
     return made
+
+
+def _role(result) -> str:
+    """The role that a result states; without one, a measured number is the end of its chain, or a bound."""
+    if result.get("role"):
+        return result["role"]
+    protocol = result.get("protocol")
+    if result["name"].startswith("label "):  # a quality of labels, "label mIoU"
+        return "ladder"
+    if protocol is None:
+        return "ladder" if result.get("step") else ""
+    return "bound" if protocol.get("method") == "all background" or protocol.get("supervision") == "full" else "final"
 
 
 def _undefined(detail) -> list:

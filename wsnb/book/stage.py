@@ -10,6 +10,7 @@ from wsnb.book import builtin, byhand, driven, experiments, folder, keys, locks,
 from wsnb.book import notebook as notebooks
 from wsnb.book.byhand import BY_HAND
 from wsnb.book.manifest import plain
+from wsnb.files import load_json
 
 
 class StageError(RuntimeError):
@@ -52,7 +53,7 @@ class Stage:
             run_folder / f".{name}.lock", str(self.folder), wait=5, note="" if told else BY_HAND
         )
         if not told and values.get("data_root") and builtin.is_builtin(self.root, values["data_root"]):
-            builtin.ensure(self.root, print)
+            builtin.ensure(self.root, print, values["data_root"])
         self._needs, parts = (
             (tuple(told["needs"]), told["parts"])
             if told
@@ -92,6 +93,11 @@ class Stage:
 
     def _data_root(self, values):
         return self.root / Path(values["data_root"]).expanduser()
+
+    @property
+    def needs(self) -> tuple:
+        """Names of the earlier stages of this experiment that this one may read, rounds written out ("06_train@2")."""
+        return tuple(self._needs)
 
     @property
     def data_root(self) -> Path:
@@ -137,6 +143,10 @@ class Stage:
             )
         return place
 
+    def upstream_params(self, name: str) -> SimpleNamespace:
+        """The parameters of a finished earlier stage. Raises StageError as `upstream` does."""
+        return SimpleNamespace(**load_json(self.upstream(name) / manifest.PARAMS)["params"])
+
     def log(self, text) -> None:
         """Write a line with the time of day to log.txt and to the cell's output."""
         stamped = f"{datetime.datetime.now():%H:%M:%S} " + str(text).replace("\n", "\n" + " " * 9)
@@ -167,15 +177,18 @@ class Stage:
     def finish(self, results=(), protocol=None, notes=None) -> None:
         """Write results.json, the last file of the stage.
 
-        RESULTS: mappings with "name", "value", "unit", optionally "detail" and an own "protocol"; PROTOCOL
-        serves for the others. Without the runner, the manifest too if the notebook ran as it stands. Raises
-        StageError.
+        RESULTS: mappings with "name", "value", "unit", optionally "detail", an own "protocol" (PROTOCOL serves
+        for the others), and "role": "final" (what the chain is for), "ladder" (the quality of a product on the
+        way, named by "step") or "bound". Without the runner, the manifest too if the notebook ran as it stands.
+        Raises StageError.
         """
         listed = []
         for result in results:
             missing = {"name", "value", "unit"} - set(result)
             if missing:
                 raise StageError(f"result {result!r}: lacks {', '.join(sorted(missing))}")
+            if result.get("role", "final") not in manifest.ROLES:
+                raise StageError(f"result {result['name']}: role {result['role']!r}; use {', '.join(manifest.ROLES)}")
             listed.append(plain({"protocol": protocol, "detail": {}, **result}))
         cpu, gpu = manifest.peak_memory()
         seed = getattr(self.params, "seed", None)

@@ -208,5 +208,8 @@ def escape(text) -> str:
 
 
 def lines_of(rows, records):
-    """(Lines, other rows) of the papers of which anything was run, with the reported numbers of this book."""
-    return compare(rows, reported.load(), {record.paper for record in records})
+    """(Lines, other rows): the reported numbers of the book's five papers with ours where run, and our other results.
+
+    Without any record, nothing: there is nothing to compare with yet.
+    """
+    return compare(rows, reported.load(), set(reported.PAPERS.values()) if records else set())

@@ -3,7 +3,7 @@
 import csv
 import io
 
-from wsnb.book import table
+from wsnb.book import ladder, table
 
 CSV = (
     "paper",
@@ -60,6 +60,49 @@ def as_csv(lines, rest) -> str:
         words = {} if p is None else {**_words(p), "crf": p.crf or "no", "image_labels": p.image_labels}
         made.append({**words, "metric": row.name, "unit": row.unit, **_own(row), "paper": row.paper})
     return rows_as_csv(CSV, [[row.get(name, "") for name in CSV] for row in made])
+
+
+SAME = (
+    "dataset", "split", "pictures", "metric", "matching", "unit", "supervision", "method", "backbone", "image_labels",
+    "crf", "preset", "role", "value", "of_full_supervision", "full_supervision", "seconds_a_picture", "total_seconds",
+    "counted", "paper", "experiment", "stage", "key", "git_commit",
+)  # fmt: skip
+
+
+def same_data(groups) -> str:
+    """The entries of samedata.groups in full precision."""
+    cells = []
+    for group in groups:
+        for one in group.entries:
+            row, of, cost = one.row, one.row.protocol, one.cost
+            full = "" if one.full is None else f"{one.full.paper}/{one.full.experiment}"
+            cells.append([
+                group.dataset, group.split, group.pictures, group.metric, group.matching, group.unit, of.supervision,
+                of.method, of.backbone, of.image_labels, of.crf or "no", of.preset, row.role, repr(row.value),
+                "" if one.ratio is None else repr(round(one.ratio, 6)), full,
+                "" if cost is None else repr(round(cost.a_picture, 3)),
+                "" if cost is None or cost.total is None else repr(round(cost.total, 1)),
+                "" if cost is None else "yes" if cost.counted else "no",
+                row.paper, row.experiment, row.stage, row.key, row.git_commit or "",
+            ])  # fmt: skip
+    return rows_as_csv(SAME, cells)
+
+
+LADDER = ("paper", "experiment", "stage", "step", "role", "dataset", "split", "pictures", "metric", "unit", "value",
+          "change", "key", "git_commit")  # fmt: skip
+
+
+def ladders(found) -> str:
+    """The steps of ladder.ladders in full precision."""
+    cells = []
+    for one in found:
+        for row, change in zip(one.rows, one.changes, strict=True):
+            of = row.protocol
+            where = ["", "", ""] if of is None else [of.dataset, of.split, of.dataset_size]
+            cells.append([row.paper, row.experiment, row.stage, ladder.step_words(row), row.role, *where, row.name,
+                          row.unit, "undefined" if row.value is None else repr(row.value),
+                          "" if change is None else repr(round(change, 6)), row.key, row.git_commit or ""])
+    return rows_as_csv(LADDER, cells)
 
 
 def rows_as_csv(header, cells) -> str:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from wsnb.book import picture, results, table, table_csv
+from wsnb.book import charts, ladder, picture, results, samedata, table, table_csv
 from wsnb.files import write
 
 TITLES = {
@@ -21,20 +21,62 @@ The CSV holds all digits, all sources and notes.
 
 
 def markdown(records, stages: bool = True) -> str:
-    """The comparison as one Markdown text, with time and memory of the stages."""
+    """All tables as one Markdown text: reported and ours, same data, ladders, time and memory of the stages."""
     rows = results.rows(records)
     lines, rest = table.lines_of(rows, records)
     parts = ["# Reported and ours\n"]
     if not records:
         return "\n".join([*parts, "Nothing has been run yet.\n"])
     parts.append(LEGEND)
-    for paper in sorted({record.paper for record in records}):
+    for paper in sorted({line.reported.paper for line in lines} | {record.paper for record in records}):
         parts += [f"## {TITLES.get(paper, paper)}\n", of_paper(paper, lines, rest)]
     if stages:
         parts += [
+            "## Same data\n",
+            same_data(samedata.groups(rows, records)),
+            "## Quality ladders\n",
+            ladders(ladder.ladders(rows)),
             "## Time and memory of the stages\n",
             table.as_markdown(table.STAGES, table.stage_cells(records)),
         ]
+    return "\n".join(parts)
+
+
+ASIDE = ("mIoU of objects",)  # in the CSV alone
+SAME = """Every method and supervision of the book on the same pictures, under the same metric, the highest first.
+*of full supervision*: the value over that of full supervision of the same backbone: of the same experiment where it
+has one, else of the same paper, else the highest. *labels, s a picture*: a person's seconds for the labels of a
+training picture, counted by the experiment or typical of the data set; *?* where no source was found that states a
+price.
+"""
+LADDER = """How good each product of a chain is, in the order of the chain. *change*: against the former step on
+the same pictures.
+"""
+
+
+def same_data(groups, level: str = "###") -> str:
+    """The tables of samedata.groups, and what the labels' prices are."""
+    if not groups:
+        return "Nothing has been run twice on the same pictures yet.\n"
+    parts = [SAME]
+    for group in [group for group in groups if group.metric not in ASIDE]:
+        note = "Synthetic pictures: they show that the chains run, not how good they are.\n" if group.synthetic else ""
+        cells = table.as_markdown(samedata.HEADER, samedata.cells(group))
+        parts += [f"{level} {table.escape(group.title)}\n", *filter(None, [note]), cells]
+    prices = samedata.sources(groups)
+    if prices:
+        parts += [f"{level} Prices of the labels\n", "".join(f"- {table.escape(one)}\n" for one in prices)]
+    return "\n".join(parts)
+
+
+def ladders(found, level: str = "###") -> str:
+    """The tables of ladder.ladders."""
+    if not found:
+        return "No chain with measured steps has been run yet.\n"
+    parts = [LADDER]
+    for one in found:
+        title = table.escape(f"{one.title}: {one.metric}{f', {one.unit}' if one.unit else ''}")
+        parts += [f"{level} {title}\n", table.as_markdown(ladder.HEADER, ladder.cells(one))]
     return "\n".join(parts)
 
 
@@ -67,13 +109,19 @@ def of_paper(paper: str, lines, rest, level: str = "###") -> str:
 
 
 def save(records, folder, stem: str = "table") -> dict:
-    """Write STEM.md, STEM.csv, STEM_stages.csv and STEM.png into FOLDER. Returns {kind: path}."""
+    """Write STEM.md, STEM.csv, STEM_stages.csv, STEM.png, and same_data and ladder as .csv and .png into FOLDER.
+
+    Returns {kind: path}.
+    """
     rows = results.rows(records)
     lines, rest = table.lines_of(rows, records)
+    groups, found = samedata.groups(rows, records), ladder.ladders(rows)
     texts = {
         "table": (f"{stem}.md", markdown(records)),
         "csv": (f"{stem}.csv", table_csv.as_csv(lines, rest)),
         "stages": (f"{stem}_stages.csv", stages_csv(records)),
+        "same data": ("same_data.csv", table_csv.same_data(groups)),
+        "ladders": ("ladder.csv", table_csv.ladders(found)),
     }
     made = {}
     for kind, (name, text) in texts.items():
@@ -81,6 +129,8 @@ def save(records, folder, stem: str = "table") -> dict:
         with write(made[kind], "w") as file:
             file.write(text)
     made["picture"] = picture.save(lines, rest, Path(folder, f"{stem}.png"))
+    made["same data, picture"] = charts.same_data(groups, Path(folder, "same_data.png"))
+    made["ladders, picture"] = charts.ladders(found, Path(folder, "ladder.png"))
     return made
 
 

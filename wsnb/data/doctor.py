@@ -6,12 +6,18 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from multiprocessing import get_context
+from pathlib import Path
 
 import numpy as np
 
-from wsnb.data import sbd, voc, voc_lists
+from wsnb.data import checked, densepose, imagenet_det, read, sbd, voc, voc_lists
 from wsnb.data.item import Item
 from wsnb.files import FileError
+
+LAYOUTS = {"voc12": "voc", "shapes": "voc", "sbd": "sbd", "cityscapes": "cityscapes", "imagenet_det": "imagenet_det",
+           "densepose": "densepose"}  # name of the set -> its reader
+_PATIENT = (densepose, imagenet_det)  # readers that go on after a bad line
+_NAMED = 20  # so many class names are told, then how many more
 
 _AT_HOME = 100  # so few pictures are looked at in this process: starting others takes longer
 
@@ -45,33 +51,47 @@ class Report:
 
 
 def usual_splits(root, layout="voc12") -> list[str]:
-    """What is trained and measured on: train and val, and with VOC trainaug where SBD is there."""
-    with_sbd = layout == "voc12" and voc_lists.places(root).sbd is not None
-    return ["train", "trainaug", "val"] if with_sbd else ["train", "val"]
+    """What is trained and measured on, as far as it is there: mostly train and val."""
+    root = Path(root).expanduser()
+    if layout == "voc12" and voc_lists.places(root).sbd is not None:
+        return ["train", "trainaug", "val"]
+    if layout == "cityscapes":
+        have = [name for name in ("train", "val", "train_extra") if (root / "leftImg8bit" / name).is_dir()]
+        return have or ["train", "val"]
+    if layout == "densepose":
+        folders = (root / "lists", root)
+        have = sorted({path.stem.removeprefix("panoptic_") for folder in folders for path in folder.glob("*2014*.txt")})
+        return have or ["train2014", "minival2014"]
+    return ["train", "val"]
 
 
 def check(root, splits=("train", "val"), n_classes: int = 0, workers: int = 0, progress=None,
           layout: str = "voc12") -> Report:
-    """Open every file of the pictures of SPLITS of a data set in VOC's LAYOUT, or in SBD's ("sbd"); nothing is written.
+    """Open every file of the pictures of SPLITS of a data set; nothing is written. LAYOUT is one of LAYOUTS.
 
-    Finds what is missing, empty, truncated, of another size than its picture, in colour or 16 bits, labels at or above
-    N_CLASSES (0: as many as the set names), broken XML and boxes outside, unreadable list lines, repeated pictures,
-    pictures in both training and test lists. WORKERS processes (0: one a CPU); PROGRESS(done, total) after each
-    picture. Raises FileError only if ROOT is no such data set at all.
+    Finds what is missing, empty, truncated, of another size than its picture, in colour or 16 bits where it must not
+    be, labels at or above N_CLASSES (0: as many as the set names), broken XML and boxes outside, unreadable list
+    lines, repeated pictures, pictures in both training and test lists. WORKERS processes (0: one a CPU);
+    PROGRESS(done, total) after each picture. Raises FileError only if ROOT is no such data set at all.
     """
-    if layout not in ("voc12", "shapes", "sbd"):
-        raise ValueError(f"layout {layout!r}: take voc12 (shapes is one), or sbd")
-    if layout == "sbd":
-        sbd.dataset(root)  # raises if the root is wrong altogether, as class_names does
-    names = voc.CLASSES if layout == "sbd" else voc.class_names(root)
-    official = sbd.OFFICIAL if layout == "sbd" else voc.OFFICIAL if names == voc.CLASSES else {}
+    if layout not in LAYOUTS:
+        raise ValueError(f"layout {layout!r}: take one of {', '.join(LAYOUTS)}")
+    reader = read.of(LAYOUTS[layout])
+    if reader is sbd:
+        sbd.dataset(root)  # raises if the root is wrong altogether, as class_names of the others does
+    names = reader.class_names(root)
+    if not Path(root).expanduser().is_dir():
+        raise FileError(f"{root}: no such folder; see `wsnb data fetch {layout}`")
+    drawn = (Path(root).expanduser() / "shapes.json").exists() or reader in (voc, sbd) and names != voc.CLASSES
+    official = {} if drawn else reader.OFFICIAL
     report = Report(str(root), official={split: official[split] for split in splits if split in official})
-    listed = _listed_sbd if layout == "sbd" else _listed
+    listed = _listed_voc if reader is voc else partial(_listed, reader)
     found = {split: listed(root, split, report) for split in splits}
     report.pictures.update((split, len(items)) for split, items in found.items())
     _leaks(found, report)
     everything = [(split, item) for split, items in found.items() for item in items]
-    look = partial(_look, n_classes=n_classes or len(names), names=names)
+    look = partial(_look, layout=LAYOUTS[layout], n_classes=n_classes or len(names), names=names)
+    ground = reader.BACKGROUND
     present = {split: Counter() for split in found}
     said = set(report.problems)
     for done, ((split, _), (problems, labels)) in enumerate(_each(look, everything, workers), 1):
@@ -79,15 +99,16 @@ def check(root, splits=("train", "val"), n_classes: int = 0, workers: int = 0, p
             if problem not in said:  # lists may share a picture
                 said.add(problem)
                 report.problems.append(problem)
-        present[split].update(labels if any(0 < k < 255 for k in labels) else [*labels, "bare"])
+        things = [k for k in labels if k not in (ground, checked.VOID)]
+        present[split].update(things or ["bare"])
         if progress is not None:
             progress(done, len(everything))
     for split, items in found.items():
-        _remarks(split, items, present[split], names, report)
+        _remarks(split, items, present[split], names, ground, report)
     return report
 
 
-def _listed(root, split: str, report: Report) -> list[Item]:
+def _listed_voc(root, split: str, report: Report) -> list[Item]:
     """The pictures of a split, each once; what is wrong with the list goes to the report."""
     try:
         lines = voc.split_lines(root, split)
@@ -103,19 +124,21 @@ def _listed(root, split: str, report: Report) -> list[Item]:
     return list(once.values())
 
 
-def _listed_sbd(root, split: str, report: Report) -> list[Item]:
+def _listed(reader, root, split: str, report: Report) -> list[Item]:
+    errors, items = [], []
     try:
-        return sbd.items(root, split)
+        items = reader.items(root, split, errors=errors) if reader in _PATIENT else reader.items(root, split)
     except FileError as error:
-        report.problems.append(str(error))
-        return []
+        errors.append(error)
+    report.problems += [str(error) for error in errors]
+    return items
 
 
 def _leaks(found, report: Report) -> None:
     """Pictures that are trained on and tested on."""
-    for train in ("train", "trainaug"):
-        for test in ("val", "test"):
-            shared = {item.id for item in found.get(train, ())} & {item.id for item in found.get(test, ())}
+    for train in (split for split in found if split.startswith("train")):
+        for test in (split for split in found if split.startswith(("val", "test", "minival"))):
+            shared = {item.id for item in found[train]} & {item.id for item in found[test]}
             if shared:
                 report.problems.append(f"lists {train} and {test}: {len(shared)} pictures are in both, the first is "
                                        f"{min(shared)}; take them out of {train}")
@@ -135,44 +158,53 @@ def _each(look, everything, workers: int):
         pool.shutdown(cancel_futures=True)
 
 
-def _look(item: Item, n_classes: int, names) -> tuple[list[str], list[int]]:
-    """All problems of one picture's files, and the labels in its mask."""
-    problems = []
+def _look(item: Item, layout: str, n_classes: int, names) -> tuple[list[str], list[int]]:
+    """All problems of one picture's files, and its labels: of the mask, or the list's tags where there is none."""
+    problems, reader = [], read.of(layout)
 
-    def attempt(read, path):
+    def attempt(look, path):
         if path is not None:
             try:
                 if not path.exists():
                     raise FileError(f"{path}: missing; fetch it, or take {item.id} out of the list")
                 if path.stat().st_size == 0:
                     raise FileError(f"{path}: empty, 0 bytes; fetch it again")
-                return read()
+                return look()
             except FileError as error:
                 if not problems or not str(error).startswith(f"{item.image}:"):  # a bad image is told once
                     problems.append(str(error))
         return None
 
-    image = attempt(lambda: voc.read_image(item), item.image)
-    mask = attempt(lambda: voc.read_mask(item, n_classes), item.mask)
-    attempt(lambda: voc.read_instances(item), item.instances)
-    boxes = attempt(lambda: voc.read_boxes(item, names), item.boxes)
+    image = attempt(lambda: read.image(item), item.image)
+    mask = attempt(lambda: reader.read_mask(item, n_classes), item.mask)
+    attempt(lambda: reader.read_instances(item), item.instances)
+    boxes = attempt(lambda: reader.read_boxes(item, names), item.boxes)
+    attempt(lambda: checked.regions(item), item.regions)
+    for what in ("scribbles", "points"):
+        attempt(lambda what=what: checked.weak_map(item, what, n_classes), getattr(item, what))
     if image is not None and boxes is not None and boxes[0].size:  # the reader compares with the XML's own size only
         height, width = image.shape[:2]
         if (boxes[0][:, 2:] > (width, height)).any():
             problems.append(f"{item.boxes}: a box leaves the {width}x{height} picture; mend its numbers")
-    return problems, [] if mask is None else np.unique(mask).tolist()
+    return problems, list(item.tags or ()) if mask is None else np.unique(mask).tolist()
 
 
-def _remarks(split: str, items, present: Counter, names, report: Report) -> None:
-    for what in ("mask", "instances", "boxes"):
+def _remarks(split: str, items, present: Counter, names, ground, report: Report) -> None:
+    for what in ("mask", "instances", "boxes", "regions", "scribbles", "points"):
         count = sum(getattr(item, what) is not None for item in items)
         if 0 < count < len(items):
             report.notes.append(f"{split}: {what} files for {count:,} of {len(items):,} pictures")
-    seen = [k for k in range(1, len(names)) if present[k]]
-    if seen and len(seen) < len(names) - 1:
-        lacking = ", ".join(names[k] for k in range(1, len(names)) if k not in seen)
+    classes = [k for k in range(len(names)) if k != ground]
+    seen = [k for k in classes if present[k]]
+    if seen and len(seen) < len(classes):
+        lacking = _few([names[k] for k in classes if k not in seen])
         report.notes.append(f"{split}: no picture holds {lacking}; these classes have no score there")
     if present["bare"] and any(item.mask is not None for item in items):
         report.notes.append(f"{split}: {present['bare']:,} pictures without any foreground or without a sound mask")
     if seen:
-        report.notes.append(f"{split}: pictures with " + ", ".join(f"{names[k]} {present[k]:,}" for k in seen))
+        report.notes.append(f"{split}: pictures with " + _few([f"{names[k]} {present[k]:,}" for k in seen]))
+
+
+def _few(words) -> str:
+    more = len(words) - _NAMED
+    return ", ".join(words) if more <= 0 else f"{', '.join(words[:_NAMED])} and {more} more"

@@ -23,20 +23,32 @@ _ELSEWHERE = {
         "The test pictures of PASCAL VOC 2012 need a registration at http://host.robots.ox.ac.uk:8080/ .",
         "Unpack VOC2012test.tar so that ROOT/VOCdevkit/VOC2012/ImageSets/Segmentation/test.txt is there, or, as in",
         "the original program, beside VOCdevkit as ROOT/voc_test/VOCdevkit/VOC2012."),
+    "sbd": (
+        "SBD comes with `wsnb data fetch voc12` (ROOT/VOCdevkit/benchmark_RELEASE), or by hand from",
+        "http://home.bharathh.info/pubs/codes/SBD/download.html : unpack benchmark.tgz so that",
+        "ROOT/benchmark_RELEASE/dataset/{img,cls,inst,train.txt,val.txt} are there.",
+        "Then: wsnb data doctor sbd ROOT"),
     "cityscapes": (
         "Cityscapes needs a registration at https://www.cityscapes-dataset.com .",
-        "Take leftImg8bit_trainvaltest.zip, gtFine_trainvaltest.zip and gtCoarse.zip, unpack them into one folder, so",
-        "that ROOT/leftImg8bit/train/aachen/... and ROOT/gtFine/train/aachen/... are there."),
+        "Take leftImg8bit_trainvaltest.zip and gtFine_trainvaltest.zip, and for train_extra leftImg8bit_trainextra.zip",
+        "and gtCoarse.zip; unpack them into one folder, so that ROOT/leftImg8bit/train/aachen/...,",
+        "ROOT/gtFine/train/aachen/... and ROOT/gtCoarse/train_extra/augsburg/... are there. Train ids are made from",
+        "the label ids while reading; *TrainIds.png of the official tools are taken where they are.",
+        "Then: wsnb data doctor cityscapes ROOT (of train_extra, troisdorf_000000_000073 is known to be corrupt: leave",
+        "it out with a list, `train_extra:LIST.txt`)."),
     "densepose": (
         "DensePose-COCO: pictures train2014.zip and val2014.zip from https://cocodataset.org , annotations",
         "densepose_coco_2014_{train,minival,valminusminival}.json from https://densepose.org .",
         "Put them so that ROOT/images/train2014/*.jpg, ROOT/images/val2014/*.jpg and ROOT/annotations/*.json are",
-        "there."),
+        "there. Then: wsnb data convert densepose ROOT (masks of the parts as PNG, and lists), and",
+        "wsnb data doctor densepose ROOT. The PNGs and lists of SPML are read as well: ROOT/segcls/densepose/gray,",
+        "ROOT/segcls/densepose_points/gray, ROOT/seginst/..., ROOT/lists/*.txt."),
     "imagenet_det": (
         "ImageNet DET needs an account at https://image-net.org : take ILSVRC2017_DET.tar.gz; the image lists (*.json)",
         "and the validation masks are those of the LID challenge, track 1: https://lidchallenge.github.io .",
-        "Put them so that ROOT/ILSVRC/Data/DET/train/... with the lists in it, and ROOT/LID_track1/val/*.JPEG with",
-        "val.txt and masks/*.png, are there."),
+        "Put them so that ROOT/ILSVRC/Data/DET/train/... with the lists and idx_to_name.json in it, and",
+        "ROOT/LID_track1/val/*.JPEG with val.txt and masks/*.png (raw indices, grey), are there.",
+        "Then: wsnb data doctor imagenet_det ROOT"),
 }
 
 

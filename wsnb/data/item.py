@@ -10,6 +10,10 @@ class Item:
 
     id: str
     image: Path
-    mask: Path | None       # class mask: index PNG, or SBD's cls/ID.mat
-    instances: Path | None  # instance mask: index PNG, or SBD's inst/ID.mat
-    boxes: Path | None      # XML
+    mask: Path | None               # class mask: index PNG, SBD's cls/ID.mat, Cityscapes' label ids
+    instances: Path | None = None   # instance mask: index PNG of 8 or 16 bits, SBD's inst/ID.mat
+    boxes: Path | None = None       # XML
+    regions: Path | None = None     # over-segmentation: a region's number at every pixel, index PNG
+    scribbles: Path | None = None   # label map: classes, and C..255 where nothing is known
+    points: Path | None = None      # label map, as scribbles
+    tags: tuple[int, ...] | None = None  # classes that the list itself says are in the picture

@@ -1,17 +1,16 @@
-"""Write the synthetic sets to disk in the layouts of the real ones, so that the real readers read them."""
+"""Write the synthetic set `shapes` to disk in the layout of PASCAL VOC 2012, so that the real reader reads it."""
 
-import io
 from pathlib import Path
-
-from PIL import Image
 
 from wsnb.data import shapes as drawing
 from wsnb.data import voc_xml
-from wsnb.files import FileError, load_json, save_json, save_png, write
+from wsnb.data.making import claim, jpeg, text
+from wsnb.files import save_png
 
 VERSION = 1  # of the drawing; another number means other pictures
 TRAIN, VAL, SIZE = 120, 24, (96, 128)  # of the built-in set
 RECORD = "shapes.json"  # says what a folder holds
+PLACE = "VOC2012"  # of the record below the root
 
 
 def shapes(root, train: int = TRAIN, val: int = VAL, size=SIZE, seed: int = 0, progress=None) -> Path:
@@ -26,7 +25,8 @@ def shapes(root, train: int = TRAIN, val: int = VAL, size=SIZE, seed: int = 0, p
     voc = root / "VOC2012"
     if train < 1 or val < 1:
         raise ValueError(f"shapes({train=}, {val=}): at least one picture each")
-    _claim(voc, identity(size, seed))
+    claim(voc / RECORD, identity(size, seed), voc)
+    text(voc / "classes.txt", drawing.CLASSES)
     done, total, tags = 0, train + val, {}
     for split, count in (("train", train), ("val", val)):
         for index in range(count):
@@ -46,20 +46,6 @@ def identity(size=SIZE, seed: int = 0) -> dict:
     return {"set": "shapes", "version": VERSION, "size": [int(side) for side in size], "seed": int(seed)}
 
 
-def _claim(voc: Path, what: dict) -> None:
-    """Write down what the folder holds; raise FileError if it holds something else."""
-    record = voc / RECORD
-    if record.exists():
-        held = load_json(record)
-        if held != what:
-            raise FileError(f"{record}: the folder holds {held}, asked for {what}; choose another root")
-        return
-    if voc.exists() and any(voc.iterdir()):
-        raise FileError(f"{voc}: holds files that are not of the set shapes; choose another root")
-    _text(voc / "classes.txt", drawing.CLASSES)
-    save_json(record, what)
-
-
 def _picture(voc: Path, name: str, draw) -> None:
     """Write the four files of one picture, unless they are there; each is written whole or not at all."""
     image, mask = voc / "JPEGImages" / f"{name}.jpg", voc / "SegmentationClass" / f"{name}.png"
@@ -67,10 +53,7 @@ def _picture(voc: Path, name: str, draw) -> None:
     if all(path.exists() for path in (image, mask, instances, boxes)):
         return
     scene = draw()
-    picture = io.BytesIO()
-    Image.fromarray(scene.image).save(picture, "JPEG", quality=92)
-    with write(image) as file:
-        file.write(picture.getvalue())
+    jpeg(image, scene.image)
     save_png(mask, scene.mask)
     save_png(instances, scene.instances)
     voc_xml.save(boxes, image.name, scene.mask.shape, scene.boxes, scene.labels, drawing.CLASSES)
@@ -82,13 +65,26 @@ def _tags(voc: Path, name: str) -> set[int]:
 
 def _lists(voc: Path, split: str, tags: dict) -> None:
     """ImageSets/Segmentation/SPLIT.txt, and in Main one list and one list a class with 1 or -1 for each picture."""
-    _text(voc / "ImageSets/Segmentation" / f"{split}.txt", tags)
-    _text(voc / "ImageSets/Main" / f"{split}.txt", tags)
+    text(voc / "ImageSets/Segmentation" / f"{split}.txt", tags)
+    text(voc / "ImageSets/Main" / f"{split}.txt", tags)
     for label, title in enumerate(drawing.CLASSES[1:], 1):
         lines = (f"{name} {1 if label in labels else -1:2d}" for name, labels in tags.items())
-        _text(voc / "ImageSets/Main" / f"{title}_{split}.txt", lines)
+        text(voc / "ImageSets/Main" / f"{title}_{split}.txt", lines)
 
 
-def _text(path: Path, lines) -> None:
-    with write(path, "w") as file:
-        file.writelines(f"{line}\n" for line in lines)
+
+def write(root, progress=None) -> Path:
+    """The built-in set."""
+    return shapes(root, TRAIN, VAL, progress=progress)
+
+
+def expected() -> dict[str, str | None]:
+    """The built-in set's files below its root; for lists, what they hold."""
+    files = {}
+    for split, count in (("train", TRAIN), ("val", VAL)):
+        names = [f"{split}_{index:06d}" for index in range(count)]
+        files[f"VOC2012/ImageSets/Segmentation/{split}.txt"] = "".join(f"{name}\n" for name in names)
+        for folder, ending in (("JPEGImages", "jpg"), ("SegmentationClass", "png"), ("SegmentationObject", "png"),
+                               ("Annotations", "xml")):
+            files.update({f"VOC2012/{folder}/{name}.{ending}": None for name in names})
+    return files

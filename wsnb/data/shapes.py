@@ -28,8 +28,9 @@ class Scene:
     labels: np.ndarray     # int64 [N] class of each instance
 
 
-def scene(index: int, split: str = "train", size=(96, 128), seed: int = 0) -> Scene:
+def scene(index: int, split: str = "train", size=(96, 128), seed: int = 0, borders: bool = True) -> Scene:
     """Draw picture INDEX of SPLIT; depends on nothing but these arguments. SIZE is (height, width) in pixels.
+    Without BORDERS there is no void.
 
     The classes take turns, so that any five neighbouring pictures show them all. Raises ValueError for a split other
     than train, val, test and for sides under 32.
@@ -39,7 +40,7 @@ def scene(index: int, split: str = "train", size=(96, 128), seed: int = 0) -> Sc
     rng = np.random.default_rng([seed, _SPLITS[split], index])
     unit = min(size) / 96  # lengths below are in pixels of a 96-pixel picture
     light = rng.uniform(0, 2 * np.pi)
-    image = _ground(rng, size, unit)
+    image = ground(rng, size, unit)
     instances, labels = np.zeros(size, np.uint8), []
     for label in _cast(rng, index):
         for _ in range(12):  # tries to find a place that hides nothing whole
@@ -53,8 +54,9 @@ def scene(index: int, split: str = "train", size=(96, 128), seed: int = 0) -> Sc
     image = image * rng.uniform(0.9, 1.1) + rng.normal(0, 0.012, (*size, 3))
     mask = np.array([0, *labels], np.uint8)[instances]
     boxes = np.array([_extent(instances == k) for k in range(1, len(labels) + 1)], np.int64).reshape(-1, 4)
-    border = paint.void_border(instances, max(1, round(unit)))
-    mask[border], instances = VOID, np.where(border, VOID, instances).astype(np.uint8)
+    if borders:
+        border = paint.void_border(instances, max(1, round(unit)))
+        mask[border], instances = VOID, np.where(border, VOID, instances).astype(np.uint8)
     picture = np.clip(image * 255 + 0.5, 0, 255).astype(np.uint8)
     return Scene(picture, mask, instances, boxes, np.array(labels, np.int64))
 
@@ -68,7 +70,7 @@ def _cast(rng, index: int) -> list[int]:
     return [cast[k] for k in rng.permutation(len(cast))]
 
 
-def _ground(rng, size, unit: float) -> np.ndarray:
+def ground(rng, size, unit: float) -> np.ndarray:
     """Two zones of muted texture with patches of the objects' own patterns; float32 [H, W, 3] in 0..1."""
     image = _muted(rng, size, unit)
     horizon = textures.noise(rng, size, 60 * unit, 2)

@@ -4,20 +4,18 @@ Roots and lists are those of `voc_lists`; the usual root is the folder VOCdevkit
 255 void.
 """
 
-from pathlib import Path
+from dataclasses import replace
 
 import numpy as np
-from PIL import Image
 
-from wsnb.data import sbd, voc_xml
+from wsnb.data import sbd, voc_xml, weak
+from wsnb.data.checked import VOID, classes_only, given, of_image_size, read_numbers
 from wsnb.data.item import Item
-from wsnb.data.voc_lists import Places, places, read_list, resolve, split_lines
-from wsnb.files import FileError, read_index, read_rgb, voc_palette
+from wsnb.data.voc_lists import CLASSES, Places, places, read_list, resolve, split_lines
+from wsnb.files import FileError, load_json, read_index, read_rgb, voc_palette
 
-CLASSES = ("background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow",
-           "diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor")
 PALETTE = voc_palette()  # uint8 [256, 3]; 255 is void
-VOID = 255
+BACKGROUND = 0
 OFFICIAL = {"train": 1464, "val": 1449, "trainval": 2913, "trainaug": 10582, "test": 1456}
 
 
@@ -32,8 +30,9 @@ def items(root, split: str, limit: int = 0) -> list[Item]:
 
     SPLIT is a list of ImageSets/Segmentation ("train", "val", "test", ...), "trainaug" (SBD's train and val and VOC's
     train without VOC's val; SBD's mask where SBD has the picture, else VOC's: 10,252 + 330), or a list file. A line is
-    an id or the original programs' `IMAGE MASK`, relative to their data folder. Raises FileError for a missing list,
-    a repeated picture and a path that leaves the root; the files themselves are not opened.
+    an id or the original programs' `IMAGE MASK` or `IMAGE MASK REGIONS`, relative to their data folder; what the list
+    calls a mask may be a weak one. Raises FileError for a missing list, a repeated picture and a path that leaves the
+    root; the files themselves are not opened.
     """
     lines = split_lines(root, split)
     found, seen = find(root, split, lines[:limit] if limit else lines), set()
@@ -64,7 +63,20 @@ def find(root, split: str, lines, errors: list | None = None) -> list[Item]:
             errors.append(error)
         else:
             found.append(_with_labels(at, item, there))
+    path = at.voc / "tags.json"
+    if path.exists():
+        labels = _tags(path, class_names(root))
+        found = [replace(item, tags=labels.get(item.id)) for item in found]
     return found
+
+
+def _tags(path, names) -> dict[str, tuple[int, ...]]:
+    """{id: classes} of a set whose tags are written down, as `wsnb data new` writes them."""
+    written, number = load_json(path), {name: k for k, name in enumerate(names)}
+    try:
+        return {name: tuple(sorted(number[tag] for tag in tags)) for name, tags in written.items()}
+    except (AttributeError, TypeError, KeyError) as error:
+        raise FileError(f"{path}: not {{id: [class names of classes.txt]}} ({error!r}); mend it") from error
 
 
 def _from_id(at: Places, name: str, split: str, there) -> Item:
@@ -75,6 +87,8 @@ def _from_id(at: Places, name: str, split: str, there) -> Item:
         image = image if there(image) else at.voc / "JPEGImages" / image.name
         return Item(name, image, at.sbd / "cls_png" / f"{name}.png", None, None)
     image, mask = at.voc / "JPEGImages" / f"{name}.jpg", at.voc / "SegmentationClass" / f"{name}.png"
+    augmented = at.voc / "SegmentationClassAug" / mask.name  # where others keep SBD's masks
+    mask = augmented if split != "test" and not there(mask) and there(augmented) else mask
     if split == "test":  # the test masks are not published
         mask = mask if there(mask) else None
         if at.test is not None and not there(image):
@@ -84,10 +98,11 @@ def _from_id(at: Places, name: str, split: str, there) -> Item:
 
 def _from_paths(at: Places, line: str, split: str) -> Item:
     fields = line.split()
-    if len(fields) > 2:
-        raise FileError(f"list {split}: line {line!r} has {len(fields)} columns, not `IMAGE MASK`; mend the list")
-    image, *mask = (resolve(at, field, split) for field in fields)
-    return Item(image.stem, image, mask[0] if mask else None, None, None)
+    if len(fields) > 3:
+        raise FileError(f"list {split}: line {line!r} has {len(fields)} columns, not `IMAGE MASK` or "
+                        "`IMAGE MASK REGIONS`; mend the list")
+    image, mask, regions = (*(resolve(at, field, split) for field in fields), None, None)[:3]
+    return Item(image.stem, image, mask, regions=None if regions == mask else regions)  # val lists repeat the mask
 
 
 def _with_labels(at: Places, item: Item, there) -> Item:
@@ -99,7 +114,10 @@ def _with_labels(at: Places, item: Item, there) -> Item:
     folder = at.sbd / "inst" if from_sbd else at.voc / "SegmentationObject"
     instances = folder / f"{item.id}{'.mat' if from_sbd else '.png'}"
     boxes = at.voc / "Annotations" / f"{item.id}.xml"
-    return Item(item.id, item.image, mask, instances if there(instances) else None, boxes if there(boxes) else None)
+    scribbles, points = (at.voc / place / f"{item.id}.png" for place in ("Scribbles", "Points"))
+    return replace(item, mask=mask, instances=instances if there(instances) else None,
+                   boxes=boxes if there(boxes) else None, scribbles=scribbles if there(scribbles) else None,
+                   points=points if there(points) else None)
 
 
 def read_image(item: Item) -> np.ndarray:
@@ -109,25 +127,33 @@ def read_image(item: Item) -> np.ndarray:
 
 def read_mask(item: Item, n_classes: int = 21) -> np.ndarray:
     """The class mask, uint8 [H, W]: 0..n_classes - 1, 255 void. Raises FileError for other values and another size."""
-    path = _given(item, "mask")
-    mask = sbd.read_classes(path) if path.suffix == ".mat" else read_index(path)
-    wrong = mask[(mask >= n_classes) & (mask != VOID)]
-    if wrong.size:
-        raise FileError(f"{path}: label {wrong.max()} on {wrong.size} pixels, but there are {n_classes} classes; "
-                        "give the mask of this set, or its number of classes")
-    return _of_image_size(item, path, mask)
+    path = given(item, "mask")
+    mask = sbd.classes_of(path) if path.suffix == ".mat" else read_index(path)
+    return of_image_size(item, path, classes_only(path, mask, n_classes))
 
 
 def read_instances(item: Item) -> np.ndarray:
-    """The instance mask, uint8 [H, W]: 0 none, 1..N, 255 void (VOC). Raises FileError."""
-    path = _given(item, "instances")
-    mask = sbd.read_instances(path)[0] if path.suffix == ".mat" else read_index(path)
-    return _of_image_size(item, path, mask)
+    """The instance mask, uint8 [H, W]: 0 none, 1..N, 255 void (VOC). Raises FileError.
+
+    A file of 16 bits comes as uint16, in which 255 is an instance like any other.
+    """
+    path = given(item, "instances")
+    mask = sbd.instances_of(path)[0] if path.suffix == ".mat" else read_numbers(path)
+    return of_image_size(item, path, mask)
+
+
+def read_tags(item: Item, n_classes: int = 21) -> np.ndarray:
+    """Tags float32 [n_classes - 1]: those that are written down for the picture, else of its whole mask."""
+    if item.tags is None:
+        return weak.tags(read_mask(item, n_classes), n_classes)
+    tags = np.zeros(n_classes - 1, np.float32)
+    tags[np.array(item.tags, np.int64) - 1] = 1
+    return tags
 
 
 def read_boxes(item: Item, names=CLASSES) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Boxes int64 [N, 4] half-open, labels [N], difficult bool [N] of the picture's XML; see `voc_xml.read`."""
-    return voc_xml.read(_given(item, "boxes"), tuple(names))
+    return voc_xml.read(given(item, "boxes"), tuple(names))
 
 
 def from_colours(image) -> np.ndarray:
@@ -142,22 +168,3 @@ def from_colours(image) -> np.ndarray:
     if unknown:
         raise ValueError(f"colour #{unknown[0]:06x} is not one of VOC's; take the unscaled PNG of the mask")
     return np.array([table[value] for value in values.tolist()], np.uint8)[inverse].reshape(codes.shape)
-
-
-def _given(item: Item, what: str) -> Path:
-    path = getattr(item, what)
-    if path is None:
-        raise FileError(f"{item.id}: no {what} file beside {item.image}; use a split that has {what}, or fetch them")
-    return path
-
-
-def _of_image_size(item: Item, path: Path, mask: np.ndarray) -> np.ndarray:
-    try:
-        with Image.open(item.image) as image:  # reads the header only
-            width, height = image.size
-    except OSError as error:
-        raise FileError(f"{item.image}: not a readable picture ({error}); fetch it again") from error
-    if mask.shape != (height, width):
-        raise FileError(f"{path}: {mask.shape[1]}x{mask.shape[0]}, but its picture is {width}x{height}; "
-                        "give the mask in the picture's size")
-    return mask

@@ -9,6 +9,9 @@ from pathlib import Path
 
 from wsnb.files import FileError
 
+CLASSES = ("background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow",
+           "diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor")
+
 
 @dataclass(frozen=True)
 class Places:
@@ -36,7 +39,7 @@ def places(root) -> Places:
 def read_list(path) -> list[str]:
     """Lines of a list file without blank ones. Raises FileError if it is missing, empty or not text."""
     try:
-        lines = [line.strip() for line in Path(path).read_text(encoding="utf-8").splitlines() if line.strip()]
+        lines = [line.strip() for line in Path(path).read_text(encoding="utf-8-sig").splitlines() if line.strip()]
     except (OSError, UnicodeDecodeError) as error:
         raise FileError(f"{path}: no readable list ({error}); fetch the data set's ImageSets again") from error
     if not lines:

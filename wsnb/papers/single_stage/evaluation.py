@@ -1,20 +1,11 @@
 """Results with their protocols."""
 
-import numpy as np
-
 from wsnb import metrics
-from wsnb.papers.single_stage.masks import SOURCES, crf_from, crf_text
+from wsnb.methods.evaluation import BACKBONES
+from wsnb.methods.label_maps import crf_from, crf_text
+from wsnb.papers.single_stage.masks import SOURCES
 
 METHODS = {"single_stage": "single-stage", "cam_baseline": "CAM baseline"}
-BACKBONES = {
-    "resnet38": "WideResNet38",
-    "vgg16": "VGG16",
-    "resnet50": "ResNet50",
-    "resnet101": "ResNet101",
-    "mobilenet_v2": "MobileNetV2",
-    "tiny": "tiny",
-}  # as the papers' tables write them
-
 
 def conditions(t, m) -> dict:
     """Protocol fields that follow from the parameters of training (T) and of the masks (M)."""
@@ -75,8 +66,3 @@ def results(tables, kinds, m, common, classes) -> list[dict]:
 
 def _row(name, value, protocol, detail):
     return {"name": name, "value": value, "unit": "%", "protocol": protocol, "detail": detail}
-
-
-def undefined(table, classes) -> list[str]:
-    """Classes whose IoU is undefined: in neither the ground truth nor the predictions."""
-    return [name for name, iou in zip(classes, metrics.scores(table)["iou"], strict=True) if np.isnan(iou)]

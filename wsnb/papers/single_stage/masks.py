@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
-from wsnb.data import voc, weak
+from wsnb.data import voc
 from wsnb.files import save_png
-from wsnb.methods.crf import CRF, crf_labels
+from wsnb.methods.crf import crf_labels
 from wsnb.papers.single_stage.inference import picture_scores
 from wsnb.papers.single_stage.steps import Settings
 
@@ -66,7 +66,7 @@ def jobs(infer, items, n_classes, sources, crf, folder):
             yield None
             continue
         image = voc.read_image(item)
-        truth = weak.tags(voc.read_mask(item, n_classes), n_classes) if "ground truth" in sources else None
+        truth = voc.read_tags(item, n_classes) if "ground truth" in sources else None
         found, scores = infer(image, truth)
         tags = [found > infer.cut if source == "predicted" else truth for source in sources]
         yield image, scores.astype(np.float32), np.array(tags), crf, paths
@@ -83,25 +83,3 @@ def finish(job) -> None:
         save_png(next(paths), gated.argmax(axis=0).astype(np.uint8))
         if crf.iterations:
             save_png(next(paths), crf_labels(image, gated, crf))
-
-
-def crf_from(p) -> CRF:
-    """The CRF of a stage's parameters."""
-    return CRF(
-        p.crf_iterations,
-        p.crf_gaussian_sxy,
-        p.crf_gaussian_compat,
-        p.crf_bilateral_sxy,
-        p.crf_bilateral_srgb,
-        p.crf_bilateral_compat,
-    )
-
-
-def crf_text(crf: CRF) -> str:
-    """The CRF's parameters for a protocol; empty without CRF."""
-    if not crf.iterations:
-        return ""
-    return (
-        f"{crf.iterations} iterations, gaussian sxy {crf.gaussian_sxy:g} compat {crf.gaussian_compat:g}, bilateral sxy "
-        f"{crf.bilateral_sxy:g} srgb {crf.bilateral_srgb:g} compat {crf.bilateral_compat:g}"
-    )

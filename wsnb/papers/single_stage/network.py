@@ -7,39 +7,11 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from wsnb.methods.adopt import Adopted
 from wsnb.papers.single_stage.decoder import ASPP, GlobalCueInjection, keep_mask, stochastic_gate, upsample
 
 
-class _Shared(nn.Module):
-    """Adopts the backbone's modules under their own names. FREEZE (the paper's rule) never trains the backbone's first
-    layers and BatchNorms, and keeps the latter in evaluation mode; without it a backbone can start from nothing."""
-
-    def __init__(self, backbone, freeze=True):
-        super().__init__()
-        for name, child in backbone.named_children():
-            self.add_module(name, child)
-        self._backbone = (backbone,)  # in a tuple: its parameters are registered above, once
-        self.fixed_norms = [m for m in backbone.modules() if isinstance(m, nn.BatchNorm2d)] if freeze else []
-        first = [backbone.get_submodule(name) for name in backbone.frozen] if freeze else []
-        for module in [*first, *self.fixed_norms]:
-            for parameter in module.parameters():
-                parameter.requires_grad = False
-
-    def shallow_and_deep(self, x):
-        """x [B, 3, H, W] -> shallow features (stride 4), deep features (the last)."""
-        backbone = self._backbone[0]
-        features = backbone(x)
-        return features[backbone.strides.index(4)], features[-1]
-
-    def train(self, mode=True):
-        super().train(mode)
-        self._backbone[0].train(mode)
-        for norm in self.fixed_norms:
-            norm.eval()
-        return self
-
-
-class SingleStage(_Shared):
+class SingleStage(Adopted):
     """Masks and class scores from one network (paper, figure 3).
 
     forward: x [B, 3, H, W] (ImageNet-normalised) -> logits [B, n_classes, h, w] at stride 4; channel 0 is the
@@ -85,7 +57,7 @@ class SingleStage(_Shared):
         return torch.cat([torch.ones_like(logits[:, :1]), logits], dim=1)
 
 
-class CAMBaseline(_Shared):
+class CAMBaseline(Adopted):
     """Class activation maps of a global-average-pooling classifier on the same backbone.
 
     forward: x -> scores [B, n_classes - 1], activation logits [B, n_classes - 1, h, w] at the deep stride.
@@ -110,24 +82,6 @@ def cam_masks(activation, size, background=0.1):
     maps = F.relu(upsample(activation, size))
     maps = maps / (1e-5 + maps.amax(dim=(2, 3), keepdim=True))
     return torch.cat([torch.full_like(maps[:, :1], background), maps], dim=1)
-
-
-def parameter_groups(network, lr, weight_decay, bias_multiplier=2):
-    """The four groups of the original optimiser, in its order.
-
-    Backbone weights (lr), backbone biases (bias_multiplier x lr, no decay), new weights (10 x lr), new biases
-    (10 x bias_multiplier x lr, no decay). bias_multiplier: 2 for WideResNet-38 and VGG-16, 1 for the ResNets.
-    """
-    new = {p for module in network.new_modules for p in module.parameters()}
-    groups = [[], [], [], []]
-    for name, parameter in network.named_parameters():
-        if parameter.requires_grad:
-            groups[2 * (parameter in new) + name.endswith("bias")].append(parameter)
-    rates = (lr, bias_multiplier * lr, 10 * lr, 10 * bias_multiplier * lr)
-    return [
-        {"params": g, "lr": rate, "weight_decay": 0.0 if i % 2 else weight_decay}
-        for i, (g, rate) in enumerate(zip(groups, rates, strict=True))
-    ]
 
 
 def _initialise(modules):

@@ -3,7 +3,7 @@
 import torch
 from PIL import Image
 
-from wsnb.data import transforms, voc, weak
+from wsnb.data import transforms, voc
 
 
 class Samples(torch.utils.data.Dataset):
@@ -24,7 +24,7 @@ class Samples(torch.utils.data.Dataset):
     def __getitem__(self, index):
         item = self.items[index]
         image = Image.fromarray(voc.read_image(item))
-        tags = weak.tags(voc.read_mask(item, self.n_classes), self.n_classes)
+        tags = voc.read_tags(item, self.n_classes)
         if self.augment:
             rng = transforms.sample_generator(self.seed, self.epoch, index)
             image, _ = transforms.crop_and_flip(image, None, self.size, rng, self.sampler)

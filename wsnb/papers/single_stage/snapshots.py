@@ -12,7 +12,7 @@ from wsnb.papers.single_stage import inference
 def book_pictures(items, n_classes=21, count=4):
     """The same few pictures throughout: spread over the split, with at least one object if possible."""
     spread = items[:: max(1, len(items) // (4 * count))]
-    with_objects = [item for item in spread if (voc.read_mask(item, n_classes) % 255 > 0).any()]
+    with_objects = [item for item in spread if voc.read_tags(item, n_classes).any()]
     return (with_objects or spread)[:count]
 
 

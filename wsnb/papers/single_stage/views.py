@@ -9,9 +9,10 @@ import torch
 
 from wsnb import plots
 from wsnb.data import transforms, voc
-from wsnb.files import load_npz, read_index
+from wsnb.files import load_npz
 from wsnb.methods.pamr import pamr
 from wsnb.papers.single_stage import decoder, losses, snapshots
+from wsnb.plots.charts import chart
 
 
 def crops_figure(dataset, classes, count=8):
@@ -19,12 +20,6 @@ def crops_figure(dataset, classes, count=8):
     picked = [dataset[i] for i in range(min(count, len(dataset)))]
     titles = [", ".join(np.array(classes[1:])[s["tags"].numpy() > 0]) or "(no tag)" for s in picked]
     return plots.grid([_bytes(s["image"]) for s in picked], titles)
-
-
-def chart(width=9.0, height=3.2, columns=1):
-    """An empty figure with its axes in a row."""
-    figure = plots.Picture(figsize=(width, height), dpi=plots.DPI, layout="constrained")
-    return figure, figure.subplots(1, columns, squeeze=False)[0]
 
 
 def focal_figure(power, floor):
@@ -144,18 +139,6 @@ def gate_figure(network, item, size, psi=(0.0, 0.3, 0.6, 1.0)):
     return plots.grid(tiles, titles, columns=len(tiles), width=11)
 
 
-def ladder_figure(items, n_classes, folders):
-    """A row a picture: the picture, the ground truth, and the label map of each folder."""
-    tiles = []
-    for item in items:
-        image = voc.read_image(item)
-        found = [read_index(folder / f"{item.id}.png") for folder in folders.values()]
-        tiles += [image, *(plots.overlay(image, mask) for mask in (voc.read_mask(item, n_classes), *found))]
-    columns = 2 + len(folders)
-    names = ["picture", "ground truth", *(name.replace("_", " + ") for name in folders)]
-    return plots.grid(tiles, names + [""] * (len(tiles) - columns), columns=columns)
-
-
 def scores_figure(scores, classes, tags, cut):
     """Bars of the tag scores [C - 1] of one picture; true tags are marked, the cut is a line."""
     figure, (axis,) = chart(9, 2.6)
@@ -179,58 +162,3 @@ def shown_input(x):
 
 def _bytes(unit):
     return (unit.clamp(0, 1) * 255 + 0.5).byte().permute(1, 2, 0).numpy()
-
-
-def class_figure(iou, classes):
-    """Bars of the IoU per class, a group per kind of mask (the columns of the frame IOU, in %)."""
-    figure, (axis,) = chart(9.5, 3.2)
-    width = 0.8 / len(iou.columns)
-    for i, kind in enumerate(iou.columns):
-        place = np.arange(len(classes)) + (i - (len(iou.columns) - 1) / 2) * width
-        axis.bar(
-            place,
-            iou[kind].to_numpy(),
-            width,
-            label=kind,
-            color=plots.PALETTE[: len(classes)] / 255,
-            alpha=1.0 if i == 0 else 0.55,
-            edgecolor="k",
-            linewidth=0.4,
-        )
-    axis.set_xticks(range(len(classes)), classes, rotation=60, ha="right")
-    axis.set(ylabel="IoU, %", ylim=(0, 100), title="full colour: " + ", pale: ".join(iou.columns))
-    return figure
-
-
-def confusion_figure(table, classes):
-    """Rows of the confusion matrix as shares; rows of absent classes stay empty."""
-    total = table.sum(1, keepdims=True)
-    share = np.divide(table, total, out=np.zeros(table.shape), where=total > 0)
-    figure, (axis,) = chart(7, 6)
-    shown = axis.imshow(share, vmin=0, vmax=1, cmap="viridis")
-    axis.set_xticks(range(len(classes)), classes, rotation=90)
-    axis.set_yticks(range(len(classes)), classes)
-    axis.set(xlabel="prediction", ylabel="ground truth")
-    figure.colorbar(shown, ax=axis, label="share of the true pixels")
-    return figure
-
-
-def good_and_bad_figure(order, items, folder, n_classes, count=4):
-    """COUNT best, middle and worst pictures of a frame sorted by mIoU: picture, ground truth, prediction."""
-    middle = max(0, (len(order) - count) // 2)
-    rows = [
-        *range(min(count, len(order))),
-        *range(middle, min(middle + count, len(order))),
-        *range(max(0, len(order) - count), len(order)),
-    ]
-    rows = sorted(dict.fromkeys(rows))
-    tiles, titles = [], []
-    for row in order.iloc[rows].itertuples():
-        item = items[row.id]
-        image = voc.read_image(item)
-        truth, found = voc.read_mask(item, n_classes), read_index(folder / f"{item.id}.png")
-        tiles += [image, plots.overlay(image, truth), plots.overlay(image, found)]
-        titles += [item.id, "ground truth", f"mIoU {100 * row.mIoU:.0f} %"]
-    if not tiles:
-        tiles, titles = [np.full((60, 240, 3), 255, np.uint8)], ["no picture with a defined mIoU"]
-    return plots.grid(tiles, titles, columns=6 if len(rows) > 1 else 3, width=12)

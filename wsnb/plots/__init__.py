@@ -28,9 +28,10 @@ class Picture(Figure):
         return _render(self, "png")
 
 
-def colour(mask) -> np.ndarray:
-    """RGB uint8 [H, W, 3] of a mask uint8 [H, W] in VOC's colours; void (255) is drawn light."""
-    table = PALETTE.copy()
+def colour(mask, palette=PALETTE) -> np.ndarray:
+    """RGB uint8 [H, W, 3] of a mask uint8 [H, W] in the colours of PALETTE [256, 3] (VOC's); void (255) is drawn
+    light."""
+    table = np.array(palette, np.uint8)
     table[VOID] = VOID_COLOUR
     return table[np.asarray(mask, np.uint8)]
 
@@ -42,14 +43,16 @@ def boundaries(mask, width: int = 1) -> np.ndarray:
     return cv2.morphologyEx(mask, cv2.MORPH_GRADIENT, cross, iterations=width) > 0
 
 
-def overlay(image, mask, alpha: float = 0.55) -> np.ndarray:
-    """IMAGE uint8 [H, W, 3] tinted by its mask: classes and void at ALPHA with a firm border, background untouched."""
+def overlay(image, mask, alpha: float = 0.55, palette=PALETTE, background: int | None = 0) -> np.ndarray:
+    """IMAGE uint8 [H, W, 3] tinted by its mask: classes and void at ALPHA with a firm border, the class BACKGROUND
+    untouched (None: every class is tinted, as in street scenes, whose class 0 is road)."""
     image, mask = np.asarray(image), np.asarray(mask, np.uint8)
     if image.shape[:2] != mask.shape:
         raise ValueError(f"image {image.shape[:2]}, mask {mask.shape}: give a mask of the image's size")
-    colours = colour(mask)
-    shown = np.where((mask > 0)[..., None], image * (1 - alpha) + colours * alpha, image)
-    line = boundaries(mask) & (mask > 0)
+    colours = colour(mask, palette)
+    tinted = np.ones(mask.shape, bool) if background is None else mask != background
+    shown = np.where(tinted[..., None], image * (1 - alpha) + colours * alpha, image)
+    line = boundaries(mask) & tinted
     shown[line] = colours[line]
     return (shown + 0.5).astype(np.uint8)
 
@@ -91,9 +94,9 @@ def grid(images, titles=None, columns: int = 4, width: float = 10.0) -> Figure:
     return figure
 
 
-def legend(names, ids=None, columns: int = 7, void: bool = True) -> Figure:
+def legend(names, ids=None, columns: int = 7, void: bool = True, palette=PALETTE) -> Figure:
     """A strip of at most COLUMNS that names the colours of the classes IDS (default: all of NAMES), and void's."""
-    entries = [(names[k], PALETTE[k]) for k in (range(len(names)) if ids is None else ids)]
+    entries = [(names[k], palette[k]) for k in (range(len(names)) if ids is None else ids)]
     entries += [("void", np.array(VOID_COLOUR))] if void else []
     columns = -(-len(entries) // -(-len(entries) // columns))  # rows of equal length
     figure = Picture(figsize=(1.55 * columns, 0.32 * -(-len(entries) // columns) + 0.1), dpi=DPI)

@@ -1,0 +1,49 @@
+"""GrabCut labels of synthetic pictures by one and by more processes: time, and the same masks.
+`python -m benchmarks.grabcut [pictures] [processes] [height]`
+"""
+
+import hashlib
+import sys
+import time
+
+import numpy as np
+
+from wsnb.data import shapes
+from wsnb.methods import parallel
+from wsnb.papers.simple_does_it import recipes
+
+KINDS = ("grabcut", "grabcut_plus", "proposal")
+
+
+def label(job):
+    """(seconds a kind, hash of all masks) of one picture."""
+    index, height = job
+    scene = shapes.scene(index, size=(height, height * 4 // 3))
+    picture, seconds, masks = recipes.Picture(scene.image), {}, []
+    for kind in KINDS:
+        start = time.perf_counter()
+        masks += [picture.object_mask(kind, tuple(box), k) for k, box in enumerate(scene.boxes.tolist())]
+        seconds[kind] = (time.perf_counter() - start) / max(len(scene.boxes), 1)
+    return seconds, hashlib.sha256(np.concatenate([mask.ravel() for mask in masks]).tobytes()).hexdigest()
+
+
+def main(pictures=24, processes=2, height=375):
+    from benchmarks.grabcut import label  # by its importable name, also when this file is the program
+
+    jobs, walls, found = [(index, height) for index in range(pictures)], {}, {}
+    for workers in (1, processes):
+        list(parallel.map_images(label, jobs[:workers], workers))  # processes start and import
+        start = time.perf_counter()
+        found[workers] = list(parallel.map_images(label, jobs, workers))
+        walls[workers] = time.perf_counter() - start
+    each = {kind: np.mean([seconds[kind] for seconds, _ in found[1]]) for kind in KINDS}
+    print(f"{pictures} pictures of {height}x{height * 4 // 3}, one process: "
+          + ", ".join(f"{kind} {1000 * value:.0f} ms a box" for kind, value in each.items()))
+    same = [one for _, one in found[1]] == [one for _, one in found[processes]]
+    print(f"1 process {walls[1]:.1f} s, {processes} processes {walls[processes]:.1f} s: "
+          f"{walls[1] / walls[processes]:.2f} x; masks {'identical' if same else 'DIFFERENT'}")
+    return same
+
+
+if __name__ == "__main__":
+    sys.exit(0 if main(*map(int, sys.argv[1:])) else 1)

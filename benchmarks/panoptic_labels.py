@@ -1,0 +1,144 @@
+"""Label generation and clean-up of street scenes of 1024 x 2048: seconds and memory a picture, by stage; linear in
+pictures, parallel over processes, killed and continued.
+
+`python -m benchmarks.panoptic_labels [pictures] [workers]`. The scenes are drawn at Cityscapes' size
+(`wsnb.data.streets`); predictions are their labels with shifted patches.
+"""
+
+import os
+import resource
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from wsnb.data import cityscapes, streets
+from wsnb.files import read_rgb, save_png
+from wsnb.methods import parallel
+from wsnb.papers.panoptic import boxes, consensus, crops, options, runner
+from wsnb.papers.panoptic.annotation import saved_tags
+from wsnb.papers.panoptic.box_files import save_boxes
+from wsnb.papers.panoptic.score_files import save_labels, save_scores
+from wsnb.papers.panoptic.space import CITYSCAPES, IGNORE
+
+SIZE = (1024, 2048)
+
+
+def scene(index, size=SIZE):
+    """(picture, class labels, instance train ids) of a drawn street."""
+    street = streets.street(index, size=size)
+    ids = cityscapes.instance_train_ids("drawn", street.instances)
+    return street.image, cityscapes.train_ids("drawn", street.labels), ids
+
+
+def prepare(folder, count):
+    """Inputs of COUNT pictures in folders, as the stages leave them; the first eight are drawn, the others are links to
+    them. Returns the jobs' ids."""
+    rng = np.random.default_rng(0)
+    kinds = {"predictions": ".png", "scores": ".mat", "mandg": ".png", "boxes": ".mat", "tags": ".npz",
+             "images": ".png"}
+    for kind in kinds:
+        (folder / kind).mkdir(parents=True, exist_ok=True)
+    for k in range(count):
+        if k >= 8:
+            for kind, suffix in kinds.items():
+                os.link(folder / kind / f"p{k % 8:05d}{suffix}", folder / kind / f"p{k:05d}{suffix}")
+            continue
+        image, labels, ids = scene(k)
+        found = boxes.clipped(boxes.from_instance_ids(ids, CITYSCAPES), ids.shape)
+        places = crops.windows(labels.shape, (400, 500))
+        noise = cv2.resize(rng.random((64, 128)).astype(np.float32), SIZE[::-1])
+        prediction = np.where(noise > 0.75, np.roll(labels, 40, axis=1), labels)
+        save_png(folder / f"images/p{k:05d}.png", image)
+        save_labels(folder / f"predictions/p{k:05d}.png", np.where(prediction == IGNORE, 0, prediction),
+                    CITYSCAPES.palette)
+        save_scores(folder / f"scores/p{k:05d}.mat", 1 - 0.02 * noise)
+        save_labels(folder / f"mandg/p{k:05d}.png", np.where(ids >= 1000, labels, 0), CITYSCAPES.palette)
+        save_boxes(folder / f"boxes/p{k:05d}.mat", found, CITYSCAPES.names)
+        tags = crops.window_tags(labels, places, 19).astype(np.uint8)
+        np.savez(folder / f"tags/p{k:05d}.npz", windows=places, tags=tags)
+    return [f"p{k:05d}" for k in range(count)]
+
+
+def jobs(folder, ids, out):
+    """The clean-up's jobs, files kept."""
+    opts = options.get_opts("cityscapes", "train", force_overwrite=False)
+    for name in ids:
+        yield runner.Job(name, opts, folder / f"predictions/{name}.png", out / f"labels/{name}.png",
+                         out / f"instances/{name}.png", folder / f"scores/{name}.mat", folder / f"mandg/{name}.png",
+                         folder / f"boxes/{name}.mat", tags=saved_tags(folder / "tags", name))
+
+
+def clean(folder, ids, out, workers):
+    start = time.perf_counter()
+    for _ in parallel.map_images(runner.finish, jobs(folder, ids, out), workers):
+        pass
+    return time.perf_counter() - start
+
+
+def parts(folder):
+    """Seconds of each part of one picture's labels."""
+    image = read_rgb(folder / "images/p00000.png")
+    job = next(jobs(folder, ["p00000"], folder / "none"))
+    start = time.perf_counter()
+    inputs = runner.loaded(job)
+    read = time.perf_counter()
+    runner.process(job)
+    whole = time.perf_counter()
+    found = boxes.clipped(inputs["found"], image.shape[:2])
+    single = found.boxes[~(found.stuff | found.groups)]
+    consensus.proposals_of(image, single, consensus.Settings().side)
+    proposed = time.perf_counter()
+    consensus.masks_of(image, found, consensus.Settings())
+    grabbed = time.perf_counter()
+    things = int((~found.stuff & ~found.groups).sum())
+    print(f"one picture of {SIZE[0]} x {SIZE[1]}, {things} things, one process:")
+    print(f"  read {read - start:.2f} s, read and clean up {whole - read:.2f} s")
+    print(f"  M&G of {things} boxes {grabbed - proposed:.1f} s, of which proposals {proposed - whole:.1f} s")
+
+
+def killed(folder, ids, out, workers):
+    """Kill the clean-up after a while, continue: how many pictures were kept, and whether all is as without."""
+    words = [sys.executable, "-m", "benchmarks.panoptic_labels", "--child", str(folder), str(out), str(len(ids))]
+    process = subprocess.Popen([*words, str(workers)])
+    while len(list(out.glob("labels/*.png"))) < len(ids) // 3 and process.poll() is None:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    time.sleep(1)  # its workers leave by themselves
+    kept = len(list(out.glob("instances/*.png")))
+    seconds = clean(folder, ids, out, workers)
+    whole = folder / f"out_{len(ids)}_{workers}"
+    same = all((out / kind / f"{name}.png").read_bytes() == (whole / kind / f"{name}.png").read_bytes()
+               for name in ids for kind in ("labels", "instances"))
+    left = [path for path in out.rglob("*.tmp")]
+    print(f"killed with {kept} of {len(ids)} done, continued in {seconds:.1f} s; same files: {same}; "
+          f"{len(left)} half-written temporary files")
+
+
+def main(count=48, workers=2):
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        ids = prepare(folder, count)
+        parts(folder)
+        print("pictures  workers  clean-up s  a picture ms  peak MiB (parent, largest worker)")
+        for number, processes in ((count // 4, 1), (count // 2, 1), (count, 1), (count, workers)):
+            seconds = clean(folder, ids[:number], folder / f"out_{number}_{processes}", processes)
+            peaks = [resource.getrusage(who).ru_maxrss / 1024 for who in (resource.RUSAGE_SELF,
+                                                                          resource.RUSAGE_CHILDREN)]
+            print(f"{number:8d} {processes:8d} {seconds:11.1f} {1000 * seconds / number:13.0f} {peaks[0]:9.0f} "
+                  f"{peaks[1]:9.0f}", flush=True)
+        killed(folder, ids, folder / "killed", workers)
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--child"]:
+        home, target, pictures, processes = sys.argv[2:]
+        clean(Path(home), [f"p{k:05d}" for k in range(int(pictures))], Path(target), int(processes))
+    else:
+        main(*map(int, sys.argv[1:]))

@@ -1,0 +1,65 @@
+"""Exercises: what counts as a right answer, and that answering re-runs nothing."""
+
+import json
+
+import numpy as np
+import pytest
+
+from wsnb.book import code, notebook
+from wsnb.book.exercises import check, right
+
+
+@pytest.mark.parametrize(
+    "answer, solution, good",
+    [
+        (0.5, 0.5, True),
+        (0.504, 0.5, True),
+        (0.51, 0.5, False),
+        (np.float32(2), 2, True),
+        (float("nan"), 0.5, False),
+        ("0.5", 0.5, True),
+        ("half", 0.5, False),
+        (1e-9, 0, False),
+        (0, 0, True),
+        ("Mean  IoU", "mean iou", True),
+        (0, "mean iou", False),
+        (True, True, True),
+        (1, True, False),
+        (np.bool_(False), False, True),
+        ([1, 2], (1, 2), True),
+        ([2, 1], [1, 2], False),
+        ([1], [1, 2], False),
+        (["cat", "dog"], {"dog", "cat"}, True),
+        (["cat"], ["cat", "dog"], False),
+        (["Cat", "dog"], ["cat", "dog"], True),
+        (np.ones((2, 2)), np.ones((2, 2)) + 1e-3, True),
+        (np.ones((2, 2)), np.ones(4), False),
+        ({}, 3.0, False),
+    ],
+)
+def test_right(answer, solution, good):
+    assert right(answer, solution) is good
+
+
+def test_said(capsys):
+    assert check(None, 3) is None and check(3, 3) is True and check(4, 3, hint="Count again.") is False
+    assert capsys.readouterr().out.splitlines()[1:] == ["Right.", "Not yet. Count again."]
+
+
+def written(path, *cells):
+    cells = [{"cell_type": "code", "metadata": {"tags": list(tags)}, "source": source} for source, *tags in cells]
+    path.write_text(json.dumps({"nbformat": 4, "metadata": {}, "cells": cells}))
+    return code.reached(notebook.read(path))
+
+
+def test_an_answer_re_runs_nothing(tmp_path):
+    head = [("x: int = 1", "parameters"), ("stage.finish()",)]
+    before = written(tmp_path / "a.ipynb", *head, ("answer_1 = None", "exercise"), ("check(answer_1, 3)", "solution"))
+    after = written(tmp_path / "a.ipynb", *head, ("answer_1 = 3", "exercise"), ("check(answer_1, 3)", "solution"))
+    assert before == after
+    assert written(tmp_path / "a.ipynb", *head, ("answer_1 = 3",)) != before  # only with the tag
+
+
+def test_a_tag_before_the_end_hides_no_code(tmp_path):
+    one = written(tmp_path / "a.ipynb", ("x = 1", "exercise"), ("stage.finish()",))
+    assert written(tmp_path / "a.ipynb", ("x = 2", "exercise"), ("stage.finish()",)) != one

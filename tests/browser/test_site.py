@@ -1,0 +1,119 @@
+"""The built site as a reader walks it: every link and picture, nothing from the network, no page wider than a phone."""
+
+import json
+import os
+import shutil
+import urllib.parse
+from pathlib import Path
+
+import pytest
+
+from tests.book_results import made
+from tests.browser.conftest import ROOT
+from wsnb.book import report
+
+By = pytest.importorskip("selenium.webdriver.common.by", reason="selenium is not installed").By
+
+SEEN = """return {
+  links: [...document.querySelectorAll('a[href]')].map(link => new URL(link.getAttribute('href'), location).href),
+  broken: [...document.images].filter(image => !(image.complete && image.naturalWidth)).map(image => image.src),
+  silent: [...document.images].filter(image => !image.alt.trim()).map(image => image.src),
+  wide: document.documentElement.scrollWidth - document.documentElement.clientWidth,
+  title: document.title}"""
+EAGER = "document.querySelectorAll('img[loading=lazy]').forEach(image => image.loading = 'eager')"
+
+
+@pytest.fixture(scope="module")
+def site(driver, tmp_path_factory):
+    """A site of a hand-made run and of all notebooks of this project as they are written, or the one in $WSNB_SITE."""
+    if os.environ.get("WSNB_SITE"):
+        return Path(os.environ["WSNB_SITE"]).resolve()
+    root = tmp_path_factory.mktemp("site")
+    for name in ("notebooks", "params", "figures"):
+        shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns(".ipynb_checkpoints"))
+    for stage in ("01_train", "03_evaluate"):
+        folder = made.manifest(root / "runs", "single_stage/shapes", stage, [made.result(52.3, dataset="shapes")])
+        made.notebook(folder / "notebook.ipynb", stage)
+    (folder / "good_and_bad.png").write_bytes(made.png())
+    report.build(root / "runs", root / "figures", root / "_site", project=root)
+    return root / "_site"
+
+
+def requests(driver):
+    """Addresses that the browser asked for since the last call, but for files and data inside pages."""
+    sent = [json.loads(entry["message"])["message"] for entry in driver.get_log("performance")]
+    urls = [event["params"]["request"]["url"] for event in sent if event["method"] == "Network.requestWillBeSent"]
+    return [url for url in urls if urllib.parse.urlsplit(url).scheme not in ("file", "data", "blob", "about", "chrome")]
+
+
+def test_every_page_on_a_phone(site, driver, screenshots):
+    driver.set_window_size(420, 1600)
+    requests(driver)
+    start = (site / "index.html").as_uri()
+    waiting, seen, faults = [start], set(), []
+    while waiting:
+        address = waiting.pop()
+        seen.add(address)
+        driver.get(address)
+        driver.execute_script(EAGER)
+        found = driver.execute_script(SEEN)
+        faults += [(address, "picture", url) for url in found["broken"]]
+        faults += [(address, "no text", url) for url in found["silent"]]
+        faults += [(address, "too wide by", found["wide"])] if found["wide"] > 1 else []
+        faults += [(address, "request", url) for url in requests(driver)]
+        for link in found["links"]:
+            parts = urllib.parse.urlsplit(link)
+            if parts.scheme != "file":
+                continue
+            path = Path(urllib.parse.unquote(parts.path))
+            page = path.as_uri()
+            if not path.is_file():
+                faults.append((address, "link", link))
+            elif path.suffix == ".html" and page not in seen and page not in waiting:
+                waiting.append(page)
+    written = {path.as_uri() for path in site.rglob("*.html")}
+    print(f"{len(seen)} of {len(written)} pages walked, {len(faults)} faults")
+    assert not faults
+    apart = {urllib.parse.urlsplit(page).path.rpartition("/")[2] for page in written - seen}
+    assert apart <= {"genindex.html", "search.html"}  # every page can be reached
+    assert len(seen) > 30
+    driver.get(start)
+    driver.save_screenshot(str(screenshots / "site-phone.png"))
+
+
+def test_search_without_a_server(site, driver, screenshots):
+    driver.set_window_size(1300, 1600)
+    driver.get((site / "search.html").as_uri() + "?q=GrabCut")
+    driver.implicitly_wait(20)
+    try:
+        found = driver.find_elements(By.CSS_SELECTOR, "#search-results li a")
+    finally:
+        driver.implicitly_wait(0)
+    assert found and not requests(driver)
+    driver.save_screenshot(str(screenshots / "site-search.png"))
+
+
+def test_dark_mode(site, driver, screenshots):
+    driver.set_window_size(1300, 1600)
+    driver.get((site / "index.html").as_uri())
+    colours = []
+    for mode in ("light", "dark"):
+        driver.execute_script("document.body.dataset.theme = arguments[0]", mode)
+        body = driver.execute_script("return getComputedStyle(document.body).backgroundColor")
+        text = driver.execute_script("return getComputedStyle(document.querySelector('article p')).color")
+        colours.append((body, text))
+        driver.save_screenshot(str(screenshots / f"site-{mode}.png"))
+    assert colours[0][0] != colours[1][0] and colours[0][1] != colours[1][1]
+
+
+def test_the_chain_is_drawn_and_leads_on(site, driver, screenshots):
+    driver.set_window_size(1300, 1600)
+    driver.get((site / "single_stage/index.html").as_uri())
+    chain = driver.find_element(By.CSS_SELECTOR, "svg.chain")
+    assert chain.size["width"] > 200 and "Chain of" in chain.get_attribute("aria-label")
+    notebooks = list((ROOT / "notebooks/single_stage").glob("0*.ipynb"))
+    assert len(chain.find_elements(By.TAG_NAME, "rect")) == len(notebooks)
+    driver.save_screenshot(str(screenshots / "site-chain.png"))
+    driver.execute_script("arguments[0].dispatchEvent(new MouseEvent('click', {bubbles: true}))",
+                          chain.find_element(By.TAG_NAME, "a"))
+    assert driver.current_url.endswith("single_stage/shapes/01_train.html")

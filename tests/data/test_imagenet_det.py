@@ -1,0 +1,100 @@
+"""ImageNet DET: the challenge's lists, tags, masks; the rules that make lists from lists."""
+
+import json
+
+import numpy as np
+import pytest
+
+from tests.data import tree
+from wsnb.data import doctor, imagenet_det, imagenet_lists, read
+from wsnb.data.making import grey
+from wsnb.files import FileError, save_json
+
+ENTRIES = [["2013/a/x_1", [3, 1]], ["2013/b/x_2", []], ["2014/x_3", [200]]]
+
+
+@pytest.fixture
+def root(tmp_path):
+    train, val = tmp_path / "ILSVRC/Data/DET/train", tmp_path / "LID_track1/val"
+    for name, _ in ENTRIES:
+        tree.picture(train / f"{name}.JPEG")
+    save_json(train / "train.json", ENTRIES)
+    for folder in (train, val):
+        save_json(folder / "idx_to_name.json", {str(k): f"class {k}" for k in range(1, 201)})
+    for name in ("v_1", "v_2"):
+        tree.picture(val / f"{name}.JPEG")
+        mask = np.zeros(tree.SIZE, np.uint8)
+        mask[2:5, 3:9], mask[0] = 200, 255
+        (val / "masks").mkdir(exist_ok=True)
+        grey(val / "masks" / f"{name}.png", mask)
+    tree.text(val / "val.txt", "v_1 0 0\nv_2 1\n")
+    return tmp_path
+
+
+def test_lists_and_tags(root):
+    items = imagenet_det.items(root, "train")
+    assert [item.id for item in items] == ["x_1", "x_2", "x_3"] and items[0].image.name == "x_1.JPEG"
+    assert items[0].mask is None and items[0].tags == (1, 3)
+    tags = read.tags("imagenet_det", items[0], 201)
+    assert tags.shape == (200,) and tags.nonzero()[0].tolist() == [0, 2]
+    assert not read.tags("imagenet_det", items[1], 201).any()  # unknown: the chain predicts them
+    val = imagenet_det.items(root, "val")
+    assert [item.id for item in val] == ["v_1", "v_2"] and val[0].tags is None
+    assert read.tags("imagenet_det", val[0], 201).nonzero()[0].tolist() == [199]
+    assert set(np.unique(imagenet_det.read_mask(val[0]))) == {0, 200, 255}
+    assert len(imagenet_det.class_names(root)) == 201
+    assert imagenet_det.items(root, str(root / "LID_track1/val/val.txt")) == val
+
+
+def test_person_lists(root):
+    save_json(root / "ILSVRC/Data/DET/train/people.json", [["2013/a/x_1", 1], ["2014/x_3", 0]])
+    assert [item.tags for item in imagenet_det.items(root, "people")] == [(1,), ()]
+
+
+@pytest.mark.parametrize("entries, word", [
+    ([["a", [201]]], "class 201"), ([["a", ["1"]]], "class '1'"), ([["a", [True]]], "class True"),
+    ([["../a", [1]]], "leaves"), ([["/a", [1]]], "leaves"), (["a"], "is not"), ({"a": 1}, "not a JSON list"),
+    ([["d/a", [1]], ["e/a", [1]]], "two pictures")])
+def test_bad_lists(root, entries, word):
+    save_json(root / "ILSVRC/Data/DET/train/bad.json", entries)
+    with pytest.raises(FileError, match=word):
+        imagenet_det.items(root, "bad")
+    report = doctor.check(root, ["bad"], layout="imagenet_det")
+    assert any(word in problem for problem in report.problems)
+
+
+def test_doctor(root):
+    assert doctor.check(root, layout="imagenet_det").ok
+    bad = [*ENTRIES, ["q/x_9", [7]], ["q/x_1", [1]], ["z", [999]]]
+    save_json(root / "ILSVRC/Data/DET/train/train.json", bad)
+    (root / "LID_track1/val/masks/v_1.png").unlink()
+    grey(root / "LID_track1/val/masks/v_2.png", np.full(tree.SIZE, 201, np.uint8))
+    report = doctor.check(root, layout="imagenet_det")
+    text = report.text()
+    assert len(report.problems) == 5, text
+    for word in ("x_9.JPEG: missing", "two pictures", "class 999", "v_1.png: missing", "label 201"):
+        assert word in text
+    assert "official list: 4,690" in text and report.pictures == {"train": 4, "val": 2}
+    with pytest.raises(FileError, match="idx_to_name"):
+        doctor.check(root / "LID_track1/val/masks", layout="imagenet_det")
+    with pytest.raises(FileError, match="there are people, train, unknown|there are train, val"):
+        imagenet_det.items(root, "trian")
+
+
+def test_list_rules(tmp_path):
+    entries = [("a", (1,)), ("b", (1, 2)), ("c", (1,)), ("d", (1,)), ("e", (2, 3)), ("f", ()), ("g", (1,))]
+    assert imagenet_lists.without(entries, [2]) == [entries[k] for k in (0, 2, 3, 5, 6)]
+    chosen = imagenet_lists.balanced(entries, 2, seed=0)
+    assert chosen == imagenet_lists.balanced(entries, 2, seed=0)
+    counts = {k: sum(k in tags for _, tags in chosen) for k in (1, 2, 3)}
+    assert counts == {1: 2, 2: 2, 3: 1} and ("f", ()) not in chosen
+    scores = np.array([[.9, 0, 0], [.9, .7, 0], [.1, .9, 0], [.85, .9, 0], [.9, .9, .9], [0, 0, .9], [.2, .3, .4]])
+    sure = imagenet_lists.confident(entries, scores, 0.8)
+    assert sure == [("a", (1,)), ("d", (1,)), ("e", (2, 3)), ("f", (3,))]
+    corrected = imagenet_lists.confident(entries, scores, 0.8, correct=True)
+    assert ("d", (1, 2)) in corrected and ("c", (2,)) in corrected and ("b", (1,)) in corrected and len(corrected) == 6
+    with pytest.raises(ValueError, match="rows"):
+        imagenet_lists.confident(entries, scores[:2])
+    imagenet_lists.save(tmp_path / "list.json", sure)
+    assert json.loads((tmp_path / "list.json").read_text())[2] == ["e", [2, 3]]
+    assert imagenet_det.read_entries(tmp_path / "list.json") == sure

@@ -1,0 +1,162 @@
+"""Class activation maps, their store, confident labels and the sweep."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from wsnb import metrics
+from wsnb.files import FileError
+from wsnb.methods import cam, cam_store, gradcam, label_crf, sweep
+from wsnb.papers.no_people_allowed import classifiers
+
+
+def network(extra=6, inplace=True):
+    torch.manual_seed(0)
+    net = classifiers.GapClassifier(classifiers.backbones.build("tiny"), 4, extra).eval()
+    nn.init.normal_(net.extra_linear.weight)
+    for layer in net.extra_convs[1::2]:
+        layer.inplace = inplace
+    return net
+
+
+def test_grad_cam_behind_global_pooling_is_cam():
+    net, x = network(extra=0), torch.randn(2, 3, 32, 40)
+    maps = gradcam.gradcam(net, "last", x, [0, 3])
+    plain = cam.activation_map(net.deep(x), net.extra_linear.weight)[:, [0, 3]]
+    assert torch.allclose(maps, plain / plain[0, 0].numel(), atol=1e-6)
+
+
+def test_the_closed_form_of_the_in_place_quirk():
+    net, x = network(), torch.randn(1, 3, 32, 32)
+    seen = net.deep(x)
+    share = (seen > 0).float().mean((2, 3))[0]
+    closed = torch.einsum("k,ck,khw->chw", share, net.extra_linear.weight, seen[0]) / seen[0, 0].numel()
+    assert torch.allclose(gradcam.gradcam(net, net.cam_layer, x, range(4), inplace_relu=True)[0], closed, atol=1e-6)
+
+
+@pytest.mark.parametrize("quirk", [True, False])
+def test_an_in_place_relu_changes_nothing_by_itself(quirk):
+    x = torch.randn(1, 3, 32, 32)
+    one, other = (gradcam.gradcam(network(inplace=i), "extra_convs.4", x, [1], True, quirk) for i in (True, False))
+    assert torch.equal(one, other)
+
+
+def test_hooks_are_gone_whatever_happens():
+    net = network()
+    layer = net.get_submodule(net.cam_layer)
+    with pytest.raises(RuntimeError):
+        gradcam.forward(net, net.cam_layer, torch.randn(1, 7, 32, 32))
+    assert not layer._forward_hooks and torch.is_grad_enabled()
+    gradcam.forward(net, net.cam_layer, torch.randn(1, 3, 32, 32))
+    assert not layer._forward_hooks and torch.is_grad_enabled()
+    with pytest.raises(AttributeError):
+        gradcam.forward(net, "no_such_layer", torch.randn(1, 3, 32, 32))
+
+
+def test_maps_need_no_gradient_of_the_weights():
+    net, x = network(), torch.randn(1, 3, 32, 32)
+    before = gradcam.gradcam(net, net.cam_layer, x, [2])
+    for parameter in net.parameters():
+        parameter.requires_grad = False
+    assert torch.equal(gradcam.gradcam(net, net.cam_layer, x, [2]), before)
+
+
+def test_a_mirrored_picture_has_mirrored_maps():
+    net, x = network(0), torch.randn(1, 3, 32, 32)
+
+    def maps(x):
+        return gradcam.gradcam(net, "last", x, [0, 1])
+
+    (one,), each = cam.multiscale(maps, x, [1.0, 0.5], [(16, 16)])
+    (other,), _ = cam.multiscale(maps, x.flip(-1), [1.0, 0.5], [(16, 16)])
+    assert len(each) == 2 and torch.allclose(one, other.flip(-1), atol=1e-6)
+
+
+def test_labels_that_a_classifier_finds():
+    assert cam.predicted_tags(torch.tensor([-1.0, 2.0, 0.1])).tolist() == [1, 2]
+    assert cam.predicted_tags(torch.tensor([-3.0, -2.0, -4.0])).tolist() == [1]
+
+
+def test_the_store_keeps_maps_small_and_close(tmp_path):
+    maps = np.random.default_rng(0).standard_normal((2, 20, 30)).astype(np.float32) * 1e-6
+    cam_store.write(tmp_path, "a", [3, 7], maps, (80, 120))
+    keys, found = cam_store.read(tmp_path, "a", "stored")
+    assert keys.tolist() == [3, 7] and np.abs(found - maps).max() <= 1e-3 * np.abs(maps).max()
+    assert cam_store.read(tmp_path, "a")[1].shape == (2, 80, 120)
+    assert cam_store.read(tmp_path, "a", (7, 9))[1].shape == (2, 7, 9)
+    assert (tmp_path / "a.npz").stat().st_size < 2 * 2 * 20 * 30 + 2000
+    cam_store.write(tmp_path, "none", [], np.zeros((0, 20, 30)), (80, 120))
+    assert cam_store.read(tmp_path, "none")[1].shape == (0, 80, 120)
+
+
+def test_the_store_refuses_what_is_broken(tmp_path):
+    with pytest.raises(FileError, match="NaN"):
+        cam_store.write(tmp_path, "a", [0], np.full((1, 2, 2), np.nan), (8, 8))
+    assert not list(tmp_path.iterdir())
+    (tmp_path / "b.npz").write_bytes(b"")
+    with pytest.raises(FileError, match="b.npz"):
+        cam_store.read(tmp_path, "b")
+
+
+def picture(seed=0, size=(24, 30)):
+    rng = np.random.default_rng(seed)
+    return rng.integers(0, 256, (*size, 3)).astype(np.uint8), rng.random((2, *size)).astype(np.float32)
+
+
+def test_maps_that_share_a_lattice_are_the_same_bit_for_bit():
+    image, maps = picture()
+    labels = [label_crf.with_background(maps, t) for t in (0.2, 0.5, 0.9)]
+    together = label_crf.refine_labels(image, labels, 3)
+    alone = [label_crf.refine_labels(image, [one], 3)[0] for one in labels]
+    assert all((a == b).all() for a, b in zip(together, alone, strict=True))
+    assert any((a != b).any() for a, b in zip(together, labels, strict=True))
+
+
+def test_reversed_thresholds_leave_nothing_unsure():
+    image, maps = picture()
+    plain = replace(label_crf.LABEL_CRF, iterations=0)
+    reverse = label_crf.confident_labels(image, maps, [4, 9], 0.0075, 0.24, plain)
+    right = label_crf.confident_labels(image, maps, [4, 9], 0.6, 0.3, plain)
+    assert not (reverse == 255).any() and (right == 255).any()
+    assert set(np.unique(right)) <= {0, 4, 9, 255}
+    top = maps.max(0)
+    assert ((right == 0) == (top <= 0.3)).all() and ((right == 255) == ((top > 0.3) & (top <= 0.6))).all()
+
+
+def test_no_class_is_all_background():
+    image, _ = picture()
+    found = label_crf.confident_labels(image, np.zeros((0, 24, 30)), [], 0.3, 0.05)
+    assert (found == 0).all()
+
+
+def test_the_sweep_is_a_hundred_passes():
+    rng = np.random.default_rng(3)
+    counted = sweep.Sweep(6)
+    pictures = []
+    for _ in range(3):
+        truth = rng.choice([0, 1, 2, 5, 255], (12, 14)).astype(np.uint8)
+        maps = (rng.integers(0, 257, (2, 12, 14)) / 256).astype(np.float32)  # on the grid: ties and both ends
+        pictures.append((truth, np.array([2, 5]), maps))
+        counted.add(*pictures[-1])
+    for level in (0, 1, 64, 128, 200, 255):
+        plain = np.zeros((6, 6), np.int64)
+        for truth, keys, maps in pictures:
+            winner = np.where(maps.max(0) > level / 256, keys[maps.argmax(0)], 0).astype(np.uint8)
+            plain += metrics.confusion(truth, winner, 6)
+        assert (counted.confusion(level) == plain).all()
+    values = counted.curve()[1]
+    plain = [metrics.mean_iou(counted.confusion(level)) for level in range(256)]
+    assert np.allclose(values, plain, equal_nan=True)
+    assert counted.best() == int(np.nanargmax(values))
+
+
+def test_the_sweep_of_nothing():
+    empty = sweep.Sweep(3)
+    assert np.isnan(empty.curve()[1]).all() and 0 <= empty.best() < 256
+    empty.add(np.zeros((2, 2), np.uint8), [], np.zeros((0, 2, 2)))
+    assert empty.confusion(10)[0, 0] == 4
+    with pytest.raises(ValueError, match="NaN"):
+        empty.add(np.zeros((2, 2), np.uint8), [1], np.full((1, 2, 2), np.nan))

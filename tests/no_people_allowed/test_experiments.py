@@ -1,0 +1,53 @@
+"""The experiments of this paper: complete and strict, and the notebooks' own defaults are those of `shapes`."""
+
+from pathlib import Path
+
+import pytest
+
+from wsnb.book import experiments, notebook, params
+
+ROOT = Path(__file__).parents[2]
+NAMES = [name for name in experiments.names(ROOT) if name.startswith("no_people_allowed/")]
+PAPER = {"extra": 512, "side": 352, "batch": 40, "epochs": 50, "lr": 0.0001, "cam_scales": [1.0, 0.5, 0.75, 2.0],
+         "normalise": ["joint", "per class"], "confident_foreground": [0.0075, 0.3],
+         "confident_background": [0.24, 0.05], "norms": ["batch", "fixed"], "irnet_radius": 10, "irnet_epochs": 20,
+         "lr_edge": 0.005, "lr_displacement": 0.05, "walk_threshold": [0.3, 0.0], "seg_epochs": 40, "seg_side": 352,
+         "test_scales": [0.5, 1.0, 2.0]}
+IRN = {"extra": 0, "side": 512, "epochs": 5, "lr": 0.1, "irn_momentum": True, "detach_below": 4, "picture_side": 0,
+       "cam_scales": [1.0, 0.5, 1.5, 2.0], "confident_foreground": [0.3], "confident_background": [0.05],
+       "irnet_radius": 10, "irnet_epochs": 3, "lr_edge": 0.1, "lr_displacement": 1.0, "walk_pad": 512,
+       "walk_threshold": [0.25], "centroid_steps": 300}
+
+
+def test_all_that_the_paper_has_are_there():
+    wanted = {"shapes", "shapes_det", "voc_small_npa", "voc_small_irn", "imagenet_det", "voc12_irn"}
+    assert {name.split("/")[1] for name in NAMES} == wanted
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_loads_strictly_and_says_how_to_run(name):
+    experiment = experiments.load(ROOT, *name.split("/"))
+    assert len(experiment.stages) in (8, 9)
+    head = (ROOT / f"params/{name}.yaml").read_text().split("stages:")[0]
+    assert f"wsnb run {name}" in head and "Hardware and time" in head and "Paper:" in head
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "notebooks/no_people_allowed").glob("*.ipynb")), ids=lambda p: p.stem)
+def test_run_all_is_the_experiment_shapes(path):
+    written = params.load_yaml(ROOT / "params/no_people_allowed/shapes.yaml")
+    for name, param in params.declared(notebook.read(path)).items():
+        assert name == "workers" or param.default == written[name], name
+
+
+@pytest.mark.parametrize("name, paper", [("imagenet_det", PAPER), ("voc12_irn", IRN)])
+def test_the_papers_own_settings(name, paper):
+    values = params.load_yaml(ROOT / f"params/no_people_allowed/{name}.yaml")
+    assert {key: values[key] for key in paper} == paper
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_departures_give_a_reason(name):
+    for line in (ROOT / f"params/{name}.yaml").read_text().splitlines():
+        if "# paper:" in line:
+            reason = line.split("# paper:")[1].rpartition(",")[2]
+            assert len(reason.split()) > 1, f"{line}: give the reason too"

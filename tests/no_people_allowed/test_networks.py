@@ -1,0 +1,222 @@
+"""IRNet, the classifiers, the segmenter's head; instances, inference, schedules, data."""
+
+import zipfile
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from wsnb.files import FileError, save_torch
+from wsnb.methods import backbones, deeplabv3plus, irnet, irnet_instances
+from wsnb.papers.no_people_allowed import (
+    augment,
+    classifiers,
+    crops,
+    irnet_training,
+    recipes,
+    released,
+    schedules,
+    scores,
+    things,
+    tta,
+)
+
+
+@pytest.mark.parametrize("name", ["tiny", "mobilenet_v2"])
+@pytest.mark.parametrize("size", [(64, 96), (50, 67)])
+def test_irnet_on_any_backbone_and_size(name, size):
+    net = irnet.IRNet(backbones.build(name)).eval()
+    edge, moved = irnet.flipped_edges(net, torch.randn(1, 3, *size))
+    small = tuple(-(-side // 4) for side in size)
+    assert tuple(edge.shape) == small and tuple(moved.shape) == (2, *small)
+    assert 0 < float(edge.min()) and float(edge.max()) < 1
+
+
+def test_edges_of_a_mirrored_picture_are_mirrored():
+    net, x = irnet.IRNet(backbones.build("tiny")).eval(), torch.randn(1, 3, 48, 64)
+    one, other = irnet.flipped_edges(net, x)[0], irnet.flipped_edges(net, x.flip(-1))[0]
+    assert torch.allclose(one, other.flip(-1), atol=1e-6)
+
+
+@pytest.mark.parametrize("norms, moves", [("fixed", False), ("batch", True)])
+def test_the_backbone_never_learns_but_its_norms_may_drift(norms, moves):
+    net = irnet.IRNet(backbones.build("tiny"), norms=norms).train()
+    before = {k: v.clone() for k, v in net.state_dict().items()}
+    edge, moved = net(torch.randn(2, 3, 32, 32))
+    (edge.sum() + moved.sum()).backward()
+    assert all(p.grad is None for k, p in net.named_parameters() if not k.startswith("branches."))
+    assert all(p.grad is not None for k, p in net.named_parameters() if k.startswith("branches."))
+    changed = [k for k, v in net.state_dict().items() if "running" in k and not torch.equal(v, before[k])]
+    assert bool(changed) == moves
+
+
+def test_centring():
+    x = torch.randn(2, 3, 32, 32)
+    moved = irnet.IRNet(backbones.build("tiny"), "instance norm", "batch").train()(x)[1]
+    assert moved.mean((2, 3)).abs().max() < 1e-4
+    net = irnet.IRNet(backbones.build("tiny"), "stored mean")
+    raw = net.train()(x)[1]
+    irnet_training.measure_mean(net, [{"x": x}], "cpu")
+    assert not net.training and torch.allclose(net(x)[1].mean((0, 2, 3)), torch.zeros(2), atol=1e-5)
+    assert raw.mean((0, 2, 3)).abs().max() > 1e-4
+    with pytest.raises(ValueError, match="stored mean or instance norm"):
+        irnet.IRNet(backbones.build("tiny"), "median")
+
+
+def test_released_irnets_load_and_foreign_files_do_not(tmp_path):
+    own = irnet.IRNet(backbones.build("tiny"))
+    save_torch(tmp_path / "own.pth", own.state_dict())
+    net, origin = released.irnet("tiny", "stored mean", "fixed", checkpoint=tmp_path / "own.pth")
+    assert origin == "checkpoint own.pth" and all(
+        torch.equal(a, b) for a, b in zip(net.state_dict().values(), own.state_dict().values(), strict=True))
+    save_torch(tmp_path / "bad.pth", {k: v for k, v in own.state_dict().items() if "fc_edge6" not in k})
+    with pytest.raises(FileError, match="missing"):
+        released.irnet("tiny", "stored mean", "fixed", checkpoint=tmp_path / "bad.pth")
+
+
+@pytest.mark.parametrize("name", classifiers.NAMES)
+def test_every_classifier_of_the_registry(name):
+    net = classifiers.of_registry(name, 2).eval()
+    with torch.no_grad():
+        assert net(torch.randn(1, 3, 64, 64)).shape == (1, 1)  # two classes mean one output
+    net.get_submodule(net.cam_layer)
+    with pytest.raises(ValueError, match="choose one of"):
+        classifiers.of_registry("vgg", 20)
+
+
+def test_what_irn_does_not_train():
+    net = classifiers.build("mobilenet_v2", 3, extra=0, freeze=True, detach_below=4)[0]
+    first = [k for k, p in net.named_parameters() if p.requires_grad][0]
+    assert first == "features.7.conv.0.0.weight"
+    groups = classifiers.learning_groups(net, 0.1)
+    assert [g["lr"] for g in groups] == pytest.approx([0.1, 0.2, 1.0, 2.0])
+    assert sum(len(g["params"]) for g in groups) == sum(p.requires_grad for p in net.parameters())
+
+
+@pytest.mark.parametrize("name, stride", [("tiny", 0), ("mobilenet_v2", 16), ("mobilenet_v2", 8)])
+def test_deeplab_on_any_backbone(name, stride):
+    body = backbones.build(name, stride)
+    head = deeplabv3plus.Head(body.channels, body.strides, 5, width=64).train()
+    logits = head(body(torch.randn(1, 3, 64, 80)))  # one picture, and it trains
+    assert logits.shape == (1, 5, 16, 20)
+    rates = [view[0].dilation[0] for view in head.aspp.convs[1:4]]
+    assert rates == [96 // body.strides[-1] * k for k in (1, 2, 3)]
+
+
+def test_pixels_of_two_wheels_are_two_things():
+    field = np.zeros((2, 20, 40), np.float32)
+    y, x = np.mgrid[:20, :40].astype(np.float32)
+    field[0], field[1] = 10 - y, np.where(x < 20, 9 - x, 30 - x)
+    found = irnet_instances.centroids(field, 50)
+    assert set(zip(found[0].ravel().tolist(), found[1].ravel().tolist(), strict=True)) == {(10, 9), (10, 30)}
+    numbers = irnet_instances.clusters(found, field)
+    assert numbers.max() == 1 and (numbers[:, :20] == 0).all() and (numbers[:, 20:] == 1).all()
+    maps, owner = irnet_instances.split_by_cluster(np.ones((1, 20, 40), np.float32), numbers)
+    detections = irnet_instances.instances(maps, owner, [7])
+    assert [(label, score) for label, score, _ in detections] == [(7, 1.0), (7, 1.0)]
+    assert (detections[0][2] == (x < 20)).all() and (detections[1][2] == (x >= 20)).all()
+
+
+def test_specks_score_nothing_and_nothing_is_nothing():
+    walked = np.zeros((1, 40, 40), np.float32)
+    walked[0, 3, 3] = walked[0, 10:30, 10:30] = 1
+    found = irnet_instances.instances(walked, np.array([0]), [2], smallest=0.01)
+    assert sorted(score for _, score, _ in found) == [0.0, 1.0]
+    assert irnet_instances.instances(np.zeros((1, 5, 5)), np.array([0]), [1]) == []
+
+
+def test_masks_are_packed_without_loss():
+    region = np.zeros((9, 11), bool)
+    region[2:5, 3:8] = region[6, 9] = True
+    assert (things.unpacked(*things.packed(region), (9, 11)) == region).all()
+
+
+class Colour(nn.Module):
+    def forward(self, x):
+        return torch.stack([x[:, 0], x[:, 1]], 1)
+
+
+def test_inference_of_a_network_that_sees_colours(tmp_path):
+    image = np.zeros((30, 44, 3), np.uint8)
+    image[:, :22, 0] = image[:, 22:, 1] = 255
+    wanted = (np.arange(44) >= 22)[None].repeat(30, 0)
+    for style in tta.STYLES:
+        found = tta.label_picture(Colour().eval(), image, style, 32, 1.0, [0.5, 1.0])
+        assert found.dtype == np.uint8 and (found == wanted).mean() > 0.95, style
+    with pytest.raises(ValueError, match="use one of"):
+        tta.label_picture(Colour(), image, "cubic", 32, 1.0, [1.0])
+    cv2.imwrite(str(tmp_path / "a.png"), found)
+    for name in ("one.zip", "two.zip"):
+        tta.submission(tmp_path, ["a"], tmp_path / name)
+    assert (tmp_path / "one.zip").read_bytes() == (tmp_path / "two.zip").read_bytes()
+    with zipfile.ZipFile(tmp_path / "one.zip") as archive:
+        assert archive.namelist() == ["a.png"]
+        data = np.frombuffer(archive.read("a.png"), np.uint8)
+        assert (cv2.imdecode(data, cv2.IMREAD_UNCHANGED) == found).all()
+
+
+def test_augmentation_is_a_function_of_its_generator():
+    image = np.random.default_rng(0).integers(0, 256, (40, 60, 3)).astype(np.uint8)
+    label = (image[..., 0] > 128).astype(np.uint8)
+    for scope in ("strong", "irnet", "none"):
+        for seed in range(12):
+            one, other = (augment.augmented(image, np.random.default_rng(seed), label, scope) for _ in range(2))
+            assert (one[0] == other[0]).all() and (one[1] == other[1]).all()
+            assert one[0].shape == image.shape and set(np.unique(one[1])) <= {0, 1}
+    with pytest.raises(ValueError, match="use strong, irnet or none"):
+        augment.augmented(image, np.random.default_rng(0), scope="weak")
+
+
+def test_labels_move_with_their_picture_if_sizes_agree():
+    image = np.zeros((60, 60, 3), np.uint8)
+    image[20:40, 15:50] = 200
+    label = (image[..., 0] > 100).astype(np.uint8)
+    for seed in range(20):
+        moved, labels = augment.augmented(image, np.random.default_rng(seed), label, "irnet")
+        assert ((moved[..., 0] > 100) == labels).mean() > 0.95
+
+
+def test_a_picture_on_a_canvas_and_a_window_of_it():
+    class Last:
+        def randrange(self, stop):
+            return stop - 1
+
+    assert crops.crop_box((30, 80), 50, Last()) == (20, 50, 0, 50, 0, 30, 30, 80)
+
+
+def test_presets_are_lists_of_one_length():
+    class Params:
+        presets, normalise, thresholds = ["a", "b"], ["joint"], [0.1, 0.2]
+
+    found = recipes.recipes(Params, "normalise", "thresholds")
+    assert found["b"].normalise == "joint" and found["b"].thresholds == 0.2
+    Params.thresholds = [0.1, 0.2, 0.3]
+    with pytest.raises(ValueError, match="one for each of the presets"):
+        recipes.recipes(Params, "thresholds")
+    Params.presets = ["a", "a"]
+    with pytest.raises(ValueError, match="once"):
+        recipes.recipes(Params, "normalise")
+
+
+def test_schedules_and_optimisers():
+    rate = schedules.rate("step", 9, 10)
+    assert [round(rate(e * 10, 90), 3) for e in (0, 2, 3, 6)] == [1, 1, 0.2, 0.04]
+    assert schedules.rate("poly epochs", 4, 10)(19, 40) == pytest.approx(0.75**0.9)
+    assert schedules.rate("poly", 4, 10)(20, 40) == pytest.approx(0.5**0.9)
+    weights = [{"params": [nn.Parameter(torch.ones(1))]}]
+    assert schedules.optimiser("sgd", weights, 0.1, 1e-4, 10).param_groups[0]["momentum"] == 1e-4
+    for wrong in (lambda: schedules.rate("cosine", 1, 1), lambda: schedules.optimiser("lion", weights, 0.1, 0, 1)):
+        with pytest.raises(ValueError, match="use"):
+            wrong()
+
+
+def test_scores_by_hand():
+    table = np.array([[6, 2, 0], [1, 3, 0], [0, 0, 0]])
+    found = scores.segmentation_scores(table)
+    assert found["mIoU"] == pytest.approx((6 / 9 + 3 / 6) / 2)
+    assert found["mean accuracy"] == pytest.approx((6 / 8 + 3 / 4) / 2)
+    assert found["pixel accuracy"] == pytest.approx(9 / 12)
+    assert np.isnan(scores.plain_mean_iou(table))
+    assert np.isnan(scores.segmentation_scores(np.zeros((2, 2)))["mIoU"])

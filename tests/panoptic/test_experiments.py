@@ -1,0 +1,55 @@
+"""The experiments of this paper: complete and strict, and the notebooks' own defaults are those of `shapes`."""
+
+from pathlib import Path
+
+import pytest
+
+from wsnb.book import experiments, notebook, params
+
+ROOT = Path(__file__).parents[2]
+NAMES = [name for name in experiments.names(ROOT) if name.startswith("panoptic/")]
+SHARED = ("workers",)  # one value serves all stages of an experiment, each notebook has its own default
+
+
+def test_all_that_the_issue_names_are_there():
+    wanted = {"shapes", "camvid_small", "cityscapes_weak", "cityscapes_semi", "cityscapes_full", "voc12_weak"}
+    assert {name.split("/")[1] for name in NAMES} == wanted
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_loads_strictly_and_says_how_to_run(name):
+    experiment = experiments.load(ROOT, *name.split("/"))
+    head = (ROOT / f"params/{name}.yaml").read_text().split("stages:")[0]
+    assert f"wsnb run {name}" in head and "Hardware and time" in head and "Paper:" in head
+    rounds = [stage.name for stage in experiment.stages if stage.name.startswith("08_iterate")]
+    assert len(rounds) == {"camvid_small": 3, "shapes": 2, "cityscapes_full": 0}.get(experiment.name, len(rounds))
+    if experiment.name != "cityscapes_full":
+        later = next(stage for stage in experiment.stages if stage.name == "06_train@2")
+        assert later.needs == ("05_labels", "06_train", "08_iterate")  # it learns what the first round left
+
+
+def test_the_bound_needs_no_weak_labels():
+    experiment = experiments.load(ROOT, "panoptic", "cityscapes_full")
+    assert experiment.stages[0].needs == () and experiment.values["label_source"] == "full"
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "notebooks/panoptic").glob("*.ipynb")), ids=lambda p: p.stem)
+def test_run_all_is_the_experiment_shapes(path):
+    written = params.load_yaml(ROOT / "params/panoptic/shapes.yaml")
+    for name, param in params.declared(notebook.read(path)).items():
+        assert name in (*SHARED, "round") or param.default == written[name], name
+
+
+def test_the_papers_values():
+    values = params.load_yaml(ROOT / "params/panoptic/cityscapes_weak.yaml")
+    paper = {"crop_height": 400, "crop_width": 500, "score_thresh": 0.99, "ichk_thresh": 0.5, "mandg_rounds": 5,
+             "ichk_do_not_alter_existing_things": True, "run_score_thresh": True, "include_groups": True}
+    assert {key: values[key] for key in paper} == paper
+    assert "# paper:" not in (ROOT / "params/panoptic/cityscapes_weak.yaml").read_text()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_departures_from_the_paper_say_why(name):
+    for line in (ROOT / f"params/{name}.yaml").read_text().splitlines():
+        if "# paper:" in line:
+            assert line.split("# paper:")[1].count(",") >= 1, f"{line}: give the reason too"

@@ -1,0 +1,256 @@
+"""The label pipeline on hand-made arrays: crops, boxes, files, the five rules, instances; and odd pictures."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import scipy.io
+
+from tests.parity import panoptic as parity
+from wsnb.files import FileError, read_index
+from wsnb.papers.panoptic import boxes, chain, cleanup, crops, options, runner
+from wsnb.papers.panoptic.box_files import load_boxes, save_boxes
+from wsnb.papers.panoptic.instances import instance_labels
+from wsnb.papers.panoptic.score_files import load_scores, save_labels, save_scores
+from wsnb.papers.panoptic.space import CITYSCAPES, IGNORE
+
+ROOT = Path(__file__).parents[2]
+CAR, PERSON = 13, 11
+
+
+def one(label, *corners, group=0, stuff=0):
+    return (label, *corners, group, stuff)
+
+
+def test_arrays_of_the_original_program():
+    words = [sys.executable, "-m", "tests.parity", "tests/goldens/panoptic"]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0 and not done.stderr, done.stdout + done.stderr
+    assert len(done.stdout.splitlines()) == 7 and done.stdout.count("  ok") == 7
+
+
+@pytest.mark.parametrize("name, key", [("synth_boxes", "chain_ins03"), ("synth_tags", "crop16x20"),
+                                       ("merge_table_256x256", "merged")])
+def test_a_wrong_array_fails(tmp_path, name, key):
+    arrays = dict(np.load(ROOT / f"tests/goldens/panoptic/{name}.npz"))
+    arrays[key] = arrays[key].copy()
+    arrays[key].flat[7] ^= 1
+    np.savez(tmp_path / f"{name}.npz", **arrays)
+    bad = [check.name for check in parity.HANDLERS[name](tmp_path / f"{name}.npz") if not check.ok]
+    assert bad and bad[0].startswith(key[:6])
+
+
+def test_handlers_for_every_file_that_the_original_made():
+    assert {"variants", "synth_ins_overflow", "eval_synth", "dets_demo_octave", "iter_default_sem",
+            "bbox_struct_demo", "crops_demo", "variant_iter_ichk101_no_mandg_alter"} <= set(parity.HANDLERS)
+
+
+def test_more_than_255_instances(tmp_path):
+    rng = np.random.default_rng(0)
+    sem = rng.integers(11, 14, (120, 160)).astype(np.uint8)
+    corners = rng.integers((0, 0), (155, 115), (270, 2))
+    table = np.array([(11 + k % 3, x, y, x + 4, y + 4, 0, 0) for k, (x, y) in enumerate(corners)])
+    table = np.unique(table, axis=0)
+    found = parity.inclusive(table)
+    out = instance_labels(sem, found)
+    assert len(out.labels) == len(table) > 256 and out.ids.max() == IGNORE and out.lost[-1] == len(table)
+    ids = np.arange(1, len(table) + 1)
+    arrays = {"in_sem": sem, "in_box": table, "ins": out.ids, "ins_id": ids, "ins_class": out.labels}
+    np.savez(tmp_path / "synth_ins_overflow.npz", **arrays)
+    assert all(c.ok for c in parity.HANDLERS["synth_ins_overflow"](tmp_path / "synth_ins_overflow.npz"))
+    arrays["ins"] = np.where(out.ids == 3, 4, out.ids).astype(np.uint8)
+    np.savez(tmp_path / "synth_ins_overflow.npz", **arrays)
+    assert not all(c.ok for c in parity.HANDLERS["synth_ins_overflow"](tmp_path / "synth_ins_overflow.npz"))
+
+
+@pytest.mark.parametrize("side, crop, found", [(2048, 500, [0, 387, 774, 1161, 1548]), (1024, 400, [0, 312, 624]),
+                                               (10, 10, [0]), (20, 10, [0, 10]), (64, 17, [0, 15, 30, 45])])
+def test_starts_of_crops(side, crop, found):
+    assert crops.starts(side, crop) == found
+
+
+def test_crops_that_do_not_fit():
+    for side, crop in ((10, 11), (10, 0)):
+        with pytest.raises(ValueError, match="crop of"):
+            crops.starts(side, crop)
+    assert crops.crop_size((1024, 2048), (0, 0)) == (400, 500) and crops.crop_size((360, 480), (100, 0)) == (100, 117)
+
+
+def test_tags_of_crops_and_a_crop_without_any():
+    labels = np.full((20, 30), IGNORE, np.uint8)
+    labels[0, 0] = CAR
+    places = crops.windows(labels.shape, (10, 10))
+    tags = crops.window_tags(labels, places, 19)
+    assert places[:2].tolist() == [[0, 0, 10, 10], [10, 0, 20, 10]]  # column after column
+    assert tags[0].tolist() == [k == CAR for k in range(19)] and not tags[1:].any()
+    seen = cleanup.tag_rule_from_tags(np.full((20, 30), CAR, np.uint8), tags, places)
+    assert (seen[:10, :10] == CAR).all() and (seen == CAR).sum() == 100  # nothing is left where no tag is
+    with pytest.raises(ValueError, match="label 19"):
+        crops.window_tags(np.full((20, 30), 19, np.uint8), places, 19)
+
+
+def test_boxes_of_instances_groups_and_stuff():
+    ids = np.full((6, 8), IGNORE, np.uint16)
+    ids[0], ids[1, 2:4], ids[3:5, 5:7], ids[5, 0], ids[5, 7], ids[2, 2] = 0, 13000, 13001, 11, 11, 1000
+    found = boxes.from_instance_ids(ids, CITYSCAPES)
+    assert found.labels.tolist() == [0, PERSON, CAR, CAR]
+    assert found.boxes.tolist() == [[0, 0, 8, 6], [0, 5, 8, 6], [2, 1, 4, 2], [5, 3, 7, 5]]
+    assert found.groups.tolist() == [False, True, False, False] and found.stuff.tolist() == [True, False, False, False]
+    assert len(boxes.from_instance_ids(ids, CITYSCAPES, panoptic=False, groups=False)) == 2
+    with pytest.raises(ValueError, match="class 19"):
+        boxes.from_instance_ids(np.array([[18500]], np.uint16), CITYSCAPES)
+
+
+def test_box_files_keep_objects_and_bytes(tmp_path):
+    found = boxes.objects([one(0, 0, 0, 8, 6, stuff=1), one(6, 2, 1, 4, 2), one(PERSON, 0, 0, 3, 3, group=1)])
+    for name in ("a", "b"):
+        save_boxes(tmp_path / f"{name}.mat", found, CITYSCAPES.names)
+    assert (tmp_path / "a.mat").read_bytes() == (tmp_path / "b.mat").read_bytes()
+    back = load_boxes(tmp_path / "a.mat", CITYSCAPES.names)
+    for field in ("boxes", "labels", "groups", "stuff"):
+        assert np.array_equal(getattr(back, field), getattr(found, field))
+    entry = scipy.io.loadmat(tmp_path / "a.mat")["dets"]["annotation"][0, 0]["object"][0, 0][0, 1]
+    assert entry["name"][0] == "traffic light" and entry["bndbox"]["xmax"][0, 0][0] == "3"  # text, inclusive
+    with pytest.raises(FileError, match="unknown"):
+        load_boxes(tmp_path / "a.mat", CITYSCAPES.names[:5])
+    (tmp_path / "cut.mat").write_bytes((tmp_path / "a.mat").read_bytes()[:200])
+    for name in ("cut", "none"):
+        with pytest.raises(FileError, match=name):
+            load_boxes(tmp_path / f"{name}.mat", CITYSCAPES.names)
+
+
+def test_scores_keep_float32(tmp_path):
+    scores = np.random.default_rng(0).random((5, 7), np.float32)
+    save_scores(tmp_path / "s.mat", scores)
+    assert np.array_equal(load_scores(tmp_path / "s.mat"), scores)
+    scipy.io.savemat(tmp_path / "other.mat", {"anything": scores})  # the first field, whatever its name
+    assert np.array_equal(load_scores(tmp_path / "other.mat"), scores)
+
+
+def test_score_rule_keeps_equality():
+    scores = np.array([[0.98, 0.99, 0.995]], np.float32)
+    assert cleanup.score_rule(np.array([[1, 2, 3]], np.uint8), scores).tolist() == [[IGNORE, 2, 3]]
+
+
+def test_merge_rule():
+    p = np.array([[CAR, CAR, CAR, 2, 2, 2, IGNORE, IGNORE, 99]], np.uint8)
+    m = np.array([[PERSON, 0, IGNORE, PERSON, 0, IGNORE, PERSON, 0, PERSON]], np.uint8)
+    wanted = [[PERSON, IGNORE, IGNORE, PERSON, 2, 2, PERSON, IGNORE, IGNORE]]
+    assert cleanup.merge_rule(p, m).tolist() == wanted
+    with pytest.raises(ValueError, match="one size"):
+        cleanup.merge_rule(p, m[:, 1:])
+
+
+def test_box_rule_knows_groups_and_classes_without_box():
+    p = np.array([[CAR, CAR, PERSON, 2]], np.uint8)
+    found = boxes.objects([one(CAR, 0, 0, 1, 1, group=1)])
+    assert cleanup.box_rule(p, found).tolist() == [[CAR, IGNORE, IGNORE, 2]]
+
+
+def test_low_iou_rule_by_hand():
+    p = np.full((8, 8), 2, np.uint8)
+    p[1, 1] = PERSON
+    large, small = one(CAR, 0, 0, 8, 8), one(PERSON, 2, 2, 5, 5)
+    out = cleanup.low_iou_rule(p, boxes.objects([small, large]))
+    assert (out[0] == 2).all() and (out[:, 0] == 2).all()  # the box loses its first row and column
+    assert out[1, 1] == PERSON and out[1, 2] == CAR and (out[3:5, 3:5] == PERSON).all()  # small ones are in front
+    altered = cleanup.low_iou_rule(p, boxes.objects([large]), keep_things=False)
+    assert altered[1, 1] == CAR
+    for flat in (one(CAR, 3, 3, 4, 8), one(CAR, 3, 3, 8, 8, group=1)):  # one pixel wide; a group
+        assert np.array_equal(cleanup.low_iou_rule(p, boxes.objects([flat])), p)
+
+
+def test_instances_of_overlapping_and_double_boxes():
+    sem = np.full((4, 8), CAR, np.uint8)
+    found = boxes.objects([one(CAR, 0, 0, 5, 4), one(CAR, 0, 0, 5, 4, group=1), one(CAR, 3, 0, 7, 4),
+                           one(2, 0, 0, 8, 4)])
+    out = instance_labels(sem, found)
+    assert out.ids[0].tolist() == [1, 1, 1, IGNORE, IGNORE, 2, 2, 0]
+    assert out.labels.tolist() == [CAR, CAR, 2] and out.lost == (3,)
+
+
+NOTHING = boxes.objects([])
+GROUPS = boxes.objects([one(CAR, 0, 0, 10, 8, group=1)])
+OUTSIDE = boxes.objects([one(CAR, 100, 100, 120, 120), one(CAR, -20, -20, 3, 3)])
+
+
+@pytest.mark.parametrize("found", [NOTHING, GROUPS, OUTSIDE], ids=["no object", "only groups", "outside"])
+def test_odd_pictures_go_through_the_whole_chain(found, tmp_path):
+    p = np.full((16, 20), CAR, np.uint8)
+    p[8:] = 0
+    mandg = np.where(p == CAR, CAR, 0).astype(np.uint8)
+    places = crops.windows(p.shape, (8, 10))
+    save_boxes(tmp_path / "b.mat", found, CITYSCAPES.names)
+    found = load_boxes(tmp_path / "b.mat", CITYSCAPES.names)
+    opts = options.get_opts("cityscapes", "train", run_score_thresh=False)
+    after, last = chain.clean(p, opts, None, p, places, mandg, found)
+    assert list(after) == list(options.RULES[1:]) and (last[8:] == 0).all()
+    out = chain.instances(last, found)
+    if found.boxes.size == 0:
+        assert (last[:8] == IGNORE).all() and set(np.unique(out.ids)) == {0, IGNORE} and not len(out.labels)
+    elif found.groups.any():
+        assert (last[:8, :10] == CAR).all() and (last[:8, 10:] == IGNORE).all()  # a group keeps pixels, claims none
+        assert set(np.unique(out.ids)) == {0, IGNORE} and not len(out.labels)
+    else:  # the first lies wholly outside and stays in the list without a pixel; the second is cut
+        assert (last[:3, :3] == CAR).all() and (last == CAR).sum() == 9
+        assert out.lost == (1,) and (out.ids[:3, :3] == 2).all()
+
+
+def test_a_rule_without_its_input_says_so():
+    with pytest.raises(ValueError, match="run_score_thresh is on"):
+        chain.clean(np.zeros((4, 4), np.uint8), options.get_opts("cityscapes", "train"))
+
+
+def test_options_of_the_original():
+    train, extra = options.get_opts("cityscapes", "train"), options.get_opts("cityscapes", "train_extra")
+    assert train.annotation_dir == "gtFine_bboxes/train/panoptic" and extra.gt_label_dir == "gtCoarse/train_extra"
+    assert extra.gt_label_template == "%s_gtCoarse_labelTrainIds.png" and train.score_thresh == 0.99
+    assert not options.kick_off(train).run_score_thresh and options.kick_off(train).pred_dir == "cam/train"
+    coarse = options.train_extra(train)
+    assert not (coarse.run_apply_bbox_prior or coarse.run_check_image_level_tags or coarse.saves_instances)
+    assert not options.after_five_rounds(train).run_merge_with_mcg_and_grabcut
+    assert not options.changed(train, run_ins_box_process=False).saves_instances
+    for words in (("cityscapes", "test"), ("voc", "train")):
+        with pytest.raises(ValueError):
+            options.get_opts(*words)
+    with pytest.raises(ValueError, match="no option"):
+        options.changed(train, threshold=1)
+
+
+@pytest.fixture
+def released(tmp_path):
+    """A picture in the folders of the released program."""
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 19, (32, 64)).astype(np.uint8)
+    ids = labels.astype(np.uint16)
+    ids[4:12, 4:20] = 13000
+    folder, results = tmp_path / "data", tmp_path / "data/results"
+    save_labels(results / "pred_sem_raw/aa_0_0_leftImg8bit.png", labels, CITYSCAPES.palette)
+    save_labels(results / "mcg_and_grabcut/train/aa_0_0_leftImg8bit.png", np.where(ids == 13000, 13, 0),
+                CITYSCAPES.palette)
+    save_scores(results / "pred_flat_feat/aa_0_0_leftImg8bit.mat", np.where(labels % 2, 0.995, 0.5))
+    save_labels(folder / "gtFine/train/aa/aa_0_0_gtFine_labelTrainIds.png", labels, CITYSCAPES.palette)
+    save_boxes(folder / "gtFine_bboxes/train/panoptic/aa_0_0_leftImg8bit.mat", boxes.from_instance_ids(ids, CITYSCAPES),
+               CITYSCAPES.names)
+    return folder
+
+
+def test_the_runner_on_the_released_folders(released):
+    opts = options.get_opts("cityscapes", "train", schk_crop_size=[16, 32])
+    job, = runner.released_jobs(released, ["aa_0_0"], opts)
+    record = runner.finish(job)
+    assert list(record["changed"]) == list(options.RULES) and record["pixels"] == 32 * 64
+    first = read_index(job.semantic)
+    assert (first[first != IGNORE] % 2 == 1).any() and job.instance.exists()
+    save_labels(job.semantic, np.zeros((32, 64), np.uint8), CITYSCAPES.palette)
+    kept, = runner.released_jobs(released, ["aa_0_0"], options.changed(opts, force_overwrite=False))
+    assert runner.finish(kept) == {} and not read_index(job.semantic).any()
+    runner.finish(job)
+    assert np.array_equal(read_index(job.semantic), first)
+    only, = runner.released_jobs(released, ["aa_0_0"], options.changed(opts, save_ins=False))
+    assert only.instance is None and only.semantic is not None
+    save_scores(job.scores, np.zeros((5, 5)))
+    with pytest.raises(FileError, match="make both alike"):
+        runner.finish(job)

@@ -1,0 +1,175 @@
+"""Parity of `simple_does_it` with arrays of the original program: GrabCut, preparation, inputs, losses."""
+
+import hashlib
+
+import cv2
+import numpy as np
+import torch
+
+from tests.parity import simple_does_it_networks as networks
+from tests.parity.compare import absolute, exact, load, relative
+from wsnb import files
+from wsnb.data import sbd
+from wsnb.methods.grabcut import filled, grabcut_label
+from wsnb.papers.simple_does_it import inputs, losses, objects, optimise
+
+
+def _half_open(box):
+    """y1, x1, y2, x2 -> x0, y0, x1, y1."""
+    y0, x0, y1, x1 = (int(v) for v in box)
+    return x0, y0, x1, y1
+
+
+def _picture(folder, case):
+    """The case's picture, the same pixels as the original program read."""
+    image = files.read_rgb(folder / case["path"].removeprefix("tfwss/"))
+    seen = hashlib.sha256(np.ascontiguousarray(image[..., ::-1]).tobytes()).hexdigest()
+    return image, exact(f"{case['path']} decodes alike", [seen], [case["bgr_sha256"]])
+
+
+def _grabcut_cases(path):
+    meta, checks = load(path), []
+    for name, case in meta["cases"].items():
+        image, alike = _picture(path.parent, case)
+        ours = [int(grabcut_label(image, _half_open(case["bbox"]), seed=s).sum()) for s in meta["seeds"]]
+        checks += [alike, exact(name, ours, [case["fg"][str(s)] for s in meta["seeds"]])]
+    cv2.setRNGSeed(0)
+    for name, count in meta["sequence_fg_counts"].items():  # the generator runs on from box to box
+        image, _ = _picture(path.parent, meta["cases"][name])
+        label = grabcut_label(image, _half_open(meta["cases"][name]["bbox"]), seed=None)
+        checks.append(exact(f"{name} in sequence", int(label.sum()), count))
+    return checks
+
+
+def _grabcut_masks(path):
+    cases, checks = load(path.parent / "grabcut_cases.json")["cases"], []
+    for key, wanted in load(path).items():
+        name, seed = key.split("__seed")
+        image, _ = _picture(path.parent, cases[name])
+        label = grabcut_label(image, _half_open(cases[name]["bbox"]), seed=int(seed))
+        checks.append(exact(key, label.astype(np.uint8) * 255, wanted))
+    return checks
+
+
+def _prepared(folder):
+    """(masks, GrabCut labels, pair lines) of the six-picture set, in the original's order on one random sequence."""
+    masks, labels, lines, boxes = {}, {}, [], []
+    for path in sorted((folder / "inst").glob("*.mat")):
+        instances, _ = sbd.instances_of(path)
+        for k in objects.object_ids(instances, drop_first=True):
+            mask = instances == k
+            masks[f"{path.stem}_{k}"] = mask.astype(np.uint8) * 255
+            boxes.append((path.stem, k, objects.tight_box(mask)))
+            lines.append(objects.pair_line(f"{path.stem}.jpg", f"{path.stem}_{k}.png", boxes[-1][2]))
+    cv2.setRNGSeed(0)
+    for name, k, box in boxes:
+        label = grabcut_label(files.read_rgb(folder / "img" / f"{name}.jpg"), box, seed=None)
+        labels[f"{name}_{k}"] = label.astype(np.uint8) * 255
+    return masks, labels, lines
+
+
+def _bkvoc_expected(path):
+    d, folder = load(path), path.parent / "bkvoc_fixture"
+    masks, labels, lines = _prepared(folder)
+    checks = [
+        exact("which objects", sorted(masks), sorted(k.removeprefix("mask_") for k in d if k.startswith("mask_"))),
+        exact("pair file", lines, (folder / "img_mask_pairs.txt").read_text().splitlines()),
+    ]
+    checks += [exact(f"mask {name}", mask, d[f"mask_{name}"]) for name, mask in masks.items()]
+    checks += [exact(f"GrabCut {name}", label, d[f"grabcut_{name}"]) for name, label in labels.items()]
+    for split in ("train", "val"):
+        names = (folder / f"{split}.txt").read_text().split()
+        own = [line for line in lines if line.split(".jpg")[0] in names]
+        wanted = folder / f"{split}_img_mask_pairs.txt"
+        checks.append(exact(f"{split} pairs", own, wanted.read_text().splitlines()))
+        read = [objects.pair_line(*pair) for pair in objects.read_pairs(wanted)]
+        checks.append(exact(f"{split} pairs read", read, own))
+    for count, name in ((20172, "first100_of_20172"), (7, "small")):
+        batches = inputs.original_order(count)
+        seen = [int(next(batches)[0]) for _ in range(2 * count)]
+        for epoch in (1, 2):
+            start = (epoch - 1) * count
+            wanted = d[f"train_idx_epoch{epoch}_{name}"]
+            checks.append(exact(f"order {count} epoch {epoch}", seen[start : start + len(wanted)], wanted))
+    return checks
+
+
+def _bkvoc_batches(path):
+    folder, wanted = path.parent / "bkvoc_fixture", load(path)
+    _, labels, _ = _prepared(folder)
+    pairs = objects.read_pairs(folder / "train_img_mask_pairs.txt")
+    order, checks = inputs.original_order(len(pairs)), []
+    for n, one in enumerate(wanted):
+        image, mask, box = pairs[int(next(order)[0])]
+        pixels = files.read_rgb(folder / "img" / image)
+        drawn, label = objects.box_map(pixels.shape[:2], box), labels[mask.removesuffix(".png")]
+        shapes = [[1, *pixels.shape[:2], 4], [1, *label.shape, 1]]
+        sums = [int((label > 0).sum()), int((drawn > 0).sum())]
+        checks += [
+            exact(f"shape {n}", shapes[0] + shapes[1], one[0] + one[1]),
+            exact(f"pixels {n}", sums, one[2:]),
+        ]
+    return checks
+
+
+def _io_cases(path):
+    d = load(path)
+    shape = d["rect_0"].shape
+    checks = [exact(f"box map {k}", objects.box_map(shape, _half_open(box)), d[f"rect_{k}"])
+              for k, box in enumerate(d["rect_boxes"])]
+    whole = d["rect_hw1"]
+    checks.append(exact("box map [H, W, 1]", whole[..., 0] if whole.ndim == 3 else whole,
+                        next(d[f"rect_{k}"] for k in range(7) if (d[f"rect_{k}"] == whole[..., 0]).all())))
+    boxes = [objects.tight_box(d["bbox_masks"][..., k] > 0) for k in range(d["bbox_masks"].shape[2])]
+    checks.append(exact("boxes of masks", [(y0, x0, y1, x1) for x0, y0, x1, y1 in boxes], d["bbox_out"]))
+    for key in [k for k in d if k.startswith("pre_in")]:
+        theirs = d["pre_out_weak" if d[key].shape[-1] == 4 else "pre_out_full"]
+        checks.append(absolute(key, inputs.preprocess(d[key]), theirs, 0))
+    for key in [k for k in d if k.startswith("lab_in_")]:
+        checks.append(exact(key, inputs.binary_label(d[key]), d[key.replace("lab_in", "lab_out")]))
+    checks.append(exact("threshold", inputs.predicted_mask(d["thr_prob"]), d["thr_out"]))
+    inside = [k for k, box in enumerate(d["rect_boxes"]) if min(box[:2]) >= 0]
+    checks += [exact(f"filled {k}", filled(shape, _half_open(d["rect_boxes"][k])), d[f"rect_{k}"] > 0) for k in inside]
+    return checks
+
+
+def _loss_cases(path):
+    d, checks = load(path), []
+    for name in sorted({key.removesuffix("_logits") for key in d if key.endswith("_logits")}):
+        logits = torch.from_numpy(d[f"{name}_logits"]).requires_grad_()
+        label = torch.from_numpy(d[f"{name}_label"])
+        loss = losses.balanced_loss(logits, label)
+        loss.backward()
+        double = losses.balanced_loss(torch.from_numpy(d[f"{name}_logits"]).double(), label.double())
+        checks += [
+            relative(f"{name} loss", loss, d[f"{name}_loss_tf"], 1e-5),
+            relative(f"{name} gradient", logits.grad, d[f"{name}_grad_tf"], 1e-5),
+            relative(f"{name} in double", double, d[f"{name}_loss_np64"], 1e-6),
+        ]
+        if f"{name}_loss_theoretical_tf" in d:
+            other = losses.unstable_loss(logits.detach(), label)
+            checks.append(relative(f"{name} unstable", other, d[f"{name}_loss_theoretical_tf"], 1e-4))
+    return checks
+
+
+def _lr_multipliers(path):
+    from wsnb.papers.simple_does_it.convert import tensorflow_names
+
+    wanted, names = load(path), tensorflow_names()
+    ours = [optimise.factor(names[name]) for name in wanted if name in names]
+    return [
+        exact("variables", sorted(names), sorted(wanted)),
+        absolute("factors", ours, [wanted[name] for name in wanted if name in names], 0),
+    ]
+
+
+HANDLERS = {
+    **networks.HANDLERS,
+    "grabcut_cases": _grabcut_cases,
+    "grabcut_masks": _grabcut_masks,
+    "bkvoc_expected": _bkvoc_expected,
+    "bkvoc_batches": _bkvoc_batches,
+    "io_cases": _io_cases,
+    "loss_cases": _loss_cases,
+    "lr_multipliers": _lr_multipliers,
+}

@@ -1,0 +1,257 @@
+"""Parity of the instance network of `simple_does_it` and of its training steps."""
+
+import re
+
+import numpy as np
+import torch
+
+from tests.parity.compare import absolute, agreement, exact, load, relative
+from wsnb.papers.simple_does_it import inputs, losses, optimise
+from wsnb.papers.simple_does_it.convert import tensorflow_names, torch_layout
+from wsnb.papers.simple_does_it.network import BoxNetwork, VGGStages, bilinear_kernel
+
+
+def _shape(name, parameter):
+    """A parameter's shape as TensorFlow writes it."""
+    shape = tuple(parameter.shape)
+    return (shape[2], shape[3], shape[1], shape[0]) if len(shape) == 4 else shape
+
+
+def seeded():
+    """(the network with the goldens' weights, names of the original's variables in order, our name of each)."""
+    network, names = BoxNetwork(VGGStages()), tensorflow_names()
+    parameters, state = dict(network.named_parameters()), {}
+    for number, theirs in enumerate(sorted(names)):
+        ours = names[theirs]
+        shape = _shape(ours, parameters[ours])
+        value = np.random.default_rng(1000 + number).standard_normal(shape).astype(np.float32)
+        value *= np.float32(np.sqrt(2 / np.prod(shape[:3]))) if len(shape) == 4 else np.float32(0.05)
+        state[ours] = torch_layout(value)
+    network.load_state_dict(state)
+    return network, sorted(names), names
+
+
+def _hwc(array):
+    """[H, W, C] -> [1, C, H, W]."""
+    return torch.from_numpy(np.ascontiguousarray(array.transpose(2, 0, 1)))[None]
+
+
+def _network_forward(path):
+    d = load(path)
+    network, order, names = seeded()
+    x, label = _hwc(inputs.preprocess(d["input_u8"])), torch.from_numpy(inputs.binary_label(d["label_u8"]))[None, None]
+    maps, sides = network.enlarged_sides(x)
+    main, _ = network(x)
+    probability = torch.sigmoid(main)[0, 0].detach()
+    five = [float(losses.balanced_loss(z, label).detach()) for z in (*sides, main)]
+    reg = losses.decay(network)
+    checks = [
+        absolute("input", x[0], d["input_pre"].transpose(2, 0, 1), 0),
+        exact("label", label[0, 0], d["label_pre"]),
+        relative("main logit", main[0, 0], d["net"], 1e-4),
+        relative("fused maps", network.fuse(torch.cat(maps, 1))[0, 0], d["net"], 1e-4),
+        relative("probability", probability, d["prob"], 1e-4),
+        agreement("prediction", inputs.predicted_mask(probability), d["pred"], 0.999),
+        relative("losses", five, d["losses"], 1e-4),
+        relative("decay", reg, d["reg"], 1e-5),
+    ]
+    for k, (one, side) in enumerate(zip(maps, sides, strict=True), 2):
+        checks.append(relative(f"side {k}", side[0, 0], d[f"side{k}"], 1e-4))
+        if f"multi{k}_mean" in d:
+            checks += [relative(f"maps {k} mean", one[0].mean((1, 2)), d[f"multi{k}_mean"], 1e-4),
+                       relative(f"maps {k} std", one[0].std((1, 2), correction=0), d[f"multi{k}_std"], 1e-4)]
+    totals = []
+    for supervision in (1, 2, 3):
+        network.zero_grad(set_to_none=True)
+        main, sides = network(x)
+        total = losses.total_loss(main, sides, label, supervision) + losses.decay(network)
+        total.backward()
+        totals.append(float(total.detach()))
+        checks += _norms(f"gradients, supervision {supervision}", network, order, names,
+                         d[f"gradnorm_sup{supervision}"])
+    checks.append(relative("totals", totals, d["totals"], 1e-4))
+    for size in (3, 4, 5, 8, 16, 32):
+        if f"upfilt{size}" in d:
+            checks.append(absolute(f"bilinear {size}", bilinear_kernel(size), d[f"upfilt{size}"], 1e-12))
+    if "up_dsn3_kernel" in d:
+        checks.append(absolute("enlarging side 3", bilinear_kernel(8), d["up_dsn3_kernel"], 1e-7))
+    if "up_multi2_kernel" in d:
+        diagonal = torch.einsum("ij,cd->ijcd", bilinear_kernel(4), torch.eye(16, dtype=torch.float64))
+        checks.append(absolute("enlarging maps 2", diagonal, d["up_multi2_kernel"], 1e-7))
+    return checks
+
+
+def _norms(name, network, order, names, wanted):
+    """Gradient norms a variable; NaN in WANTED: it must have none."""
+    parameters = dict(network.named_parameters())
+    grads = [parameters[names[theirs]].grad for theirs in order]
+    ours = np.array([np.nan if g is None else float(g.double().norm()) for g in grads])
+    return [exact(f"{name}: which", np.isnan(ours), np.isnan(wanted)),
+            absolute(f"{name}: relative", np.nan_to_num(ours / np.where(wanted == 0, 1, wanted), nan=1.0),
+                     np.ones(len(order)), 1e-3)]
+
+
+def _network_forward_meta(path):
+    meta = load(path)
+    network, order, names = seeded()
+    parameters = dict(network.named_parameters())
+    shapes = [[theirs, list(_shape(names[theirs], parameters[names[theirs]]))] for theirs in order]
+    ours = {}
+    for theirs in order:
+        if theirs.endswith("weights"):
+            term = 0.0002 / 2 * float(parameters[names[theirs]].detach().double().pow(2).sum())
+            ours[theirs.replace("weights", "kernel") + "/Regularizer/l2_regularizer:0"] = term
+    for k, stride in enumerate((2, 4, 8, 16), 2):
+        square = float((bilinear_kernel(2 * stride) ** 2).sum()) * 0.0002 / 2
+        ours[f"weak/score-dsn_{k}-up/kernel/Regularizer/l2_regularizer:0"] = square
+        ours[f"weak/score-multi{k}-up/kernel/Regularizer/l2_regularizer:0"] = 16 * square
+    terms = meta["reg_terms"]
+    checks = [
+        exact("variables", [str(s) for s in shapes], [str(list(v)) for v in meta["variables"]]),
+        exact("decay terms", sorted(ours), sorted(terms)),
+        relative("decay a term", [ours.get(k, 0) for k in sorted(terms)], [terms[k] for k in sorted(terms)], 1e-5),
+        relative("decay", losses.decay(network), meta["reg_total"], 1e-5),
+    ]
+    x = torch.zeros(1, 4, 37, 45)
+    for supervision in (1, 2, 3):
+        network.zero_grad(set_to_none=True)
+        main, sides = network(x)
+        label = torch.zeros_like(main)
+        label[..., :5, :5] = 1
+        (losses.total_loss(main, sides, label, supervision) + losses.decay(network)).backward()
+        ours = [t for t in order if parameters[names[t]].grad is None]
+        theirs = [v.removesuffix(":0") for v in meta[f"grad_none_sup{supervision}"]]
+        checks.append(exact(f"without gradient {supervision}", ours, theirs))
+    return checks
+
+
+def sample(j):
+    """The goldens' training sample number J: (x [1, 4, H, W], label [1, 1, H, W])."""
+    rng = np.random.default_rng(9000 + j)
+    height, width = rng.integers(30, 50), rng.integers(30, 50)
+    rgb = rng.integers(0, 256, (height, width, 3)).astype(np.uint8)
+    box = np.zeros((height, width, 1), np.uint8)
+    box[5 : height - 6, 4 : width - 7] = 255  # rows 5..H-7, columns 4..W-8
+    y, x = np.mgrid[:height, :width]
+    ellipse = ((y - height / 2) / (height / 4)) ** 2 + ((x - width / 2) / (width / 4)) ** 2 < 1
+    label = inputs.binary_label(ellipse.astype(np.uint8) * 255)
+    return _hwc(inputs.preprocess(np.concatenate([rgb, box], 2))), torch.from_numpy(label)[None, None]
+
+
+def trained(supervision, steps=4, samples=2):
+    """Four steps of the original's training: (changes {name: array}, momenta {name: array or None}, losses)."""
+    network, order, names = seeded()
+    parameters = dict(network.named_parameters())
+    before = {k: p.detach().clone() for k, p in parameters.items()}
+    averaged, printed = optimise.Averaged(network, samples), []
+    for step in range(steps):
+        def each(step=step):
+            for j in range(step * samples, (step + 1) * samples):
+                x, label = sample(j)
+                main, sides = network(x)
+                yield losses.total_loss(main, sides, label, supervision) + losses.decay(network)
+
+        printed.append(averaged.step(each(), optimise.rate_at(step, (1, 2), (1e-8, 1e-9, 1e-8))))
+    state = averaged.inner.state
+    changes, momenta = {}, {}
+    for theirs in order:
+        p = parameters[names[theirs]]
+        axes = (2, 3, 1, 0) if p.dim() == 4 else (0,)
+        changes[theirs] = (p.detach() - before[names[theirs]]).permute(axes).numpy()
+        buffer = state.get(p, {}).get("momentum_buffer")
+        momenta[theirs] = 0.0 if buffer is None else float(buffer.double().norm())
+    return order, changes, momenta, printed
+
+
+def _supervision(key) -> int:
+    """The stage of supervision that a key of the file speaks of."""
+    match = re.search(r"(?:sup\w*?|mode|stage|s)_?([123])", key, re.I) or re.search(r"([123])", key)
+    return int(match[1]) if match else 1
+
+
+def _train_steps(path):
+    return _steps(load(path))
+
+
+def _steps(content):
+    """Compare whatever the file holds: norms of changes, first values, momenta, printed losses, by shape and name."""
+    checks, known = [], {}
+    for key, value in _flat(content):
+        value = np.asarray(value)
+        if value.dtype.kind not in "fiu":
+            continue
+        supervision = _supervision(key)
+        if supervision not in known:
+            known[supervision] = trained(supervision)
+        order, changes, momenta, printed = known[supervision]
+        norms = [float(np.linalg.norm(changes[t].astype(np.float64))) for t in order]
+        variable = next((t for t in order if t in key or t.replace("/", "__") in key), None)
+        chosen = order if variable is None else [variable]
+        name = key.lower()
+        if "loss" in name and value.size == len(printed):
+            checks.append(relative(key, printed, value.ravel(), 1e-4))
+        elif re.search(r"mom|accum|vel|slot|buffer", name) and value.size == len(chosen):
+            checks.append(_near(key, [momenta[t] for t in chosen], value))
+        elif re.search(r"first|val|head|8", name) and value.ndim <= 2 and value.size in (8 * len(chosen), 8):
+            ours = np.zeros((len(chosen), 8))
+            for row, t in zip(ours, chosen, strict=True):
+                head = changes[t].ravel()[:8]
+                row[: len(head)] = head
+            theirs = np.nan_to_num(value.reshape(len(chosen), 8))
+            checks.append(relative(key, ours, theirs, 2e-3))
+        elif re.search(r"norm|delta|change|dw|diff", name) and value.size == len(chosen):
+            slack = [_rounding(changes[t].shape) for t in chosen]
+            checks.append(_near(key, [norms[order.index(t)] for t in chosen], value, slack=slack))
+        elif variable and re.search(r"first|val|delta|change|dw|diff", name) and value.size <= 8:
+            head = changes[variable].ravel()[: value.size]
+            checks.append(relative(key, head, value.ravel(), 2e-3))
+    return checks
+
+
+def _rounding(shape) -> float:
+    """How much the norm of a change may differ because weights of the goldens' size are rounded to float32."""
+    size = np.sqrt(2 / np.prod(shape[:3])) if len(shape) == 4 else 0.05
+    return float(np.spacing(np.float32(3 * size))) * float(np.sqrt(np.prod(shape)))
+
+
+def _near(name, ours, theirs, tolerance=2e-3, slack=0.0):
+    """Each within a share of itself, beyond an absolute SLACK; NaN or 0 in THEIRS: nothing moved."""
+    theirs = np.nan_to_num(np.asarray(theirs, np.float64).ravel())
+    apart = np.abs(np.asarray(ours, np.float64) - theirs)
+    apart = np.where(theirs == 0, apart, np.maximum(apart - slack, 0) / np.where(theirs == 0, 1, np.abs(theirs)))
+    return absolute(name, apart, np.zeros(len(theirs)), tolerance)
+
+
+def _flat(content, prefix=""):
+    """(path, leaf) of nested mappings; lists of numbers are leaves."""
+    if isinstance(content, dict):
+        for key, value in content.items():
+            yield from _flat(value, f"{prefix}.{key}" if prefix else str(key))
+    else:
+        yield prefix, content
+
+
+def _train_steps_meta(path):
+    """The meta file's own numbers, where it has any, and its list of variables."""
+    meta = load(path)
+    checks = _steps(meta)
+    order = sorted(tensorflow_names())
+    for key in ("variables", "names", "vars", "order"):
+        if key in meta:
+            theirs = [v[0] if isinstance(v, list) else v for v in meta[key]]
+            checks.append(exact(key, order, [t.removesuffix(":0") for t in theirs]))
+    if "lr" in meta and np.ndim(meta["lr"]) == 0:
+        checks.append(absolute("first rate", optimise.rate_at(0), meta["lr"], 0))
+    if not checks:  # nothing to compare but what the README says of it: the first step's samples
+        x, label = sample(0)
+        checks.append(exact("a sample's sides lie in 30..49", all(30 <= s < 50 for s in x.shape[-2:]), True))
+        checks.append(exact("its label has object pixels", bool(label.sum() > 0), True))
+    return checks
+
+
+HANDLERS = {
+    "network_forward": _network_forward,
+    "network_forward_meta": _network_forward_meta,
+    "train_steps": _train_steps,
+    "train_steps_meta": _train_steps_meta,
+}

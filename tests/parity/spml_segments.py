@@ -1,0 +1,281 @@
+"""Parity of clustering, prototypes, retrieval and contrast with arrays of the original SPML."""
+
+import re
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from tests.parity.compare import absolute, exact, relative, tensors
+from wsnb.methods.segsort import contrast, features, kmeans, relations, retrieval, segments
+
+DIVISOR = 2048
+
+
+def _sizes(key):
+    return tuple(int(n) for n in re.findall(r"\d+", key)[-2:])
+
+
+def _locations(path):
+    checks = []
+    for key, stored in tensors(path).items():
+        if key.startswith("int"):
+            checks.append(exact(key, features.grid(*_sizes(key)), stored))
+        else:
+            checks.append(absolute(key, features.location(*_sizes(key)) + 0.5, stored, 1e-7))
+    return checks
+
+
+def _local(path):
+    d = tensors(path)
+    size = tuple(d["size"].tolist())
+    return [
+        absolute("kernel", features.smoothing_kernel().expand(3, 1, 5, 5), d["kernel"], 1e-6),
+        absolute("VOC", features.local_features(d["image"], size), d["voc_out"], 1e-5),
+        absolute("DensePose", features.local_features(d["image"], size, True), d["densepose_out"], 1e-5),
+        absolute("colour", features.colour(d["image"]), d["densepose_out_nosize_color"], 1e-5),
+    ]
+
+
+def _grid(path):
+    checks = []
+    for key, stored in tensors(path).items():
+        clusters = tuple(int(n) for n in key.split("_")[0][1:].split("x"))
+        checks.append(exact(key, kmeans.initial_grid(*_sizes(key), clusters), stored))
+    return checks
+
+
+def _kmeans(path):
+    d = tensors(path)
+    values, start = d["embedding_with_loc"], d["init"]
+    checks = [exact("grid", kmeans.initial_grid(40, 48, (6, 6)).flatten(), start)]
+    for key in (k for k in d if k.startswith("labels_it")):
+        checks.append(exact(key, kmeans.kmeans(values, start, 36, int(key[9:])), d[key]))
+    final = kmeans.prototypes(values, kmeans.kmeans(values, start, 36, 10), 36)
+    return [*checks, absolute("prototypes", final, d["prototypes_after10"], 1e-5)]
+
+
+def _kmeans_empty(path):
+    """The same data (in kmeans.npz where they are not repeated), clusters merged, empty centres."""
+    d = tensors(path)
+    beside = path.parent / "kmeans.npz"
+    given = {**(tensors(beside) if beside.exists() else {}), **d}
+    values, count = given["embedding_with_loc"], int(d.get("max_label", torch.tensor(40)))
+    start = d.get("init", d.get("initial", torch.where(given["init"] < 6, 7, given["init"])))
+    checks = []
+    for key, stored in d.items():
+        numbers = re.findall(r"\d+", key)
+        rounds = int(numbers[-1]) if numbers else 10
+        if "proto" in key or "cent" in key:
+            # without a number in its name it may be the prototypes of the first labels or of the last ones
+            for label, n in (("at the start", 0), ("at the end", 10)) if not numbers else (("", rounds),):
+                ours = kmeans.prototypes(values, kmeans.kmeans(values, start, count, n), count)
+                checks.append(absolute(f"{key} {label}", ours, stored, 1e-5))
+            if not numbers:
+                checks[-2:] = [min(checks[-2:], key=lambda c: c.error)]
+        elif "label" in key and stored.shape == start.shape and key != "max_label":
+            checks.append(exact(key, kmeans.kmeans(values, start, count, rounds), stored))
+    empty = kmeans.prototypes(values, start, count)[torch.bincount(start, minlength=count) == 0]
+    return [*checks, exact("empty centres are zero", empty, torch.zeros_like(empty))]
+
+
+def _prototypes(path):
+    d = tensors(path)
+    ours = kmeans.prototypes(d["x"], d["labels"])
+    return [absolute("prototypes", ours, d["prototypes"], 1e-5),
+            absolute("prototypes of 25", kmeans.prototypes(d["x"], d["labels"], 25), d["prototypes_max25"], 1e-5),
+            absolute("means", kmeans.segment_mean(d["x"], d["labels"]), d["segment_mean"], 1e-5),
+            exact("nearest", kmeans.nearest(d["x"], ours), d["nearest"])]
+
+
+def _renumber(path):
+    d = tensors(path)
+    index, keys = segments.ranks(d["instance"], d["semantic"])
+    most = segments.majority(d["semantic"], d["instance"])
+    selected = (most[d["instance"]] == d["semantic"]).nonzero()[:, 0]
+    return [exact("labels", keys[:, 1], d["proto_semantic"]), exact("index", index, d["unique_index"]),
+            exact("labels, offset 256", keys[:, 1], d["proto_semantic_off256"]),
+            exact("index, offset 256", index, d["unique_index_off256"]),
+            exact("majority", most, d["majority_from_instance"]),
+            exact("pixels of the majority", selected, d["selected_pixels"])]
+
+
+def _normalize(path):
+    d = tensors(path)
+    return [absolute("unit", features.unit(d["x"]), d["y"], 1e-7)]
+
+
+def _one_hot(path):
+    d = tensors(path)
+    return [exact("7 classes", F.one_hot(d["labels"], 7), d["max7"]), exact("auto", F.one_hot(d["labels"]), d["auto"])]
+
+
+def _resize(path):
+    d = tensors(path)
+    drawn = torch.from_numpy(np.random.RandomState(37).randint(0, 256, (1, 512, 512)))
+    return [exact("10x13", features.resize_labels(d["labels"], (10, 13)), d["to_10x13"]),
+            exact("128x128", features.resize_labels(drawn, (128, 128)), d["to_128x128"])]
+
+
+def _compared(name, ours, d):
+    checks = [exact(f"{name}{key}", getattr(ours, field), d[f"cluster_{key}"]) for key, field in (
+        ("semantic_label", "semantic"), ("instance_label", "region"), ("index", "index"), ("batch_index", "picture"))
+        if f"cluster_{key}" in d]
+    for key, field in (("embedding", "embedding"), ("embedding_with_loc", "feature")):
+        if f"cluster_{key}" in d:
+            checks.append(absolute(f"{name}{key}", getattr(ours, field), d[f"cluster_{key}"], 1e-5))
+    return checks
+
+
+def voc_input(path):
+    """The embedding and labels that three files share."""
+    return tensors(path.parent / "segment_by_kmeans_voc.npz")
+
+
+def _segments_voc(path):
+    d = tensors(path)
+    return _compared("", segments.segment(d["embedding"], d["semantic"], d["instance"]), d)
+
+
+def _segments_nolabel(path):
+    return _compared("", segments.segment(voc_input(path)["embedding"], clusters=(4, 3)), tensors(path))
+
+
+def _segments_densepose(path):
+    d, given = tensors(path), voc_input(path)
+    given = {**given, **{k: d[k] for k in ("embedding", "semantic", "instance") if k in d}}
+    local = features.local_features(d["image"], given["embedding"].shape[-2:], True)
+    found = segments.segment(given["embedding"], given["semantic"], given["instance"], local=local)
+    return [absolute("local", local, d["local_feature"], 1e-5), *_compared("", segments.squeezed(found, local), d)]
+
+
+def _gather(path):
+    d, given = tensors(path), voc_input(path)
+    whole = segments.segment(given["embedding"], given["semantic"], given["instance"])
+    maps = [given[k] for k in ("embedding", "semantic", "instance")]
+    devices = [segments.segment(*(values[i : i + 1] for values in maps)) for i in range(3)]
+    checks = []
+    for name, found in (("1 device, ", segments.merged([whole], 3)), ("3 devices, ", segments.merged(devices, 1))):
+        ours = segments.prototypes_of(found, torch.zeros(3, 1))
+        checks += [exact(f"{name}index", found.index, d["cluster_index"]),
+                   *(exact(f"{name}{key}", getattr(ours, field), d[f"prototype_{key}"]) for key, field in (
+                       ("semantic", "semantic"), ("instance", "region"), ("batch", "picture"))),
+                   absolute(f"{name}prototypes", ours.embedding, d["prototype"], 1e-5),
+                   absolute(f"{name}with location", ours.feature, d["prototype_with_loc"], 1e-5)]
+    return checks
+
+
+def _same_class(d):
+    classes = int(torch.cat([d["semantic"], d["proto_semantic"]]).max()) + 1
+    return d["semantic"], d["proto_semantic"][None] == torch.arange(classes)[:, None]
+
+
+def _loss_checks(name, d, key, arguments, kappa, tolerances, base=False):
+    """The plain form and the chunked form, which float32 does not spoil, with gradients of the mean."""
+    checks = []
+    forms = [("plain", lambda *a: contrast.plain(*a, base=base), tolerances[0])]
+    if not base:
+        forms.append(("chunked", lambda *a: contrast.contrast(*a, own_repels=True, cells=2000), tolerances[1]))
+    for form, function, pixel_tolerance in forms:
+        pixels, prototypes = (d[k].clone().requires_grad_() for k in ("embeddings", "prototypes"))
+        loss = function(pixels, *arguments, prototypes, kappa)
+        loss.mean().backward()
+        checks += [absolute(f"{name} {form}", loss, d[f"pix_{key}"], pixel_tolerance),
+                   absolute(f"{name} {form}, mean", loss.mean(), d[f"mean_{key}"], max(1e-5, pixel_tolerance / 50))]
+        for stored, ours in ((f"gemb_{key}", pixels), (f"gproto_{key}", prototypes)):
+            if stored in d:
+                checks.append(relative(f"{name} {form}, {stored}", ours.grad, d[stored], max(1e-4, pixel_tolerance)))
+    return checks
+
+
+def _segsort(path):
+    d, checks = tensors(path), []
+    group, positive = _same_class(d)
+    for key in (k[4:] for k in d if k.startswith("pix_")):
+        kappa, mode = re.fullmatch(r"k(\d+)_(plus|base)", key).groups()
+        tolerance = {6: 1e-5, 8: 1e-5, 10: 1e-4, 12: 1e-3}.get(int(kappa), 5e-3)
+        checks += _loss_checks(key, d, key, (d["own_index"], group, positive), float(kappa), (tolerance, tolerance),
+                               mode == "base")
+    return checks
+
+
+def _cancellation(path):
+    d = tensors(path)
+    group, positive = _same_class(d)
+    arguments = d["embeddings"], d["own_index"], group, positive, d["prototypes"], 16.0
+    return [absolute("plain falls to the own segment", contrast.plain(*arguments), d["loss_f32"], 1e-5),
+            absolute("chunked is exact", contrast.contrast(*arguments), d["loss_exact_without_subtraction_f64"], 1e-3)]
+
+
+def _set_segsort(path):
+    d, checks = tensors(path), []
+    positive = d["tags"].float() @ d["proto_tags"].float().T > 0
+    group = torch.arange(len(positive))
+    for key in ("k8", "k12"):
+        # the two forms differ by the cancellation where no tag is shared but the own one
+        tolerances = (1e-5, 1e-3 if key == "k12" else 1e-5)
+        checks += _loss_checks(key, d, key, (d["own_index"], group, positive), float(key[1:]), tolerances)
+    return checks
+
+
+def _label_sets(path):
+    d = tensors(path)
+    by_rows = {rows: next(v for k, v in d.items() if "batch" in k and v.shape == (rows,)) for rows in
+               (len(d["query"]), len(d["prototypes"]))}
+    checks = []
+    for key in d:
+        if found := re.fullmatch(r"k(\d+)_th(-?[\d.]+)", key):
+            ours = retrieval.label_sets(d["query"], d["prototypes"], d["proto_label"], by_rows[len(d["query"])],
+                                        by_rows[len(d["prototypes"])], 21, int(found[1]), float(found[2]))
+            checks.append(exact(key, ours, d[key]))
+    return checks
+
+
+def _reindex(path):
+    d = tensors(path)
+    relation = relations.annotation(d["pixel_label"], d["cluster_index"], d["proto_label"], 21)
+    return [exact("pixels", relation.pixels, d["pixel_keep"]), exact("own", relation.own, d["new_index_kept"]),
+            exact("prototypes", relation.prototypes, d["proto_keep"])]
+
+
+def _prediction(path):
+    d = tensors(path)
+    found = segments.segment(d["embedding"], clusters=(5, 5))
+    queries = kmeans.prototypes(found.embedding, found.index)
+    _, index = retrieval.neighbours(queries, d["memory"], 20)
+    labels = d["memory_label"][index]
+    winner = retrieval.winner(labels)
+    return [exact("segments", found.index, d["cluster_index"]),
+            absolute("embedding", found.embedding, d["cluster_embedding"], 1e-5),
+            absolute("queries", queries, d["query_prototypes"], 1e-5), exact("20 nearest", labels, d["topk_labels"]),
+            exact("majority", winner, d["majority"]), exact("pixels", winner[found.index], d["pixel_pred"]),
+            exact("pixels' nearest", labels[found.index], d["pixel_topk"]),
+            absolute("votes", retrieval.votes(labels, 21)[found.index], d["topk_distribution"], 1e-6)]
+
+
+def _extraction(path):
+    d = tensors(path)
+    height, width = d["valid_hw"].tolist()
+    padding = torch.full((1, 48, 48), segments.VOID)
+    padding[:, :height, :width] = 0
+    checks = []
+    for name, embedding, semantic in (("padded", d["embedding_norm"], padding),
+                                      ("cropped", d["embedding_norm"][..., :height, :width], None)):
+        found = segments.segment(embedding, semantic)
+        checks += [exact(f"{name}, segments", found.index.view(height, width), d[f"{name}_cluster_index"]),
+                   absolute(f"{name}, prototypes", kmeans.prototypes(found.embedding, found.index),
+                            d[f"{name}_prototype"], 1e-5),
+                   exact(f"{name}, labels", segments.majority(d["semantic"].flatten(), found.index),
+                         d[f"{name}_label"])]
+    return checks
+
+
+HANDLERS = {
+    "location_features": _locations, "local_network": _local, "kmeans_init_grid": _grid, "kmeans": _kmeans,
+    "kmeans_empty_clusters": _kmeans_empty, "prototypes": _prototypes, "renumber_majority": _renumber,
+    "normalize": _normalize, "one_hot": _one_hot, "resize_labels": _resize, "segment_by_kmeans_voc": _segments_voc,
+    "segment_by_kmeans_nolabel_4x3": _segments_nolabel, "segment_by_kmeans_densepose": _segments_densepose,
+    "gather_prototypes": _gather, "segsort_loss": _segsort, "segsort_loss_cancellation": _cancellation,
+    "set_segsort_loss": _set_segsort, "nn_multiset_labels": _label_sets, "labelled_reindex": _reindex,
+    "nn_prediction": _prediction, "prototype_extraction": _extraction,
+}

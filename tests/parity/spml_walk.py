@@ -1,0 +1,98 @@
+"""Parity of SPML's pseudo labels: seeds, the random walk, votes."""
+
+import torch
+
+from tests.parity.compare import absolute, exact, tensors
+from wsnb.methods.segsort import kmeans, segments, walk
+from wsnb.papers.spml import heads, pseudo
+
+CLASSES = 21
+
+
+def _matrices(d):
+    """(affinity, its power's transition matrix T) of the two branches."""
+    size = tuple(n // 8 for n in d["emb_plain"].shape[-2:])
+    mean = walk.affinity([walk.embedding_at(d[key], size) for key in ("emb_plain", "emb_flip_branch")])
+    return mean, walk.transition(mean)
+
+
+def _cam(path):
+    d = tensors(path)
+    fields = {int(k[6:]): d[k] for k in d if k.startswith("cam_fg")}
+    keys = [k + 1 for k in fields]
+    seeds = pseudo.cam_seeds(torch.stack(list(fields.values())).numpy(), keys, CLASSES)
+    small = pseudo.eighth(seeds)
+    mean, matrix = _matrices(d)
+    walked = walk.random_walk(small, mean, 64)
+    shape = d["emb_plain"].shape[-2:]
+    rows = [0, *keys]
+    large = pseudo.enlarged(walked, shape)
+    return [
+        absolute("background", seeds[0], d["bg"], 1e-5),
+        absolute("by 1/8", small[rows], d["cam_down_scale"], 1e-4),
+        absolute("to a size", pseudo.shrunk(seeds, small.shape[1:])[rows], d["cam_down_size_mode"], 1e-4),
+        absolute("affinity", mean, d["affinity"], 1e-4), absolute("T", matrix, d["transition"], 1e-4),
+        absolute("T^64", torch.linalg.matrix_power(matrix.double(), 64), d["transition_pow64"], 1e-4),
+        absolute("walked", walked[rows], d["walked"], 1e-4),
+        absolute("enlarged", large[rows].transpose(1, 2, 0), d["upsampled"], 1e-4),
+        exact("winner", large.argmax(0), d["argmax"]),
+    ]
+
+
+def _softmax(path):
+    """Seeds from two maps of logits, and their walks; what is not repeated here lies in random_walk_cam.npz."""
+    d, beside = tensors(path), path.parent / "random_walk_cam.npz"
+    given = {**(tensors(beside) if beside.exists() else {}), **d}
+    mean = given["affinity"] if "emb_plain" not in given else _matrices(given)[0]
+    size = given["walked"].shape[-2:] if "walked" in given else d["seed_mean_of_softmax"].shape[-2:]
+    named = [v.float() for k, v in d.items() if "logit" in k and not k.startswith("seed")]
+    logits = [v.reshape(CLASSES, *v.shape[-2:]) for v in named
+              if v.numel() % CLASSES == 0 and v.ndim in (3, 4) and v.shape[0] in (1, CLASSES)]
+    if not logits:  # both in one array
+        logits = list(named[0].reshape(2, CLASSES, *named[0].shape[-2:]))
+    logits = [heads.upsample(x[None], size)[0] for x in logits]
+    tags = next((v for k, v in d.items() if "tag" in k), None)
+    checks = []
+    for seed, walked, of_logits, steps in (("seed_mean_of_softmax", "walked_T64", False, 64),
+                                           ("seed_softmax_of_mean_logit", "walked_T1", True, 1)):
+        stored = d[seed].float().reshape(CLASSES, *d[seed].shape[-2:])
+        present = stored.flatten(1).amax(1) > 0
+        if tags is not None:
+            present = tags.bool() if tags.numel() == CLASSES else torch.isin(torch.arange(CLASSES), tags)
+        maps = pseudo.mean_softmax(logits, of_logits)
+        seeds = pseudo.among_present(maps, present)
+        # the stored seed may be the map itself, or what the scripts make of it
+        options = [absolute(seed, seeds, stored, 1e-4), absolute(f"{seed}, map", maps, stored, 1e-4),
+                   absolute(f"{seed}, divided", pseudo.among_present(maps, torch.ones(CLASSES, dtype=torch.bool)),
+                            stored, 1e-4)]
+        checks.append(min(options, key=lambda c: c.error))
+        result = d[walked].reshape(CLASSES, *d[walked].shape[-2:])
+        walks = [absolute(walked, walk.random_walk(start, mean, steps), result, 1e-4) for start in (seeds, stored)]
+        checks.append(min(walks, key=lambda c: c.error))
+    return checks
+
+
+def _densepose(path):
+    d = tensors(path)
+    embedding, semantic, regions = d["embedding"], d["semantic"], d["instance"]
+    found = segments.segment(embedding, semantic, regions, (8, 8))
+    bank = segments.prototypes_of(found, torch.zeros(1, 1))
+    sets = pseudo.retrieval.label_sets(found.embedding, bank.embedding, bank.semantic, found.picture, bank.picture, 15,
+                                       1, -1.0)
+    maps = pseudo.nearest_seeds(embedding, semantic, regions, 15, (8, 8))
+    present = torch.isin(torch.arange(15), torch.tensor([0, 2, 7]))
+    seeds = pseudo.among_present(pseudo.shrunk(maps, d["seed"].shape[-2:]), present)
+    return [exact("segments", found.index, d["cluster_index"]), exact("labels", bank.semantic, d["proto_label"]),
+            exact("pixels' classes", sets, d["pixel_tags"]),
+            absolute("segments' shares", kmeans.segment_mean(sets.float(), found.index), d["segment_prob"], 1e-5),
+            absolute("pixels' shares", maps[None], d["pixel_prob"], 1e-5),
+            absolute("seeds", seeds[None], d["seed"], 1e-5)]
+
+
+def _normalise(path):
+    d = tensors(path)
+    return [absolute("votes", pseudo.normalised(d["prob"], d["tags"].bool()), d["out"], 1e-6)]
+
+
+HANDLERS = {"random_walk_cam": _cam, "random_walk_softmax": _softmax, "densepose_nn_seed": _densepose,
+            "pseudo_nn_normalise": _normalise}

@@ -1,0 +1,47 @@
+"""The experiments of this paper: complete and strict; the notebooks' own defaults are those of `shapes_*`."""
+
+from pathlib import Path
+
+import pytest
+
+from wsnb.book import experiments, notebook, params
+
+ROOT = Path(__file__).parents[2]
+NAMES = [name for name in experiments.names(ROOT) if name.startswith("simple_does_it/")]
+
+
+def test_all_that_the_paper_has_are_there():
+    assert {name.split("/")[1] for name in NAMES} >= {
+        "shapes_instance", "shapes_semantic", "voc_small_instance", "voc_small_semantic", "sbd_instance",
+        *(f"voc12_semantic_{kind}" for kind in ("box", "box_i", "grabcut_plus", "mcg", "m_and_g_plus"))}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_loads_strictly_and_says_how_to_run(name):
+    paper, short = name.split("/")
+    assert experiments.load(ROOT, paper, short).stages
+    head = (ROOT / f"params/{name}.yaml").read_text().split("stages:")[0]
+    assert f"wsnb run {name}" in head and "Hardware and time" in head and "Paper:" in head
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "notebooks/simple_does_it").glob("*.ipynb")), ids=lambda p: p.stem)
+def test_run_all_is_the_experiment_shapes(path):
+    kind = "instance" if int(path.stem[:2]) < 6 else "semantic"
+    written = params.load_yaml(ROOT / f"params/simple_does_it/shapes_{kind}.yaml")
+    for name, param in params.declared(notebook.read(path)).items():
+        assert name == "round" or param.default == written[name], name
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_departures_from_the_paper_give_a_reason(name):
+    for line in (ROOT / f"params/{name}.yaml").read_text().splitlines():
+        if "# paper:" in line:
+            value, _, reason = line.split("# paper:")[1].rpartition(",")
+            assert value.strip() and reason.strip(), f"{line}: give the reason too"
+
+
+def test_the_programs_own_schedule():
+    values = params.load_yaml(ROOT / "params/simple_does_it/sbd_instance.yaml")
+    assert values["last_steps"] == [15000, 30000, 50000] and values["samples"] == 10 and values["side"] == 0
+    assert values["boundaries"] == [10000, 15000, 25000, 30000, 40000] and values["surgery_std"] == 0.001
+    assert values["rates"] == [1e-8, 1e-9, 1e-8, 1e-9, 1e-8, 1e-9] and values["optimiser"] == "momentum"

@@ -1,0 +1,57 @@
+"""The experiments of this paper: complete, strict, the paper's own values, and notebooks whose defaults run."""
+
+from pathlib import Path
+
+import pytest
+
+from wsnb.book import experiments, notebook, params
+
+ROOT = Path(__file__).parents[2]
+NAMES = [name for name in experiments.names(ROOT) if name.startswith("spml/")]
+KINDS = ("tag", "box", "scribble", "point")
+TERMS = ("annotation_kappa", "annotation_weight", "co_occurrence_kappa", "co_occurrence_weight",
+         "image_similarity_kappa", "image_similarity_weight")
+
+
+def values(name):
+    return params.load_yaml(ROOT / f"params/spml/{name}.yaml")
+
+
+def test_all_that_the_paper_has_are_there():
+    found = {name.split("/")[1] for name in NAMES}
+    assert {f"{group}_{kind}" for group in ("voc12", "shapes", "voc_small") for kind in KINDS} <= found
+    assert {"densepose_point", "shapes_densepose", "voc_small_full"} <= found
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_loads_strictly_and_says_how_to_run(name):
+    experiment = experiments.load(ROOT, *name.split("/"))
+    stages = [stage.name for stage in experiment.stages]
+    assert stages[-1] == "10_evaluate" and ("08_classifier@2" in stages) == name.endswith("_tag")
+    head = (ROOT / f"params/{name}.yaml").read_text().split("stages:")[0]
+    assert f"wsnb run {name}" in head and "Hardware and time" in head and "Paper:" in head
+    for line in (ROOT / f"params/{name}.yaml").read_text().splitlines():
+        if "# paper:" in line:
+            assert line.split("# paper:")[1].count(",") >= 1, f"{line}: give the reason too"
+
+
+@pytest.mark.parametrize("kind, terms", [
+    ("voc12_tag", (6, 0.3, 8, 0.3, 16, 0.1)), ("voc12_box", (6, 0.3, 8, 0.3, 16, 0.1)),
+    ("voc12_scribble", (6, 1.0, 12, 0.5, 16, 0.1)), ("voc12_point", (6, 0.1, 8, 0.1, 16, 0.1)),
+    ("densepose_point", (6, 1.0, 0, 0, 16, 0.1))])
+def test_the_papers_settings(kind, terms):
+    found = values(kind)
+    assert tuple(found[name] for name in TERMS) == terms
+    dense = kind == "densepose_point"
+    wanted = {"dim": 32 if dense else 64, "iterations": 45000 if dense else 30000, "crop": 512, "batch": 16,
+              "devices": 4, "memory": 0 if dense else 2, "clusters": [12, 12] if dense else [6, 6], "lr": 0.003,
+              "weight_decay": 0.0005, "warm_up": 100, "classifier_iterations": 4000, "preset": "faithful",
+              "norms": "sync", "head": "pspnet" if dense else "deeplab", "backbone": "resnet101_deep"}
+    assert {name: found[name] for name in wanted} == wanted
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "notebooks/spml").glob("*.ipynb")), ids=lambda p: p.stem)
+def test_run_all_is_shapes_tag(path):
+    written = values("shapes_tag")
+    for name, param in params.declared(notebook.read(path)).items():
+        assert name in ("workers", "round") or param.default == written[name], name

@@ -1,0 +1,142 @@
+"""mAP^r and ABO: against pycocotools, against cases worked out by hand."""
+
+import numpy as np
+import pytest
+
+from wsnb.metrics import instances
+
+
+def box_mask(x0, y0, x1, y1, size=(20, 30)):
+    mask = np.zeros(size, bool)
+    mask[y0:y1, x0:x1] = True
+    return mask
+
+
+def random_set(seed, pictures=12, n_classes=4, ties=False):
+    """(records, coco-like lists) of random rectangles."""
+    rng = np.random.default_rng(seed)
+    made = []
+    for _ in range(pictures):
+        def draw(count):
+            corners = np.sort(rng.integers(0, [30, 20], (count, 2, 2)), axis=1)
+            return [box_mask(*low, *(high + 1)) for low, high in corners]
+
+        true = draw(rng.integers(0, 5))
+        labels = rng.integers(1, n_classes, len(true))
+        near = [np.roll(mask, rng.integers(-2, 3), axis=rng.integers(0, 2)) for mask in true]
+        found = near + draw(rng.integers(0, 3))
+        found_labels = np.concatenate([labels, rng.integers(1, n_classes, len(found) - len(true))]).astype(int)
+        scores = np.ones(len(found)) if ties else rng.random(len(found))
+        made.append((found, found_labels, scores, true, labels))
+    return made, [instances.picture(*one) for one in made]
+
+
+def coco_ap(made, n_classes, threshold):
+    """AP of each class by pycocotools, 101 points."""
+    from pycocotools import mask as rle
+    from pycocotools.coco import COCO
+    from pycocotools.cocoeval import COCOeval
+
+    truth, found, number = [], [], 0
+    for image, (masks, labels, scores, true, true_labels) in enumerate(made):
+        for mask, label in zip(true, true_labels, strict=True):
+            number += 1
+            code = rle.encode(np.asfortranarray(mask.astype(np.uint8)))
+            truth.append({"id": number, "image_id": image, "category_id": int(label), "segmentation": code,
+                          "iscrowd": 0, "area": float(mask.sum()), "bbox": rle.toBbox(code).tolist()})
+        for mask, label, score in zip(masks, labels, scores, strict=True):
+            found.append({"image_id": image, "category_id": int(label), "score": float(score),
+                          "segmentation": rle.encode(np.asfortranarray(mask.astype(np.uint8)))})
+    coco = COCO()
+    coco.dataset = {"images": [{"id": k, "height": 20, "width": 30} for k in range(len(made))], "annotations": truth,
+                    "categories": [{"id": k} for k in range(1, n_classes)], "info": {}}
+    coco.createIndex()
+    evaluation = COCOeval(coco, coco.loadRes(found), "segm")
+    evaluation.params.iouThrs = np.array([threshold])
+    evaluation.params.maxDets = [1000]
+    evaluation.params.areaRng, evaluation.params.areaRngLbl = [[0, 1e10]], ["all"]
+    evaluation.evaluate()
+    evaluation.accumulate()
+    precision = evaluation.eval["precision"][0, :, :, 0, 0]  # [points, classes]
+    return np.where((precision < 0).all(0), np.nan, precision.mean(0))
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("threshold", [0.5, 0.75])
+def test_average_precision_is_cocos(seed, threshold, capsys):
+    made, records = random_set(seed)
+    ours = instances.average_precision(records, 4, threshold, points=101)
+    np.testing.assert_allclose(ours, coco_ap(made, 4, threshold), atol=1e-9)
+
+
+def test_ious_are_cocos_and_brute_forces():
+    from pycocotools import mask as rle
+
+    made, records = random_set(9, pictures=4)
+    for (found, _, _, true, _), record in zip(made, records, strict=True):
+        if not found or not true:
+            assert record.ious.size == 0
+            continue
+        codes = [[rle.encode(np.asfortranarray(m.astype(np.uint8))) for m in masks] for masks in (found, true)]
+        np.testing.assert_allclose(record.ious, rle.iou(*codes, [0] * len(true)), atol=1e-12)
+        assert record.ious[0, 0] == pytest.approx((found[0] & true[0]).sum() / (found[0] | true[0]).sum())
+
+
+def test_a_case_by_hand():
+    """Two objects of class 1; found: one right (0.9), one wrong (0.8), one right (0.7)."""
+    a, b, off = box_mask(0, 0, 10, 10), box_mask(15, 5, 25, 15), box_mask(0, 15, 5, 20)
+    record = instances.picture([a, off, b], [1, 1, 1], [0.9, 0.8, 0.7], [a, b], [1, 1])
+    assert instances.average_precision([record], 2)[0] == pytest.approx(0.5 * 1 + 0.5 * 2 / 3)
+    assert instances.average_precision([record], 2, points=11)[0] == pytest.approx((6 * 1 + 5 * 2 / 3) / 11)
+    assert instances.average_best_overlap([record], 2)[0] == 1
+
+
+def test_a_true_mask_is_taken_once():
+    a = box_mask(0, 0, 10, 10)
+    record = instances.picture([a, a], [1, 1], [0.9, 0.8], [a], [1])
+    np.testing.assert_array_equal(instances.hits(record, 1, 0.5), [True, False])
+
+
+def test_equal_scores_enter_together():
+    """Recall times precision, whatever the order of pictures and of masks."""
+    made, records = random_set(5, ties=True)
+    values = instances.average_precision(records, 4)
+    for order in (records[::-1], records[3:] + records[:3]):
+        np.testing.assert_array_equal(instances.average_precision(order, 4), values)
+    label = 1
+    right = sum(instances.hits(r, label, 0.5).sum() for r in records)
+    found = sum((r.found_labels == label).sum() for r in records)
+    true = sum((r.true_labels == label).sum() for r in records)
+    assert values[0] == pytest.approx(right / found * right / true)
+
+
+def test_other_classes_and_absent_classes():
+    a = box_mask(0, 0, 10, 10)
+    record = instances.picture([a], [2], [1.0], [a], [1])
+    np.testing.assert_array_equal(instances.average_precision([record], 4), [0, np.nan, np.nan])
+    np.testing.assert_array_equal(instances.average_best_overlap([record], 4), [0, np.nan, np.nan])
+    assert instances.mean([np.nan, 0.5]) == 0.5 and np.isnan(instances.mean([np.nan]))
+    assert np.isnan(instances.average_precision([], 3)).all()
+
+
+def test_best_overlap_by_hand():
+    a, half = box_mask(0, 0, 10, 10), box_mask(0, 0, 10, 5)
+    b = box_mask(20, 10, 30, 20)
+    record = instances.picture([half], [1], [1.0], [a, b], [1, 1])
+    assert instances.average_best_overlap([record], 2)[0] == pytest.approx((0.5 + 0) / 2)
+
+
+def test_ignored_pixels_count_for_nothing():
+    a, half = box_mask(0, 0, 10, 10), box_mask(0, 0, 10, 5)
+    assert instances.mask_ious([half], [a], ignore=box_mask(0, 5, 10, 10))[0, 0] == 1
+    assert instances.mask_ious([np.zeros((4, 4), bool)], [np.zeros((4, 4), bool)])[0, 0] == 0
+
+
+def test_refusals():
+    a = box_mask(0, 0, 3, 3)
+    with pytest.raises(ValueError, match="one each"):
+        instances.picture([a], [1, 2], [1.0], [], [])
+    with pytest.raises(ValueError, match="finite"):
+        instances.picture([a], [1], [np.nan], [], [])
+    with pytest.raises(ValueError, match="size"):
+        instances.mask_ious([a], [np.zeros((4, 4), bool)])

@@ -1,0 +1,219 @@
+"""Your own pictures as a data set: a folder of images with tags, boxes, scribbles or points becomes a VOC layout.
+
+What nobody marked is void, 255, in the masks that are written: outside all boxes is background, scribbles and points
+are known, a picture without objects is background, and all else stays open. So everything that trains on masks or
+scores by them uses what is known and nothing more. Full masks are taken where they are given.
+"""
+
+import re
+import shutil
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from wsnb.data import own_files, own_labels
+from wsnb.data.making import text
+from wsnb.data.voc_lists import read_list
+from wsnb.files import FileError, read_index, save_json
+
+RECORD = "own.json"
+KINDS = ("tags", "boxes", "scribbles", "points", "masks")
+_PLACES = {  # where a kind of label is looked for in the folder
+    "images": ("images", "JPEGImages"), "tags": ("tags.csv", "tags.txt"),
+    "boxes": ("boxes.json", "annotations.json", "_annotations.coco.json", "boxes", "annotations", "Annotations"),
+    "scribbles": ("scribbles.csv", "scribbles"), "points": ("points.csv", "points"),
+    "masks": ("masks", "SegmentationClass"), "classes": ("classes.txt",),
+}
+_SHOWN = 20  # so many faults are told, then how many more
+
+
+@dataclass
+class Own:
+    """What was made: ROOT, the classes, pictures a split, and of how many pictures each kind of label is known."""
+
+    root: Path
+    classes: tuple[str, ...]
+    splits: dict[str, int]
+    known: dict[str, int]
+    notes: list[str] = field(default_factory=list)
+
+
+def make(folder, root=None, val: int = -1, longest: int = 500, seed: int = 0, progress=None, **places) -> Own:
+    """Write the set ROOT (default FOLDER/VOCdevkit), which the reader of VOC takes.
+
+    PLACES may name images, tags, boxes, scribbles, points, masks and classes, where they do not lie in FOLDER under
+    their usual names. VAL pictures are held out (-1: those with a full mask if not all have one, else a fifth).
+    Pictures are turned upright as their camera says and made no longer than LONGEST pixels (0: as they are), labels
+    with them. Raises FileError that lists what is wrong, before anything is written.
+    """
+    folder = Path(folder).expanduser()
+    if not folder.is_dir():
+        raise FileError(f"{folder}: no such folder; give the folder of your pictures")
+    root = Path(root).expanduser() if root else folder / "VOCdevkit"
+    if (root / "VOC2012").exists():
+        raise FileError(f"{root / 'VOC2012'}: is there already; remove it, or choose another --root")
+    errors, notes = [], []
+    found = _find(folder, places, errors)
+    classes = _classes(found, errors)
+    ids = _ids(found, errors, notes)
+    sizes = {stem: _size(path, longest, errors) for stem, path in ids.items()}
+    if not errors:
+        for stem in ids:
+            _fits(found, stem, sizes[stem], classes, errors)
+    if errors:
+        more = f"\nand {len(errors) - _SHOWN} more" if len(errors) > _SHOWN else ""
+        raise FileError("\n".join(errors[:_SHOWN]) + more)
+    building = root / f".VOC2012.{seed}.tmp"
+    shutil.rmtree(building, ignore_errors=True)
+    try:
+        tags = {}
+        for done, (stem, path) in enumerate(ids.items(), 1):
+            tags[_name(stem)] = own_files.write(building, _name(stem), path, _of(found, stem), sizes[stem], classes)
+            if progress is not None:
+                progress(done, len(ids))
+        splits = _splits(found, ids, val, seed)
+        known = {kind: sum(stem in found[kind] for stem in ids) for kind in KINDS if found.get(kind)}
+        for split, names in splits.items():
+            text(building / "ImageSets/Segmentation" / f"{split}.txt", names)
+        text(building / "classes.txt", classes)
+        save_json(building / "tags.json", {name: sorted(labels) for name, labels in tags.items() if labels is not None})
+        save_json(building / RECORD, {"classes": list(classes), "known": known})
+        building.rename(root / "VOC2012")
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
+    return Own(root, classes, {split: len(names) for split, names in splits.items()}, known, notes)
+
+
+def _find(folder: Path, places: dict, errors: list) -> dict:
+    """{kind: {stem: labels}} of everything that was given or lies in FOLDER under its usual name."""
+    at = {}
+    for kind, usual in _PLACES.items():
+        if places.get(kind):
+            at[kind] = Path(places[kind]).expanduser()
+            if not at[kind].exists():
+                errors.append(f"{at[kind]}: no such {kind}; mend the path")
+                del at[kind]
+        else:
+            at[kind] = next((folder / name for name in usual if (folder / name).exists()), None)
+    found = {"classes": at.get("classes"), "pictures": own_labels.pictures(at.get("images") or folder, errors)}
+    readers = {"tags": own_labels.tags, "scribbles": own_labels.strokes, "points": own_labels.strokes,
+               "boxes": own_labels.coco}
+    for kind in KINDS:
+        path = at.get(kind)
+        if path is None:
+            found[kind] = {}
+        elif path.is_dir():
+            found[kind] = own_labels.xml(path, errors) if kind == "boxes" else own_labels.maps(path)
+        else:
+            found[kind] = readers[kind](path, errors)
+        if path is not None and not found[kind]:
+            errors.append(f"{path}: no {kind} in it; remove it, or put some in")
+    return found
+
+
+def _classes(found: dict, errors: list) -> tuple[str, ...]:
+    """Background first: of classes.txt, else the names in tags, boxes and tables, by the alphabet."""
+    named = {name for tags in found["tags"].values() for name in tags}
+    named |= {one[0] for kind in ("boxes", "scribbles", "points") for labels in found[kind].values()
+              if isinstance(labels, list) for one in labels}
+    named -= {"background"}
+    if found["classes"] is not None:
+        lines = read_list(found["classes"])
+        classes = tuple(line for line in lines if line != "background")
+        errors += [f"{found['classes']}: {name!r} is used in the labels and not listed; add it, or mend the label"
+                   for name in sorted(named - set(classes))]
+    else:
+        classes = tuple(sorted(named))
+        if any(isinstance(labels, Path) for kind in KINDS for labels in found[kind].values()):
+            errors.append("classes.txt: missing; PNG labels hold numbers, so list the classes: background, then the "
+                          "name of 1, of 2, ...")
+    if not classes and not errors:
+        errors.append("no tags, boxes, scribbles, points or masks were found; put tags.csv, boxes.json, "
+                      "scribbles/*.png or points.csv beside the pictures")
+    if len(classes) > 254 or len(set(classes)) < len(classes):
+        errors.append(f"{len(classes)} classes, {len(set(classes))} different: at most 254, each once")
+    return ("background", *classes)
+
+
+def _ids(found: dict, errors: list, notes: list) -> dict[str, Path]:
+    """The pictures of which anything is known."""
+    pictures = found["pictures"]
+    for kind in KINDS:
+        for stem in found[kind]:
+            if stem not in pictures:
+                errors.append(f"{kind}: {stem} is no picture of the folder; rename it, or add the picture")
+    ids = {stem: path for stem, path in pictures.items() if any(stem in found[kind] for kind in KINDS)}
+    if len(ids) < len(pictures):
+        left = sorted(set(pictures) - set(ids))
+        notes.append(f"{len(left)} pictures have no label of any kind and are left out, the first is {left[0]}")
+    names = [_name(stem) for stem in ids]
+    errors += [f"{stem}: becomes {_name(stem)}, as another picture does; rename one" for stem in ids
+               if names.count(_name(stem)) > 1]
+    if len(ids) == 1 and not errors:
+        errors.append("only one picture has labels; two at least: one to train on, one to look at")
+    return ids
+
+
+def _name(stem: str) -> str:
+    """STEM with everything that a list or a command would trip over made an underscore."""
+    return re.sub(r"[^\w-]", "_", stem, flags=re.ASCII).strip("_") or "picture"
+
+
+def _size(path: Path, longest: int, errors: list) -> tuple[tuple[int, int], tuple[int, int]]:
+    """(height, width) of the upright picture, as it is and as it is written."""
+    try:
+        with Image.open(path) as image:
+            width, height = image.size
+            if image.getexif().get(0x0112) in (5, 6, 7, 8):  # lies on its side
+                width, height = height, width
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        errors.append(f"{path}: not a readable picture ({error}); remove it, or save it again")
+        return (1, 1), (1, 1)
+    scale = min(1.0, longest / max(height, width)) if longest else 1.0
+    return (height, width), (max(1, round(height * scale)), max(1, round(width * scale)))
+
+
+def _fits(found: dict, stem: str, size, classes, errors: list) -> None:
+    """Whether a picture's labels lie inside it and are of the classes."""
+    height, width = size[0]
+    for label, (x0, y0, x1, y1), _ in found["boxes"].get(stem, ()):
+        if not (-1 <= x0 < x1 <= width + 1 and -1 <= y0 < y1 <= height + 1):  # rounding may cost a pixel
+            errors.append(f"boxes: {stem}: box {x0},{y0},{x1},{y1} of {label} is empty or leaves the {width}x{height} "
+                          "picture (turned upright); mend it")
+    for kind in ("scribbles", "points", "masks"):
+        labels = found[kind].get(stem)
+        if isinstance(labels, Path):
+            try:
+                drawn = read_index(labels)
+            except FileError as error:
+                errors.append(str(error))
+                continue
+            if drawn.shape != (height, width):
+                errors.append(f"{labels}: {drawn.shape[1]}x{drawn.shape[0]}, but its picture is {width}x{height}; give "
+                              "it in the picture's size")
+            elif ((drawn >= len(classes)) & (drawn != 255)).any():
+                errors.append(f"{labels}: label {drawn[drawn != 255].max()}, but classes.txt has {len(classes)} with "
+                              "background; 255 means unknown")
+        for label, corners in labels if isinstance(labels, list) else ():
+            if any(not (0 <= x < width and 0 <= y < height) for x, y in corners):
+                errors.append(f"{kind}: {stem}: a mark of {label} leaves the {width}x{height} picture; mend it")
+
+
+def _of(found: dict, stem: str) -> dict:
+    """{kind: labels} of one picture."""
+    return {kind: found[kind][stem] for kind in KINDS if stem in found[kind]}
+
+
+def _splits(found: dict, ids: dict, val: int, seed: int) -> dict[str, list[str]]:
+    """Held-out pictures first come from those with a full mask: only there is a score worth its name."""
+    order = [list(ids)[k] for k in np.random.default_rng(seed).permutation(len(ids))]
+    masked = [stem for stem in order if stem in found["masks"]]
+    if val < 0:
+        val = len(masked) if 0 < len(masked) < len(ids) else max(1, len(ids) // 5)
+    if not 1 <= val < len(ids):
+        raise FileError(f"--val {val}: of {len(ids)} pictures hold out 1 to {len(ids) - 1}")
+    held = set(sorted(order, key=lambda stem: stem not in found["masks"])[:val])
+    return {"train": [_name(stem) for stem in ids if stem not in held],
+            "val": [_name(stem) for stem in ids if stem in held]}

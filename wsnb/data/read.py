@@ -1,0 +1,94 @@
+"""One door to every layout of pictures and labels on disk.
+
+A layout is a module of this package with `class_names(root)`, `items(root, split, limit)`, `read_mask`, and what else
+it has; the functions here take its name, so that a chain runs on any of them.
+"""
+
+import numpy as np
+
+from wsnb.data import checked, cityscapes, densepose, imagenet_det, sbd, voc, weak
+from wsnb.data.item import Item
+from wsnb.files import FileError, read_rgb
+
+_READERS = {"voc": voc, "sbd": sbd, "cityscapes": cityscapes, "imagenet_det": imagenet_det, "densepose": densepose}
+LAYOUTS = tuple(_READERS)
+
+
+def of(layout: str):
+    """The reader module of LAYOUT. Raises ValueError for an unknown one."""
+    if layout not in LAYOUTS:
+        raise ValueError(f"layout {layout!r}: choose one of {', '.join(LAYOUTS)}")
+    return _READERS[layout]
+
+
+def class_names(layout: str, root) -> tuple[str, ...]:
+    """Names of the classes 0, 1, ... of the set."""
+    return of(layout).class_names(root)
+
+
+def palette(layout: str) -> np.ndarray:
+    """The set's own colours, uint8 [256, 3]."""
+    return of(layout).PALETTE
+
+
+def background(layout: str) -> int | None:
+    """The label of the background; None where there is none (Cityscapes, whose 0 is road)."""
+    return of(layout).BACKGROUND
+
+
+def things(layout: str, n_classes: int) -> tuple[int, ...]:
+    """The classes that come in instances; the others are stuff or background."""
+    return getattr(of(layout), "THINGS", tuple(range(1, n_classes)))
+
+
+def items(layout: str, root, split: str, limit: int = 0) -> list[Item]:
+    """The pictures of SPLIT in the list's order, at most LIMIT of them (0: all)."""
+    return of(layout).items(root, split, limit)
+
+
+def image(item: Item) -> np.ndarray:
+    """The picture, uint8 [H, W, 3]."""
+    return read_rgb(item.image)
+
+
+def mask(layout: str, item: Item, n_classes: int) -> np.ndarray:
+    """The class mask, uint8 [H, W]: 0..n_classes - 1, 255 void."""
+    return of(layout).read_mask(item, n_classes)
+
+
+def instances(layout: str, item: Item) -> np.ndarray:
+    """The instance mask, integers [H, W]: 0 none, 1..N; 255 is void in masks of 8 bits. Raises FileError."""
+    return _reader(layout, "read_instances", "instance masks")(item)
+
+
+def boxes(layout: str, item: Item, names) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Boxes int64 [N, 4] half-open, labels [N], difficult bool [N]."""
+    return _reader(layout, "read_boxes", "boxes")(item, names)
+
+
+def tags(layout: str, item: Item, n_classes: int) -> np.ndarray:
+    """Image tags float32 [n_classes - 1] ([n_classes] without a background): from the list where it has them, else
+    from the whole mask."""
+    reader = of(layout)
+    if hasattr(reader, "read_tags"):
+        return reader.read_tags(item, n_classes)
+    return weak.tags(reader.read_mask(item, n_classes), n_classes, reader.BACKGROUND)
+
+
+def weak_map(layout: str, item: Item, what: str, n_classes: int) -> np.ndarray:
+    """The set's own scribbles or points (WHAT), or the mask of its list as a weak one ("mask"): uint8 [H, W], 255
+    wherever nothing is known. Raises FileError where the set has none: draw them from the mask with `wsnb.data.weak`.
+    """
+    return checked.weak_map(item, what, n_classes)
+
+
+def regions(item: Item) -> np.ndarray:
+    """The set's own over-segmentation, int64 [H, W]. Raises FileError where it has none."""
+    return checked.regions(item)
+
+
+def _reader(layout: str, name: str, what: str):
+    function = getattr(of(layout), name, None)
+    if function is None:
+        raise FileError(f"the layout {layout} has no {what}; take another layout or supervision")
+    return function

@@ -1,0 +1,71 @@
+"""Class activation maps (Zhou et al., CVPR 2016) and what is common to all kinds of them: scales, mirror, maximum.
+
+Grad-CAM is in `gradcam`, the maps on disk in `cam_store`.
+"""
+
+import cv2
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from wsnb.data import transforms
+
+
+def activation_map(features, weight):
+    """CAM: features [B, K, h, w], weight of a linear or 1x1 classifier [C, K(, 1, 1)] -> [B, C, h, w]."""
+    return torch.einsum("bkhw,ck->bchw", features, weight.reshape(len(weight), -1))
+
+
+def multiscale(maps_of, x, scales, sizes, flip=True, x_of=None):
+    """Sum of class maps over scales and mirror images, at several sizes.
+
+    maps_of(x [B, 3, h, w]) -> [B, K, h', w']; x [1, 3, H, W] is scaled bilinearly (corners not aligned), or x_of(scale)
+    gives the scaled input. A picture and its mirror image go through MAPS_OF together. sizes: [(h, w), ...].
+    Returns ([sum at each size, [K, h, w]], [map of each scale, mirrored part added, [K, h', w']]); no ReLU, no maximum.
+    """
+    each = []
+    for scale in scales:
+        size = tuple(max(1, round(side * scale)) for side in x.shape[-2:]) if x_of is None else None
+        scaled = resized(x, size) if x_of is None else x_of(scale)
+        maps = maps_of(torch.cat([scaled, scaled.flip(-1)]) if flip else scaled)
+        each.append(maps[0] + maps[1].flip(-1) if flip else maps[0])
+    return [sum(resized(maps[None], size)[0] for maps in each) for size in sizes], each
+
+
+def resized(x, size):
+    """Bilinear resize of [B, C, h, w] to SIZE (H, W), corners not aligned; itself where the size is right."""
+    if tuple(x.shape[-2:]) == tuple(size):
+        return x
+    return F.interpolate(x, size=tuple(size), mode="bilinear", align_corners=False)
+
+
+def over_joint_maximum(maps):
+    """[K, h, w] -> ReLU, divided by the one maximum over all classes and pixels (NoPeopleAllowed).
+
+    Weaker classes stay below 1. Where nothing is positive the original divides by 0; here the maps are 0.
+    """
+    maps = maps.clip(0)
+    return maps / max(float(maps.max()), 1e-12) if maps.shape[0] and maps.max() > 0 else maps
+
+
+def over_class_maximum(maps, epsilon=1e-5):
+    """[K, h, w] -> ReLU, each class divided by its own maximum + EPSILON (IRN): every class reaches 1."""
+    maps = maps.clip(0)
+    peak = maps.max(axis=(1, 2), keepdims=True) if isinstance(maps, np.ndarray) else maps.amax((1, 2), keepdim=True)
+    return maps / (peak + epsilon)
+
+
+def predicted_tags(logits, threshold=0.5):
+    """Classes of one picture's LOGITS [C] whose probability exceeds THRESHOLD, else the most likely one: int64 [K]."""
+    found = torch.nonzero(logits.sigmoid() > threshold).flatten()
+    return found if len(found) else logits.argmax()[None]
+
+
+def squashed(image, size):
+    """Picture uint8 [H, W, 3] -> (uint8 [S, S, 3], x [1, 3, S, S] normalised); the aspect ratio is not kept.
+
+    SIZE 0 leaves the picture as it is.
+    """
+    if size:
+        image = cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA)
+    return image, transforms.normalise(transforms.to_unit(image))[None]

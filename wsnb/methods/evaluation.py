@@ -1,0 +1,46 @@
+"""Scoring label maps on disk against the ground truth, and the rows of results that every paper reports."""
+
+import numpy as np
+
+from wsnb import metrics
+from wsnb.files import read_index
+
+BACKBONES = {
+    "resnet38": "WideResNet38",
+    "vgg16": "VGG16",
+    "resnet50": "ResNet50",
+    "resnet101": "ResNet101",
+    "mobilenet_v2": "MobileNetV2",
+    "tiny": "tiny",
+}  # as the papers' tables write them
+
+
+def confusions(items, truth_of, folders, n_classes):
+    """Confusion matrices of label maps: ({name: int64 [C, C]}, rows of one picture and name each).
+
+    items: pictures (wrap them in stage.progress); truth_of(item) -> uint8 [H, W]; folders: {name: folder of index
+    PNGs}; None as a folder stands for "all class 0". A missing map raises FileError: a skipped picture would raise the
+    score.
+    """
+    tables = {name: np.zeros((n_classes, n_classes), np.int64) for name in folders}
+    rows = []
+    for item in items:
+        truth = truth_of(item)
+        for name, folder in folders.items():
+            found = np.zeros_like(truth) if folder is None else read_index(folder / f"{item.id}.png")
+            one = metrics.confusion(truth, found, n_classes)
+            tables[name] += one
+            rows.append({"id": item.id, "kind": name, "mIoU": metrics.mean_iou(one)})
+    return tables, rows
+
+
+def undefined(table, classes) -> list[str]:
+    """Classes whose IoU is undefined: in neither the ground truth nor the predictions."""
+    return [name for name, iou in zip(classes, metrics.scores(table)["iou"], strict=True) if np.isnan(iou)]
+
+
+def miou_row(table, protocol, classes, name="mIoU") -> dict:
+    """A result for Stage.finish: mean IoU in % with its classes as detail."""
+    iou = 100 * metrics.scores(table)["iou"]
+    return {"name": name, "value": 100 * metrics.mean_iou(table), "unit": "%", "protocol": protocol,
+            "detail": dict(zip(classes, iou.tolist(), strict=True))}

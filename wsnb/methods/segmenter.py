@@ -1,0 +1,93 @@
+"""A plain segmenter, whatever its labels are: a head on a backbone, one logit a class and pixel."""
+
+import torch.nn.functional as F
+from torch import nn
+
+from wsnb.files import load_torch
+from wsnb.methods import backbones
+from wsnb.methods import weights as weights_of
+from wsnb.methods.adopt import Adopted
+
+HEADS = ("largefov", "aspp", "deeplabv3plus")
+
+
+class LargeFOV(nn.Module):
+    """DeepLab-LargeFOV (Chen et al., ICLR 2015): a 3x3 convolution dilated by RATE, a 1x1 convolution, the classes.
+
+    VGG16 brings fc6 and fc7 itself; there WIDTH is 0 and only the classes remain.
+    """
+
+    def __init__(self, inputs, n_classes, width=1024, rate=12):
+        super().__init__()
+        layers = []
+        if width:
+            layers = [nn.Conv2d(inputs, width, 3, padding=rate, dilation=rate), nn.ReLU(), nn.Dropout(0.5),
+                      nn.Conv2d(width, width, 1), nn.ReLU(), nn.Dropout(0.5)]
+            for layer in layers[::3]:
+                nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+                nn.init.zeros_(layer.bias)
+        self.layers = nn.Sequential(*layers)
+        self.fc8 = nn.Conv2d(width or inputs, n_classes, 1)
+        nn.init.normal_(self.fc8.weight, std=0.01)
+        nn.init.zeros_(self.fc8.bias)
+
+    def forward(self, features):
+        return self.fc8(self.layers(features[-1]))
+
+
+class DilatedSum(nn.Module):
+    """The head of DeepLab v2: 3x3 convolutions of several rates straight to the classes, summed."""
+
+    def __init__(self, inputs, n_classes, rates=(6, 12, 18, 24)):
+        super().__init__()
+        self.branches = nn.ModuleList(nn.Conv2d(inputs, n_classes, 3, padding=r, dilation=r) for r in rates)
+        for branch in self.branches:
+            nn.init.normal_(branch.weight, std=0.01)
+            nn.init.zeros_(branch.bias)
+
+    def forward(self, features):
+        return sum(branch(features[-1]) for branch in self.branches)
+
+
+class Segmenter(Adopted):
+    """x [B, 3, H, W] (ImageNet-normalised) -> logits [B, n_classes, h, w] at the head's stride."""
+
+    def __init__(self, backbone, head, freeze=True):
+        super().__init__(backbone, freeze)
+        self.head = head
+        self.new_modules = (head,)
+
+    def forward(self, x):
+        return self.head(self.feature_maps(x))
+
+
+def build(head, backbone, n_classes, weights="random", output_stride=0, width=256, freeze=True, checkpoint="", rate=12):
+    """(segmenter, where its weights came from).
+
+    head: "largefov" (WIDTH channels, dilated by RATE; on vgg16 the backbone's own fc6 and fc7), "aspp" (DeepLab v2) or
+    "deeplabv3plus". backbone, weights, output_stride: see `backbones`. freeze: never train the backbone's first layers
+    and BatchNorms. checkpoint: a file of a whole segmenter, loaded strictly; it overrides weights.
+    Raises ValueError for an unknown head, FileError for a file that does not fit.
+    """
+    if head not in HEADS:
+        raise ValueError(f"head {head!r}: choose one of {', '.join(HEADS)}")
+    body = backbones.build(backbone, output_stride)
+    origin = "" if checkpoint else backbones.load_imagenet(body, backbone, weights)
+    if head == "largefov":
+        top = LargeFOV(body.channels[-1], n_classes, 0 if backbone == "vgg16" else width, rate)
+    elif head == "aspp":
+        top = DilatedSum(body.channels[-1], n_classes)
+    else:
+        from wsnb.methods.deeplabv3plus import Head
+
+        top = Head(body.channels, body.strides, n_classes, width)
+    network = Segmenter(body, top, freeze)
+    if checkpoint:
+        weights_of.fill(network, load_torch(checkpoint), str(checkpoint))
+        origin = f"checkpoint {str(checkpoint).rsplit('/', 1)[-1]}"
+    return network, origin
+
+
+def upsample(logits, size):
+    """Bilinear resize to SIZE (H, W), corners not aligned."""
+    return F.interpolate(logits, size=tuple(size), mode="bilinear", align_corners=False)

@@ -1,0 +1,125 @@
+"""Metrics of instance masks: average precision by mask IoU (mAP^r) and the average best overlap (ABO).
+
+One record a picture (`picture`) keeps what is needed of its masks: IoUs, classes and scores. AP^r: Hariharan et al.,
+Simultaneous Detection and Segmentation, ECCV 2014. ABO: Pont-Tuset and Van Gool, ICCV 2015.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Record:
+    """One picture: IoU [D, G] of every found with every true mask; classes; scores of the found ones."""
+
+    ious: np.ndarray
+    found_labels: np.ndarray
+    scores: np.ndarray
+    true_labels: np.ndarray
+
+
+def mask_ious(found, true, ignore=None) -> np.ndarray:
+    """IoU float64 [D, G] of bool masks [D, H, W] and [G, H, W]; pixels in IGNORE bool [H, W] count for nothing.
+
+    Two empty masks have IoU 0: nothing was found of something.
+    """
+    flat = [np.asarray(masks, bool).reshape(len(masks), int(np.prod(np.shape(masks)[1:]))) for masks in (found, true)]
+    if flat[0].shape[0] and flat[1].shape[0] and flat[0].shape[1] != flat[1].shape[1]:
+        raise ValueError(f"masks {np.shape(found)} and {np.shape(true)} differ in size: resize the found ones")
+    if not len(flat[0]) or not len(flat[1]):
+        return np.zeros((len(flat[0]), len(flat[1])))
+    if ignore is not None:
+        flat = [masks[:, ~np.asarray(ignore, bool).ravel()] for masks in flat]
+    found, true = (masks.astype(np.float32) for masks in flat)
+    common = (found @ true.T).astype(np.float64)  # counts below 2**24 are exact
+    union = found.sum(1, dtype=np.float64)[:, None] + true.sum(1, dtype=np.float64)[None] - common
+    return np.divide(common, union, out=np.zeros_like(common), where=union > 0)
+
+
+def picture(found, found_labels, scores, true, true_labels, ignore=None) -> Record:
+    """The record of a picture: masks bool [D, H, W] with labels [D] and scores [D]; true masks [G, H, W], labels [G].
+
+    Raises ValueError for lengths that do not fit and scores that are not finite.
+    """
+    scores = np.asarray(scores, np.float64).ravel()
+    if not len(found) == len(found_labels) == len(scores) or len(true) != len(true_labels):
+        raise ValueError(f"{len(found)} masks, {len(found_labels)} labels, {len(scores)} scores; "
+                         f"{len(true)} true masks, {len(true_labels)} labels: give one each")
+    if not np.isfinite(scores).all():
+        raise ValueError("scores are not finite; look where they come from")
+    return Record(mask_ious(found, true, ignore), np.asarray(found_labels, np.int64), scores,
+                  np.asarray(true_labels, np.int64))
+
+
+def hits(record: Record, label: int, threshold: float) -> np.ndarray:
+    """Of the found masks of class LABEL, by falling score (ties keep their order): whether each takes a true one.
+
+    A mask takes the true mask of its class that is still free and overlaps it most, if their IoU reaches THRESHOLD.
+    Returns bool [K] in the order of `np.flatnonzero(found_labels == LABEL)`.
+    """
+    found = np.flatnonzero(record.found_labels == label)
+    free = list(np.flatnonzero(record.true_labels == label))
+    taken = np.zeros(len(found), bool)
+    for k in np.argsort(-record.scores[found], kind="stable"):
+        if free:
+            best = max(free, key=lambda g: record.ious[found[k], g])
+            if record.ious[found[k], best] >= threshold:
+                taken[k] = True
+                free.remove(best)
+    return taken
+
+
+def precision_recall(records, label: int, threshold: float) -> tuple[np.ndarray, np.ndarray]:
+    """Precision and recall of class LABEL over a set at every distinct score, falling.
+
+    Masks of equal score enter together, so that the order of a set's pictures changes nothing. NaN recall without a
+    true mask.
+    """
+    scores = np.concatenate([r.scores[r.found_labels == label] for r in records] or [np.zeros(0)])
+    right = np.concatenate([hits(r, label, threshold) for r in records] or [np.zeros(0, bool)])
+    total = sum(int((r.true_labels == label).sum()) for r in records)
+    order = np.argsort(-scores, kind="stable")
+    last = np.flatnonzero(np.diff(scores[order], append=-np.inf) != 0)  # of each group of equal scores
+    caught = np.cumsum(right[order])[last]
+    return caught / (last + 1), caught / total if total else np.full(len(last), np.nan)
+
+
+def average_precision(records, n_classes: int, threshold: float = 0.5, points: int = 0) -> np.ndarray:
+    """AP^r in [0, 1] of the classes 1..n_classes - 1 at an IoU THRESHOLD: float64 [n_classes - 1], NaN for a class
+    without a true mask.
+
+    The area under the curve of precision (made monotone from the right) over recall; with POINTS > 0 the mean at so
+    many recalls from 0 to 1 instead (11: VOC 2007; 101: COCO).
+    """
+    values = np.full(n_classes - 1, np.nan)
+    for label in range(1, n_classes):
+        if not any((r.true_labels == label).any() for r in records):
+            continue
+        precision, recall = precision_recall(records, label, threshold)
+        best = np.maximum.accumulate(precision[::-1])[::-1]
+        if points:
+            first = np.searchsorted(recall, np.linspace(0, 1, points), side="left")
+            values[label - 1] = np.append(best, 0.0)[first].mean()
+        else:
+            values[label - 1] = (np.diff(recall, prepend=0.0) * best).sum()
+    return values
+
+
+def average_best_overlap(records, n_classes: int) -> np.ndarray:
+    """Per class 1..n_classes - 1, the mean over its true masks of the best IoU that any found mask of the class has:
+    float64 [n_classes - 1], 0 where nothing was found, NaN for a class without a true mask. Its mean is the ABO.
+    """
+    values = np.full(n_classes - 1, np.nan)
+    for label in range(1, n_classes):
+        best = [r.ious[r.found_labels == label][:, r.true_labels == label].max(0, initial=0.0) for r in records]
+        best = np.concatenate(best or [np.zeros(0)])
+        if len(best):
+            values[label - 1] = best.mean()
+    return values
+
+
+def mean(values) -> float:
+    """The mean over classes that have one; NaN if none has."""
+    values = np.asarray(values, float)
+    return float(np.nanmean(values)) if np.isfinite(values).any() else float("nan")

@@ -1,0 +1,194 @@
+"""The tag classifiers of NoPeopleAllowed and of IRN, on the papers' backbones or any other."""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+from torchvision import models
+
+from wsnb.files import load_torch
+from wsnb.methods import backbones
+from wsnb.methods import weights as weights_of
+from wsnb.methods.adopt import Adopted
+
+NAMES = ("vgg_gap", "resnet50", "resnet34", "resnet50_full", "resnet50_oaa", "resnet_gap")
+VGG_LAYOUT = (64, 64, "M", 128, 128, "M", 256, 256, 256, "M", 512, 512, 512, "N", 512, 512, 512)
+
+
+class VGG16BN(nn.Module):
+    """VGG16 with BatchNorm, stride 8: the fourth pooling keeps the size, the last three convolutions are dilated by 2.
+
+    x -> features behind each pooling and the last; names and numbers are torchvision's vgg16_bn up to features.42.
+    """
+
+    channels, strides, frozen = (64, 128, 256, 512, 512), (2, 4, 8, 8, 8), ()
+
+    def __init__(self):
+        super().__init__()
+        layers, inputs = [], 3
+        for i, entry in enumerate(VGG_LAYOUT):
+            if entry in ("M", "N"):
+                layers.append(nn.MaxPool2d(2, 2) if entry == "M" else nn.MaxPool2d(3, 1, 1))
+                continue
+            rate = 2 if i >= len(VGG_LAYOUT) - 3 else 1
+            layers += [nn.Conv2d(inputs, entry, 3, padding=rate, dilation=rate), nn.BatchNorm2d(entry),
+                       nn.ReLU(inplace=True)]
+            inputs = entry
+        self.features = nn.Sequential(*layers)
+
+    def forward(self, x):
+        taps = []
+        for layer in self.features:
+            x = layer(x)
+            if isinstance(layer, nn.MaxPool2d):
+                taps.append(x)
+        return (*taps, x)
+
+
+class GapClassifier(Adopted):
+    """Three more 3x3 convolutions (`extra_convs`, EXTRA channels; 0: none), global average pooling, `extra_linear`.
+
+    x [B, 3, H, W] -> logits [B, n_tags]. `cam_layer` is the name of the layer that Grad-CAM taps. detach_below: taps of
+    the backbone from this number on (from 1) learn, those before do not (IRN: 4, layer3 and layer4 of a ResNet).
+    """
+
+    def __init__(self, backbone, n_tags, extra=512, freeze=False, bias=True, detach_below=0):
+        super().__init__(backbone, freeze)
+        inputs = backbone.channels[-1]
+        layers = []
+        for k in range(3 if extra else 0):
+            layers += [nn.Conv2d(inputs if k == 0 else extra, extra, 3, padding=1), nn.ReLU(inplace=True)]
+        self.extra_convs = nn.Sequential(*layers)
+        self.last = nn.Identity()
+        self.extra_linear = nn.Linear(extra or inputs, n_tags, bias=bias)
+        self.cam_layer = "extra_convs.4" if extra else "last"
+        self.new_modules = (self.extra_convs, self.extra_linear)
+        for module in (*layers, self.extra_linear):
+            initialise(module)
+        if detach_below:
+            self._learn_from(detach_below)
+
+    def _learn_from(self, tap):
+        """The parameters that make the taps before number TAP (from 1) never learn."""
+        body, was = self._backbone[0], self._backbone[0].training
+        learning = [parameter for parameter in body.parameters() if parameter.requires_grad]
+        body.eval()
+        with torch.enable_grad():
+            reached = torch.autograd.grad(body(torch.zeros(1, 3, 64, 64))[tap - 2].sum(), learning, allow_unused=True)
+        body.train(was)
+        for parameter, gradient in zip(learning, reached, strict=True):
+            if gradient is not None:
+                parameter.requires_grad = False
+
+    def deep(self, x):
+        return self.last(self.extra_convs(self.feature_maps(x)[-1]))
+
+    def forward(self, x):
+        return self.extra_linear(self.deep(x).mean((2, 3)))
+
+
+def initialise(module):
+    """Normal weights, biases 0: convolutions N(0, sqrt(2 / (k k out))), linear layers N(0, 0.01)."""
+    if isinstance(module, nn.Conv2d):
+        nn.init.normal_(module.weight, 0, math.sqrt(2 / (math.prod(module.kernel_size) * module.out_channels)))
+    elif isinstance(module, nn.Linear):
+        nn.init.normal_(module.weight, 0, 0.01)
+    if getattr(module, "bias", None) is not None and isinstance(module, nn.Conv2d | nn.Linear):
+        nn.init.zeros_(module.bias)
+
+
+class Whole(nn.Module):
+    """A ResNet of the original's registry under its own names: x -> logits [B, n_tags].
+
+    resnet50, resnet34: torchvision's with dilated layers 3 and 4 (50 only) and `fc`. resnet50_full, resnet50_oaa,
+    resnet_gap: `backbone.N` (cut after layer3 for resnet_gap), three `extra_convs` for resnet50_oaa, `extra_linear`.
+    """
+
+    def __init__(self, name, n_tags):
+        super().__init__()
+        dilated = {} if name == "resnet34" else {"replace_stride_with_dilation": (False, True, True)}
+        body = models.resnet34() if name == "resnet34" else models.resnet50(**dilated)
+        parts = list(body.named_children())[: 7 if name == "resnet_gap" else 8]
+        width = {"resnet34": 512, "resnet_gap": 1024}.get(name, 2048)
+        self.extra_convs = nn.Sequential()
+        if name in ("resnet50", "resnet34"):
+            self.parts = [key for key, _ in parts]
+            for key, child in parts:
+                self.add_module(key, child)
+            self.fc, self.cam_layer = nn.Linear(width, n_tags), "layer4"
+            return
+        self.parts = ["backbone"]
+        self.backbone = nn.Sequential(*(child for _, child in parts))
+        if name == "resnet50_oaa":
+            for k in range(3):
+                self.extra_convs.extend([nn.Conv2d(width if k == 0 else 512, 512, 3, padding=1), nn.ReLU(inplace=True)])
+            width = 512
+        self.extra_linear = nn.Linear(width, n_tags)
+        self.cam_layer = "extra_convs.4" if len(self.extra_convs) else "backbone"
+        for module in (*self.extra_convs, self.extra_linear):
+            initialise(module)
+
+    def forward(self, x):
+        for name in self.parts:
+            x = getattr(self, name)(x)
+        x = self.extra_convs(x).mean((2, 3))
+        return self.fc(x) if hasattr(self, "fc") else self.extra_linear(x)
+
+
+def of_registry(name, n_tags):
+    """A classifier of the original's registry with random weights; two classes mean one output (person or not).
+
+    Raises ValueError for an unknown name.
+    """
+    if name not in NAMES:
+        raise ValueError(f"classifier {name!r}: choose one of {', '.join(NAMES)}")
+    outputs = 1 if n_tags == 2 else n_tags
+    return GapClassifier(VGG16BN(), outputs) if name == "vgg_gap" else Whole(name, outputs)
+
+
+def build(backbone, n_tags, weights="random", extra=512, output_stride=0, freeze=False, detach_below=0, bias=True,
+          checkpoint=""):
+    """(classifier, where its weights came from). backbone: "vgg16_bn" (the paper's) or one of `backbones.NAMES`.
+
+    checkpoint: a whole network, loaded strictly; training files of the original hold it under `model`.
+    """
+    if backbone == "vgg16_bn":
+        body, origin = VGG16BN(), "random"
+        if weights == "imagenet" and not checkpoint:
+            fill_vgg(body, models.VGG16_BN_Weights.IMAGENET1K_V1.get_state_dict(progress=True, check_hash=True), "")
+            origin = "torchvision vgg16_bn IMAGENET1K_V1"
+        elif weights != "random" and not checkpoint:
+            fill_vgg(body, load_torch(weights), weights)
+            origin = str(weights).rsplit("/", 1)[-1]
+    else:
+        body = backbones.build(backbone, output_stride)
+        origin = "" if checkpoint else backbones.load_imagenet(body, backbone, weights)
+    network = GapClassifier(body, n_tags, extra, freeze, bias, detach_below)
+    if checkpoint:
+        state = load_torch(checkpoint)
+        weights_of.fill(network, state.get("model", state) if isinstance(state, dict) else state, str(checkpoint))
+        origin = f"checkpoint {str(checkpoint).rsplit('/', 1)[-1]}"
+    return network, origin
+
+
+def fill_vgg(body, state, origin):
+    """torchvision's vgg16_bn (and what follows its 43rd feature, left over)."""
+    weights_of.fill(body, state, str(origin), ("classifier.", "features.43"), counters=False)
+
+
+def bce(logits, tags):
+    """Binary cross-entropy, summed over classes, mean over pictures. (The original's own form cannot run.)"""
+    return F.binary_cross_entropy_with_logits(logits, tags, reduction="none").sum(1).mean()
+
+
+def learning_groups(network, lr, extra_factor=10, bias_factor=2):
+    """Backbone weights, backbone biases, new weights, new biases with their learning rates; BatchNorm's scales count as
+    weights. For Adam: 1e-4, 2e-4, 1e-3, 2e-3."""
+    new = {id(t) for module in network.new_modules for t in module.parameters()}
+    groups = [[], [], [], []]
+    for name, parameter in network.named_parameters():
+        if parameter.requires_grad:
+            groups[2 * (id(parameter) in new) + ("bias" in name)].append(parameter)
+    rates = (lr, lr * bias_factor, lr * extra_factor, lr * extra_factor * bias_factor)
+    return [{"params": group, "lr": rate} for group, rate in zip(groups, rates, strict=True)]

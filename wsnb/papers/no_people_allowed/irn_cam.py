@@ -1,0 +1,40 @@
+"""IRN's class activation maps: CAM with ReLU at every scale, on pictures of their own size."""
+
+import torch
+from PIL import Image
+
+from wsnb.data import transforms
+from wsnb.methods.cam import activation_map, resized
+
+
+@torch.no_grad()
+def maps(network, x):
+    """CAM of x [1, 3, H, W] and of its mirror image, both rectified, added: [1, C, h, w]. The classifier's bias is left
+    out."""
+    both = activation_map(network.deep(torch.cat([x, x.flip(-1)])), network.extra_linear.weight).relu()
+    return both[:1] + both[1:].flip(-1)
+
+
+def scaled_input(image, scale):
+    """Picture uint8 [H, W, 3] resized by PIL's bicubic to round(side x scale), normalised: [1, 3, h, w]."""
+    if scale != 1:
+        size = tuple(max(1, round(side * scale)) for side in image.shape[1::-1])  # half to even, as NumPy
+        image = Image.fromarray(image).resize(size, Image.Resampling.BICUBIC)
+    return transforms.normalise(transforms.to_unit(image))[None]
+
+
+def strided(size, stride):
+    """Sides at a stride, rounded up."""
+    return tuple((int(side) - 1) // stride + 1 for side in size)
+
+
+def strided_up(size):
+    """Sides rounded up to a multiple of 16."""
+    return tuple(16 * side for side in strided(size, 16))
+
+
+def merged(stacks, size):
+    """Sum over scales of maps [C, h, w] for a picture of SIZE (H, W): (at stride 4, at the picture's size)."""
+    low = sum(resized(one[None], strided(size, 4))[0] for one in stacks)
+    high = sum(resized(one[None], strided_up(size))[0] for one in stacks)
+    return low, high[:, : int(size[0]), : int(size[1])]

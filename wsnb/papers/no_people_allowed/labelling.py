@@ -1,0 +1,68 @@
+"""From class maps to confident labels, picture after picture, in worker processes."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from wsnb import files
+from wsnb.methods import cam_store, label_crf
+from wsnb.methods.crf import CRF
+from wsnb.papers.no_people_allowed import pseudo
+from wsnb.papers.no_people_allowed.recipes import sized
+
+IGNORE = 255
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How one preset labels: folder of the labels, folder of the plain CRF's (thresholded at PLAIN), rule of the
+    maximum, thresholds."""
+
+    folder: Path
+    crf_folder: Path
+    normalise: str
+    foreground: float
+    background: float
+    plain: float
+
+
+@dataclass(frozen=True)
+class Job:
+    """One picture; everything is read in the worker."""
+
+    id: str
+    image: Path
+    cams: Path
+    side: int
+    scale: float
+    crf: CRF
+    recipes: tuple
+
+
+def finish(job: Job) -> None:
+    """Write a picture's labels for all recipes; all their CRFs share one lattice. What is there stays."""
+    paths = [path for r in job.recipes for path in (r.folder / f"{job.id}.png", r.crf_folder / f"{job.id}.png")]
+    if all(path.exists() for path in paths):  # names only ever show whole files
+        return
+    image = sized(files.read_rgb(job.image), job.side, job.scale)
+    keys, raw = cam_store.read(job.cams, job.id, image.shape[:2])
+    numbers = np.concatenate([[0], keys + 1])
+    picked = []
+    for recipe in job.recipes:
+        maps = pseudo.normalised(raw, recipe.normalise)
+        picked += [label_crf.with_background(maps, t) for t in (recipe.foreground, recipe.background, recipe.plain)]
+    refined = [numbers[labels] for labels in label_crf.refine_labels(image, picked, len(numbers), job.crf)]
+    for recipe, k in zip(job.recipes, range(0, len(refined), 3), strict=True):
+        files.save_png(recipe.folder / f"{job.id}.png", label_crf.combined(*refined[k : k + 2]))
+        files.save_png(recipe.crf_folder / f"{job.id}.png", refined[k + 2].astype(np.uint8))
+
+
+def shares(items, folder) -> dict:
+    """How much of the labelled area is background, object, unsure: means over the pictures, in [0, 1]."""
+    rows = []
+    for item in items:
+        label = files.read_index(Path(folder) / f"{item.id}.png")
+        unsure = (label == IGNORE).mean()
+        rows.append(((label == 0).mean(), 1 - (label == 0).mean() - unsure, unsure))
+    return dict(zip(("background", "object", "unsure"), np.mean(rows, axis=0).tolist(), strict=True))

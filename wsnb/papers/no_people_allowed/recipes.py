@@ -1,0 +1,83 @@
+"""Several presets of one experiment side by side: parameters that differ are lists, an entry a preset."""
+
+from functools import cache
+from types import SimpleNamespace
+
+import cv2
+import numpy as np
+
+from wsnb import files
+from wsnb.data import read
+from wsnb.methods.irnet import quarter_of
+
+
+def recipes(params, *fields) -> dict:
+    """{preset: SimpleNamespace of its FIELDS} of a stage's parameters. A list of one entry serves for all presets.
+
+    Raises ValueError for a list of another length.
+    """
+    names = params.presets
+    if not names or len(set(names)) < len(names):
+        raise ValueError(f"presets {names}: name each preset once, and one at least")
+    table = {}
+    for field in fields:
+        values = getattr(params, field)
+        if len(values) not in (1, len(names)):
+            raise ValueError(f"{field} {values}: give one value, or one for each of the presets {names}")
+        table[field] = values * len(names) if len(values) == 1 else values
+    return {name: SimpleNamespace(name=name, **{field: table[field][k] for field in fields})
+            for k, name in enumerate(names)}
+
+
+def tags_of(layout, n_classes, tags_file=""):
+    """A function item -> image tags float32 [n_classes - 1], remembered.
+
+    tags_file: IRN's `cls_labels.npy` (a dictionary of vectors by the picture's number without underscore) instead of
+    the layout's own tags. Raises FileError for a file without the picture.
+    """
+    table = files.load_legacy_array(tags_file) if tags_file else None
+    if isinstance(table, np.ndarray):
+        table = table.item()
+
+    @cache
+    def tags(item):
+        if table is None:
+            return read.tags(layout, item, n_classes)
+        number = int(item.id.replace("_", ""))
+        if number not in table or len(table[number]) != n_classes - 1:
+            raise files.FileError(f"{tags_file}: no {n_classes - 1} tags for {item.id}; give the list's own file")
+        return np.asarray(table[number], np.float32)
+
+    return tags
+
+
+def sized(image, side=0, scale=1.0):
+    """A picture as the chapter's networks see it: squashed to SIDE x SIDE, or with SIDE 0 scaled by SCALE."""
+    if side:
+        return cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA)
+    if scale == 1:
+        return image
+    size = tuple(max(16, round(length * scale)) for length in image.shape[1::-1])
+    return cv2.resize(image, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
+
+
+def grid_of(shape):
+    """Size (h, w) at stride 4 of a picture of SHAPE (H, W, ...)."""
+    return quarter_of(shape[0]), quarter_of(shape[1])
+
+
+def truth_of(layout, n_classes):
+    """A function item -> mask uint8 [H, W]."""
+    return lambda item: read.mask(layout, item, n_classes)
+
+
+def with_truth(items):
+    """Those of the pictures that have a mask: only they can be scored."""
+    return [item for item in items if item.mask is not None]
+
+
+def shown(items, layout, n_classes, count=4):
+    """The same few pictures in every notebook: spread over the list, with two classes or more where there are."""
+    spread = items[:: max(1, len(items) // (6 * count))]
+    many = sorted(spread, key=lambda item: -min(2, int(read.tags(layout, item, n_classes).sum())))
+    return sorted(many[:count], key=lambda item: item.id)

@@ -1,0 +1,67 @@
+"""Learning rates and the optimiser, with the originals' quirks as arguments."""
+
+import torch
+
+
+def step_rate(epoch, every=3, gamma=0.2) -> float:
+    """Factor of the learning rate in EPOCH (0-based) of the classifier: GAMMA every EVERY epochs."""
+    return gamma ** (epoch // every)
+
+
+def poly_rate(epoch, epochs, base, power=0.9, floor=1e-6) -> float:
+    """Learning rate in EPOCH (0-based): max(base (1 - epoch / epochs)^power, floor)."""
+    return max(base * (1 - epoch / epochs) ** power, floor)
+
+
+class PolySGD(torch.optim.SGD):
+    """IRN's optimiser: SGD whose learning rates fall as (1 - step / steps)^power at every step, then stay.
+
+    faithful: the original passes the weight decay where the momentum belongs, so that the momentum is WEIGHT_DECAY
+    (1e-4); the groups decay as they should. The step count is kept in the state dict.
+    """
+
+    def __init__(self, groups, lr, weight_decay, steps, power=0.9, momentum=0.9, faithful=True):
+        super().__init__(groups, lr, momentum=weight_decay if faithful else momentum, weight_decay=weight_decay)
+        self.steps, self.power = steps, power
+        for group in self.param_groups:
+            group["first_lr"], group["count"] = group["lr"], 0
+
+    @torch.no_grad()
+    def step(self, closure=None):
+        for group in self.param_groups:
+            if group["count"] < self.steps:
+                group["lr"] = group["first_lr"] * (1 - group["count"] / self.steps) ** self.power
+            group["count"] += 1
+        return super().step(closure)
+
+
+def rate(kind, epochs, steps_an_epoch, every=3):
+    """A function (step, steps) -> factor of the first learning rates, for `segmentation.fit`.
+
+    "step": `step_rate` (the classifier), "poly epochs": power 0.9 once an epoch (IRNet and segmenter of the paper),
+    "poly": power 0.9 at every step (IRN). Raises ValueError for another.
+    """
+    kinds = {
+        "step": lambda step, steps: step_rate(step // steps_an_epoch, every),
+        "poly epochs": lambda step, steps: poly_rate(step // steps_an_epoch, epochs, 1.0, floor=1e-6),
+        "poly": lambda step, steps: max(0.0, 1 - step / max(steps, 1)) ** 0.9,
+    }
+    if kind not in kinds:
+        raise ValueError(f"schedule {kind!r}: use one of {', '.join(kinds)}")
+    return kinds[kind]
+
+
+def optimiser(kind, groups, lr, weight_decay, steps, momentum_quirk=True):
+    """"adam", "adamw" or "sgd" over GROUPS; sgd is IRN's with MOMENTUM_QUIRK, else it has momentum 0.9.
+
+    Raises ValueError for another.
+    """
+    if kind == "adam":
+        return torch.optim.Adam(groups, lr, weight_decay=weight_decay)
+    if kind == "adamw":
+        return torch.optim.AdamW(groups, lr, weight_decay=weight_decay)
+    if kind != "sgd":
+        raise ValueError(f"optimiser {kind!r}: use adam, adamw or sgd")
+    if momentum_quirk:
+        return PolySGD(groups, lr, weight_decay, max(1, steps))
+    return torch.optim.SGD(groups, lr, momentum=0.9, weight_decay=weight_decay)

@@ -1,0 +1,1 @@
+"""Weakly- and Semi-Supervised Panoptic Segmentation (Li, Arnab and Torr, ECCV 2018)."""

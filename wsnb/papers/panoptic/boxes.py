@@ -1,0 +1,86 @@
+"""Objects of a picture as boxes, from its instance ids: the annotation of the thing classes, and, as boxes around the
+whole picture, of the stuff classes (spec section 5)."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from wsnb.papers.panoptic.space import IGNORE
+
+PER_CLASS = 1000  # instance k of class c has the id 1000 c + k
+
+
+@dataclass(frozen=True, eq=False)
+class Objects:
+    """N annotated objects: boxes int64 [N, 4] (x0, y0, x1, y1; half-open, pixels), labels int64 [N], whether they are
+    groups (one box around many) or stuff (the whole picture), bool [N] each."""
+
+    boxes: np.ndarray
+    labels: np.ndarray
+    groups: np.ndarray
+    stuff: np.ndarray
+
+    def __len__(self):
+        return len(self.labels)
+
+    @property
+    def areas(self) -> np.ndarray:
+        """Pixels of each box, int64 [N]."""
+        return np.prod(np.maximum(self.boxes[:, 2:] - self.boxes[:, :2], 0), axis=1)
+
+
+def objects(rows) -> Objects:
+    """Objects of ROWS (label, x0, y0, x1, y1, group, stuff), boxes half-open."""
+    table = np.array(list(rows), np.int64).reshape(-1, 7)
+    return Objects(table[:, 1:5], table[:, 0], table[:, 5] > 0, table[:, 6] > 0)
+
+
+def from_instance_ids(ids, space, panoptic=True, groups=True) -> Objects:
+    """Objects of an instance map uint16 [H, W] of train ids: a stuff class is its id, instance k of thing class c is
+    1000 c + k, a group of things the bare class, 255 nothing.
+
+    Stuff in ascending order (only if PANOPTIC), then groups (only if GROUPS, one box around all of a class), then
+    instances. An id of 1000 or between the classes is dropped. The class of an instance is id / 1000 ROUNDED HALF UP,
+    as the original's 16-bit division has it: 13499 is a car (13), 13500 a truck (14). Raises ValueError for an
+    instance of a class that the space does not have.
+    """
+    height, width = ids.shape
+    stuff, bare, instances = [], [], []
+    for value in np.unique(ids).tolist():
+        if value == IGNORE:
+            continue
+        if panoptic and value in space.stuff:
+            stuff.append((value, 0, 0, width, height, 0, 1))
+        elif value > PER_CLASS:
+            label = (value + PER_CLASS // 2) // PER_CLASS
+            if label >= len(space):
+                raise ValueError(f"instance id {value}: class {label} among {len(space)} classes; read train ids")
+            instances.append((label, *tight(ids == value), 0, 0))
+        elif groups and value in space.things:
+            bare.append((value, *tight(ids == value), 1, 0))
+    return objects([*stuff, *bare, *instances])
+
+
+def tight(mask) -> tuple[int, int, int, int]:
+    """The smallest box (x0, y0, x1, y1), half-open, around the True pixels of MASK [H, W], of which there is one."""
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
+
+
+def clipped(found: Objects, shape) -> Objects:
+    """The same objects with their boxes cut at the picture's borders, SHAPE (H, W). One that lies wholly outside stays
+    in the list as an empty box: it covers no pixel, so no rule ever paints it."""
+    height, width = shape
+    low = np.clip(found.boxes[:, :2], 0, (width, height))
+    high = np.maximum(np.clip(found.boxes[:, 2:], 0, (width, height)), low)
+    return Objects(np.concatenate([low, high], axis=1), found.labels, found.groups, found.stuff)
+
+
+def class_masks(found: Objects, shape, n_classes: int) -> dict[int, np.ndarray]:
+    """{label: bool [H, W]}: the union of the boxes of each class, groups and stuff included; a class without boxes has
+    no mask. Boxes are clipped ones."""
+    masks = {}
+    for label, (x0, y0, x1, y1) in zip(found.labels.tolist(), found.boxes.tolist(), strict=True):
+        if label < n_classes:
+            masks.setdefault(label, np.zeros(shape, bool))[y0:y1, x0:x1] = True
+    return masks

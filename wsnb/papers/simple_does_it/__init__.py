@@ -1,0 +1,1 @@
+"""Simple Does It (Khoreva, Benenson, Hosang, Hein, Schiele, CVPR 2017): semantic and instance masks from boxes."""

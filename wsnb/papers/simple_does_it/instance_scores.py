@@ -1,0 +1,114 @@
+"""Scores of instance masks: the network's and those that need no training, all for the same ground-truth boxes."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from wsnb.data import read
+from wsnb.files import load_json, read_index
+from wsnb.methods.evaluation import BACKBONES
+from wsnb.metrics import instances as metrics
+from wsnb.papers.simple_does_it import objects, preparing
+
+TITLES = {"rectangle": "Rectangle", "ellipse": "Ellipse", "proposal": "MCG", "grabcut": "GrabCut",
+          "grabcut_plus": "GrabCut+", "weak": "network, boxes", "full": "network, masks"}
+THRESHOLDS = (0.5, 0.75)
+
+
+def by_picture(pairs) -> dict[str, list]:
+    """{picture id: its pairs in order}."""
+    found = {}
+    for pair in pairs:
+        found.setdefault(Path(pair[0]).stem, []).append(pair)
+    return found
+
+
+def records(progress, source, pairs, prepared, predicted, drop_first) -> dict[str, list]:
+    """{kind: records of all pictures} of the untrained baselines and of the networks' masks on disk.
+
+    progress: the pictures; pairs: of the split; prepared: folder of 01; predicted: {kind: folder of masks}. Scores: 1
+    for all untrained masks; a network's are those in its scores.json. Void pixels (VOC's borders) are not counted.
+    """
+    found = {kind: [] for kind in (*preparing.BASELINES, *predicted)}
+    own, scores = by_picture(pairs), {kind: load_json(folder / "scores.json") for kind, folder in predicted.items()}
+    for item in progress:
+        truth = {k: (label, mask) for k, label, mask in preparing.objects_of(source, item, drop_first)}
+        listed = own.get(item.id, [])
+        if not listed:
+            continue
+        chosen = [truth[int(Path(name).stem.rpartition("_")[2])] for _, name, _ in listed]
+        labels, true = [label for label, _ in chosen], np.stack([mask for _, mask in chosen])
+        instances = read.instances(source.layout, item)
+        void = instances == 255 if source.layout == "voc" and instances.dtype == np.uint8 else None
+        masks = preparing.load_baselines(prepared, item.id, true.shape[2])
+        masks |= {kind: np.stack([read_index(folder / name) > 0 for _, name, _ in listed])
+                  for kind, folder in predicted.items()}
+        for kind, made in masks.items():
+            sure = [scores[kind][name] for _, name, _ in listed] if kind in scores else np.ones(len(listed))
+            found[kind].append(metrics.picture(made, labels, sure, true, labels, void))
+    return found
+
+
+def equal_scores(records_) -> list:
+    """The same records with all scores 1: how the masks compare if nothing ranks them."""
+    return [metrics.Record(r.ious, r.found_labels, np.ones(len(r.scores)), r.true_labels) for r in records_]
+
+
+def table(found, n_classes) -> tuple[pd.DataFrame, dict]:
+    """(a row a kind: mAP^r at 0.5 and 0.75 and ABO in %, {kind: {measure: per class in %}}).
+
+    All kinds with equal scores, so that masks are compared and not rankings: AP is then recall times precision.
+    """
+    rows, detail = {}, {}
+    for kind, records_ in found.items():
+        level = equal_scores(records_)
+        detail[kind] = {f"mAP^r@{t:g}": 100 * metrics.average_precision(level, n_classes, t) for t in THRESHOLDS}
+        detail[kind]["ABO"] = 100 * metrics.average_best_overlap(level, n_classes)
+        rows[TITLES[kind]] = {measure: metrics.mean(values) for measure, values in detail[kind].items()}
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("masks"), detail
+
+
+def ranked(found, n_classes) -> dict:
+    """{kind: mAP^r at 0.5 in %} of the networks, their masks ranked by the network's own probability."""
+    return {kind: 100 * metrics.mean(metrics.average_precision(found[kind], n_classes, 0.5))
+            for kind in ("weak", "full") if kind in found}
+
+
+def best_overlaps(records_) -> np.ndarray:
+    """IoU of every object with its own mask (masks and objects are in one order), of all pictures."""
+    return np.concatenate([np.diag(r.ious) for r in records_] or [np.zeros(0)])
+
+
+def results(detail, classes, common, surgery, t, ranking) -> list[dict]:
+    """Rows for Stage.finish: three measures of every kind, and the networks' ranked mAP^r."""
+    rows = []
+    network = {"backbone": "VGG16" if t.backbone == "vgg16" else BACKBONES[t.backbone], "weights": surgery,
+               "preset": t.preset, "resolution": f"longer side {t.side}" if t.side else "picture's size",
+               "threshold": "probability 162/255", "train_size": common["train_size"]}
+    for kind, measures in detail.items():
+        trained = kind in ("weak", "full")
+        supervision = {"weak": "boxes", "full": "full"}.get(kind, "none")
+        protocol = {**{k: v for k, v in common.items() if k != "train_size"}, "matching": "same class, greedy",
+                    "supervision": supervision, "method": f"Simple Does It: {TITLES[kind]}",
+                    **(network if trained else {})}
+        for measure, values in measures.items():
+            rows.append({"name": measure, "value": metrics.mean(values), "unit": "%", "protocol": protocol,
+                         "role": "bound" if kind == "full" else "final",
+                         "detail": dict(zip(classes[1:], values.tolist(), strict=True))})
+        if kind in ranking:
+            ranked_by = {**protocol, "matching": "same class, greedy, by the network's probability"}
+            rows.append({"name": "mAP^r@0.5, ranked", "value": ranking[kind], "unit": "%", "protocol": ranked_by,
+                         "role": "bound" if kind == "full" else "final", "detail": {}})
+    return rows
+
+
+def undefined(pairs, n_pictures) -> str:
+    """What was left out, in words: pictures without an object have no instance to score."""
+    empty = n_pictures - len(by_picture(pairs))
+    return f"{empty} of {n_pictures} pictures have no object" if empty else ""
+
+
+def read_split(folder, split) -> list:
+    """The pairs of a split ("train" or "val") as 01 wrote them."""
+    return objects.read_pairs(Path(folder) / f"{split}_img_mask_pairs.txt")

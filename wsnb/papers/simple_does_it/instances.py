@@ -1,0 +1,164 @@
+"""Training and applying the instance network: samples from pair files, steps, predictions."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from PIL import Image
+from torchvision import models
+
+from wsnb.data import read
+from wsnb.data.transforms import normalise, to_unit
+from wsnb.files import FileError, read_index, write
+from wsnb.methods import backbones, grabcut
+from wsnb.papers.simple_does_it import convert, inputs, losses, network, objects
+from wsnb.papers.simple_does_it.optimise import rate_at
+
+KINDS = {"weak": "inst_grabcuts", "full": "inst_masks"}  # what a network learns from, and its folder
+
+
+def build(backbone, output_stride=0, freeze_norms=False) -> network.BoxNetwork:
+    """The network on VGG-16 ("vgg16", the original's) or on another backbone of the book, with random weights."""
+    body = network.VGGStages() if backbone == "vgg16" else network.Shared(backbone, 4, output_stride, freeze_norms)
+    return network.BoxNetwork(body).train()
+
+
+def surgery(backbone, weights, output_stride, std, seed) -> tuple[dict, str]:
+    """(state of the four-channel body, where it came from): ImageNet weights with a fourth input channel.
+
+    weights: for vgg16 an .npz or checkpoint of TF-slim's vgg_16, torchvision's .pth, "imagenet" (downloaded) or
+    "random"; else as `backbones.load_imagenet`. Raises FileError.
+    """
+    torch.manual_seed(seed)
+    if backbone == "vgg16":
+        if weights == "random":
+            return network.VGGStages().state_dict(), "random"
+        if weights == "imagenet":
+            found = models.VGG16_Weights.IMAGENET1K_V1.get_state_dict(progress=True, check_hash=True)
+            state, origin = convert.from_torchvision(found, "torchvision vgg16"), "torchvision vgg16 IMAGENET1K_V1"
+        elif not Path(weights).exists() and not Path(f"{weights}.index").exists():
+            raise FileError(f"weights {weights!r}: no such file; give vgg_16's .npz, checkpoint or .pth, or 'imagenet'")
+        else:
+            state, origin = convert.vgg_state(weights)
+        return convert.with_box_channel(state, std, seed), origin
+    body = network.Shared(backbone, 3, output_stride)
+    origin = backbones.load_imagenet(body.body, backbone, weights)
+    network.widen(body.body, 1, std, seed)
+    return body.state_dict(), origin
+
+
+def network_input(image, drawn, backbone, preset) -> torch.Tensor:
+    """float32 [1, 4, H, W] of a picture uint8 [H, W, 3] and its box map uint8 [H, W].
+
+    vgg16: minus the means, in BGR order on RGB channels ("faithful", as the original) or in the right order ("fixed").
+    Other backbones: the book's normalisation, the box map -1 and 1.
+    """
+    if backbone == "vgg16":
+        means = inputs.BGR_MEANS if preset == "faithful" else inputs.SLIM_MEANS
+        return inputs.box_input(image, drawn, means)[None]
+    box = torch.from_numpy(drawn.astype(np.float32))[None] / 127.5 - 1
+    return torch.cat([normalise(to_unit(image)), box])[None]
+
+
+class Samples:
+    """samples[i] -> (x [1, 4, h, w], label [1, 1, h, w], name): one object of one picture.
+
+    pairs: of `objects.read_pairs`; items: {id: item}; folder: of the labels; side: the longer side in pixels, 0 for
+    the picture's own size. Nothing is drawn at random: the original augments nothing.
+    """
+
+    def __init__(self, pairs, items, folder, side, backbone, preset):
+        self.pairs, self.items, self.folder = pairs, items, Path(folder)
+        self.side, self.backbone, self.preset = side, backbone, preset
+
+    def __len__(self):
+        return len(self.pairs)
+
+    def __getitem__(self, i):
+        image_name, mask_name, box = self.pairs[i]
+        image = read.image(self.items[Path(image_name).stem])
+        label = read_index(self.folder / mask_name)
+        image, boxes = grabcut.reduced(image, [box], self.side)
+        label = cv2.resize(label, image.shape[1::-1], interpolation=cv2.INTER_NEAREST)
+        drawn = objects.box_map(image.shape[:2], tuple(boxes[0].tolist()))
+        y = torch.from_numpy(inputs.binary_label(label))[None, None]
+        return network_input(image, drawn, self.backbone, self.preset), y, mask_name
+
+
+def stage_steps(last_steps) -> list[int]:
+    """How many steps each stage of supervision has."""
+    return [last - first for first, last in zip([0, *last_steps], last_steps, strict=False)]
+
+
+def numbers(count, samples, first_step):
+    """Endless lists of SAMPLES sample numbers, a step each, from step FIRST_STEP on, in the original's order."""
+    order = inputs.original_order(count)
+    for _ in range(first_step * samples):
+        next(order)
+    while True:
+        yield [int(next(order)[0]) for _ in range(samples)]
+
+
+def sample_losses(net, samples, chosen, supervision, weight_decay, device, check):
+    """The total loss of each of the CHOSEN samples in turn; CHECK(loss, name) may refuse it."""
+    for i in chosen:
+        x, label, name = samples[i]
+        main, sides = net(x.to(device))
+        loss = losses.total_loss(main, sides, label.to(device), supervision) + losses.decay(net, weight_decay)
+        check(loss, name)
+        yield loss
+
+
+@torch.no_grad()
+def predict(net, image, box, backbone, preset, side=0, device="cpu", clip=False) -> np.ndarray:
+    """Probability of object float32 [H, W] for one box of a picture; CLIP: 0 outside the box."""
+    small, boxes = grabcut.reduced(image, [box], side)
+    drawn = objects.box_map(small.shape[:2], tuple(boxes[0].tolist()))
+    logits, _ = net(network_input(small, drawn, backbone, preset).to(device))
+    probability = torch.sigmoid(logits)[0, 0].cpu().numpy().astype(np.float32)
+    if probability.shape != image.shape[:2]:
+        probability = cv2.resize(probability, image.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+    return np.where(grabcut.filled(image.shape[:2], box), probability, 0).astype(np.float32) if clip else probability
+
+
+def steps_of(count, p, number, first):
+    """(sample numbers, learning rate) of every step of stage NUMBER (from 0) of supervision, from its step FIRST on."""
+    begin = [0, *p.last_steps][number]
+    chosen = numbers(count, p.samples, begin + first)
+    for step in range(begin + first, p.last_steps[number]):
+        yield next(chosen), rate_at(step, p.boundaries, p.rates)
+
+
+def checker(run, rate):
+    """check(loss, name): stops a training whose loss is not finite."""
+    return lambda loss, name: run.check(loss, rate, [name])
+
+
+def note(run, every=10) -> None:
+    """Keep the mean loss of every EVERY steps of a stage in run.kept["losses"]: rows {"step", "stage", "loss"}."""
+    since = run.running["steps"] - run.running.get("noted", 0)
+    if since >= every:
+        rows = run.kept.setdefault("losses", [])
+        rows.append({"step": run.kept.get("steps", 0) + int(since), "stage": run.epoch + 1,
+                     "loss": (run.running["loss"] - run.running.get("noted_loss", 0.0)) / since})
+        run.kept["steps"] = rows[-1]["step"]
+        run.running["noted"], run.running["noted_loss"] = run.running["steps"], run.running["loss"]
+
+
+def save_mask(path, mask) -> None:
+    """A mask uint8 of 0 and 255 as grey PNG, as the original writes it."""
+    with write(path) as file:
+        Image.fromarray(mask).save(file, format="PNG")
+
+
+@torch.no_grad()
+def box_influence(net, state, backbone) -> float:
+    """How much the box moves the first activations: |V * box| / |W * picture| on noise, of a body's STATE."""
+    net.body.load_state_dict(state)
+    first = next(m for m in net.body.modules() if isinstance(m, torch.nn.Conv2d))
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3)).astype(np.uint8)
+    x = network_input(noise, objects.box_map((64, 64), (16, 16, 48, 48)), backbone, "faithful")
+    apart = [torch.nn.functional.conv2d(x[:, c], first.weight[:, c], stride=first.stride)
+             for c in (slice(0, 3), slice(3, 4))]
+    return float(apart[1].norm() / apart[0].norm())

@@ -1,0 +1,61 @@
+"""How the instance system is optimised: factors a variable, averaged gradients, momentum, a piecewise learning rate."""
+
+import torch
+
+BOUNDARIES = (10000, 15000, 25000, 30000, 40000)  # steps
+RATES = (1e-8, 1e-9, 1e-8, 1e-9, 1e-8, 1e-9)  # the loss is a sum over pixels, hence so small
+FACTORS = {"fuse": (0.01, 0.02), "score": (0.1, 0.2)}  # of weights and biases; 1 and 2 for all others
+
+
+def rate_at(step, boundaries=BOUNDARIES, rates=RATES) -> float:
+    """Learning rate of the step after STEP steps were done; a boundary belongs to the piece on its left."""
+    return rates[sum(step > boundary for boundary in boundaries)]
+
+
+def factor(name: str) -> float:
+    """How much faster or slower than the learning rate a parameter learns, by its name in `BoxNetwork`."""
+    weights, biases = FACTORS.get(name.split(".")[0], (1.0, 2.0))
+    return biases if name.endswith("bias") else weights
+
+
+class Averaged:
+    """Gradients averaged over several samples and scaled by their factors, then one step.
+
+    kind "momentum", the original's: v <- momentum v + g, w <- w - rate v, where g is the mean over the samples of
+    factor x gradient (with the decay's). kind "adamw": AdamW, where the new layers learn ten times as fast as the body;
+    it does not mind the scale of a loss that is a sum, so small networks on few pictures get somewhere in few steps.
+    A parameter without a gradient is left alone. `state_dict` holds the momentum, for checkpoints between steps.
+    """
+
+    def __init__(self, network, samples=10, momentum=0.9, kind="momentum"):
+        if kind not in ("momentum", "adamw"):
+            raise ValueError(f"optimiser {kind!r}: momentum or adamw")
+        self.network, self.samples, self.kind = network, samples, kind
+        self.named = [(name, p) for name, p in network.named_parameters() if p.requires_grad]
+        if kind == "momentum":
+            self.inner = torch.optim.SGD([p for _, p in self.named], lr=0.0, momentum=momentum)
+        else:
+            groups = [{"params": [p for name, p in self.named if name.startswith("body.") == own], "times": times}
+                      for own, times in ((True, 1.0), (False, 10.0))]
+            self.inner = torch.optim.AdamW(groups, lr=0.0, weight_decay=0.0)  # decay is in the loss
+
+    def step(self, losses, rate) -> float:
+        """One step from an iterable of `samples` losses; returns the last one's value (the original prints that)."""
+        self.inner.zero_grad(set_to_none=True)
+        last, count = float("nan"), 0
+        for loss in losses:
+            loss.backward()
+            last, count = float(loss.detach()), count + 1
+        for name, parameter in self.named:
+            if parameter.grad is not None:
+                parameter.grad.mul_((factor(name) if self.kind == "momentum" else 1.0) / count)
+        for group in self.inner.param_groups:
+            group["lr"] = rate * group.get("times", 1.0)
+        self.inner.step()
+        return last
+
+    def state_dict(self):
+        return self.inner.state_dict()
+
+    def load_state_dict(self, state):
+        self.inner.load_state_dict(state)

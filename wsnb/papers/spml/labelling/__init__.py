@@ -1,0 +1,1 @@
+"""Pictures of the stages that label: random walk, prototypes, retrieval, inference."""

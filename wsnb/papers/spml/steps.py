@@ -1,0 +1,34 @@
+"""What the notebooks of training share: the loss's settings from their parameters, how many steps make an epoch."""
+
+import math
+
+from wsnb.data.densepose import SWAPPED
+from wsnb.papers.spml.losses import TERMS, Settings, Term
+
+
+def settings_from(p, n_classes) -> Settings:
+    """The loss of a stage's parameters."""
+    terms = {name: Term(getattr(p, f"{name}_kappa"), getattr(p, f"{name}_weight")) for name in TERMS}
+    return Settings(n_classes, **terms, clusters=tuple(p.clusters), iterations=p.kmeans_iterations,
+                    densepose=p.colour_features, faithful=p.preset == "faithful", devices=p.devices)
+
+
+def sides(layout):
+    """Classes that change places in a mirrored picture."""
+    return SWAPPED if layout == "densepose" else ()
+
+
+def plan(pictures, batch, iterations) -> tuple[int, int]:
+    """(steps an epoch, epochs) in which ITERATIONS steps are done; the last epoch may be shorter."""
+    steps = max(1, pictures // batch)
+    return steps, math.ceil(iterations / steps)
+
+
+def snapshot_epochs(epochs, count=5) -> set[int]:
+    """Numbers of the epochs (1..EPOCHS) after which a snapshot is taken: about COUNT of them, the last one among."""
+    return {round(epochs * k / count) for k in range(1, count + 1)} if epochs else set()
+
+
+def means(running) -> dict:
+    """Means of an epoch's sums."""
+    return {name: value / running["steps"] for name, value in running.items() if name not in ("steps", "loss")}
