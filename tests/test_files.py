@@ -208,3 +208,13 @@ def test_save_png_refuses_other_arrays(tmp_path, array):
 def test_sha256(tmp_path):
     (tmp_path / "x").write_bytes(b"abc")
     assert files.sha256(tmp_path / "x").startswith("ba7816bf8f01cfea")
+
+
+def test_what_a_killed_process_left_is_cleared(tmp_path):
+    kept = [tmp_path / name for name in ("whole.json", ".notes.tmp", ".whole.12.bak", "a/.hidden")]
+    (tmp_path / "a").mkdir()
+    half = tmp_path / "a" / ".labels.png.4711.tmp"
+    for path in (*kept, half):
+        path.write_text("x")
+    files.clear_half_written(tmp_path)
+    assert not half.exists() and all(path.exists() for path in kept)

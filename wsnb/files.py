@@ -40,6 +40,13 @@ def write(path, mode="wb"):
         os.close(folder)
 
 
+def clear_half_written(folder) -> None:
+    """Delete the temporary files that `write` left below FOLDER when its process was killed."""
+    for path in Path(folder).rglob(".*.tmp"):
+        if path.suffixes[-2:-1] and path.suffixes[-2][1:].isdigit():
+            path.unlink(missing_ok=True)
+
+
 def inside(root, relative) -> Path:
     """ROOT / RELATIVE, with links resolved. Raises FileError if that lies outside ROOT."""
     root = Path(root).resolve()

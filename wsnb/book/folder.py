@@ -1,10 +1,10 @@
-"""A stage's folder: whose work lies in it, and putting work of another key aside. Nothing is ever deleted."""
+"""A stage's folder: whose work lies in it, and putting work of another key aside. No work is ever deleted."""
 
 import os
 from pathlib import Path
 
 from wsnb.book import manifest
-from wsnb.files import FileError, load_json, save_json
+from wsnb.files import FileError, clear_half_written, load_json, save_json
 
 OLD = "old"
 
@@ -70,9 +70,10 @@ def _move(source: Path, target: Path) -> Path:
 
 def reopen(folder, record: dict) -> None:
     """Mark the folder as being worked on under RECORD's key: no manifest or results of an earlier attempt
-    count.
+    count, and what a killed attempt had only half written is cleared away. The caller holds the folder's lock.
     """
     folder = Path(folder)
+    clear_half_written(folder)
     for name in (manifest.NAME, manifest.RESULTS, manifest.FAILED_NOTEBOOK):
         if (folder / name).exists():
             os.replace(folder / name, folder / f".previous.{name}")
