@@ -22,6 +22,7 @@ NAMES = {
 }  # as the paper's tables write them; "Box" are rectangles with recursive training
 NEEDS = {"rectangles": (), "box_i": (), "grabcut": ("grabcut",), "grabcut_plus": ("grabcut_plus",),
          "grabcut_plus_i": ("votes",), "mcg": ("proposal",), "m_and_g_plus": ("proposal", "grabcut_plus")}
+CONSTANTS = "constants of GrabCut+ and proposals chosen on some training pictures with their masks"
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,12 @@ class Settings:
     certain: float = 0.7
     doubt: float = 0.2
     seed: int = 0
+
+
+def annotation(recipe) -> str:
+    """What a recipe's constants cost beside the boxes, for a Protocol: GrabCut+, whose weight of the pairwise term,
+    margin and boundary scales the paper leaves open, and the book's proposals were set with masks."""
+    return CONSTANTS if set(NEEDS.get(recipe, ())) - {"grabcut"} else ""
 
 
 def settings_from(p) -> Settings:

@@ -6,6 +6,7 @@ import pandas as pd
 from wsnb import metrics
 from wsnb.methods import label_maps
 from wsnb.methods.evaluation import BACKBONES
+from wsnb.papers.simple_does_it.recipes import annotation
 from wsnb.papers.simple_does_it.semantic import FULL, title
 
 HEADS = {"largefov": "DeepLab-LargeFOV", "aspp": "DeepLab v2", "deeplabv3plus": "DeepLabV3+"}
@@ -59,7 +60,8 @@ def conditions(t) -> dict:
 
 
 def own(name, kind, t) -> dict:
-    """Protocol fields of one network: its labels, and its CRF."""
+    """Protocol fields of one network: its labels, what their constants were chosen on, and its CRF."""
     labels = "masks" if name == FULL else title(name)
     return {"method": f"Simple Does It: {labels}, {HEADS[t.head]}", "supervision": "full" if name == FULL else "boxes",
+            "annotation": annotation(name.partition("@")[0]),
             "crf": label_maps.crf_text(label_maps.crf_from(t)) if kind == "val_crf" else ""}
