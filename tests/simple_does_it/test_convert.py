@@ -99,6 +99,6 @@ def test_what_is_missing_is_named(tmp_path, released):
     with pytest.raises(FileError, match="a.npz: 2 variables.*weak/upscore-fuse/weights"):
         convert.network_state(tmp_path / "a.npz")
     save_npz(tmp_path / "b.npz", other=np.zeros(3, np.float32))
-    with pytest.raises(FileError, match="b.npz: 26 of VGG-16's tensors are missing, first vgg_16/conv1/conv1_1/weights"):
+    with pytest.raises(FileError, match="b.npz: 26 of VGG-16's tensors are missing, first vgg_16/conv1/"):
         convert.vgg_state(tmp_path / "b.npz")
     assert convert.main(["only one"]) == 2

@@ -10,6 +10,7 @@ from wsnb.files import load_json, read_index
 from wsnb.methods.evaluation import BACKBONES
 from wsnb.metrics import instances as metrics
 from wsnb.papers.simple_does_it import objects, preparing
+from wsnb.papers.simple_does_it.recipes import CONSTANTS
 
 TITLES = {"rectangle": "Rectangle", "ellipse": "Ellipse", "proposal": "MCG", "grabcut": "GrabCut",
           "grabcut_plus": "GrabCut+", "weak": "network, boxes", "full": "network, masks"}
@@ -80,9 +81,10 @@ def best_overlaps(records_) -> np.ndarray:
     return np.concatenate([np.diag(r.ious) for r in records_] or [np.zeros(0)])
 
 
-def results(detail, classes, common, surgery, t, ranking) -> list[dict]:
-    """Rows for Stage.finish: three measures of every kind, and the networks' ranked mAP^r."""
-    rows = []
+def results(detail, classes, common, surgery, t, ranking, label_kind) -> list[dict]:
+    """Rows for Stage.finish: three measures of every kind, and the networks' ranked mAP^r. LABEL_KIND: what the
+    network "weak" learned from."""
+    rows, tuned = [], {"proposal", "grabcut_plus", *({"weak"} if label_kind == "grabcut_plus" else ())}
     network = {"backbone": "VGG16" if t.backbone == "vgg16" else BACKBONES[t.backbone], "weights": surgery,
                "preset": t.preset, "resolution": f"longer side {t.side}" if t.side else "picture's size",
                "threshold": "probability 162/255", "train_size": common["train_size"]}
@@ -91,6 +93,7 @@ def results(detail, classes, common, surgery, t, ranking) -> list[dict]:
         supervision = {"weak": "boxes", "full": "full"}.get(kind, "none")
         protocol = {**{k: v for k, v in common.items() if k != "train_size"}, "matching": "same class, greedy",
                     "supervision": supervision, "method": f"Simple Does It: {TITLES[kind]}",
+                    "annotation": CONSTANTS if kind in tuned else "",
                     **(network if trained else {})}
         for measure, values in measures.items():
             rows.append({"name": measure, "value": metrics.mean(values), "unit": "%", "protocol": protocol,
