@@ -13,6 +13,7 @@ from wsnb.papers.panoptic.space import Space
 WANTED = ("PQ", "AP_vol^r", "SQ", "DQ", "PQ, fixed", "AP_vol^r, fixed", "PQ, COCO", "AP, Cityscapes")
 OTHERS = ("PQ", "AP_vol^r")  # of these with boxes from further sources
 GROUPS = {"SQ": ("all",), "DQ": ("all",), "AP, Cityscapes": ("things",)}  # else all, things and stuff
+CONSTANTS = "threshold of the class maps chosen on up to 16 training pictures with their masks"
 
 
 def means(table, space: Space, names) -> pd.DataFrame:
@@ -39,6 +40,7 @@ def conditions(trained, predicted, instances, train_size) -> dict:
         "label_source": kind,
         "full_share": {"weak": 0.0, "full": 1.0}.get(kind, trained.full_share),
         "train_size": train_size,
+        "annotation": "" if kind == "full" else CONSTANTS,
     }
 
 
