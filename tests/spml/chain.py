@@ -13,11 +13,11 @@ SMALL = {"threads": 1, "workers": 0, "limit": 6, "val_limit": 3, "batch": 3, "cr
          "classifier_batch": 3}
 
 
-def run(experiment, data, runs, *more, **overrides):
-    """`wsnb run` to its end; its exit code and its text. Overrides that the experiment lacks are left out by hand."""
+def run(experiment, data, runs, *more, only=tuple(SMALL), **overrides):
+    """`wsnb run` to its end; its exit code and its text. ONLY: those of SMALL that the experiment has."""
     words = [sys.executable, "-m", "wsnb.book.cli", "run", f"spml/{experiment}", "--data-root", str(data), "--runs",
              str(runs), *more]
-    for name, value in {**SMALL, **overrides}.items():
+    for name, value in {**{key: SMALL[key] for key in only}, **overrides}.items():
         words += ["-p", f"{name}={value}"]
     environment = {**os.environ, "WSNB_ROOT": str(ROOT), "PYTHONPATH": str(ROOT), "OMP_WAIT_POLICY": "passive"}
     done = subprocess.run(words, env=environment, cwd=ROOT, text=True, stdout=subprocess.PIPE,

@@ -29,8 +29,8 @@ class Training:
     holds sums within the epoch and is emptied at its end.
     """
 
-    def __init__(self, path, every_seconds=120, log=print, **parts):
-        self.path, self.every, self.log, self.parts = path, every_seconds, log, parts
+    def __init__(self, path, every_seconds=120, log=print, writes=True, **parts):
+        self.path, self.every, self.log, self.writes, self.parts = path, every_seconds, log, writes, parts
         self.epoch, self.step, self.kept, self.running = 0, 0, {}, {}
         self._stop, self._learning, self._handlers, self._saved = None, False, {}, time.monotonic()
         if path.exists():
@@ -97,7 +97,8 @@ class Training:
             self.running[name] = self.running.get(name, 0.0) + value
 
     def save(self):
-        """Write the checkpoint, whole. Raises TypeError if `kept` or `running` hold what could not be read back."""
+        """Write the checkpoint, whole; one of a team's other processes (`writes` is False) only checks. Raises
+        TypeError if `kept` or `running` hold what could not be read back."""
         for name, value in (("kept", self.kept), ("running", self.running)):
             _only_plain(name, value)
         for name, part in self.parts.items():
@@ -107,6 +108,9 @@ class Training:
                     f"{name}: {len(bad)} tensors are not finite {bad[:3]} after {where}; "
                     f"the last good checkpoint is {self.path}. Lower `lr`."
                 )
+        self._saved = time.monotonic()
+        if not self.writes:
+            return
         kind, keys, position, has_gauss, gauss = np.random.get_state()
         save_torch(
             self.path,
@@ -124,7 +128,6 @@ class Training:
                 },
             },
         )
-        self._saved = time.monotonic()
 
     def _restore(self, state):
         for name, part in self.parts.items():
