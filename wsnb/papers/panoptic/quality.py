@@ -25,7 +25,11 @@ class Quality:
         self.panoptic = PanopticQuality(len(self.space))
 
     def add(self, item, labels, ids=None, classes=()):
-        """Count a picture: class labels uint8 [H, W]; instance ids with the class of id k at classes[k - 1]."""
+        """Count a picture: class labels uint8 [H, W]; instance ids with the class of id k at classes[k - 1]. Segments
+        count only where the set has an instance mask for the picture, which VOC has not for all."""
+        if item.instances is None:
+            self.add_labels(item, labels)
+            return
         ids_true, classes_true, crowd, mask = truth_of(item, self.space)
         self._count(mask, labels)
         if ids is not None:
