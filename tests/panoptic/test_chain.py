@@ -143,7 +143,7 @@ def test_scenes_of_which_nothing_is_known(tmp_path):
 def test_the_checkboxes_answer_at_once(whole, data):
     """Switching a rule off and drawing the four pictures takes less than 0.3 s (twice that under the tests' load)."""
     from wsnb.data import read
-    from wsnb.papers.panoptic import options, views
+    from wsnb.papers.panoptic import controls, options
 
     item = read.items("cityscapes", data, "train")[0]
     stage = {name: chain.stage(whole, name) for name in ("01_crops", "03_boxes", "04_masks", "07_predict")}
@@ -154,7 +154,8 @@ def test_the_checkboxes_answer_at_once(whole, data):
                      stage["07_predict"] / f"scores/{item.id}.mat", stage["04_masks"] / f"mandg/{item.id}.png",
                      stage["03_boxes"] / f"boxes/{item.id}.mat", tags=tags)
     inputs, image = runner.loaded(job), read.image(item)
-    views.rules_figure(image, inputs, opts, CITYSCAPES)
+    show = controls.rules(image, inputs, opts, CITYSCAPES)
+    show()
     start = time.process_time()
-    views.rules_figure(image, inputs, opts, CITYSCAPES, ["run_check_low_iou"])._repr_png_()
+    show(low_iou=False).jpeg()
     assert time.process_time() - start < 0.6

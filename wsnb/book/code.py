@@ -14,7 +14,7 @@ from wsnb.files import FileError
 PACKAGE = Path(wsnb.__file__).resolve().parent
 APART = ("wsnb.book.", "wsnb.plots.", "wsnb.interact.")  # how a result is kept or drawn does not change it
 ASIDE = ("exercise", "solution")  # cells after the stage's end; an answer changes no result
-DRAWING = "views"  # nor do a paper's modules of this name, which only draw
+DRAWING = ("views", "controls")  # nor do a paper's modules of these names, which only draw
 DOCUMENTED = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 
@@ -138,7 +138,7 @@ def reached(notebook: Notebook, package=PACKAGE) -> dict:
         steps = name.split(".")
         for i in range(1, len(steps) + 1):  # importing a.b.c runs a and a.b first
             module = ".".join(steps[:i])
-            if module in parts or f"{module}.".startswith(APART) or steps[i - 1] == DRAWING:
+            if module in parts or f"{module}.".startswith(APART) or steps[i - 1] in DRAWING:
                 continue
             file = find_module(module, folders) if _ours(module, folders) else None
             if file is None:

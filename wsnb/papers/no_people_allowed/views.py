@@ -241,13 +241,6 @@ def walk_figure(net, item, store, walk, p, scale):
     return plots.grid(tiles, titles, columns=3)
 
 
-def walked_picture(net, item, store, walk, p, scale, steps):
-    """The picture and its labels above 0.3 after 2^STEPS steps."""
-    image, keys, maps = walked(net, item, store, walk, p, scale, steps)
-    label = pseudo.labels(maps, keys + 1, 0.3) if len(keys) else np.zeros(image.shape[:2], np.uint8)
-    return plots.grid([image, plots.overlay(image, label)], ["picture", f"{2**steps} steps"], columns=2, width=7)
-
-
 def variants_figure(nets, item, chosen, p, s, device):
     """Labels by each scale alone, then by all, for each preset."""
     image = read.image(item)

@@ -139,17 +139,6 @@ def instance_picture(image, found):
     return plots.overlay(image, ids.astype(np.uint8), 0.7, table, 0)
 
 
-def rules_figure(image, inputs, options, space, off=()):
-    """The labels with some rules OFF beside those with all: what each rule is good for."""
-    whole = chain.clean(options=options, **inputs)[1]
-    some = opts.changed(options, **dict.fromkeys(off, False))
-    last = chain.clean(options=some, **inputs)[1]
-    kept = ", ".join(TITLES[rule] for rule in off) or "none"
-    tiles = [shown(image, inputs["labels"], space), shown(image, whole, space), shown(image, last, space),
-             changed_picture(image, whole, last, space)]
-    return plots.grid(tiles, ["before", "all rules", f"off: {kept}", "difference"], columns=2, width=11)
-
-
 def each_rule_off_figure(image, inputs, options, space):
     """The static twin of the checkboxes: one picture for each rule that is off."""
     whole = chain.clean(options=options, **inputs)[1]

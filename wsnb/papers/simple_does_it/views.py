@@ -6,11 +6,8 @@ import numpy as np
 from wsnb import plots
 from wsnb.data import read
 from wsnb.files import read_index
-from wsnb.methods import grabcut
-from wsnb.papers.simple_does_it import labelling, recipes, semantic
+from wsnb.papers.simple_does_it import labelling, semantic
 from wsnb.plots.charts import chart
-
-SHOWN_SIDE = 250  # pixels: the reader's GrabCut works on a picture of this size, so that it answers at once
 
 
 def book_pictures(items, layout, n_classes, count=4):
@@ -64,28 +61,6 @@ def tinted(image, mask, box=None):
     """The picture with an object mask in red and its box."""
     shown = plots.overlay(image, mask.astype(np.uint8) * 15)
     return shown if box is None else outlined(shown, [box])
-
-
-def box_by_hand(image, settings):
-    """A function of left, top, right, bottom (in %) that shows GrabCut, the proposal and their consensus in that box.
-
-    Everything is computed on a picture reduced to 250 pixels, and the boundaries once, so that it answers at once.
-    """
-    small, _ = grabcut.reduced(image, [(0, 0, 1, 1)], SHOWN_SIDE)
-    picture = recipes.Picture(small, settings)
-    picture.object_mask("proposal", (0, 0, 2, 2))  # computes the hierarchy
-    height, width = small.shape[:2]
-
-    def show(left=20, top=20, right=80, bottom=80):
-        x = sorted((round(left / 100 * width), round(right / 100 * width)))
-        y = sorted((round(top / 100 * height), round(bottom / 100 * height)))
-        box = x[0], y[0], max(x[1], x[0] + 1), max(y[1], y[0] + 1)
-        cut = grabcut.grabcut_label(small, box, settings.seed, iterations=2)
-        masks = cut, picture.object_mask("proposal", box)
-        tiles = [outlined(small, [box]), *(tinted(small, mask) for mask in (*masks, masks[0] & masks[1]))]
-        return plots.grid(tiles, ["box", "GrabCut, 2 iterations", "proposal", "consensus"], width=9)
-
-    return show
 
 
 def recipes_figure(items, source, folder, names, layout):

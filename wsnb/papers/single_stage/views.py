@@ -1,6 +1,7 @@
 """What the notebooks of this paper show. Functions return figures; pictures come through `wsnb.plots`."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -10,6 +11,7 @@ import torch
 from wsnb import plots
 from wsnb.data import transforms, voc
 from wsnb.files import load_npz
+from wsnb.methods.crf import crf_labels
 from wsnb.methods.pamr import pamr
 from wsnb.papers.single_stage import decoder, losses, snapshots
 from wsnb.plots.charts import chart
@@ -96,11 +98,6 @@ def _epoch_name(path):
     return f"before epoch {int(number[1])}" if number else "at the end"
 
 
-def refined(image, masks, settings, iterations):
-    """PAMR on one picture: uint8 [H, W, 3], masks [C, h, w] -> labels uint8 [H, W] of the refined masks."""
-    return _refine(image, masks, settings, iterations).argmax(0).astype(np.uint8)
-
-
 def _refine(image, masks, settings, iterations):
     """As in training: at the masks' size, then enlarged to the picture's."""
     masks = torch.from_numpy(masks.astype(np.float32))[None]
@@ -119,6 +116,15 @@ def refinement_figure(image, masks, classes_present, settings, steps=(0, 1, 3, 1
         titles.append(f"{n} iterations")
     tiles += [plots.heat(image, _refine(image, chosen, settings, n)[-1]) for n in steps]
     return plots.grid(tiles, titles + [""] * len(steps), columns=len(steps))
+
+
+def crf_figure(image, scores, field):
+    """Labels of scores [C, H, W] without the CRF, with it, and with a narrower and a wider reach over colours."""
+    chosen = {"CRF": field, "very like colours": replace(field, bilateral_srgb=3.0),
+              "nearly any colour": replace(field, bilateral_srgb=60.0)}
+    labels = [scores.argmax(0).astype(np.uint8), *(crf_labels(image, scores, one) for one in chosen.values())]
+    return plots.grid([image, *(plots.overlay(image, one) for one in labels)], ["picture", "without CRF", *chosen],
+                      columns=5, width=12)
 
 
 @torch.no_grad()

@@ -191,19 +191,23 @@ def scene_figure(scene):
 
 def relations_figure(scene, settings, picture, y, x):
     """A row a relation: all pictures of the scene, segments that attract the pixel green, those that repel it red."""
+    rows = list(relations_rows(scene, settings, picture, y, x))
+    titles = [f"{parts[0]}: {' '.join(parts[1:])}".rstrip() for parts, _ in rows]
+    return plots.grid([_beside(row) for _, row in rows], titles, columns=1, width=9)
+
+
+def relations_rows(scene, settings, picture, y, x):
+    """For each relation ((its name, how many segments attract and repel, whether it is off), the scene's pictures with
+    the pixel marked)."""
     own = own_segment(scene, picture, y, x)
-    found = snapshots.signs(scene, own, settings)
     bank = scene.prototypes.embedding
     alike = ((bank @ bank[own] + 1) / 2).cpu().numpy()
-    tiles, titles = [], []
-    for name, values in found.items():
+    for name, values in snapshots.signs(scene, own, settings).items():
         values = values.cpu().numpy()
-        counts = f"{(values > 0).sum()} attract, {(values < 0).sum()} repel"
-        titles.append(f"{RELATIONS[name]}: {counts}{'' if getattr(settings, name).weight else ' (off in training)'}")
         row = [_related(image, part, values, alike) for image, part in zip(scene.images, scene.segments, strict=True)]
         _cross(row[picture], y, x)
-        tiles.append(_beside(row))
-    return plots.grid(tiles, titles, columns=1, width=9)
+        off = "" if getattr(settings, name).weight else "(off in training)"
+        yield (RELATIONS[name], f"{(values > 0).sum()} attract, {(values < 0).sum()} repel", off), row
 
 
 def own_segment(scene, picture, y, x) -> int:

@@ -1,0 +1,95 @@
+"""The controls of the papers: each answers on small pictures, with what the methods say, and soon enough."""
+
+import time
+
+import numpy as np
+import pytest
+import torch
+
+from benchmarks import widgets
+from wsnb import plots
+from wsnb.methods.crf import CRF, crf_labels
+from wsnb.methods.pamr import pamr
+from wsnb.papers.simple_does_it import controls as by_box
+from wsnb.papers.single_stage import controls as single
+from wsnb.papers.single_stage.steps import Settings
+from wsnb.plots import tiles
+
+SMALL = (60, 80)
+NAMES = ("CAM threshold, 4 pictures", "CAM threshold, street", "PAMR iterations", "CRF parameters, 3 classes",
+         "CRF parameters, all classes", "CRF of instances", "GrabCut in a drawn box", "clean-up switches",
+         "pixel -> relations", "height of regions")
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """The benchmark's widgets on a small picture with 20 classes."""
+    image = widgets.made_picture(np.random.default_rng(1), SMALL)
+    return widgets.widgets(image, tmp_path_factory.mktemp("maps"))
+
+
+def test_no_widget_is_left_out(made):
+    assert tuple(made) == NAMES
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_widget_answers(made, name):
+    function, values = made[name]
+    shown = [function(**one) for one in (values[0], *values)]  # the first opens
+    start = time.process_time()
+    again = function(**values[0]).jpeg()
+    assert time.process_time() - start < 1  # 0.3 s of 500x375 are measured by benchmarks.widgets
+    assert again == shown[0].jpeg() and len({one.jpeg() for one in shown}) > 1  # the control does something
+    assert shown[0]._repr_png_().startswith(b"\x89PNG") and "pictures" in repr(shown[0])
+
+
+def test_pamr_step_by_step_is_pamr(made):
+    rng = np.random.default_rng(2)
+    image, masks = widgets.made_picture(rng, (32, 40)), rng.random((3, 32, 40)).astype(np.float32)
+    show = single.refinement(image, masks, [0, 1, 2], Settings(), most=6)
+    unit = torch.from_numpy(image).permute(2, 0, 1)[None] / 255
+    labels = pamr(unit, torch.from_numpy(masks)[None], iterations=5)[0].argmax(0).numpy()
+    wanted = tiles.tiles([image, plots.overlay(image, labels.astype(np.uint8))], ["picture", "5 iterations"], 2, 700)
+    assert (show(5).pixels == wanted.pixels).all()
+
+
+def test_a_picture_that_is_small_enough_has_the_whole_crf():
+    rng = np.random.default_rng(3)
+    image = widgets.made_picture(rng, (40, 50))
+    scores = np.stack([widgets.noise(rng, (40, 50), 6) for _ in range(3)])
+    before, after = scores.argmax(0).astype(np.uint8), crf_labels(image, scores, CRF(5))
+    shown = single.crf(image, scores, CRF())(iterations=5)
+    drawn = [image, plots.overlay(image, before), plots.overlay(image, after)]
+    wanted = tiles.tiles(drawn, ["picture", "without CRF", f"with CRF: {100 * (before != after).mean():.1f} % changed"],
+                         3, 840)
+    assert (shown.pixels == wanted.pixels).all()
+
+
+@pytest.mark.parametrize("sides, box", [((10, 20, 60, 80), (10, 10, 60, 40)), ((60, 80, 10, 20), (10, 10, 60, 40)),
+                                        ((100, 100, 100, 100), (99, 49, 100, 50)), ((0, 0, 0, 0), (0, 0, 1, 1))])
+def test_a_box_in_percent(sides, box):
+    assert by_box.box_in((50, 100), *sides) == box
+
+
+def test_more_labels_make_a_smaller_picture():
+    sides = [tiles.side_for((375, 500), maps) for maps in (1, 3, 21, 60)]
+    assert sides[0] == tiles.SIDE and sides == sorted(sides, reverse=True) and sides[-1] < 100
+    assert tiles.side_for((10, 10), 10**7) == 1
+
+
+def test_smaller_pictures_and_labels_agree():
+    image, labels = np.zeros((300, 401, 3), np.uint8), np.arange(300 * 401).reshape(300, 401)
+    assert tiles.smaller(image, 100).shape[:2] == tiles.smaller_labels(labels, 100).shape == (75, 100)
+    assert tiles.smaller(image, 500) is image and (tiles.smaller_labels(labels, 500) == labels).all()
+
+
+def test_tiles_lie_where_they_say():
+    images = [np.full((20, 30, 3), k, np.uint8) for k in (10, 20, 30)]
+    shown = tiles.tiles(images, ["a", "M∩G+", "c"], columns=2, width=64)
+    for (x0, y0, x1, y1), value in zip(shown.places.tolist(), (10, 20, 30), strict=True):
+        assert (shown.pixels[y0:y1, x0:x1] == value).all() and (x1 - x0, y1 - y0) == (30, 20)
+        assert shown.at(x0, y0) is not None and shown.at(x0, y0 - 1) is None
+    assert shown.at(*shown.places[2, :2]) == 2 and shown.share(0, 15, tiles.LINE + 5) == (0.5, 0.25)
+    assert shown.share(1, -50, 1000) == (0.0, 1.0)
+    with pytest.raises(ValueError, match="give one title an image"):
+        tiles.tiles(images, ["one"])
