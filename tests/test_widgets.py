@@ -1,6 +1,7 @@
 """The controls of the papers: each answers on small pictures, with what the methods say, and soon enough."""
 
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from wsnb.methods.pamr import pamr
 from wsnb.papers.simple_does_it import controls as by_box
 from wsnb.papers.single_stage import controls as single
 from wsnb.papers.single_stage.steps import Settings
+from wsnb.papers.spml import controls as pixel
 from wsnb.plots import tiles
 
 SMALL = (60, 80)
@@ -63,6 +65,36 @@ def test_a_picture_that_is_small_enough_has_the_whole_crf():
     wanted = tiles.tiles(drawn, ["picture", "without CRF", f"with CRF: {100 * (before != after).mean():.1f} % changed"],
                          3, 840)
     assert (shown.pixels == wanted.pixels).all()
+
+
+def test_a_picture_goes_through_the_network_once(tmp_path):
+    image, calls = widgets.made_picture(np.random.default_rng(4), (40, 60)), []
+    widgets.files.save_png(tmp_path / "one.png", image)
+    items = [widgets.Item("one", tmp_path / "one.png", None)]
+
+    def cut(picture):
+        calls.append(picture.shape)
+        return torch.eye(4), torch.arange(4).repeat_interleave(6).reshape(4, 6)
+
+    memory = SimpleNamespace(prototype=torch.eye(4), label=torch.arange(4), picture=[0] * 4,
+                             box=torch.tensor([[0.1, 0.1, 0.6, 0.9]] * 4))
+    show = pixel.neighbours(items, (0.5, 0.5), cut, memory, items, ["a", "b", "c", "d"])
+    one, other = show(), show(y=0.1)
+    assert calls == [(40, 60, 3)] and len(one.places) == 5 and one.jpeg() != other.jpeg()
+    assert pixel.asked().rule(0, 0.25, 0.5) == {"x": 0.25, "y": 0.5} and pixel.asked().rule(1, 0, 0) is None
+
+
+def test_networks_see_the_picture_as_it_is():
+    image, seen = np.zeros((300, 600, 3), np.uint8), []
+
+    def probability(kind, picture, box):
+        seen.append((kind, picture.shape, box))
+        return np.full(picture.shape[:2], 0.5)
+
+    shown = by_box.box_for_networks(image, ("boxes", "masks"), probability)(10, 20, 90, 80)
+    assert seen == [(kind, (300, 600, 3), (60, 60, 540, 240)) for kind in ("boxes", "masks")]
+    assert len(shown.places) == 3
+    assert by_box.drawn().rule(2, 0.1, 0.2, 0.9, 0.8) == {"left": 10, "top": 20, "right": 90, "bottom": 80}
 
 
 @pytest.mark.parametrize("sides, box", [((10, 20, 60, 80), (10, 10, 60, 40)), ((60, 80, 10, 20), (10, 10, 60, 40)),

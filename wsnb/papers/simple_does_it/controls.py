@@ -3,6 +3,7 @@ the first call; pictures are worked on at about the size at which they are seen,
 
 from functools import cache
 
+from wsnb import plots
 from wsnb.interact.pointing import Drag
 from wsnb.methods import grabcut
 from wsnb.papers.simple_does_it import recipes
@@ -17,6 +18,21 @@ def box_in(shape, left, top, right, bottom) -> tuple[int, int, int, int]:
         (round(top / 100 * height), round(bottom / 100 * height)))
     x0, y0 = min(x[0], width - 1), min(y[0], height - 1)
     return x0, y0, max(x[1], x0 + 1), max(y[1], y0 + 1)
+
+
+def box_for_networks(image, kinds, probability, side=SIDE):
+    """A function of left, top, right, bottom (in %): what each network of KINDS takes for the object in that box.
+
+    probability(kind, image, box) -> float [H, W]; it sees the picture as it is, which is drawn smaller.
+    """
+
+    def show(left=10, top=10, right=90, bottom=90):
+        box = box_in(image.shape, left, top, right, bottom)
+        pictures = [image, *(plots.heat(image, probability(kind, image, box)) for kind in kinds)]
+        return tiles([smaller(outlined(one, [box]), 2 * side) for one in pictures],
+                     ["box", *(f"trained on {kind} labels" for kind in kinds)], 3)
+
+    return show
 
 
 def drawn():

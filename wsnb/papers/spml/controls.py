@@ -4,9 +4,11 @@ the first call; pictures are drawn at about the size at which they are seen, so 
 from dataclasses import replace
 from functools import cache
 
+from wsnb.data import read
 from wsnb.interact.pointing import Click
 from wsnb.methods import hierarchies
 from wsnb.papers.spml import views
+from wsnb.papers.spml.labelling.views import neighbours_tiles
 from wsnb.plots.tiles import SIDE, smaller, tiles
 
 
@@ -38,6 +40,27 @@ def relations(scene, settings, start, side=SIDE):
         return tiles(drawn, titles, count)
 
     return show
+
+
+def neighbours(shown, start, cut, memory, items, classes, side=SIDE):
+    """A function of a picture of SHOWN and a pixel (y, x in 0..1): its segment, and the training segments nearest to
+    it. A picture goes through the network CUT when it is first asked for."""
+
+    @cache
+    def segments(picture):
+        image = read.image(shown[picture])
+        return image, *cut(image)
+
+    def show(picture=0, y=start[0], x=start[1]):
+        pictures, titles = neighbours_tiles(*segments(picture), (y, x), memory, items, classes)
+        return tiles([smaller(one, side) for one in pictures], titles, 5)
+
+    return show
+
+
+def asked():
+    """What a click on `neighbours` sets: the pixel, in the first tile; the others are not to be asked about."""
+    return Click(lambda tile, x, y: {"y": round(y, 3), "x": round(x, 3)} if tile == 0 else None)
 
 
 def pointed(scene):

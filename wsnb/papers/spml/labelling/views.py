@@ -79,7 +79,11 @@ def query_of(item, cut, truth_of):
 def neighbours_figure(item, place, cut, memory, items, classes, count=9):
     """A query segment, outlined, and the training segments nearest to it, boxed in their pictures."""
     image = read.image(item)
-    rows, index = cut(image)
+    return plots.grid(*neighbours_tiles(image, *cut(image), place, memory, items, classes, count), columns=5)
+
+
+def neighbours_tiles(image, rows, index, place, memory, items, classes, count=9):
+    """The same as (pictures, titles), from the prototypes ROWS [S, C] and the segments INDEX [h, w] of the picture."""
     part = tuple(min(int(share * side), side - 1) for share, side in zip(place, index.shape, strict=True))
     own = int(index[part])
     cosines, places = retrieval.neighbours(rows[own : own + 1], memory.prototype, count)
@@ -88,7 +92,7 @@ def neighbours_figure(item, place, cut, memory, items, classes, count=9):
     for cosine, k in zip(cosines[0].tolist(), places[0].tolist(), strict=True):
         tiles.append(_boxed(read.image(items[memory.picture[k]]), memory.box[k], plots.PALETTE[int(memory.label[k])]))
         titles.append(f"{cosine:.3f} {classes[int(memory.label[k])]}")
-    return plots.grid(tiles, titles, columns=5)
+    return tiles, titles
 
 
 def maps_figure(image, maps, classes, count=3):
