@@ -1,10 +1,12 @@
-"""Controls: drawn and shown where somebody sits at the kernel, nothing in a batch run."""
+"""Controls: shown where somebody sits at the kernel; in a batch run as a strip of pictures."""
 
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from wsnb import interact
+from wsnb.plots.tiles import tiles
 
 
 def sit(monkeypatch, allowed):
@@ -18,9 +20,35 @@ def test_somebody_sits_there_if_the_kernel_takes_input(monkeypatch, allowed):
     assert interact.interactive() is allowed
 
 
-def test_a_batch_run_draws_nothing(monkeypatch):
+def shade(level=2, wide=False):
+    return tiles([np.full((8, 16 if wide else 8, 3), 20 * level, np.uint8)])
+
+
+def test_a_batch_run_leaves_pictures_at_some_places(monkeypatch):
     sit(monkeypatch, False)
-    assert interact.controls(lambda n: pytest.fail("drawn"), n=(0, 3)) is None
+    made = interact.controls(shade, level=(0, 10), wide=(0, 1))
+    assert list(made.frames) == [f"level = {k}" for k in (0, 2, 4, 6, 8, 10)] and made.start == 1
+    page = made._repr_html_()
+    assert page.count("<img") == 6 and page.count(" hidden>") == 5 and 'alt="level = 2"' in page
+    assert "http" not in page and page.index('alt="level = 2"') < page.index("level = 4")
+
+
+def test_switches_are_turned_off_one_at_a_time(monkeypatch):
+    sit(monkeypatch, False)
+    seen = []
+
+    def rules(tags=True, box_prior=True):
+        seen.append((tags, box_prior))
+        return shade()
+
+    made = interact.controls(rules, tags=True, box_prior=True)
+    assert list(made.frames) == ["all rules", "without tags", "without box prior"] and made.start == 0
+    assert seen == [(True, True), (False, True), (True, False)]
+
+
+def test_what_is_no_picture_leaves_nothing(monkeypatch):
+    sit(monkeypatch, False)
+    assert interact.controls(lambda n=1: f"value {n}", n=(0.0, 1.0)) is None
 
 
 def test_a_reader_gets_a_slider_whose_result_is_displayed(monkeypatch):

@@ -1,7 +1,8 @@
-"""Controls for readers in JupyterLab that leave batch runs untouched."""
+"""Controls for readers in JupyterLab; a batch run shows what they would, at a few places."""
 
 import inspect
 
+from wsnb.interact.strip import strip
 from wsnb.plots.tiles import Tiles
 
 
@@ -14,13 +15,14 @@ def interactive() -> bool:
 
 
 def controls(function, pointer=None, /, **widgets):
-    """function(**values) redrawn as the ipywidgets in WIDGETS move; None, and nothing drawn, in a batch run.
+    """function(**values) redrawn as the ipywidgets in WIDGETS move; in a batch run a `strip.Strip`, which the HTML book
+    shows without a kernel.
 
     A static figure stands beside every use, so nothing is lost on paper. What a FUNCTION shows should come within
     0.3 s: `plots.tiles` are drawn in some milliseconds and change in place. POINTER: of `interact.pointing`, sets the
     same controls by a click or a drag on these tiles.
     """
-    return panel(function, pointer, **widgets) if interactive() else None
+    return panel(function, pointer, **widgets) if interactive() else strip(function, widgets)
 
 
 def panel(function, pointer=None, /, **widgets):
