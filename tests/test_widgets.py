@@ -1,6 +1,7 @@
 """The controls of the papers: each answers on small pictures, with what the methods say, and soon enough."""
 
 import time
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -9,6 +10,7 @@ import torch
 
 from benchmarks import widgets
 from wsnb import plots
+from wsnb.book import code, notebook
 from wsnb.methods.crf import CRF, crf_labels
 from wsnb.methods.pamr import pamr
 from wsnb.papers.simple_does_it import controls as by_box
@@ -106,13 +108,20 @@ def test_a_box_in_percent(sides, box):
 def test_more_labels_make_a_smaller_picture():
     sides = [tiles.side_for((375, 500), maps) for maps in (1, 3, 21, 60)]
     assert sides[0] == tiles.SIDE and sides == sorted(sides, reverse=True) and sides[-1] < 100
-    assert tiles.side_for((10, 10), 10**7) == 1
+    assert tiles.side_for((10, 10), 10**7) == 1 and tiles.side_for((375, 500), 0) == tiles.SIDE
 
 
 def test_smaller_pictures_and_labels_agree():
     image, labels = np.zeros((300, 401, 3), np.uint8), np.arange(300 * 401).reshape(300, 401)
     assert tiles.smaller(image, 100).shape[:2] == tiles.smaller_labels(labels, 100).shape == (75, 100)
     assert tiles.smaller(image, 500) is image and (tiles.smaller_labels(labels, 500) == labels).all()
+
+
+def test_controls_change_no_result():
+    root = Path(widgets.__file__).parents[1]
+    parts = code.reached(notebook.read(root / "notebooks/simple_does_it/06_labels.ipynb"))
+    assert "wsnb.papers.simple_does_it.recipes" in parts
+    assert not [part for part in parts if part.endswith((".controls", ".views")) or "interact" in part]
 
 
 def test_tiles_lie_where_they_say():
