@@ -82,3 +82,11 @@ def test_notebooks_are_clean(path):
         if len("".join(c["source"]).splitlines()) > 15 and "parameters" not in c["metadata"].get("tags", [])
     ]
     assert not long, f"cells over 15 lines: {[''.join(c['source'])[:60] for c in long]}"
+
+
+def test_torchvision_is_loaded_only_where_it_is_needed():
+    modules = [module_of(path) for path in SOURCES if not module_of(path).startswith("wsnb.book")]
+    code = "import importlib, sys\nfor name in sys.argv[1:]: importlib.import_module(name)\nprint(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code, *modules], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    assert "torch" in done.stdout.split() and "torchvision" not in done.stdout.split()

@@ -15,6 +15,7 @@ class _TorchvisionFinder(importlib.abc.MetaPathFinder):
 
     Its compiled library wants CUDA; without it two operator schemas that are looked up at import time are missing.
     They are defined only after the real import failed: defining them where the library loads aborts the process.
+    Import torchvision inside the function that needs it: loading it takes as long as loading torch, in each kernel.
     """
 
     def find_spec(self, name, path=None, target=None):

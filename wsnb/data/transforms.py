@@ -4,7 +4,6 @@
 import numpy as np
 import torch
 from PIL import Image
-from torchvision.transforms import functional as tv
 
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
@@ -57,13 +56,15 @@ def crop_and_flip(image, mask, size, rng, sampler="old"):
     image = image.crop(box).resize((size, size), Image.Resampling.BICUBIC)
     mask = None if mask is None else mask.crop(box).resize((size, size), Image.Resampling.NEAREST)
     if flip:
-        image = tv.hflip(image)
-        mask = None if mask is None else tv.hflip(mask)
+        image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+        mask = None if mask is None else mask.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
     return image, mask
 
 
 def jitter(image, rng, brightness=0.3, contrast=0.3, saturation=0.3, hue=0.1):
     """PIL picture with factors drawn from 1 -+ each value (hue: -+ itself), applied in random order."""
+    from torchvision.transforms import functional as tv
+
     changes = [
         (tv.adjust_brightness, 1 + rng.uniform(-brightness, brightness)),
         (tv.adjust_contrast, 1 + rng.uniform(-contrast, contrast)),

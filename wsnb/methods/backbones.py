@@ -3,7 +3,6 @@
 from pathlib import Path
 
 from torch import nn
-from torchvision import models
 
 from wsnb.files import FileError, load_torch
 from wsnb.methods import weights as weights_of
@@ -70,6 +69,8 @@ def _download(name):
             f"weights 'imagenet' for {name}: torchvision has none; "
             + ("use 'random'" if name == "tiny" else "give the path of ilsvrc-cls_rna-a1_cls1000_ep-0001.pth")
         )
+    from torchvision import models
+
     kind = {
         "vgg16": models.VGG16_Weights,
         "resnet50": models.ResNet50_Weights,

@@ -3,13 +3,14 @@
 import math
 
 from torch import nn
-from torchvision.models.resnet import Bottleneck
 
 BLOCKS = (3, 4, 23, 3)
 
 
 def _layer(inputs, width, blocks, stride, dilation):
     """Bottlenecks of WIDTH x 4 outputs; the first of a dilated stage has half the dilation."""
+    from torchvision.models.resnet import Bottleneck
+
     shortcut = nn.Sequential(nn.Conv2d(inputs, 4 * width, 1, stride, bias=False), nn.BatchNorm2d(4 * width))
     first = Bottleneck(inputs, width, stride, shortcut, dilation=max(1, dilation // 2))
     return nn.Sequential(first, *(Bottleneck(4 * width, width, dilation=dilation) for _ in range(blocks - 1)))

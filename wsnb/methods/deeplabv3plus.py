@@ -6,7 +6,6 @@ whole network under the names of the released weights.
 
 import torch
 from torch import nn
-from torchvision import models
 
 from wsnb.methods.cam import resized
 
@@ -78,6 +77,8 @@ class ResNet50(nn.Module):
 
     def __init__(self):
         super().__init__()
+        from torchvision import models
+
         whole = models.resnet50(weights=None, replace_stride_with_dilation=(False, True, True))
         for name, child in list(whole.named_children())[:8]:
             self.add_module(name, child)

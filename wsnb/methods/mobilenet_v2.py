@@ -1,7 +1,6 @@
 """torchvision's MobileNetV2 as a dilated feature extractor: the book's network for small machines."""
 
 from torch import nn
-from torchvision import models
 
 
 class MobileNetV2(nn.Module):
@@ -18,6 +17,8 @@ class MobileNetV2(nn.Module):
         super().__init__()
         if output_stride not in (8, 16):
             raise ValueError(f"output_stride {output_stride}: MobileNetV2 here has 8 or 16")
+        from torchvision import models
+
         self.features = models.mobilenet_v2(weights=None).features[:18]
         self.strides = (2, 4, 8, output_stride, output_stride)
         _dilate(self.features[14:18], 16 // output_stride * 2)

@@ -1,7 +1,6 @@
 """torchvision's ResNet-50/101 as a feature extractor with a chosen stride and dilation per stage."""
 
 from torch import nn
-from torchvision import models
 
 
 def set_stage(stage, stride, dilation) -> None:
@@ -25,6 +24,8 @@ class ResNet(nn.Module):
 
     def __init__(self, depth=50, stage_strides=(1, 2, 2, 1), dilations=(1, 1, 1, 1)):
         super().__init__()
+        from torchvision import models
+
         whole = {50: models.resnet50, 101: models.resnet101}[depth](weights=None)
         for name in ("conv1", "bn1", "relu", "maxpool", "layer1", "layer2", "layer3", "layer4"):
             self.add_module(name, getattr(whole, name))

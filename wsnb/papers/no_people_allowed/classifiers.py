@@ -5,7 +5,6 @@ import math
 import torch
 import torch.nn.functional as F
 from torch import nn
-from torchvision import models
 
 from wsnb.files import load_torch
 from wsnb.methods import backbones
@@ -107,6 +106,8 @@ class Whole(nn.Module):
 
     def __init__(self, name, n_tags):
         super().__init__()
+        from torchvision import models
+
         dilated = {} if name == "resnet34" else {"replace_stride_with_dilation": (False, True, True)}
         body = models.resnet34() if name == "resnet34" else models.resnet50(**dilated)
         parts = list(body.named_children())[: 7 if name == "resnet_gap" else 8]
@@ -156,6 +157,8 @@ def build(backbone, n_tags, weights="random", extra=512, output_stride=0, freeze
     if backbone == "vgg16_bn":
         body, origin = VGG16BN(), "random"
         if weights == "imagenet" and not checkpoint:
+            from torchvision import models
+
             fill_vgg(body, models.VGG16_BN_Weights.IMAGENET1K_V1.get_state_dict(progress=True, check_hash=True), "")
             origin = "torchvision vgg16_bn IMAGENET1K_V1"
         elif weights != "random" and not checkpoint:

@@ -1,7 +1,6 @@
 """The original programs' weights under this book's names: IRN's two networks, NoPeopleAllowed's IRNet."""
 
 from torch import nn
-from torchvision import models
 
 from wsnb.files import FileError, load_torch
 from wsnb.methods import backbones
@@ -23,6 +22,8 @@ class PooledResNet50(nn.Module):
 
     def __init__(self, dilated=False):
         super().__init__()
+        from torchvision import models
+
         whole = models.resnet50(weights=None, replace_stride_with_dilation=(False, False, dilated))
         for name, child in list(whole.named_children())[:8]:
             self.add_module(name, child)

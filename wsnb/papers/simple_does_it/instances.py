@@ -6,7 +6,6 @@ import cv2
 import numpy as np
 import torch
 from PIL import Image
-from torchvision import models
 
 from wsnb.data import read
 from wsnb.data.transforms import normalise, to_unit
@@ -35,6 +34,8 @@ def surgery(backbone, weights, output_stride, std, seed) -> tuple[dict, str]:
         if weights == "random":
             return network.VGGStages().state_dict(), "random"
         if weights == "imagenet":
+            from torchvision import models
+
             found = models.VGG16_Weights.IMAGENET1K_V1.get_state_dict(progress=True, check_hash=True)
             state, origin = convert.from_torchvision(found, "torchvision vgg16"), "torchvision vgg16 IMAGENET1K_V1"
         elif not Path(weights).exists() and not Path(f"{weights}.index").exists():
