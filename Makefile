@@ -7,12 +7,18 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3; do "$$p" -c 'import sy
 BIN := .venv/bin
 # paths below are relative, so that the project may lie in a folder with a space in its name
 
-.PHONY: book lessons test lab setup
+RUNS := $(patsubst params/%.yaml,run/%,$(wildcard params/*/shapes*.yaml))
 
+.PHONY: book lessons test lab setup $(RUNS)
+
+# two experiments at a time: loading libraries and drawing keep one core busy at most. OMP_WAIT_POLICY: threads that
+# wait for work leave the core to the other experiment. A failed experiment does not keep the others from running
 book: setup
-	$(BIN)/python -m wsnb.book.cli run --all
-	$(MAKE) --no-print-directory lessons
+	OMP_WAIT_POLICY=passive $(MAKE) --no-print-directory --keep-going -j 2 $(RUNS) lessons
 	$(BIN)/python -m wsnb.book.cli report
+
+$(RUNS): run/%:
+	$(BIN)/python -m wsnb.book.cli run $*
 
 # the notebooks that belong to no paper, run again only after an edit
 lessons: runs/00_start.ipynb runs/own_pictures.ipynb

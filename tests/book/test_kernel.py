@@ -145,7 +145,7 @@ def test_rounds(project):
     text = project.run()
     assert "round 1 after None" in text and "round 2 after 02_use" in text
     assert [
-        line.split()[-1] for line in text.splitlines() if line.startswith("[02_use") and "results" not in line
+        line.split()[-1] for line in text.splitlines() if line.startswith("[toy/tiny 02_use") and "results" not in line
     ] == ["01_make", "01_make@2"]
 
 
@@ -158,9 +158,9 @@ def test_log_lines_come_through(project):
     text = project.run()
     assert (
         "12 things in 1 s" in text
-        and "[01_make]" in text
+        and "[toy/tiny 01_make]" in text
         and "not this" not in text
-        and " two\n[01_make]          lines\n" in text
+        and " two\n[toy/tiny 01_make]          lines\n" in text
     )
     log = (project.runs / "01_make/log.txt").read_text()
     assert log.startswith("---- ") and "toy/tiny 01_make, key " in log and "\n         lines\n" in log

@@ -100,7 +100,8 @@ def run_one(options: Options, experiment, interrupts, memory: dict) -> int:
 
 def _run_or_skip(options, experiment, item, count, interrupts) -> bool:
     """One stage; False if it failed."""
-    name = f"{experiment.title} {item.stage.name} ({count})"
+    stage = f"{experiment.title} {item.stage.name}"  # in each line: several experiments may run at a time
+    name = f"{stage} ({count})"
     if item.done:
         say(f"{name}: done already{summary(item.manifest)}")
         return True
@@ -109,7 +110,7 @@ def _run_or_skip(options, experiment, item, count, interrupts) -> bool:
     started = time.monotonic()
     try:
         record = runner.run_stage(
-            options.project, experiment, item, lambda text: say(f"[{item.stage.name}] {text}"), interrupts
+            options.project, experiment, item, lambda text: say(f"[{stage}] {text}"), interrupts
         )
     except runner.StageFailed as error:
         first, *others = str(error).splitlines()
