@@ -206,7 +206,7 @@ class Stage:
         }
         manifest.save_json(self.folder / manifest.RESULTS, record)
         for result in listed:
-            value = "undefined" if result["value"] is None else f"{result['value']:.6g}"
+            value = "undefined" if result["value"] is None else f"{result['value']:.4g}"
             self.log(f"{manifest.title(result)} = {value} {result['unit']}".rstrip())
         self.log(f"results are in {self.folder / manifest.RESULTS}")
         if not self._told:

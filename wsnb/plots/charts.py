@@ -1,6 +1,7 @@
 """Charts of numbers: losses over epochs, a score per class, what is taken for what, the quality of labels by stage."""
 
 import numpy as np
+from matplotlib.ticker import MaxNLocator
 
 from wsnb import plots
 
@@ -12,14 +13,26 @@ def chart(width=9.0, height=3.2, columns=1):
 
 
 def loss_figure(epochs, names=("loss",)):
-    """Lines of the values NAMES over epochs: rows {"epoch": int, name: value}."""
+    """Lines of the values NAMES over epochs: rows {"epoch": int, name: value}. On a logarithmic scale where one value
+    would press the others flat."""
     figure, (axis,) = chart(6, 2.8)
     for name in names:
-        axis.plot([row["epoch"] + 1 for row in epochs], [row[name] for row in epochs], "o-", markersize=3, label=name)
+        axis.plot([row["epoch"] + 1 for row in epochs], [row[name] for row in epochs], "o-", markersize=3,
+                  label=name.replace("_", " "))
+    means = [np.mean([row[name] for row in epochs]) for name in names] if epochs else []
     axis.set(xlabel="epoch", ylabel="mean over the epoch")
-    axis.set_ylim(bottom=0)
+    if means and 0 < 10 * min(means) < max(means):
+        axis.set_yscale("log")
+    else:
+        axis.set_ylim(bottom=0)
+    whole_epochs(axis)
     axis.legend()
     return figure
+
+
+def whole_epochs(axis):
+    """Ticks at whole numbers only: there is no epoch 1.5."""
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
 
 
 def class_figure(values, classes, palette=plots.PALETTE, label="IoU, %"):
@@ -32,7 +45,9 @@ def class_figure(values, classes, palette=plots.PALETTE, label="IoU, %"):
         axis.bar(place, values[kind].to_numpy(float), width, color=np.asarray(palette)[: len(classes)] / 255,
                  alpha=alphas[i], edgecolor="k", linewidth=0.4)
     axis.set_xticks(range(len(classes)), classes, rotation=60, ha="right")
-    axis.set(ylabel=label, ylim=(0, 100), title="from full colour to pale: " + ", ".join(map(str, values.columns)))
+    axis.set(ylabel=label, ylim=(0, 100))
+    if len(values.columns) > 1:
+        axis.set_title("from full colour to pale: " + "; ".join(map(str, values.columns)))
     return figure
 
 
@@ -70,13 +85,13 @@ def quality_figure(steps, label="mIoU of the labels, %"):
     return figure
 
 
-def sweep_figure(thresholds, curves, chosen=None, label="mIoU, %"):
-    """Curves {name: values} over THRESHOLDS; CHOSEN is marked."""
-    figure, (axis,) = chart(6, 2.8)
+def sweep_figure(thresholds, curves, chosen=None, label="mIoU, %", across="threshold"):
+    """Curves {name: values} over THRESHOLDS, or what ACROSS calls the horizontal axis; CHOSEN is marked."""
+    figure, (axis,) = chart(7.2, 2.8)
     for name, values in curves.items():
         axis.plot(thresholds, values, label=name)
     if chosen is not None:
         axis.axvline(chosen, color="k", linestyle="--", linewidth=0.8, label=f"chosen: {chosen:g}")
-    axis.set(xlabel="threshold", ylabel=label)
-    axis.legend()
+    axis.set(xlabel=across, ylabel=label)
+    axis.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0))  # beside the axes: within, it covered a curve
     return figure

@@ -164,8 +164,9 @@ def sweep_table(rows):
 
 
 def share_figure(shares, space, label):
-    """A bar in % for each class."""
-    return charts.class_figure(pd.DataFrame({label: shares}), list(shares), space.palette, label)
+    """A bar in % for each class of SHARES {class: %}, in the class's own colour whichever classes are missing."""
+    colours = [space.palette[list(space.names).index(name)] for name in shares]
+    return charts.class_figure(pd.DataFrame({label: shares}), list(shares), colours, label)
 
 
 def ladder(items, folders, space):
@@ -198,7 +199,7 @@ def rounds_figure(history):
     """
     groups = {"all classes": ("mIoU", "PQ"), "things and stuff": ("PQ (things)", "PQ (stuff)"),
               "share labelled, right among them": ("labelled", "right")}
-    figure, axes = charts.chart(12, 3.2, columns=len(groups))
+    figure, axes = charts.chart(9.5, 2.9, columns=len(groups))
     rounds = [row["round"] for row in history]
     for axis, (title, names) in zip(axes, groups.items(), strict=True):
         for name in names:

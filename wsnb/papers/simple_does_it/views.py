@@ -7,7 +7,7 @@ from wsnb import plots
 from wsnb.data import read
 from wsnb.files import read_index
 from wsnb.papers.simple_does_it import labelling, semantic
-from wsnb.plots.charts import chart
+from wsnb.plots.charts import chart, whole_epochs
 
 
 def book_pictures(items, layout, n_classes, count=4):
@@ -113,6 +113,7 @@ def losses_figure(epochs):
         axis.plot([row["epoch"] + 1 for row in rows], [row["loss"] for row in rows], "o-", markersize=3,
                   label=semantic.title(name))
     axis.set(xlabel="epoch", ylabel="cross-entropy")
+    whole_epochs(axis)
     axis.set_ylim(bottom=0)
     axis.legend(fontsize=9)
     return figure
