@@ -27,7 +27,7 @@ def test_a_box_drawn_with_the_mouse(name, driver, lab, project, screenshots):
     if slow and not os.environ.get("WSNB_SLOW"):
         pytest.skip("runs another minute or two: set WSNB_SLOW=1")
     reader.set_parameters(project / "notebooks" / name, **parameters)
-    cells = reader.run_all(driver, lab, name, 300)
+    cells = reader.run_all(driver, lab, name, 900)
     assert not [error for _, error in cells if error]
 
     def cell():  # the picture whose sliders are those of a box
