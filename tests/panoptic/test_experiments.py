@@ -12,7 +12,8 @@ SHARED = ("workers",)  # one value serves all stages of an experiment, each note
 
 
 def test_no_experiment_is_missing():
-    wanted = {"shapes", "camvid_small", "voc_small", "cityscapes_weak", "cityscapes_semi", "cityscapes_full", "voc12_weak"}
+    wanted = {"shapes", "camvid_small", "voc_small", "cityscapes_weak", "cityscapes_semi", "cityscapes_full",
+              "voc12_weak"}
     assert {name.split("/")[1] for name in NAMES} == wanted
 
 
