@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torchvision import models
 
 from wsnb.files import FileError
 from wsnb.methods import backbones
@@ -37,7 +38,7 @@ def own_shapes(name):
 
 def torchvision_shapes(name):
     with torch.device("meta"):
-        return {k: v.shape for k, v in getattr(backbones.models, name)(weights=None).state_dict().items()}
+        return {k: v.shape for k, v in getattr(models, name)(weights=None).state_dict().items()}
 
 
 def saved(path, state):
