@@ -47,7 +47,7 @@ def class_figure(values, classes, palette=plots.PALETTE, label="IoU, %"):
     axis.set_xticks(range(len(classes)), classes, rotation=60, ha="right")
     axis.set(ylabel=label, ylim=(0, 100))
     if len(values.columns) > 1:
-        axis.set_title("from full colour to pale: " + "; ".join(map(str, values.columns)))
+        axis.set_title("from full colour to pale: " + "; ".join(str(kind).replace("_", " ") for kind in values.columns))
     return figure
 
 
