@@ -206,7 +206,9 @@ class Stage:
         }
         manifest.save_json(self.folder / manifest.RESULTS, record)
         for result in listed:
-            value = "undefined" if result["value"] is None else f"{result['value']:.4g}"
+            number = result["value"]
+            short = "" if number is None else f"{number:.4g}" if abs(number) < 1000 else f"{number:.0f}"
+            value = short or "undefined"
             self.log(f"{manifest.title(result)} = {value} {result['unit']}".rstrip())
         self.log(f"results are in {self.folder / manifest.RESULTS}")
         if not self._told:
