@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-from torchvision import models
 
 from wsnb.files import FileError
 from wsnb.methods import backbones
@@ -37,6 +36,8 @@ def own_shapes(name):
 
 
 def torchvision_shapes(name):
+    from torchvision import models  # after wsnb, which makes it load beside a torch for the CPU alone
+
     with torch.device("meta"):
         return {k: v.shape for k, v in getattr(models, name)(weights=None).state_dict().items()}
 
