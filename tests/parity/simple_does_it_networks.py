@@ -50,7 +50,8 @@ def _network_forward(path):
         exact("label", label[0, 0], d["label_pre"]),
         relative("main logit", main[0, 0], d["net"], 1e-4),
         relative("fused maps", network.fuse(torch.cat(maps, 1))[0, 0], d["net"], 1e-4),
-        relative("probability", probability, d["prob"], 1e-4),
+        absolute("probability of the same logit", torch.sigmoid(torch.from_numpy(d["net"])), d["prob"], 1e-6),
+        absolute("probability", probability, d["prob"], 1e-3),  # logits reach 312, the slope is 1/4: 1e-5 of a logit
         agreement("prediction", inputs.predicted_mask(probability), d["pred"], 0.999),
         relative("losses", five, d["losses"], 1e-4),
         relative("decay", reg, d["reg"], 1e-5),
