@@ -97,7 +97,7 @@ def test_other_workers_same_files(data, whole, tmp_path):
 def test_killed_in_training(data, whole, tmp_path, name, line, stage):
     process = chain.start(data, tmp_path, "--until", name, epochs=2)
     for text in process.stdout:
-        if line in text or f"[{stage}]" in text and "epoch 1 of" in text:
+        if line in text or f"{stage}]" in text and "epoch 1 of" in text:
             break
     time.sleep(0.3)
     kernels = [p for p in psutil.Process(process.pid).children(recursive=True)
