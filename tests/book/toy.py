@@ -221,4 +221,4 @@ class Project:
 def kill(process):
     """SIGKILL, and wait."""
     process.send_signal(signal.SIGKILL)
-    process.communicate(timeout=20)
+    process.communicate(timeout=60)
