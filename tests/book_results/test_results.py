@@ -1,8 +1,11 @@
 """Results come from manifests alone; published records hold them without places of this machine."""
 
+import io
 import json
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from tests.book_results import made
 from wsnb.book import publishing, results
@@ -166,3 +169,16 @@ def test_runs_stand_for_published_records_only_when_whole(finished, tmp_path):
     assert results.chosen(local, published) == local
     assert results.chosen(local[:1], published) == published
     assert results.chosen([], published) == published and results.chosen(local, []) == local
+
+
+def test_published_pictures_are_lighter_and_look_alike(tmp_path):
+    photo = np.random.default_rng(0).normal(128, 30, (60, 80, 1)).clip(0, 255).astype(np.uint8).repeat(3, 2)
+    photo[:, :40] = (255, 0, 0)
+    Image.fromarray(photo).save(tmp_path / "photo.png")
+    data = publishing.lighter(tmp_path / "photo.png")
+    with Image.open(io.BytesIO(data)) as image:
+        found = np.asarray(image.convert("RGB")).astype(int)
+    assert len(data) < (tmp_path / "photo.png").stat().st_size and found.shape == photo.shape
+    assert np.abs(found - photo).max() <= 8 and (found[:, :40] == (255, 0, 0)).all()
+    (tmp_path / "chart.svg").write_text("<svg/>")
+    assert publishing.lighter(tmp_path / "chart.svg") == b"<svg/>"
