@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import numpy as np
 
 from wsnb import files
@@ -66,3 +67,22 @@ def shares(items, folder) -> dict:
         unsure = (label == IGNORE).mean()
         rows.append(((label == 0).mean(), 1 - (label == 0).mean() - unsure, unsure))
     return dict(zip(("background", "object", "unsure"), np.mean(rows, axis=0).tolist(), strict=True))
+
+
+def right(items, truth_of, folder) -> dict:
+    """Of the pixels that label maps call background, and of those that they call an object: the share that is so, in
+    [0, 1]; None where there is no such pixel.
+
+    truth_of(item): [H, W], 255 void, not counted; labels of any size, enlarged by the nearest pixel; 255 unsure.
+    """
+    hits, counts = np.zeros(2), np.zeros(2)
+    for item in items:
+        truth = truth_of(item)
+        label = files.read_index(Path(folder) / f"{item.id}.png")
+        label = cv2.resize(label, truth.shape[::-1], interpolation=cv2.INTER_NEAREST)
+        known = (label != IGNORE) & (truth != IGNORE)
+        for k, asked in enumerate((known & (label == 0), known & (label > 0))):
+            counts[k] += asked.sum()
+            hits[k] += (label == truth)[asked].sum()
+    return {name: hit / count if count else None
+            for name, hit, count in zip(("background", "object"), hits.tolist(), counts.tolist(), strict=True)}
