@@ -10,6 +10,7 @@ import time
 import psutil
 
 from tests.book.toy import kill
+from wsnb.book import warm
 
 SLOW = ("-p", "pause=0.15")
 
@@ -19,9 +20,7 @@ def kernels(project):
     found = []
     for process in psutil.process_iter():
         try:
-            if "ipykernel_launcher" in " ".join(process.cmdline()) and process.environ().get(
-                "WSNB_ROOT"
-            ) == str(project.root):
+            if process.name() == warm.NAME and process.environ().get("WSNB_ROOT") == str(project.root):
                 found.append(process)
         except (psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess):
             continue

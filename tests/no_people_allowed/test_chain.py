@@ -10,6 +10,7 @@ import psutil
 import pytest
 import torch
 
+from tests.kernels import kernels_of
 from tests.no_people_allowed import chain
 from wsnb.data import make
 from wsnb.files import load_torch, read_index, save_png
@@ -100,8 +101,7 @@ def test_killed_in_training(data, whole, tmp_path, name, line, stage):
         if line in text or f"{stage}]" in text and "epoch 1 of" in text:
             break
     time.sleep(0.3)
-    kernels = [p for p in psutil.Process(process.pid).children(recursive=True)
-               if "ipykernel_launcher" in " ".join(p.cmdline())]
+    kernels = kernels_of(process)
     os.kill(process.pid, signal.SIGKILL)
     process.communicate()
     psutil.wait_procs(kernels, timeout=10)

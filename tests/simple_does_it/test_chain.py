@@ -8,6 +8,7 @@ import psutil
 import pytest
 import torch
 
+from tests.kernels import kernels_of
 from tests.simple_does_it import chain
 from wsnb.data import make, make_sbd
 from wsnb.files import load_torch, read_index, save_png
@@ -67,11 +68,6 @@ def test_labels_do_not_depend_on_the_number_of_workers(voc_data, semantic_runs, 
     place = ("shapes_semantic", "06_labels")
     one, other = (chain.stage(runs, *place) / "labels" for runs in (semantic_runs, tmp_path))
     assert len(hashes(one)) == 6 * len(recipes.NAMES) and hashes(one) == hashes(other)
-
-
-def kernels_of(process):
-    return [p for p in psutil.Process(process.pid).children(recursive=True) if "ipykernel_launcher" in
-            " ".join(p.cmdline())]
 
 
 def test_killed_while_labelling_goes_on(voc_data, semantic_runs, tmp_path):

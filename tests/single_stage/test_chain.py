@@ -13,6 +13,7 @@ import psutil
 import pytest
 import torch
 
+from tests.kernels import kernels_of
 from tests.single_stage import chain
 from wsnb.data import make
 from wsnb.files import load_torch, read_index, save_png
@@ -97,12 +98,6 @@ def until_training(process, line="step"):
         if f"{line}" in text and "epoch" in text:
             return
     raise AssertionError("training was never seen")
-
-
-def kernels_of(process):
-    return [
-        p for p in psutil.Process(process.pid).children(recursive=True) if "ipykernel_launcher" in " ".join(p.cmdline())
-    ]
 
 
 def test_runner_killed_in_training(data, whole, tmp_path):

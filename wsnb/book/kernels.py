@@ -40,11 +40,15 @@ def kernel_manager(folder: Path, number: int):
     from jupyter_client import AsyncKernelManager
     from jupyter_client.kernelspec import KernelSpec
 
+    from wsnb.book import provisioner
+
     manager = AsyncKernelManager(transport="ipc", connection_file=str(folder / f"k{number}.json"))
+    manager.context.rcvhwm = 0  # messages: a runner that is held up for a while loses none
     manager._kernel_spec = KernelSpec(
         argv=[sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"],
         display_name="Python 3",
         language="python",
+        metadata=provisioner.metadata(),
     )
     return manager
 

@@ -1,12 +1,13 @@
 """Running stages: each notebook in a fresh kernel, its record written only when all of it is true."""
 
+import contextlib
 import datetime
 import json
 import os
 import sys
 from pathlib import Path
 
-from wsnb.book import byhand, code, driven, engine, folder, gpus, keys, locks, manifest, plan
+from wsnb.book import byhand, code, driven, engine, folder, gpus, keys, locks, manifest, plan, warm
 from wsnb.book import notebook as notebooks
 from wsnb.files import FileError, load_json, write
 
@@ -55,6 +56,8 @@ def run_stage(project: Path, experiment, wanted: plan.Wanted, say, interrupts) -
     }
     driver = engine.Driver(say, environment, interrupts)
     try:
+        with interrupts.immediate(), contextlib.suppress(RuntimeError):  # the engine tries again, and says why
+            warm.ready({**os.environ, **environment})
         engine.execute(stage.notebook.path, stage.values, driver)
     except KeyboardInterrupt:
         _log(place, "interrupted")
