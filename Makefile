@@ -12,13 +12,14 @@ RUNS := $(patsubst params/%.yaml,run/%,$(wildcard params/*/shapes*.yaml))
 .PHONY: book lessons test lab setup $(RUNS)
 
 # two experiments at a time: loading libraries and drawing keep one core busy at most. OMP_WAIT_POLICY: threads that
-# wait for work leave the core to the other experiment. A failed experiment does not keep the others from running
+# wait for work leave the core to the other experiment, and --workers 0 starts no processes that would load everything
+# once more. A failed experiment does not keep the others from running
 book: setup
 	OMP_WAIT_POLICY=passive $(MAKE) --no-print-directory --keep-going -j 2 $(RUNS) lessons
 	$(BIN)/python -m wsnb.book.cli report
 
 $(RUNS): run/%:
-	$(BIN)/python -m wsnb.book.cli run $*
+	$(BIN)/python -m wsnb.book.cli run $* --workers 0
 
 # the notebooks that belong to no paper, run again only after an edit
 lessons: runs/00_start.ipynb runs/own_pictures.ipynb
