@@ -1,6 +1,7 @@
 """The table as a picture for a talk: large type, only what was run."""
 
 import textwrap
+from collections import Counter
 
 from matplotlib.patches import Rectangle
 
@@ -22,8 +23,8 @@ def save(lines, rest, path):
     rest = [
         row for row in rest if row.protocol and ((row.paper, row.name) in reported or row.paper not in papers)
     ]
-    rest = sorted(rest, key=lambda row: row.experiment.startswith(SYNTHETIC))
-    cells = [_compared(line) for line in lines if line.ours is not None] + [_own(row) for row in rest]
+    compared = [line for line in lines if line.ours is not None]
+    cells = [_compared(line) for line in compared] + [_own(row) for row in _chosen(rest, MOST - len(compared))]
     cells = [
         list(row) for row in dict.fromkeys(map(tuple, cells))
     ]  # a bound may stand in several experiments
@@ -36,6 +37,22 @@ def save(lines, rest, path):
         notes.append(f"{idle} reported numbers not run")
     notes.append("difference in brackets: the protocols differ")
     return plots.save(_draw(cells or [["nothing has been run yet"] + [""] * 7], "; ".join(notes)), path)
+
+
+def _chosen(rows, most):
+    """Our results that others could report (no steps of a ladder), real data first, each paper in its turn until there
+    are MOST; the others after them."""
+    turn = Counter()
+
+    def order(row):
+        synthetic = row.experiment.startswith(SYNTHETIC)
+        kind = (synthetic, row.role == "ladder", row.role == "bound")
+        turn[*kind, row.paper] += 1
+        return *kind, turn[*kind, row.paper]
+
+    ordered = sorted(rows, key=order)
+    first = ordered[: max(most, 0)]
+    return sorted(first, key=lambda row: row.paper) + ordered[len(first) :]
 
 
 def _compared(line):

@@ -76,15 +76,17 @@ def grid(images, titles=None, columns: int = 4, width: float = 10.0) -> Figure:
         raise ValueError(f"grid: {len(images)} images, {len(titles)} titles; give one title an image, and an image")
     columns = min(columns, len(images))
     side, gap = width / columns, 0.03  # inches
-    head = 0.04 + (0.22 * max(title.count("\n") + 1 for title in titles) if any(titles) else 0)
     ratios = [image.shape[0] / image.shape[1] for image in images]
-    tall = [max(ratios[k:k + columns]) * (side - 2 * gap) for k in range(0, len(images), columns)]
-    height = sum(tall) + (head + 2 * gap) * len(tall)
+    starts = range(0, len(images), columns)
+    tall = [max(ratios[k:k + columns]) * (side - 2 * gap) for k in starts]
+    lines = [title.count("\n") + 1 if title else 0 for title in titles]
+    heads = [0.04 + 0.22 * max(lines[k:k + columns]) for k in starts]
+    height = sum(tall) + sum(heads) + 2 * gap * len(tall)
     figure = Picture(figsize=(width, height), dpi=DPI)
     # Places are computed, because matplotlib's automatic layouts move a little with each drawing.
     for k, (image, title) in enumerate(zip(images, titles, strict=True)):
         row, column = divmod(k, columns)
-        bottom = height - sum(tall[:row + 1]) - head * (row + 1) - 2 * gap * row - gap
+        bottom = height - sum(tall[:row + 1]) - sum(heads[:row + 1]) - 2 * gap * row - gap
         axis = figure.add_axes(((column * side + gap) / width, bottom / height,
                                 (side - 2 * gap) / width, tall[row] / height))
         axis.set_axis_off()

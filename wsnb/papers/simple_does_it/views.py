@@ -73,7 +73,7 @@ def recipes_figure(items, source, folder, names, layout):
         truth = read.mask(layout, item, len(source.names))
         tiles += [outlined(image, boxes, labels), *(plots.overlay(image, m) for m in (truth, *maps))]
     heads = ["boxes", "ground truth", *(semantic.title(name) for name in names)]
-    return plots.grid(tiles, heads + [""] * (len(tiles) - len(heads)), columns=len(heads), width=1.9 * len(heads))
+    return plots.grid(tiles, heads + [""] * (len(tiles) - len(heads)), columns=len(heads), width=1.4 * len(heads))
 
 
 def maps_figure(items, layout, n_classes, folders, columns_title=semantic.title, width=None):
