@@ -2,11 +2,12 @@
 
 import csv
 import io
+from types import SimpleNamespace
 
 import pytest
 
 from tests.book_results import made
-from wsnb.book import compare, reported, results, table, tables
+from wsnb.book import compare, picture, reported, results, table, tables
 
 
 def lines(tmp_path, *made_results, title="single_stage/a"):
@@ -174,3 +175,23 @@ def test_nothing_run(tmp_path):
     paths = tables.save([], tmp_path)
     assert "Nothing has been run yet" in paths["table"].read_text(encoding="utf-8")
     assert paths["picture"].stat().st_size > 1000
+
+
+def test_the_picture_shows_every_paper_real_data_first():
+    def row(paper, experiment, role="final", value=1.0):
+        return SimpleNamespace(paper=paper, experiment=experiment, role=role, value=value)
+
+    rows = [row("a", "voc_small", value=k) for k in range(4)] + [row("a", "voc_small", "ladder"), row("b", "shapes"),
+            row("b", "voc_small", "bound"), row("b", "voc_small"), row("c", "voc_small", "ladder")]
+    found = picture._chosen(rows, 3)
+    assert [(r.paper, r.experiment, r.role) for r in found[:3]] == [("a", "voc_small", "final")] * 2 + [
+        ("b", "voc_small", "final")]
+    assert len(found) == len(rows) and found[-1].experiment == "shapes"
+    assert picture._chosen(rows, 0) != [] and picture._chosen([], 3) == []
+
+
+def test_many_undefined_classes_are_counted():
+    names = tuple(f"unused {k}" for k in range(20))
+    assert table.undefined_words(SimpleNamespace(undefined=names)).endswith("unused 5 and 14 more")
+    assert table.undefined_words(SimpleNamespace(undefined=names[:6])).endswith("unused 5")
+    assert table.undefined_words(SimpleNamespace(undefined=())) == ""

@@ -138,7 +138,7 @@ def labels_figure(items, weak_of, folders, truth_of=None, second="weak mask"):
 
 
 def crops_figure(dataset, count=4):
-    """Augmented crops with their weak masks and regions."""
+    """Augmented crops with their weak masks, and with their regions if they have any."""
     tiles, bottom, middle = [], [], []
     for i in range(min(count, len(dataset))):
         sample = dataset[i]
@@ -147,7 +147,8 @@ def crops_figure(dataset, count=4):
         tiles.append(image)
         middle.append(weak_picture(image, sample["semantic"].numpy().astype(np.uint8)))
         bottom.append(segments_picture(image, np.where(regions == plots.VOID, -1, regions)))
-    return plots.grid([*tiles, *middle, *bottom], columns=len(tiles))
+    rows = [*tiles, *middle, *bottom] if dataset.regions_of is not None else [*tiles, *middle]
+    return plots.grid(rows, columns=len(tiles))
 
 
 def principal_colours(embeddings):
