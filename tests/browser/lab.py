@@ -3,6 +3,7 @@
 import ast
 import json
 import time
+import urllib.request
 
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
@@ -51,9 +52,12 @@ def run_all(driver, lab, name, seconds):
     # driver.get would wait for the whole page to load, and give up where the machine is busy
     driver.execute_cdp_cmd("Page.navigate", {"url": f"{lab}/lab/workspaces/{place}/tree/{name}?reset"})
     until(lambda: driver.find_elements(By.CSS_SELECTOR, ".jp-Notebook .jp-CodeCell"), 300, f"{name} opens")
-    until(lambda: driver.find_elements(By.CSS_SELECTOR, IDLE), 300, f"the kernel of {name} starts")
-    _choose_run_all(driver)
-    quiet = [time.monotonic()]
+    until(lambda: _connected(lab, name), 300, f"the kernel of {name} starts")
+    until(lambda: driver.find_elements(By.CSS_SELECTOR, IDLE), 300, f"the kernel of {name} is idle")
+    menu = next(item for item in driver.find_elements(By.CSS_SELECTOR, ".lm-MenuBar-item") if item.text == "Run")
+    menu.click()
+    item = "li.lm-Menu-item[data-command='runmenu:run-all']"
+    until(lambda: driver.find_elements(By.CSS_SELECTOR, item), 60, "the menu Run opens")[0].click()
 
     def finished():
         cells = driver.execute_script(CELLS)
@@ -62,11 +66,6 @@ def run_all(driver, lab, name, seconds):
             return cells
         if idle and all(prompt[1:-2].isdigit() for prompt, _ in cells if prompt):
             return cells
-        if not idle or any(prompt != "[ ]:" for prompt, _ in cells if prompt):
-            quiet[0] = time.monotonic()
-        elif time.monotonic() - quiet[0] > 20:  # the click came before the page listened: a reader clicks again
-            _choose_run_all(driver)
-            quiet[0] = time.monotonic()
         return None
 
     try:
@@ -79,11 +78,11 @@ def run_all(driver, lab, name, seconds):
                              f"browser {driver.get_log('browser')[-5:]}") from error
 
 
-def _choose_run_all(driver):
-    menu = next(item for item in driver.find_elements(By.CSS_SELECTOR, ".lm-MenuBar-item") if item.text == "Run")
-    menu.click()
-    item = "li.lm-Menu-item[data-command='runmenu:run-all']"
-    until(lambda: driver.find_elements(By.CSS_SELECTOR, item), 60, "the menu Run opens")[0].click()
+def _connected(lab, name):
+    """Whether the page is connected to its kernel: before that it looks idle, and Run All asks which kernel to take."""
+    with urllib.request.urlopen(f"{lab}/api/sessions", timeout=60) as answer:
+        sessions = json.load(answer)
+    return any(session["path"] == name and session["kernel"]["connections"] for session in sessions)
 
 
 def move_all(driver):
