@@ -1,6 +1,7 @@
 """Random walk of class maps over the similarity of pixel embeddings (spec section 12)."""
 
 import math
+import warnings
 
 import torch
 import torch.nn.functional as F
@@ -10,6 +11,7 @@ from wsnb.methods.walk import flushed_denormals
 
 NOTHING = 1e-19  # smaller affinities carry nothing, and products of two of them would be denormal: slow
 ROWS = 64  # of a matrix at a time, so that they stay in the cache
+SPARSE = 0.5  # of a^20 that is not 0: below this its products are quicker without the zeros
 
 
 def embedding_at(embedding, size):
@@ -55,6 +57,17 @@ def chebyshev(steps, least=1e-8) -> list[float]:
     return whole[:kept]
 
 
+def product(power):
+    """The function x [K, n] -> x @ POWER, symmetric [n, n]. Most affinities of unlike pixels are 0: on a CPU they are
+    left out."""
+    if power.is_cuda or int(torch.count_nonzero(power)) > SPARSE * power.numel():
+        return lambda x: x @ power
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta")
+        sparse = power.to_sparse_csr()
+    return lambda x: (sparse @ x.T.contiguous()).T
+
+
 def random_walk(seeds, affinity, steps=64):
     """seeds [K, h, w] @ T^STEPS: float32 [K, h, w].
 
@@ -68,13 +81,13 @@ def random_walk(seeds, affinity, steps=64):
         return seeds.clone()
     with torch.no_grad(), flushed_denormals():
         power = sharpened(affinity)
-        scale = 2 / power.sum(0)
+        scale, times = 2 / power.sum(0), product(power)
         weights = chebyshev(steps)
         before = rows[present]
-        now = (before @ power).mul_(scale).sub_(before)  # x (2 T - 1), one product
+        now = times(before).mul_(scale).sub_(before)  # x (2 T - 1), one product
         total = weights[0] * before + weights[1] * now
         for weight in weights[2:]:
-            before, now = now, (now @ power).mul_(scale).sub_(now).mul_(2).sub_(before)
+            before, now = now, times(now).mul_(scale).sub_(now).mul_(2).sub_(before)
             total.add_(now, alpha=weight)
     walked = torch.zeros_like(rows)
     walked[present] = total
