@@ -40,6 +40,13 @@ def test_own_experiment_and_crf_come_first(tmp_path):
     assert (one.full.experiment, one.full.value) == ("a", 50.0)
 
 
+def test_papers_without_a_bound_share_the_highest_with_a_crf_or_without(tmp_path):
+    made.manifest(tmp_path, "spml/a", "10_evaluate", [full(30.0, crf="yes"), full(40.0)])
+    made.manifest(tmp_path, "single_stage/b", "03_evaluate", [made.result(20.0, crf="yes"), made.result(19.0)])
+    (group,) = samedata.groups(*found(tmp_path))
+    assert [one.full.value for one in group.entries if one.row.paper == "single_stage"] == [40.0, 40.0]
+
+
 def test_other_pictures_metrics_and_ladders_stand_apart(tmp_path):
     made.manifest(tmp_path, "spml/a", "10_evaluate", [
         made.result(20.0), full(40.0), made.result(90.0, split_hash="cd"), made.result(91.0, name="PQ"),

@@ -42,20 +42,23 @@ def same_data(groups, path):
         axis.barh(place, one.row.value, color=colour(one.row.protocol.supervision), height=0.72)
         ratio = "" if one.ratio is None else f"  ({100 * one.ratio:.0f} % of full)"
         value = f" {table.ours(one.row.value, group.unit)}{ratio}"
-        axis.text(one.row.value, place, value, va="center", fontsize=POINTS)
-    bounds = {one.row.protocol.method or "full": one for one in reversed(group.entries) if one.row.role == "bound"}
+        axis.text(one.row.value, place, value, va="center", fontsize=POINTS,
+                  bbox={"facecolor": "white", "edgecolor": "none", "pad": 1})
     top = max([one.row.value for one in group.entries] + [1e-9])
-    for name, one in bounds.items():
+    for name, one in _bounds(group).items():
         axis.axvline(one.row.value, color=colour(one.row.protocol.supervision), lw=2, ls="--", zorder=0)
-        said = textwrap.shorten(f"{name} {table.ours(one.row.value, group.unit)}", 34)
+        said = f"{name} {table.ours(one.row.value, group.unit)}"
         side = "left" if one.row.value < top / 8 else "center"
         axis.text(one.row.value, -0.75, said, ha=side, va="bottom", fontsize=POINTS - 3, color="#222222",
                   parse_math=False)
     axis.set(xlim=(0, 1.28 * top), ylim=(max(3, len(shown)) - 0.4, -1.0))
     axis.set_xlabel(f"{group.metric}, {group.unit}".rstrip(", "), fontsize=POINTS - 1)
-    names = [textwrap.shorten(_bar(one), 52) for one in shown]
+    backbones = {one.row.protocol.backbone for one in shown}
+    common = backbones.pop() if len(backbones) == 1 else ""
+    names = [textwrap.shorten(_bar(one).replace(f", {common}", "") if common else _bar(one), 52) for one in shown]
     axis.set_yticks(range(len(shown)), names, fontsize=POINTS, parse_math=False)
-    axis.set_title(group.title + (f" ({left} more in same_data.csv)" if left > 0 else ""), fontsize=POINTS + 2,
+    title = group.title + (f", {common}" if common else "")
+    axis.set_title(title + (f" ({left} more in same_data.csv)" if left > 0 else ""), fontsize=POINTS + 2,
                    loc="left", parse_math=False)
     _plain(axis)
     used = dict.fromkeys(one.row.protocol.supervision for one in shown)
@@ -64,6 +67,13 @@ def same_data(groups, path):
         axis.legend(handles=handles, loc="lower right", frameon=False, title="labels of the training pictures",
                     fontsize=POINTS - 1, title_fontsize=POINTS - 1)
     return plots.save(figure, path)
+
+
+def _bounds(group):
+    """{name: Entry}: the floor, and the highest full supervision."""
+    bounds = [one for one in reversed(group.entries) if one.row.role == "bound"]  # the highest last
+    names = {"full": "full supervision", "none": "all background"}
+    return {names[one.row.protocol.supervision]: one for one in bounds if one.row.protocol.supervision in names}
 
 
 def _bar(one):

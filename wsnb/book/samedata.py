@@ -91,13 +91,15 @@ def _told(row):
 
 
 def _full(row, rows) -> Row | None:
-    """Full supervision of the same backbone: of the same experiment, else of the same paper, else the highest; with a
-    CRF only beside numbers with one, if there is a choice."""
+    """Full supervision of the same backbone: of the same experiment, else of the same paper, with a CRF beside numbers
+    with one if there is a choice; else the highest, the same for all other papers."""
     full = [one for one in rows if one.protocol.supervision == "full"
             and same("backbone", one.protocol.backbone, row.protocol.backbone)]
     for near in (lambda one: _title(one) == _title(row), lambda one: one.paper == row.paper):
-        full = [one for one in full if near(one)] or full
-    full = [one for one in full if bool(one.protocol.crf) == bool(row.protocol.crf)] or full
+        own = [one for one in full if near(one)]
+        if own:
+            full = [one for one in own if bool(one.protocol.crf) == bool(row.protocol.crf)] or own
+            break
     return max(full, key=lambda one: one.value, default=None)
 
 
@@ -112,7 +114,7 @@ def cells(group: Group) -> list:
 def method(row) -> str:
     """'single-stage, MobileNetV2', with the preset where it is not the paper's."""
     of = row.protocol
-    return ", ".join(filter(None, (of.method or "?", of.backbone)))
+    return ", ".join(filter(None, (of.method or "?", of.backbone, of.preset if of.preset == "fixed" else "")))
 
 
 def ratio_words(entry: Entry) -> str:
