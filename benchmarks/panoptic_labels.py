@@ -19,9 +19,10 @@ import cv2
 import numpy as np
 
 from wsnb.data import cityscapes, streets
+from wsnb.data.item import Item
 from wsnb.files import read_rgb, save_png
 from wsnb.methods import parallel
-from wsnb.papers.panoptic import boxes, consensus, crops, options, runner
+from wsnb.papers.panoptic import boxes, consensus, crops, mask_files, options, runner
 from wsnb.papers.panoptic.annotation import saved_tags
 from wsnb.papers.panoptic.box_files import save_boxes
 from wsnb.papers.panoptic.score_files import save_labels, save_scores
@@ -110,6 +111,16 @@ def parts(folder):
     print(f"  M&G of {things} boxes {grabbed - proposed:.1f} s, of which proposals {proposed - whole:.1f} s")
 
 
+def mask_and_clean(folder, ids, workers):
+    """Seconds of both label stages, M&G and clean-up, in WORKERS processes."""
+    items, out = [Item(name, folder / f"images/{name}.png", None) for name in ids], folder / f"both_{workers}"
+    start = time.perf_counter()
+    made = mask_files.jobs(items, folder / "boxes", CITYSCAPES, consensus.Settings(), out / "mandg")
+    for _ in parallel.map_images(mask_files.finish, made, workers):
+        pass
+    return time.perf_counter() - start + clean(folder, ids, out, workers)
+
+
 def killed(folder, ids, out, workers):
     """Kill the clean-up after a while, continue: how many pictures were kept, and whether all is as without."""
     words = [sys.executable, "-m", "benchmarks.panoptic_labels", "--child", str(folder), str(out), str(len(ids))]
@@ -141,6 +152,10 @@ def main(count=144, workers=2):
                                                                           resource.RUSAGE_CHILDREN)]
             print(f"{number:8d} {processes:8d} {seconds:11.1f} {1000 * seconds / number:13.0f} {peaks[0]:9.0f} "
                   f"{peaks[1]:9.0f}", flush=True)
+        some = ids[:12]
+        alone, together = (mask_and_clean(folder, some, processes) for processes in (1, workers))
+        print(f"both label stages of {len(some)} pictures: {alone:.1f} s alone, {together:.1f} s in {workers} processes, "
+              f"{alone / together:.2f} x", flush=True)
         killed(folder, ids, folder / "killed", workers)
 
 
