@@ -154,8 +154,8 @@ def main(count=144, workers=2):
                   f"{peaks[1]:9.0f}", flush=True)
         some = ids[:12]
         alone, together = (mask_and_clean(folder, some, processes) for processes in (1, workers))
-        print(f"both label stages of {len(some)} pictures: {alone:.1f} s alone, {together:.1f} s in {workers} processes, "
-              f"{alone / together:.2f} x", flush=True)
+        print(f"both label stages of {len(some)} pictures: {alone:.1f} s alone, {together:.1f} s in {workers} "
+              f"processes, {alone / together:.2f} x", flush=True)
         killed(folder, ids, folder / "killed", workers)
 
 
