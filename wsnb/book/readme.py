@@ -19,7 +19,8 @@ def block(records) -> str:
             continue
         of = row.protocol
         tags = {"predicted": "predicted", "ground truth": "given (*clean*)", "none": "–"}[of.image_labels]
-        method = ", ".join(filter(None, (row.step or of.method, of.backbone)))
+        preset = of.preset if of.preset == "fixed" else ""
+        method = ", ".join(filter(None, (row.step or of.method, of.backbone, preset)))
         what = [f"{of.dataset} {of.split}, {of.dataset_size}", of.supervision or "?", method, tags]
         line = " | ".join([*what, "yes" if of.crf else "no", row.name, f"{row.value:.1f}"])
         bound = of.method == "all background"  # the same for all experiments on the same pictures

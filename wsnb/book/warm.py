@@ -126,6 +126,7 @@ def _serve(connection) -> None:
             else:
                 answer = os.fork()
                 if answer == 0:
+                    os.close(connection.fileno())  # else the other side would not notice that this process is gone
                     _become(**request)
             print(json.dumps(answer), file=file, flush=True)
 
