@@ -3,7 +3,7 @@
 import pytest
 
 from tests.book_results import made
-from wsnb.book import annotation, ladder, results, samedata, tables
+from wsnb.book import annotation, charts, ladder, results, samedata, tables
 from wsnb.files import FileError
 
 
@@ -54,6 +54,14 @@ def test_other_pictures_metrics_and_ladders_stand_apart(tmp_path):
     ])  # fmt: skip
     (group,) = samedata.groups(*found(tmp_path))
     assert [one.row.value for one in group.entries] == [40.0, 20.0]
+
+
+def test_the_picture_leaves_out_no_experiment(tmp_path):
+    for name, values in {"a": (60.0, 50.0, 40.0), "b": (45.0, 30.0), "c": (20.0,)}.items():
+        made.manifest(tmp_path, f"spml/{name}", "10_evaluate", [made.result(v, method=f"{name}{v}") for v in values])
+    (group,) = samedata.groups(*found(tmp_path))
+    shown = [one.row.value for one in charts.best_of_each(group.entries, 4)]
+    assert shown == [60.0, 50.0, 45.0, 20.0]  # the highest of each, then the highest of all
 
 
 def test_without_full_supervision_it_is_said(tmp_path):

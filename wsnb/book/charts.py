@@ -21,6 +21,7 @@ OTHER = "#b8860b"  # mixtures
 POINTS = 14
 MOST = 16  # bars that stay readable on a slide
 LADDERS = 6  # panels
+GROUND = {"facecolor": "white", "edgecolor": "none", "pad": 1}  # lines do not run through words
 
 
 def colour(supervision: str) -> str:
@@ -35,22 +36,22 @@ def same_data(groups, path):
     group = groups[0]
     bars = [one for one in group.entries if one.row.role != "bound"]
     bars = list({(_bar(one), one.row.value): one for one in bars}.values())
-    shown, left = bars[:MOST], len(bars) - MOST
+    shown = best_of_each(bars, MOST)
+    left = len(bars) - len(shown)
     figure = plots.Picture(figsize=(13, 1.9 + 0.52 * max(3, len(shown))), dpi=plots.DPI, layout="constrained")
     axis = figure.subplots()
     for place, one in enumerate(shown):
-        axis.barh(place, one.row.value, color=colour(one.row.protocol.supervision), height=0.72)
+        axis.barh(place, one.row.value, color=colour(one.row.protocol.supervision), height=0.72, zorder=3)
         ratio = "" if one.ratio is None else f"  ({100 * one.ratio:.0f} % of full)"
         value = f" {table.ours(one.row.value, group.unit)}{ratio}"
-        axis.text(one.row.value, place, value, va="center", fontsize=POINTS,
-                  bbox={"facecolor": "white", "edgecolor": "none", "pad": 1})
+        axis.text(one.row.value, place, value, va="center", fontsize=POINTS, zorder=2, bbox=GROUND)
     top = max([one.row.value for one in group.entries] + [1e-9])
     for name, one in _bounds(group).items():
         axis.axvline(one.row.value, color=colour(one.row.protocol.supervision), lw=2, ls="--", zorder=0)
         said = f"{name} {table.ours(one.row.value, group.unit)}"
         side = "left" if one.row.value < top / 8 else "center"
-        axis.text(one.row.value, -0.75, said, ha=side, va="bottom", fontsize=POINTS - 3, color="#222222",
-                  parse_math=False)
+        axis.text(one.row.value, -0.7, said, ha=side, va="bottom", fontsize=POINTS - 3, color="#222222",
+                  parse_math=False, bbox=GROUND)
     axis.set(xlim=(0, 1.28 * top), ylim=(max(3, len(shown)) - 0.4, -1.0))
     axis.set_xlabel(f"{group.metric}, {group.unit}".rstrip(", "), fontsize=POINTS - 1)
     backbones = {one.row.protocol.backbone for one in shown}
@@ -64,9 +65,18 @@ def same_data(groups, path):
     used = dict.fromkeys(one.row.protocol.supervision for one in shown)
     if used:
         handles = [Patch(color=colour(name), label=name or "?") for name in used]
-        axis.legend(handles=handles, loc="lower right", frameon=False, title="labels of the training pictures",
-                    fontsize=POINTS - 1, title_fontsize=POINTS - 1)
+        axis.legend(handles=handles, loc="lower right", framealpha=1, edgecolor="none", fontsize=POINTS - 1,
+                    title="labels of the training pictures", title_fontsize=POINTS - 1)
     return plots.save(figure, path)
+
+
+def best_of_each(bars, most):
+    """MOST of BARS in their order: the highest of each experiment first of all, so that none is missing."""
+    first = {}
+    for place, one in enumerate(bars):
+        first.setdefault((one.row.paper, one.row.experiment), place)
+    others = [place for place in range(len(bars)) if place not in first.values()]
+    return [bars[place] for place in sorted([*first.values(), *others][:most])]
 
 
 def _bounds(group):
