@@ -68,6 +68,14 @@ def test_second_run_is_refused(project):
     project.run("--until", "01_make")  # at once
 
 
+def test_status_has_one_line_for_what_was_never_begun(project):
+    assert project.wsnb("status").strip() == "toy/tiny: not run"
+    project.run("--until", "01_make")
+    first, made, *others = project.wsnb("status").splitlines()
+    assert first == "toy/tiny" and "01_make" in made and "finished" in made
+    assert others and all(line.endswith("not run") for line in others)
+
+
 def test_a_stage_open_elsewhere_is_refused(project):
     pid = child_holding(
         lambda: globals().update(kept=locks.acquire(project.runs / ".01_make.lock", "x", 0, byhand.BY_HAND))

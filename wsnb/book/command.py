@@ -10,6 +10,7 @@ from pathlib import Path
 from wsnb.book import builtin, experiments, locks, manifest, plan, root, runner
 from wsnb.book.interrupts import Interrupts
 
+NOT_RUN = "not run"  # what `status` says of a stage, or of a whole experiment
 DONE, FAILED, BAD, LOCKED, INTERRUPTED = 0, 1, 2, 3, 75
 
 
@@ -153,22 +154,27 @@ def dry_run(options: Options, titles: list) -> int:
 
 
 def status(project: Path, runs: Path, titles: list) -> int:
-    """A line a stage: whether its record and files are there, when and how long it ran, what came out."""
+    """A line a stage: whether its record and files are there, when and how long it ran, what came out. One line for an
+    experiment that was never begun."""
     for title in titles:
         paper, name = root.split_experiment(title)
         experiment = experiments.load(project, paper, name)
         place = root.run_folder(runs, paper, name)
         running = f" (running: {locks.holder(place / '.lock')})" if locks.is_held(place / ".lock") else ""
+        standing = [(stage.name, _standing(place / stage.name)) for stage in experiment.stages]
+        if not running and all(said == NOT_RUN for _, said in standing):
+            say(f"{title}: {NOT_RUN}")
+            continue
         say(f"{title}{running}")
-        for stage in experiment.stages:
-            say(f"  {stage.name:24} {_standing(place / stage.name)}")
+        for stage, said in standing:
+            say(f"  {stage:24} {said}")
     return DONE
 
 
 def _standing(place):
     record = manifest.read(place)
     if record is None:
-        return "begun, not finished" if (place / manifest.PARAMS).is_file() else "not run"
+        return "begun, not finished" if (place / manifest.PARAMS).is_file() else NOT_RUN
     damaged = manifest.problems(place, record)
     state = f"damaged: {damaged[0]}" if damaged else "finished"
     return f"{state} {record['started']}, {record['seconds']:.0f} s{summary(record)}"

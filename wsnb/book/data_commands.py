@@ -16,7 +16,7 @@ def add(commands) -> None:
     )
     fetch = data.add_parser("fetch", help="download a data set, or say where it can be had")
     fetch.add_argument("name")
-    fetch.add_argument("--root", metavar="DIR", required=True)
+    fetch.add_argument("--root", metavar="DIR", help="where the set goes (default: data/ of the project)")
     fetch.set_defaults(call=_fetch)
     look = data.add_parser("doctor", help="list everything that is missing or damaged")
     look.add_argument("name", choices=tuple(doctor.LAYOUTS))
@@ -58,7 +58,7 @@ def _fetch(args) -> int:
     from wsnb.data import fetch
 
     try:
-        fetch.fetch(args.name, Path(args.root).expanduser())
+        fetch.fetch(args.name, Path(args.root).expanduser() if args.root else root.find() / "data")
     except ValueError as error:  # an unknown name, or a FileError
         raise FileError(str(error)) from error
     return command.DONE
