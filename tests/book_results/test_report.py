@@ -218,6 +218,20 @@ def test_publish_as_part_of_the_report(tmp_path, monkeypatch):
     assert not (source / "single_stage/shapes/index.md").exists()
 
 
+def test_overview_shows_what_was_learned_the_highest_first(tmp_path, monkeypatch):
+    runs = tmp_path / "runs"
+    baseline = made.result(70.0, supervision="none", method="Rectangle", image_labels="none")
+    learned = [made.result(value, image_labels="predicted") for value in (41.5, 43.5, 42.5)]
+    made.manifest(runs, "simple_does_it/a", "08_evaluate", [baseline, *learned])
+    made.manifest(runs, "spml/full", "10_evaluate", [made.result(60.5, supervision="full", image_labels="none")])
+    unbuilt(monkeypatch)
+    report.build(runs, tmp_path / "nothing", tmp_path / "_site", project=tmp_path)
+    page = (tmp_path / "build/_site/source/index.md").read_text(encoding="utf-8")
+    (line,) = (one for one in page.splitlines() if "simple_does_it/a" in one)
+    assert line.index("43.5") < line.index("42.5") and "41.5" not in line and "70" not in line
+    assert any("spml/full" in one and "60.5" in one for one in page.splitlines())
+
+
 def test_a_folder_of_others_is_not_replaced(tmp_path):
     out = tmp_path / "mine"
     out.mkdir()

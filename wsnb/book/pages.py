@@ -109,11 +109,9 @@ def _overview(found):
         state = counted(len(one.records), "stage") + (
             f", unfinished: {', '.join(one.open)}" if one.open else ""
         )
-        rows = [row for row in one.rows if row.role == "final" and row.protocol is not None]
-        rows = [row for row in rows if row.name == rows[0].name and row.protocol.image_labels != "ground truth"]
         best = [
             f"{row.name} {table.ours(row.value, row.unit)}{' %' if row.unit == '%' else ''}{_how(row)}"
-            for row in rows[:2]
+            for row in _highest(one.rows)[:2]
         ]
         link = f"[{escape(one.title)}]({one.paper}/{one.name}/index.md)"
         cells.append(
@@ -125,6 +123,14 @@ def _overview(found):
             ]
         )
     return as_markdown(("experiment", "done", "time", "results"), cells, escaped=True)
+
+
+def _highest(rows):
+    """What an experiment's networks learned, the highest value of its first metric first; without any, its bounds."""
+    rows = [row for row in rows if row.protocol is not None and row.value is not None]
+    rows = [row for row in rows if row.protocol.supervision != "none" and row.protocol.image_labels != "ground truth"]
+    rows = [row for row in rows if row.role == "final"] or [row for row in rows if row.role == "bound"]
+    return sorted((row for row in rows if row.name == rows[0].name), key=lambda row: -row.value)
 
 
 def counted(number: int, what: str) -> str:
