@@ -52,6 +52,26 @@ def grabcut_label(image, box, seed: int | None = 0, iterations: int = 5) -> np.n
     return (mask == cv2.GC_FGD) | (mask == cv2.GC_PR_FGD)
 
 
+def grabcut_from_map(image, scores, percentiles=(15, 70, 99.5), seed: int | None = 0, iterations=5) -> np.ndarray:
+    """The object that a class activation map points at: bool [H, W] from a picture uint8 [H, W, 3] (RGB) and SCORES
+    float [H, W].
+
+    Scores below the first of the PERCENTILES are background, above the last object; between them GrabCut decides, and
+    the one in the middle says what it begins with. A map without a background or without an object pixel by that rule
+    (a flat one) points at nothing: all False. SEED as in `grabcut_label`.
+    """
+    low, middle, high = np.percentile(scores, percentiles)
+    mask = np.select([scores < low, scores < middle, scores <= high],
+                     [cv2.GC_BGD, cv2.GC_PR_BGD, cv2.GC_PR_FGD], cv2.GC_FGD).astype(np.uint8)
+    if not ((mask == cv2.GC_BGD) | (mask == cv2.GC_PR_BGD)).any() or not (mask == cv2.GC_FGD).any():
+        return np.zeros(mask.shape, bool)
+    if seed is not None:
+        cv2.setRNGSeed(int(seed))
+    models = np.zeros((1, 65)), np.zeros((1, 65))
+    cv2.grabCut(np.ascontiguousarray(image[..., ::-1]), mask, None, *models, iterations, cv2.GC_INIT_WITH_MASK)
+    return (mask == cv2.GC_FGD) | (mask == cv2.GC_PR_FGD)
+
+
 def reduced(image, boxes, side: int) -> tuple[np.ndarray, np.ndarray]:
     """(picture, boxes) scaled so that the longer side is at most SIDE pixels (0: as they are); boxes int64 [N, 4].
 
