@@ -37,7 +37,9 @@ def _times(records):
         times = ", ".join(f"{r.stage} {r.manifest['seconds'] / 60:.0f} min" for r in own)
         env = own[0].manifest["environment"]
         machine = env["gpu"] or f"{env['cpu_count']} CPU cores"
-        yield f"- `{title}` on {machine}, torch {env['torch']}, commit {env['git_commit'][:7]}: {times}."
+        commits = list(dict.fromkeys(r.manifest["environment"]["git_commit"][:7] for r in own))
+        code = f"commit{'s' * (len(commits) > 1)} {', '.join(commits)}"
+        yield f"- `{title}` on {machine}, torch {env['torch']}, {code}: {times}."
 
 
 def update(path, records) -> bool:
