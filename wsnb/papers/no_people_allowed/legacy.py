@@ -1,4 +1,4 @@
-"""The program's first way to labels, without a CRF or IRNet: GrabCut from a class map's percentiles (not in its final
+"""The program's older way to labels, without a CRF or IRNet: GrabCut from a class map's percentiles (not in its final
 pipeline)."""
 
 from dataclasses import dataclass
