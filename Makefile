@@ -34,8 +34,9 @@ runs/%.ipynb: notebooks/%.ipynb
 test: setup
 	$(BIN)/python -m pytest
 
+# in a container one is root, and Jupyter wants to be told so
 lab: setup
-	$(BIN)/python -m jupyter lab notebooks
+	$(BIN)/python -m jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) notebooks
 
 setup: .venv/installed
 

@@ -178,14 +178,17 @@ def test_nothing_run(tmp_path):
 
 
 def test_the_picture_shows_every_paper_real_data_first():
-    def row(paper, experiment, role="final", value=1.0):
-        return SimpleNamespace(paper=paper, experiment=experiment, role=role, value=value)
+    def row(paper, experiment, role="final", value=1.0, supervision="boxes"):
+        protocol = SimpleNamespace(supervision=supervision)
+        return SimpleNamespace(paper=paper, experiment=experiment, role=role, value=value, protocol=protocol)
 
-    rows = [row("a", "voc_small", value=k) for k in range(4)] + [row("a", "voc_small", "ladder"), row("b", "shapes"),
+    rows = [row("b", "voc_small", supervision="none")]  # an untrained baseline
+    rows += [row("a", "voc_small", value=k) for k in range(4)] + [row("a", "voc_small", "ladder"), row("b", "shapes"),
             row("b", "voc_small", "bound"), row("b", "voc_small"), row("c", "voc_small", "ladder")]
     found = picture._chosen(rows, 3)
     assert [(r.paper, r.experiment, r.role) for r in found[:3]] == [("a", "voc_small", "final")] * 2 + [
         ("b", "voc_small", "final")]
+    assert all(r.protocol.supervision == "boxes" for r in found[:3])
     assert len(found) == len(rows) and found[-1].experiment == "shapes"
     assert picture._chosen(rows, 0) != [] and picture._chosen([], 3) == []
 

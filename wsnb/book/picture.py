@@ -40,13 +40,13 @@ def save(lines, rest, path):
 
 
 def _chosen(rows, most):
-    """Our results that others could report (no steps of a ladder), real data first, each paper in its turn until there
-    are MOST; the others after them."""
+    """Our results that others could report (no steps of a ladder), real data first and what was learned before what was
+    not, each paper in its turn until there are MOST; the others after them."""
     turn = Counter()
 
     def order(row):
         synthetic = row.experiment.startswith(SYNTHETIC)
-        kind = (synthetic, row.role == "ladder", row.role == "bound")
+        kind = (synthetic, row.role == "ladder", row.role == "bound", row.protocol.supervision == "none")
         turn[*kind, row.paper] += 1
         return *kind, turn[*kind, row.paper]
 
@@ -79,13 +79,15 @@ def _own(row):
 
 def _what(protocol):
     """Cells of data and method."""
-    known = ", tags known" if protocol.image_labels == "ground truth" else ""
-    backbone = f", {protocol.backbone}" if protocol.backbone else ""
-    return f"{table.split_words(protocol)} ({protocol.dataset_size})", f"{protocol.method}{known}{backbone}"
+    known = "tags known" if protocol.image_labels == "ground truth" else ""
+    labels = f"from {protocol.supervision}" if protocol.supervision not in ("", "none") else ""
+    preset = protocol.preset if protocol.preset == "fixed" else ""
+    method = ", ".join(filter(None, (protocol.method, known, protocol.backbone, labels, preset)))
+    return f"{table.split_words(protocol)} ({protocol.dataset_size})", method
 
 
 def _wrapped(cell, width):
-    return textwrap.wrap(cell, max(6, int(width * 8.6))) or [""]
+    return textwrap.wrap(cell, max(6, int(width * 8.2))) or [""]
 
 
 def _draw(cells, note):
