@@ -19,11 +19,11 @@ def block(records) -> str:
             continue
         of = row.protocol
         tags = {"predicted": "predicted", "ground truth": "given (*clean*)", "none": "–"}[of.image_labels]
+        bound = of.method == "all background"  # the same for all experiments on the same pictures
         preset = of.preset if of.preset == "fixed" else ""
-        method = ", ".join(filter(None, (row.step or of.method, of.backbone, preset)))
+        method = of.method if bound else ", ".join(filter(None, (row.step or of.method, of.backbone, preset)))
         what = [f"{of.dataset} {of.split}, {of.dataset_size}", of.supervision or "?", method, tags]
         line = " | ".join([*what, "yes" if of.crf else "no", row.name, f"{row.value:.1f}"])
-        bound = of.method == "all background"  # the same for all experiments on the same pictures
         if bound and line in said:
             continue
         said.add(line)
