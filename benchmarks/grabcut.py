@@ -1,4 +1,5 @@
-"""GrabCut labels of synthetic pictures by one and by more processes: time, and the same masks.
+"""GrabCut labels of synthetic pictures by one and by more processes of one thread each, and by one process with all of
+OpenCV's threads: time, and the same masks.
 `python -m benchmarks.grabcut [pictures] [processes] [height]`
 """
 
@@ -6,6 +7,7 @@ import hashlib
 import sys
 import time
 
+import cv2
 import numpy as np
 
 from wsnb.data import shapes
@@ -36,12 +38,15 @@ def main(pictures=24, processes=2, height=375):
         start = time.perf_counter()
         found[workers] = list(parallel.map_images(label, jobs, workers))
         walls[workers] = time.perf_counter() - start
+    start = time.perf_counter()
+    found[0] = [label(job) for job in jobs]
+    walls[0] = time.perf_counter() - start
     each = {kind: np.mean([seconds[kind] for seconds, _ in found[1]]) for kind in KINDS}
     print(f"{pictures} pictures of {height}x{height * 4 // 3}, one process: "
           + ", ".join(f"{kind} {1000 * value:.0f} ms a box" for kind, value in each.items()))
-    same = [one for _, one in found[1]] == [one for _, one in found[processes]]
-    print(f"1 process {walls[1]:.1f} s, {processes} processes {walls[processes]:.1f} s: "
-          f"{walls[1] / walls[processes]:.2f} x; masks {'identical' if same else 'DIFFERENT'}")
+    same = all([one for _, one in found[1]] == [one for _, one in found[many]] for many in (0, processes))
+    print(f"1 process {walls[1]:.1f} s ({cv2.getNumThreads()} threads: {walls[0]:.1f} s), {processes} processes "
+          f"{walls[processes]:.1f} s: {walls[1] / walls[processes]:.2f} x; masks {'identical' if same else 'DIFFERENT'}")
     return same
 
 

@@ -5,7 +5,9 @@ import subprocess
 import sys
 import time
 
+import cv2
 import pytest
+import torch
 
 from wsnb.methods.parallel import map_images
 
@@ -39,6 +41,33 @@ def test_order_holds_when_the_first_is_slowest_and_processes_are_others():
     found = list(map_images(slow_first, range(12), workers=2))
     assert [x for x, _ in found] == list(range(12))
     assert os.getpid() not in {pid for _, pid in found}
+
+
+def threads(x):
+    return cv2.getNumThreads(), torch.get_num_threads()
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_one_thread_a_picture_and_as_many_as_before_afterwards(workers):
+    before = cv2.getNumThreads(), torch.get_num_threads()
+    try:
+        cv2.setNumThreads(2)
+        torch.set_num_threads(2)
+        taken = []
+
+        def jobs():
+            for x in range(3):
+                taken.append(threads(x))  # what makes the jobs keeps its threads
+                yield x
+
+        assert list(map_images(threads, jobs(), workers)) == [(1, 1)] * 3
+        assert taken + [threads(0)] == [(2, 2)] * 4
+        with pytest.raises(ValueError, match="damaged"):
+            list(map_images(picky, [5], workers))
+        assert threads(0) == (2, 2)
+    finally:
+        cv2.setNumThreads(before[0])
+        torch.set_num_threads(before[1])
 
 
 @pytest.mark.parametrize("workers", [0, 2])

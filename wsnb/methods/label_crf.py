@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from wsnb.methods.crf import CRF
+from wsnb.methods.crf import CRF, side_by_side
 
 IGNORE = 255
 LABEL_CRF = CRF(10, 3, 3, 50, 5, 10)
@@ -18,28 +18,19 @@ def label_unary(labels, n_labels, sure=0.7) -> np.ndarray:
 
 
 def refine_labels(image, maps, n_labels, settings=LABEL_CRF, sure=0.7) -> list[np.ndarray]:
-    """Several label maps of one picture, each after its own CRF; they share the lattice, which is what costs time.
+    """Several label maps of one picture, each after its own CRF; side by side in one lattice, which is what costs time.
 
     image uint8 [H, W, 3]; maps: integer arrays [H, W] in 0..n_labels - 1 -> int64 [H, W] each, bit for bit as with a
     lattice of its own. With one label there is nothing to refine. Raises ValueError for different sizes.
     """
-    import pydensecrf.densecrf as dcrf
-
     maps = [np.asarray(labels, np.int64) for labels in maps]
     if wrong := [labels.shape for labels in maps if labels.shape != image.shape[:2]]:
         raise ValueError(f"picture {image.shape[:2]} and labels {wrong[0]} differ in size: resize the labels")
     if n_labels < 2 or not settings.iterations:
         return maps
-    field = dcrf.DenseCRF2D(image.shape[1], image.shape[0], n_labels)
-    field.addPairwiseGaussian(sxy=settings.gaussian_sxy, compat=settings.gaussian_compat)
-    field.addPairwiseBilateral(sxy=settings.bilateral_sxy, srgb=settings.bilateral_srgb,
-                               rgbim=np.ascontiguousarray(image), compat=settings.bilateral_compat)
-    refined = []
-    for labels in maps:
-        field.setUnaryEnergy(label_unary(labels, n_labels, sure))
-        marginals = np.array(field.inference(settings.iterations)).reshape(n_labels, *labels.shape)
-        refined.append(marginals.argmax(0))
-    return refined
+    unaries = np.stack([label_unary(labels, n_labels, sure) for labels in maps])
+    marginals = side_by_side(image, unaries, settings)
+    return [marginals[:, k].argmax(-1).reshape(labels.shape) for k, labels in enumerate(maps)]
 
 
 def with_background(maps, threshold) -> np.ndarray:
