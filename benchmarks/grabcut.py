@@ -45,8 +45,9 @@ def main(pictures=24, processes=2, height=375):
     print(f"{pictures} pictures of {height}x{height * 4 // 3}, one process: "
           + ", ".join(f"{kind} {1000 * value:.0f} ms a box" for kind, value in each.items()))
     same = all([one for _, one in found[1]] == [one for _, one in found[many]] for many in (0, processes))
-    print(f"1 process {walls[1]:.1f} s ({cv2.getNumThreads()} threads: {walls[0]:.1f} s), {processes} processes "
-          f"{walls[processes]:.1f} s: {walls[1] / walls[processes]:.2f} x; masks {'identical' if same else 'DIFFERENT'}")
+    print(f"1 process {walls[1]:.1f} s (with {cv2.getNumThreads()} threads {walls[0]:.1f} s), {processes} processes "
+          f"{walls[processes]:.1f} s: {walls[1] / walls[processes]:.2f} x; "
+          f"masks {'identical' if same else 'DIFFERENT'}")
     return same
 
 

@@ -275,6 +275,29 @@ def test_chapter_keeps_out_the_network_and_has_a_heading(tmp_path):
             chapters.chapter(path, "A title")
 
 
+def test_a_page_has_the_words_of_today_around_the_code_that_ran(tmp_path):
+    def cell(source, *tags, **more):
+        kind = "code" if tags or more else "markdown"
+        return {"cell_type": kind, "metadata": {"tags": list(tags)}, "source": source, **more}
+
+    ran = [cell("old"), cell("x: int = 1", "parameters"), cell("x = 2", "injected-parameters"),
+           cell(["print(x)\n", "stage.finish()"], outputs=["2"]), cell("answer_1 = None", "exercise", outputs=[]),
+           cell("check(answer_1, 2)", "solution", outputs=["Not answered yet"])]
+    written = [cell("new"), cell("x: int = 1", "parameters"), cell("print(x)\nstage.finish()", outputs=[]),
+               cell("A question"), cell("answer_1 = None", "exercise", outputs=[]),
+               cell("check(answer_1, 2)", "solution", outputs=[]), cell("check(answer_2, 3)", "solution", outputs=[])]
+    cells = chapters.reworded(ran, written)
+    assert cells == [written[0], *ran[1:4], written[3], *ran[4:6], written[6]]
+    assert chapters.reworded(ran, [written[0], cell("x: int = 3", "parameters"), *written[2:]]) == ran
+    assert chapters.reworded(ran, written[:2]) == ran
+
+    (tmp_path / "ran.ipynb").write_text(json.dumps({"nbformat": 4, "cells": ran[:1]}))
+    (tmp_path / "written.ipynb").write_text(json.dumps({"nbformat": 4, "cells": written[:1]}))
+    page = chapters.chapter(tmp_path / "ran.ipynb", "T", written=tmp_path / "written.ipynb")
+    assert [one["source"] for one in page["cells"]] == ["# T", "new"]
+    assert chapters.chapter(tmp_path / "ran.ipynb", "T", written=tmp_path / "gone.ipynb")["cells"][1]["source"] == "old"
+
+
 def test_a_very_long_line_is_cut():
     assert chapters.shortened("x" * 10**6) == "x" * chapters.LONGEST + " [line cut]\n"
     assert chapters.shortened("a\nb") == "a\nb"

@@ -1,7 +1,9 @@
 """An executed notebook as a page of the HTML book: short outputs, texts beside pictures, nothing from the network."""
 
 import re
+from pathlib import Path
 
+from wsnb.book.code import ASIDE
 from wsnb.files import FileError, load_json
 
 LINES, KEPT = (
@@ -16,19 +18,15 @@ REMOTE = re.compile(
 )
 
 
-def chapter(path, title: str, others=()) -> dict:
+def chapter(path, title: str, others=(), written=None) -> dict:
     """The executed notebook PATH as JSON for the site, headed by TITLE if it has no heading of its own.
 
-    OTHERS are the stages whose notebooks are in the site beside it: links to these stay links.
-    Raises FileError if it is no notebook of format 4.
+    OTHERS are the stages whose notebooks are in the site beside it: links to these stay links. WRITTEN is the file
+    that was run, for its words of today. Raises FileError if one of them is no notebook of format 4.
     """
-    notebook = load_json(path)
-    if (
-        not isinstance(notebook, dict)
-        or notebook.get("nbformat") != 4
-        or not isinstance(notebook.get("cells"), list)
-    ):
-        raise FileError(f"{path}: not a notebook of format 4; run that stage again")
+    notebook = _load(path)
+    if written and Path(written).is_file():
+        notebook = {**notebook, "cells": reworded(notebook["cells"], _load(written)["cells"])}
     cells, heading = [], ""
     for cell in notebook["cells"]:
         source = text(cell.get("source", ""))
@@ -47,6 +45,43 @@ def chapter(path, title: str, others=()) -> dict:
         cells.insert(0, {"cell_type": "markdown", "id": "title", "metadata": {}, "source": f"# {title}"})
     metadata = {key: value for key, value in notebook.get("metadata", {}).items() if key != "widgets"}
     return {**notebook, "cells": cells, "metadata": metadata}
+
+
+def _load(path) -> dict:
+    notebook = load_json(path)
+    if (
+        not isinstance(notebook, dict)
+        or notebook.get("nbformat") != 4
+        or not isinstance(notebook.get("cells"), list)
+    ):
+        raise FileError(f"{path}: not a notebook of format 4; run that stage again")
+    return notebook
+
+
+def reworded(ran: list, written: list) -> list:
+    """The cells that RAN between the Markdown and the exercises that are WRITTEN today: an edit of these runs no stage
+    again, and the site should not show the old ones. RAN as it is where the code is another.
+    """
+    todays = [cell for cell in written if _counts(cell)]
+    if [text(cell["source"]) for cell in ran if _counts(cell)] != [text(cell["source"]) for cell in todays]:
+        return ran
+    answered = {text(cell["source"]): cell for cell in ran if set(ASIDE) & _tags(cell)}
+    injected = [cell for cell in ran if "injected-parameters" in _tags(cell)]
+    done, cells = iter([cell for cell in ran if _counts(cell)]), []
+    for cell in written:
+        cells.append(next(done) if _counts(cell) else answered.get(text(cell["source"]), cell))
+        if "parameters" in _tags(cell):
+            cells += injected
+    return cells
+
+
+def _counts(cell) -> bool:
+    """Whether it is a cell of the stage's own code."""
+    return cell.get("cell_type") == "code" and not {*ASIDE, "injected-parameters"} & _tags(cell)
+
+
+def _tags(cell) -> set:
+    return set(cell.get("metadata", {}).get("tags", []))
 
 
 def text(source) -> str:

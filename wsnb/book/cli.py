@@ -34,6 +34,15 @@ def parser() -> argparse.ArgumentParser:
         help=f"all experiments on synthetic data (named {experiments.SYNTHETIC}...)",
     )
     run.add_argument("--until", metavar="STAGE", help="stop after this stage")
+    run.add_argument("--only", metavar="STAGE", help="run this stage alone; what it needs must be finished")
+    run.add_argument(
+        "--engine",
+        choices=("serial", "snakemake"),
+        default="serial",
+        help="snakemake: stages as jobs, on this machine or on a cluster (pip install -e '.[cluster]')",
+    )
+    run.add_argument("--jobs", type=int, metavar="N", help="snakemake: so many stages at a time (default 1)")
+    run.add_argument("--profile", metavar="NAME", help="snakemake: its profile, which says where jobs run")
     run.add_argument(
         "-p", dest="overrides", action="append", default=[], metavar="NAME=VALUE", help="set a parameter"
     )
@@ -106,8 +115,21 @@ def _run(args) -> int:
         args.device,
         args.workers,
         args.verify,
+        args.only,
     )
-    return command.dry_run(options, titles) if args.dry_run else command.run(options, titles)
+    if args.only and (args.until or len(titles) > 1 or args.engine != "serial"):
+        raise ParamsError("--only: it goes with one experiment, and without --until and --engine")
+    if args.engine == "serial" and (args.jobs or args.profile):
+        raise ParamsError("--jobs and --profile: they go with --engine snakemake")
+    if args.jobs is not None and args.jobs < 1:
+        raise ParamsError(f"--jobs {args.jobs}: use 1 or more")
+    if args.dry_run:
+        return command.dry_run(options, titles)
+    if args.engine == "snakemake":
+        from wsnb.book import cluster
+
+        return cluster.run(options, titles, args.jobs or 1, args.profile)
+    return command.run(options, titles)
 
 
 def _status(args) -> int:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from wsnb.book import builtin, experiments, locks, manifest, plan, root, runner
 from wsnb.book.interrupts import Interrupts
+from wsnb.files import FileError
 
 NOT_RUN = "not run"  # what `status` says of a stage, or of a whole experiment
 DONE, FAILED, BAD, LOCKED, INTERRUPTED = 0, 1, 2, 3, 75
@@ -26,6 +27,7 @@ class Options:
     device: str | None = None
     workers: int | None = None
     verify: bool = False
+    only: str | None = None  # one stage, whose experiment the caller has locked
 
 
 def say(text: str) -> None:
@@ -46,7 +48,7 @@ def say_in_handler(text: str) -> None:
 def load(options: Options, title: str) -> experiments.Experiment:
     """The experiment TITLE with the options' values. Raises ParamsError, FileError, BadName."""
     experiment = experiments.load(options.project, *root.split_experiment(title))
-    plan.last_stage(experiment, options.until)
+    plan.last_stage(experiment, options.only or options.until)
     return plan.resolve(
         options.project,
         experiment,
@@ -73,30 +75,47 @@ def run(options: Options, titles: list) -> int:
     return worst
 
 
+def lock(options: Options, experiment) -> locks.Lock:
+    """The experiment's run folder for this process alone. Raises LockedError."""
+    place = root.run_folder(options.runs, experiment.paper, experiment.name)
+    return locks.acquire(place / ".lock", f"{experiment.title} in {place}")
+
+
+def wanted(options: Options, experiment, memory: dict) -> list:
+    """The experiment's stages as they stand (plan.Wanted); its built-in data set is made if it is not there."""
+    data_root = experiment.values.get("data_root")
+    if data_root and builtin.is_builtin(options.project, data_root):
+        builtin.ensure(options.project, lambda text: say(f"[{experiment.title}] {text}"), data_root)
+    place = root.run_folder(options.runs, experiment.paper, experiment.name)
+    until = options.only or options.until
+    return plan.wanted(options.project, experiment, place, until, options.verify, memory)
+
+
 def run_one(options: Options, experiment, interrupts, memory: dict) -> int:
     """Run one resolved experiment under its lock. Returns DONE, FAILED or LOCKED; raises KeyboardInterrupt."""
-    place = root.run_folder(options.runs, experiment.paper, experiment.name)
     try:
-        with locks.acquire(place / ".lock", f"{experiment.title} in {place}"):
+        with contextlib.nullcontext() if options.only else lock(options, experiment):
             with interrupts.immediate():
-                if experiment.values.get("data_root") and builtin.is_builtin(
-                    options.project, experiment.values["data_root"]
-                ):
-                    builtin.ensure(
-                        options.project,
-                        lambda text: say(f"[{experiment.title}] {text}"),
-                        experiment.values["data_root"],
-                    )
-                wanted = plan.wanted(
-                    options.project, experiment, place, options.until, options.verify, memory
-                )
-            for number, item in enumerate(wanted, 1):
-                if not _run_or_skip(options, experiment, item, f"{number}/{len(wanted)}", interrupts):
+                items = wanted(options, experiment, memory)
+            count = len(items)
+            for number, item in enumerate(_chosen(options, items), count if options.only else 1):
+                if not _run_or_skip(options, experiment, item, f"{number}/{count}", interrupts):
                     return FAILED
     except locks.LockedError as error:
         say(f"{error}")
         return LOCKED
     return DONE
+
+
+def _chosen(options, items) -> list:
+    """All stages, or the one that was asked for. Raises FileError if what that one needs is not finished."""
+    if not options.only:
+        return items
+    last = items[-1]
+    for item in items[:-1]:
+        if item.stage.name in last.stage.needs and not item.done:
+            raise FileError(f"{last.stage.name} needs {item.stage.name}, which is not finished: {'; '.join(item.why)}")
+    return [last]
 
 
 def _run_or_skip(options, experiment, item, count, interrupts) -> bool:
@@ -145,7 +164,9 @@ def dry_run(options: Options, titles: list) -> int:
         ):
             say(f"{title}: would make the synthetic data set, then run all its stages")
             continue
-        for item in plan.wanted(options.project, experiment, place, options.until, options.verify, memory):
+        for item in plan.wanted(
+            options.project, experiment, place, options.only or options.until, options.verify, memory
+        ):
             say(
                 f"{title} {item.stage.name}: "
                 + ("done" if item.done else f"would run: {'; '.join(item.why)}")

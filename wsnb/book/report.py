@@ -115,7 +115,7 @@ def _lessons(runs, project, files) -> list:
     for path in sorted(Path(project, "notebooks").glob("*.ipynb")):
         ran = runs / path.name
         names.append(path.stem)
-        page = chapters.chapter(ran if ran.is_file() else path, path.stem)
+        page = chapters.chapter(ran if ran.is_file() else path, path.stem, written=path)
         files[f"lessons/{path.name}"] = json.dumps(page, ensure_ascii=False).encode()
     return names
 
@@ -164,7 +164,8 @@ def _experiment(title, records, runs, figures, project, files) -> pages.Experime
     told = [record.stage for record in mine if local and (record.folder / NOTEBOOK).is_file()]
     for record in mine:
         if record.stage in told:
-            page = chapters.chapter(record.folder / NOTEBOOK, f"{title}: {record.stage}", told)
+            written = project / "notebooks" / paper / f"{record.stage.split('@')[0]}.ipynb"
+            page = chapters.chapter(record.folder / NOTEBOOK, f"{title}: {record.stage}", told, written)
             files[f"{title}/{record.stage}.ipynb"] = json.dumps(page, ensure_ascii=False).encode()
     yaml = project / "params" / paper / f"{name}.yaml"
     said = publishing.command(project, mine) if local else publishing.published_command(figures, title)
