@@ -165,7 +165,7 @@ def test_experiment_page_says_it_all(built):
         "Good and bad",
         "image labels predicted",
         "01_train: 4 parameters",
-        "Evaluation",
+        "03 evaluate",
     ):
         assert words in text, words
     assert "Begun, not finished: 01_train" in (root / "_site/single_stage/begun/index.html").read_text(
@@ -269,6 +269,10 @@ def test_chapter_keeps_out_the_network_and_has_a_heading(tmp_path):
     )
     assert "[next](02.ipynb) and last, [web](http://x.y)" in page["cells"][1]["source"]
     assert page["cells"][2]["outputs"][0]["data"] == {"text/plain": "a plot"}
+    cells[0]["source"] = "# Training\n\ntext"
+    path.write_text(json.dumps({"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": cells}))
+    assert chapters.chapter(path, "paper/x: 01_train")["cells"][0]["source"] == "# Training\n\ntext"
+    assert chapters.chapter(path, "paper/x: 01_train@2")["cells"][0]["source"] == "# Training, round 2\n\ntext"
     for damage in ("{", "[]", '{"nbformat": 3}'):
         path.write_text(damage)
         with pytest.raises(FileError, match=r"n\.ipynb"):

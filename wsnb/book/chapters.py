@@ -11,6 +11,7 @@ LINES, KEPT = (
     60,
 )  # printed lines of a cell that are shown whole; else so many of the head and of the tail
 LONGEST = 2000  # characters of a line
+FOLDED = {"parameters": "Parameters, what they mean, their defaults", "injected-parameters": "The values of this run"}
 WIDGET = "application/vnd.jupyter.widget-view+json"
 NOTE = "*An interactive control stands here: open the notebook in JupyterLab to move it.*"
 REMOTE = re.compile(
@@ -43,6 +44,10 @@ def chapter(path, title: str, others=(), written=None) -> dict:
     first = next((text(cell["source"]) for cell in cells if cell.get("cell_type") == "markdown"), "")
     if not re.match(r"\s*#\s", first):
         cells.insert(0, {"cell_type": "markdown", "id": "title", "metadata": {}, "source": f"# {title}"})
+    elif round_ := re.search(r"@(\d+)$", title):  # a later round reads like the first one
+        head = next(i for i, cell in enumerate(cells) if cell.get("cell_type") == "markdown")
+        source = re.sub(r"^#\s.*?$", rf"\g<0>, round {round_[1]}", cells[head]["source"], count=1, flags=re.M)
+        cells[head] = {**cells[head], "source": source}
     metadata = {key: value for key, value in notebook.get("metadata", {}).items() if key != "widgets"}
     return {**notebook, "cells": cells, "metadata": metadata}
 
@@ -103,12 +108,13 @@ def _local(source, others):
 
 
 def _metadata(metadata, heading) -> dict:
-    """A cell's metadata with the text of its pictures; the values that papermill put in are folded away."""
+    """A cell's metadata with the text of its pictures; parameters and solutions are folded away."""
     shown = {"image": {"alt": _spoken(heading)}}
     tags = list(metadata.get("tags", []))
-    if "injected-parameters" in tags:
-        tags.append("hide-input")
-        shown["code_prompt_show"] = "The values of this run"
+    for tag, prompt in FOLDED.items():
+        if tag in tags:
+            tags.append("hide-input")
+            shown["code_prompt_show"] = prompt
     if "solution" in tags:
         tags.append("hide-cell")
         shown |= {"code_prompt_show": "Solution", "code_prompt_hide": "Solution"}

@@ -164,7 +164,7 @@ def paper(name: str, found, lines, rest, cards=(), unrun=()) -> str:
         "",
         tables.of_paper(name, lines, rest, level="##"),
         toctree([f"{one.name}/index" for one in found], hidden=True),
-        toctree([f"notebooks/{stage}" for stage in unrun], hidden=True),
+        toctree([f"{_short(stage)} <notebooks/{stage}>" for stage in unrun], hidden=True),
     ]
     return "\n".join(parts)
 
@@ -211,7 +211,7 @@ def experiment(one: Experiment) -> str:
             )
         parts += ["## Parameters\n", *(_parameters(record) for record in one.records)]
     if one.chapters:
-        parts += ["## Notebooks\n", toctree(one.chapters)]
+        parts += ["## Notebooks\n", toctree([f"{_short(chapter)} <{chapter}>" for chapter in one.chapters])]
     return "\n".join(parts)
 
 
@@ -258,7 +258,13 @@ def _pictures(pictures, place=""):
     )
 
 
+def _short(chapter) -> str:
+    """A notebook's name as the list beside the pages shows it: their headings all begin with the paper's."""
+    name, _, round_ = chapter.partition("@")
+    return name.replace("_", " ") + (f", round {round_}" if round_ else "")
+
+
 def toctree(names, caption: str = "", hidden: bool = False) -> str:
-    """Sphinx's list of the pages below this one."""
+    """Sphinx's list of the pages below this one, each as PAGE or as TITLE <PAGE>."""
     options = (f":caption: {caption}\n" if caption else "") + (":hidden:\n" if hidden else ":maxdepth: 1\n")
     return f"```{{toctree}}\n{options}\n" + "\n".join(names) + "\n```\n" if names else ""
