@@ -1,12 +1,16 @@
 """Exercises: what counts as a right answer, and that answering re-runs nothing."""
 
 import json
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from wsnb.book import code, notebook
-from wsnb.book.exercises import check, right
+from wsnb.book.exercises import TAGS, check, right
+
+STAGES = sorted((Path(__file__).parents[2] / "notebooks").glob("*/[0-9]*.ipynb"))
 
 
 @pytest.mark.parametrize(
@@ -44,6 +48,38 @@ def test_right(answer, solution, good):
 def test_said(capsys):
     assert check(None, 3) is None and check(3, 3) is True and check(4, 3, hint="Count again.") is False
     assert capsys.readouterr().out.splitlines()[1:] == ["Right.", "Not yet. Count again."]
+
+
+def test_data_without_an_answer(capsys):
+    assert check(3, float("nan")) is None and "no answer" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("path", STAGES, ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_every_stage_has_a_goal_and_an_exercise_with_its_answer(path):
+    cells = json.loads(path.read_text())["cells"]
+    texts = ["".join(cell["source"]) for cell in cells]
+    tagged = {tag: [text for cell, text in zip(cells, texts, strict=True) if tag in cell["metadata"].get("tags", [])]
+              for tag in TAGS}
+    assert "**You will learn**" in texts[0] and texts[-1].count("**References.**") == 1
+    numbers = [int(n) for text in texts for n in re.findall(r"^### Exercise (\d+): ", text, re.M)]
+    assert numbers and numbers == list(range(1, len(numbers) + 1)), "exercises are numbered from 1"
+    for n, question, answer in zip(numbers, tagged["exercise"], tagged["solution"], strict=True):
+        assert re.fullmatch(rf"answer_{n} = None\b.*", question) and f"check(answer_{n}, " in answer
+        assert "hint=" in answer
+    hidden = [cell["metadata"]["jupyter"]["source_hidden"] for cell in cells
+              if "solution" in cell["metadata"].get("tags", [])]
+    assert all(hidden)
+    end = next(i for i, text in enumerate(texts) if ".finish(" in text)
+    assert not any(set(TAGS) & set(cell["metadata"].get("tags", [])) for cell in cells[:end])
+
+
+@pytest.mark.parametrize("paper", sorted({path.parent.name for path in STAGES}))
+def test_every_chapter_has_one_experiment_of_ten_minutes(paper):
+    found = [text for path in STAGES if path.parent.name == paper
+             for cell in json.loads(path.read_text())["cells"]
+             if "### The ten-minute experiment" in (text := "".join(cell["source"]))]
+    assert len(found) == 1
+    assert re.search(rf"^wsnb run {paper}/shapes\S* ", found[0], re.M) and "On two" in found[0]
 
 
 def written(path, *cells):

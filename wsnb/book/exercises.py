@@ -11,13 +11,17 @@ TAGS = ("exercise", "solution")
 
 
 def check(answer, solution, tolerance: float = 0.01, hint: str = "") -> bool | None:
-    """Say whether ANSWER is right; None ("not answered yet"), True or False.
+    """Say whether ANSWER is right; None ("not answered yet", or no answer in this run's data: SOLUTION is NaN), True or
+    False.
 
     Numbers, lists and arrays may be off by TOLERANCE times the solution's largest absolute value; words count without
     case and spaces; a set's order does not matter.
     """
     if answer is None:
         print("Not answered yet: put your answer in place of None, run that cell and this one again.")
+        return None
+    if isinstance(solution, float | np.floating) and np.isnan(solution):
+        print("The data of this run give no answer to this one: take a run with more pictures.")
         return None
     good = right(answer, solution, tolerance)
     print("Right." if good else f"Not yet. {hint}".rstrip())
