@@ -88,6 +88,19 @@ def test_heads_fit_backbones(head, body):
     assert logits.shape[:2] == (1, 4) and logits.shape[2] in (4, 8) and torch.isfinite(logits).all()
 
 
+def test_largefov_dilates_fc6_of_vgg16():
+    network, _ = segmenter.build("largefov", "vgg16", 4, rate=12)
+    assert network.fc6.dilation == (12, 12) == network.fc6.padding
+    plain, _ = segmenter.build("aspp", "vgg16", 4)
+    assert plain.fc6.dilation == (1, 1)
+    network.eval()
+    with torch.no_grad():  # 12 places away at stride 8
+        features = torch.zeros(1, 512, 51, 51)
+        before = network.fc6(features)[0, :, 25, 25]
+        features[..., 25, 37] = 1
+        assert not torch.equal(network.fc6(features)[0, :, 25, 25], before)
+
+
 def test_unknown_head_and_foreign_checkpoint(tmp_path):
     with pytest.raises(ValueError, match="largefov"):
         segmenter.build("fcn", "tiny", 3)

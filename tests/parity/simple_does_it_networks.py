@@ -164,48 +164,59 @@ def trained(supervision, steps=4, samples=2):
     return order, changes, momenta, printed
 
 
-def _supervision(key) -> int:
-    """The stage of supervision that a key of the file speaks of."""
-    match = re.search(r"(?:sup\w*?|mode|stage|s)_?([123])", key, re.I) or re.search(r"([123])", key)
-    return int(match[1]) if match else 1
+def _supervision(key) -> int | None:
+    """The stage of supervision that a key of the file speaks of, apart from the variable in it; None if of none."""
+    for variable in tensorflow_names():
+        key = key.replace(variable, "").replace(variable.replace("/", "__"), "")
+    for pattern in (r"sup\w*?_?([123])", r"(?:mode|stage)\w*?_?([123])", r"(?<![a-z0-9])s?([123])(?![0-9])"):
+        if match := re.search(pattern, key, re.I):
+            return int(match[1])
+    return None
 
 
 def _train_steps(path):
     return _steps(load(path))
 
 
-def _steps(content):
-    """Compare whatever the file holds: norms of changes, first values, momenta, printed losses, by shape and name."""
-    checks, known = [], {}
+def _cases(content):
+    """(key, stage of supervision, array) of every list of numbers; one for all three stages is taken apart."""
     for key, value in _flat(content):
         value = np.asarray(value)
-        if value.dtype.kind not in "fiu":
+        if value.dtype.kind not in "fiu" or not value.ndim:
             continue
         supervision = _supervision(key)
+        if supervision is None and len(value) == 3 and value.ndim > 1:
+            yield from ((f"{key}[{k}]", k + 1, value[k]) for k in range(3))
+        else:
+            yield key, supervision or 1, value
+
+
+def _steps(content):
+    """Compare what the file holds: norms of changes, first values, momenta, printed losses, by shape and name. What
+    speaks of one of them in a size that is not understood is a failed check."""
+    checks, known = [], {}
+    for key, supervision, value in _cases(content):
         if supervision not in known:
             known[supervision] = trained(supervision)
         order, changes, momenta, printed = known[supervision]
-        norms = [float(np.linalg.norm(changes[t].astype(np.float64))) for t in order]
         variable = next((t for t in order if t in key or t.replace("/", "__") in key), None)
-        chosen = order if variable is None else [variable]
-        name = key.lower()
+        chosen, name = order if variable is None else [variable], key.lower()
+        heads = [changes[t].ravel()[:8] for t in chosen]
         if "loss" in name and value.size == len(printed):
             checks.append(relative(key, printed, value.ravel(), 1e-4))
         elif re.search(r"mom|accum|vel|slot|buffer", name) and value.size == len(chosen):
             checks.append(_near(key, [momenta[t] for t in chosen], value))
-        elif re.search(r"first|val|head|8", name) and value.ndim <= 2 and value.size in (8 * len(chosen), 8):
-            ours = np.zeros((len(chosen), 8))
-            for row, t in zip(ours, chosen, strict=True):
-                head = changes[t].ravel()[:8]
-                row[: len(head)] = head
-            theirs = np.nan_to_num(value.reshape(len(chosen), 8))
-            checks.append(relative(key, ours, theirs, 2e-3))
+        elif re.search(r"first|val|head|8", name) and value.size == 8 * len(chosen):
+            ours = np.stack([np.pad(head, (0, 8 - len(head))) for head in heads])
+            checks.append(relative(key, ours, np.nan_to_num(value.reshape(len(chosen), 8)), 2e-3))
+        elif re.search(r"first|val|head|8", name) and value.size == sum(map(len, heads)):
+            checks.append(relative(key, np.concatenate(heads), value.ravel(), 2e-3))
         elif re.search(r"norm|delta|change|dw|diff", name) and value.size == len(chosen):
             slack = [_rounding(changes[t].shape) for t in chosen]
-            checks.append(_near(key, [norms[order.index(t)] for t in chosen], value, slack=slack))
-        elif variable and re.search(r"first|val|delta|change|dw|diff", name) and value.size <= 8:
-            head = changes[variable].ravel()[: value.size]
-            checks.append(relative(key, head, value.ravel(), 2e-3))
+            norms = [float(np.linalg.norm(changes[t].astype(np.float64))) for t in chosen]
+            checks.append(_near(key, norms, value, slack=slack))
+        elif value.size >= 8 and re.search(r"loss|mom|accum|buffer|first|norm|delta|change|dw|diff", name):
+            checks.append(exact(f"{key}: {value.shape} is not understood", value.size, 0))
     return checks
 
 
@@ -241,13 +252,12 @@ def _train_steps_meta(path):
         if key in meta:
             theirs = [v[0] if isinstance(v, list) else v for v in meta[key]]
             checks.append(exact(key, order, [t.removesuffix(":0") for t in theirs]))
-    if "lr" in meta and np.ndim(meta["lr"]) == 0:
-        checks.append(absolute("first rate", optimise.rate_at(0), meta["lr"], 0))
-    if not checks:  # nothing to compare but what the README says of it: the first step's samples
-        x, label = sample(0)
-        checks.append(exact("a sample's sides lie in 30..49", all(30 <= s < 50 for s in x.shape[-2:]), True))
-        checks.append(exact("its label has object pixels", bool(label.sum() > 0), True))
-    return checks
+    recipe = {r"bound": [1, 2], r"lr|rate|values": [1e-8, 1e-9, 1e-8], r"^mom": 0.9, r"decay": 0.0002, r"steps?$": 4}
+    for key, value in _flat(meta):
+        wanted = next((v for pattern, v in recipe.items() if re.search(pattern, key.lower())), None)
+        if wanted is not None and np.asarray(value).dtype.kind in "fiu" and np.shape(value) == np.shape(wanted):
+            checks.append(relative(key, np.atleast_1d(wanted), np.atleast_1d(value), 1e-6))
+    return checks or [exact("names alone: there is no number to compare", 0, 0)]
 
 
 HANDLERS = {

@@ -6,6 +6,7 @@ import signal
 import numpy as np
 import psutil
 import pytest
+import scipy.io
 import torch
 
 from tests.kernels import kernels_of
@@ -105,13 +106,56 @@ def test_instances_are_scored(instance_runs):
     assert values["ABO", "GrabCut+"] > values["ABO", "Rectangle"] > 0
 
 
-def test_pictures_with_overlays(instance_runs, sbd_data, tmp_path):
-    """Faithful: the last picture is never written; fixed: it is."""
-    folder = chain.stage(instance_runs, "shapes_instance", "04_test") / "img_with_predicted_inst_masks/weak"
-    faithful = sorted(p.stem for p in folder.glob("*.png"))
-    pairs = chain.stage(instance_runs, "shapes_instance", "01_prepare") / "val_img_mask_pairs.txt"
-    pictures = list(dict.fromkeys(line.split(".jpg")[0] for line in pairs.read_text().splitlines()))
-    assert faithful == sorted(pictures[:-1][:2])
+def test_what_the_presets_do(instance_runs, sbd_data, tmp_path):
+    """Faithful: the last picture is never drawn. Fixed: it is; the protocol names the preset of every row."""
+    done = chain.run("shapes_instance", sbd_data, tmp_path, preset="fixed", train_on="[weak]", overlays=0)
+    assert done.returncode == 0, done.stdout
+    for runs, dropped in ((instance_runs, 1), (tmp_path, 0)):
+        folder = chain.stage(runs, "shapes_instance", "04_test") / "img_with_predicted_inst_masks/weak"
+        lines = (chain.stage(runs, "shapes_instance", "01_prepare") / "val_img_mask_pairs.txt").read_text().splitlines()
+        pictures = list(dict.fromkeys(line.split(".jpg")[0] for line in lines))
+        assert len(pictures) > 1
+        assert {p.stem for p in folder.glob("*.png")} == set(pictures[: len(pictures) - dropped])
+        rows = chain.manifest(runs, "shapes_instance", "05_evaluate")["results"]
+        assert {r["protocol"]["preset"] for r in rows} == {"faithful" if dropped else "fixed"}
+        assert {f"{len(lines)} objects" in r["protocol"]["matching"] for r in rows} == {True}
+    refused = chain.run("shapes_instance", sbd_data, tmp_path, preset="fix")
+    assert refused.returncode != 0 and "choose faithful or fixed" in refused.stdout
+
+
+def test_preparation_killed_and_with_other_workers_gives_the_same_files(sbd_data, instance_runs, tmp_path):
+    process = chain.start("shapes_instance", sbd_data, tmp_path, "--until", "01_prepare", workers=2)
+    place = chain.stage(tmp_path, "shapes_instance", "01_prepare")
+    while process.poll() is None and not list(place.glob("inst_grabcuts/*.png")):
+        psutil.wait_procs([], timeout=0.01)
+    kernels = kernels_of(process)
+    for one in [process, *kernels]:
+        one.send_signal(signal.SIGKILL)
+    process.wait()
+    psutil.wait_procs(kernels, timeout=10)
+    assert not (place / "manifest.json").exists()
+    before = {p: p.stat().st_mtime_ns for p in place.glob("inst_*/*.png")}
+    for path in before:
+        read_index(path)  # none is cut short
+    done = chain.run("shapes_instance", sbd_data, tmp_path, "--until", "01_prepare", workers=2)
+    assert done.returncode == 0, done.stdout
+    assert before and {p: p.stat().st_mtime_ns for p in before} == before  # kept, not computed again
+    whole = chain.stage(instance_runs, "shapes_instance", "01_prepare")
+    for folder in ("inst_masks", "inst_grabcuts"):
+        assert hashes(place / folder) == hashes(whole / folder)
+
+
+@pytest.mark.parametrize("split, said", [("train", "take a train_split that has some"),
+                                         ("val", "take a val_split that has some")])
+def test_instances_of_pictures_without_objects_are_refused_in_words(split, said, tmp_path):
+    data = make_sbd.write(tmp_path / "sbd", {"train": 2, "val": 1}, size=(64, 80))
+    for name in (data / "dataset" / f"{split}.txt").read_text().split():
+        for kind, field in (("inst", "GTinst"), ("cls", "GTcls")):
+            path = data / "dataset" / kind / f"{name}.mat"
+            content = scipy.io.loadmat(path, struct_as_record=False, squeeze_me=True)[field]
+            scipy.io.savemat(path, {field: {"Segmentation": np.zeros_like(content.Segmentation)}})
+    done = chain.run("shapes_instance", data, tmp_path / "runs", "--until", "04_test", train_on="[weak]")
+    assert done.returncode != 0 and said in done.stdout, done.stdout
 
 
 def test_training_killed_goes_on_to_the_same_weights(sbd_data, instance_runs, tmp_path):

@@ -70,14 +70,18 @@ def test_slim_vgg_gets_a_fourth_channel(tmp_path):
 
 
 def test_torchvision_vgg(tmp_path):
+    """The same features of one picture, in torchvision's normalisation and in this chapter's."""
     from torchvision.models import vgg16
 
     model = vgg16(weights=None)
     save_torch(tmp_path / "vgg16.pth", model.state_dict())
     state, _ = convert.vgg_state(tmp_path / "vgg16.pth")
-    ours, x = VGGStages(3), torch.randn(1, 3, 32, 32)
+    image = torch.randint(0, 256, (1, 3, 32, 32), generator=torch.Generator().manual_seed(0)).float()
+    mean, deviation = (torch.tensor(v).view(3, 1, 1) for v in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
+    ours = VGGStages(3)
     ours.load_state_dict(state, strict=True)
-    assert torch.allclose(ours(x)[-1], model.features[:30](x), atol=1e-5)
+    found, theirs = ours(image - 255 * mean)[-1], model.features[:30]((image / 255 - mean) / deviation)
+    assert theirs.abs().max() > 1e-3 and torch.allclose(found, theirs, atol=1e-5)
 
 
 def test_a_checkpoint_through_tensorflow(tmp_path, released, monkeypatch):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from wsnb.methods.crf import CRF
-from wsnb.papers.simple_does_it import objects, recipes, recursion
+from wsnb.papers.simple_does_it import inputs, instances, objects, optimise, recipes, recursion
 
 SETTINGS = recipes.Settings(runs=5)
 RULE_FREE = CRF(iterations=0)
@@ -165,9 +165,40 @@ def test_the_crf_moves_borders_to_edges():
     assert (found[:, 31:] == 1).mean() > 0.98 and (found[:, :29] == 1).mean() < 0.02
 
 
+def test_a_reset_box_gets_its_first_labels_back():
+    predicted, initial = np.zeros((20, 30), np.uint8), np.full((20, 30), 255, np.uint8)
+    initial[8:12, 8:12] = 2  # Box^i: the inner box, unknown around it
+    found = recursion.reset_small(predicted, [(5, 5, 15, 15)], [2], 0.5, initial)
+    assert (found[5:15, 5:15] == initial[5:15, 5:15]).all()
+    found[5:15, 5:15] = 0
+    assert not found.any()
+    filled = recursion.reset_small(predicted, [(5, 5, 15, 15)], [2], 0.5)
+    assert (filled[5:15, 5:15] == 2).all()
+
+
 def test_bad_boxes_in_the_recursion():
     image, predicted = np.zeros((20, 30, 3), np.uint8), np.ones((20, 30), np.uint8)
     cases = {0: [], 1: [(0, 0, 1, 1)], 600: [(-5, -5, 300, 300)]}
     for count, boxes in [*cases.items(), (0, [(100, 100, 120, 120)])]:
         found = recursion.denoise(image, scores_of(predicted), np.array(boxes).reshape(-1, 4), [1] * len(boxes), CRF(2))
         assert found.shape == (20, 30) and (found == 1).sum() == count
+
+
+def test_the_presets_of_objects_and_inputs():
+    full = np.array([[1, 1, 2], [2, 2, 3]])  # no background: the original drops object 1
+    assert objects.object_ids(full) == [2, 3] and objects.object_ids(full, drop_first=False) == [1, 2, 3]
+    assert objects.object_ids(full * (full > 1)) == [2, 3] == objects.object_ids(full * (full > 1), drop_first=False)
+    image, box = np.full((1, 1, 3), 200, np.uint8), np.full((1, 1), 255, np.uint8)
+    faithful, fixed = (instances.network_input(image, box, "vgg16", kind)[0, :, 0, 0] for kind in ("faithful", "fixed"))
+    np.testing.assert_allclose(200 - faithful[:3], inputs.BGR_MEANS, rtol=1e-5)  # blue's mean from red, as the original
+    np.testing.assert_allclose(200 - fixed[:3], inputs.SLIM_MEANS, rtol=1e-5)
+    assert faithful[3] == fixed[3] == 255 - 128
+    with pytest.raises(ValueError, match="choose faithful or fixed"):
+        instances.network_input(image, box, "vgg16", "fix")
+
+
+@pytest.mark.parametrize("wrong", [([5, 3, 9], [4], [1, 2]), ([1, 2], [], [1]), ([1, 2, 3], [2], [1])])
+def test_schedules_that_do_not_fit_are_refused(wrong):
+    optimise.check_schedule([15000, 30000, 50000], optimise.BOUNDARIES, optimise.RATES)
+    with pytest.raises(ValueError, match="last_steps|rates"):
+        optimise.check_schedule(*wrong)

@@ -22,7 +22,8 @@ from wsnb.files import FileError, save_json
 
 def run(options: command.Options, titles: list, jobs: int, profile: str | None = None) -> int:
     """Run experiments with at most JOBS stages at a time; PROFILE is Snakemake's (a name, or a folder) and says where
-    jobs run. Returns an exit code of `command`. Raises ParamsError if Snakemake is not installed.
+    jobs run; without one they run here. Returns an exit code of `command`. Raises ParamsError if Snakemake is not
+    installed.
 
     The experiments stay locked until the end. What Snakemake keeps lies in runs/.snakemake, and is left there if a
     job failed, for the logs of a cluster's scheduler.
@@ -40,10 +41,12 @@ def run(options: command.Options, titles: list, jobs: int, profile: str | None =
                 stages = []
                 for experiment in loaded:
                     locked.enter_context(command.lock(options, experiment))
-                    stages += _stages(options, experiment, command.wanted(options, experiment, memory))
+                    stages += _stages(options, experiment, command.wanted(options, experiment, memory), profile)
                 if not stages:
                     return command.DONE
                 place = _folder(options.runs)
+                for number, stage in enumerate(stages, 1):  # a rule's name is a word, and its only one
+                    stage["rule"] = f"{re.sub(r'[^A-Za-z0-9]', '_', stage['title'])}_{number}"
                 save_json(place / "stages.json", {"stages": stages})
             code = _snakemake(snakefile, place, jobs, profile, interrupts)
         except LockedError as error:
@@ -62,8 +65,9 @@ def run(options: command.Options, titles: list, jobs: int, profile: str | None =
     return command.DONE
 
 
-def _stages(options, experiment, wanted) -> list:
-    """Rows for the Snakefile: the stages of an experiment that are not finished."""
+def _stages(options, experiment, wanted, profile) -> list:
+    """Rows for the Snakefile: the stages of an experiment that are not finished. A cluster is told how many threads
+    they have; here a stage counts as one, so that as many run as were asked for."""
     rows, open_ = [], {item.stage.name for item in wanted if not item.done}
     for item in wanted:
         title = f"{experiment.title} {item.stage.name}"
@@ -71,13 +75,12 @@ def _stages(options, experiment, wanted) -> list:
         if not item.done:
             values = item.stage.values
             rows.append({
-                "rule": re.sub(r"\W", "_", title),
                 "title": title,
                 "after": [f"{experiment.title}/{name}" for name in item.stage.needs if name in open_],
                 "done": f"{experiment.title}/{item.stage.name}",
                 "command": _job(options, experiment.title, item.stage.name),
                 "gpus": 0 if values.get("device", "cpu") == "cpu" else values.get("gpus", 1),
-                "threads": max(1, values.get("workers", 1), values.get("threads", 1)),
+                "threads": max(1, values.get("workers", 1), values.get("threads", 1)) if profile else 1,
             })
     return rows
 

@@ -14,7 +14,7 @@ HEADS = ("largefov", "aspp", "deeplabv3plus")
 class LargeFOV(nn.Module):
     """DeepLab-LargeFOV (Chen et al., ICLR 2015): a 3x3 convolution dilated by RATE, a 1x1 convolution, the classes.
 
-    VGG16 brings fc6 and fc7 itself; there WIDTH is 0 and only the classes remain.
+    VGG16 brings fc6 and fc7 itself; there WIDTH is 0, only the classes remain, and `build` dilates fc6.
     """
 
     def __init__(self, inputs, n_classes, width=1024, rate=12):
@@ -64,9 +64,10 @@ class Segmenter(Adopted):
 def build(head, backbone, n_classes, weights="random", output_stride=0, width=256, freeze=True, checkpoint="", rate=12):
     """(segmenter, where its weights came from).
 
-    head: "largefov" (WIDTH channels, dilated by RATE; on vgg16 the backbone's own fc6 and fc7), "aspp" (DeepLab v2) or
-    "deeplabv3plus". backbone, weights, output_stride: see `backbones`. freeze: never train the backbone's first layers
-    and BatchNorms. checkpoint: a file of a whole segmenter, loaded strictly; it overrides weights.
+    head: "largefov" (WIDTH channels, dilated by RATE; on vgg16 the backbone's own fc6, dilated, and fc7), "aspp"
+    (DeepLab v2) or "deeplabv3plus". backbone, weights, output_stride: see `backbones`. freeze: never train the
+    backbone's first layers and BatchNorms. checkpoint: a file of a whole segmenter, loaded strictly; it overrides
+    weights.
     Raises ValueError for an unknown head, FileError for a file that does not fit.
     """
     if head not in HEADS:
@@ -74,6 +75,8 @@ def build(head, backbone, n_classes, weights="random", output_stride=0, width=25
     body = backbones.build(backbone, output_stride)
     origin = "" if checkpoint else backbones.load_imagenet(body, backbone, weights)
     if head == "largefov":
+        if backbone == "vgg16":
+            body.fc6.dilation = body.fc6.padding = (rate, rate)
         top = LargeFOV(body.channels[-1], n_classes, 0 if backbone == "vgg16" else width, rate)
     elif head == "aspp":
         top = DilatedSum(body.channels[-1], n_classes)

@@ -16,6 +16,7 @@ from wsnb.methods import weights as weights_of
 from wsnb.papers.simple_does_it.network import VGG_STAGES, extra_channels
 
 STAGES = tuple(VGG_STAGES)[1:]
+DEVIATION = (0.229, 0.224, 0.225)  # torchvision's networks see pixels / 255, less their mean, divided by this
 TORCHVISION = (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28)  # numbers of vgg16's convolutions in `features`
 
 
@@ -69,12 +70,15 @@ def vgg_state(path) -> tuple[dict[str, torch.Tensor], str]:
 
 
 def from_torchvision(found, origin) -> dict[str, torch.Tensor]:
-    """The 13 convolutions of torchvision's vgg16 under our names. Raises FileError."""
+    """The 13 convolutions of torchvision's vgg16 under our names, the first one for the inputs of this chapter, which
+    are 255 times as large and not divided by their deviation. Raises FileError."""
     weights_of.check_state(found, origin)
     names = [f"conv{s}_{k}" for s, (n, _) in VGG_STAGES.items() for k in range(1, n + 1)]
     keys = {f"features.{number}.{kind}": f"{name}.{kind}" for number, name in zip(TORCHVISION, names, strict=True)
             for kind in ("weight", "bias")}
-    return _renamed(found, keys, origin)
+    state = _renamed(found, keys, origin)
+    deviation = 255 * torch.tensor(DEVIATION).view(3, 1, 1)
+    return {**state, "conv1_1.weight": state["conv1_1.weight"] / deviation}
 
 
 def _renamed(found, keys, origin):

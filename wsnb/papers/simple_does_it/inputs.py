@@ -9,6 +9,13 @@ BOX_MEAN = 128.0
 CUT = 162 / 255  # probability from which a pixel is object at test
 
 
+def faithful(preset) -> bool:
+    """Whether PRESET is "faithful" and not "fixed". Raises ValueError for another word."""
+    if preset not in ("faithful", "fixed"):
+        raise ValueError(f"preset {preset!r}: choose faithful or fixed")
+    return preset == "faithful"
+
+
 def preprocess(pixels, means=BGR_MEANS):
     """uint8 [..., 3 or 4] (red, green, blue, box map) -> float32 minus the means.
 
@@ -24,10 +31,10 @@ def binary_label(label):
     return (label > 0.5 * label.max(initial=0)).astype(np.float32)
 
 
-def box_input(image, box, means, scale=1.0):
-    """Network input float32 [4, H, W] of a picture uint8 [H, W, 3] and a box map uint8 [H, W]; values times SCALE."""
+def box_input(image, box, means):
+    """Network input float32 [4, H, W] of a picture uint8 [H, W, 3] and a box map uint8 [H, W]."""
     stacked = np.concatenate([image, box[..., None]], axis=2)
-    return torch.from_numpy(preprocess(stacked, means).transpose(2, 0, 1) * np.float32(scale))
+    return torch.from_numpy(preprocess(stacked, means).transpose(2, 0, 1))
 
 
 def predicted_mask(probability):

@@ -81,18 +81,20 @@ def best_overlaps(records_) -> np.ndarray:
     return np.concatenate([np.diag(r.ious) for r in records_] or [np.zeros(0)])
 
 
-def results(detail, classes, common, surgery, t, ranking, label_kind) -> list[dict]:
+def results(detail, classes, common, surgery, t, ranking, label_kind, clipped) -> list[dict]:
     """Rows for Stage.finish: three measures of every kind, and the networks' ranked mAP^r. LABEL_KIND: what the
-    network "weak" learned from."""
+    network "weak" learned from; CLIPPED: whether the networks' masks were cut at their boxes."""
     rows, tuned = [], {"proposal", "grabcut_plus", *({"weak"} if label_kind == "grabcut_plus" else ())}
     network = {"backbone": "VGG16" if t.backbone == "vgg16" else BACKBONES[t.backbone], "weights": surgery,
-               "preset": t.preset, "resolution": f"longer side {t.side}" if t.side else "picture's size",
-               "threshold": "probability 162/255", "train_size": common["train_size"]}
+               "resolution": f"longer side {t.side}" if t.side else "picture's size",
+               "threshold": "probability 162/255" + (", within the box" if clipped else ""),
+               "train_size": common["train_size"]}
     for kind, measures in detail.items():
         trained = kind in ("weak", "full")
         supervision = {"weak": "boxes", "full": "full"}.get(kind, "none")
-        protocol = {**{k: v for k, v in common.items() if k != "train_size"}, "matching": "same class, greedy",
-                    "supervision": supervision, "method": f"Simple Does It: {TITLES[kind]}",
+        labels = " (GrabCut labels)" if kind == "weak" and label_kind == "grabcut" else ""
+        protocol = {**{k: v for k, v in common.items() if k != "train_size"},
+                    "supervision": supervision, "method": f"Simple Does It: {TITLES[kind]}{labels}",
                     "annotation": CONSTANTS if kind in tuned else "",
                     **(network if trained else {})}
         for measure, values in measures.items():
@@ -100,16 +102,17 @@ def results(detail, classes, common, surgery, t, ranking, label_kind) -> list[di
                          "role": "bound" if kind == "full" else "final",
                          "detail": dict(zip(classes[1:], values.tolist(), strict=True))})
         if kind in ranking:
-            ranked_by = {**protocol, "matching": "same class, greedy, by the network's probability"}
+            ranked_by = {**protocol, "matching": f"{protocol['matching']}, by the network's probability"}
             rows.append({"name": "mAP^r@0.5, ranked", "value": ranking[kind], "unit": "%", "protocol": ranked_by,
                          "role": "bound" if kind == "full" else "final", "detail": {}})
     return rows
 
 
 def undefined(pairs, n_pictures) -> str:
-    """What was left out, in words: pictures without an object have no instance to score."""
+    """What was left out, in words: pictures without an object have no instance to score. The faithful preset drops an
+    object of pictures without background, which may have been the only one."""
     empty = n_pictures - len(by_picture(pairs))
-    return f"{empty} of {n_pictures} pictures have no object" if empty else ""
+    return f"{empty} of {n_pictures} pictures have no object that is kept" if empty else ""
 
 
 def read_split(folder, split) -> list:

@@ -56,7 +56,7 @@ def network_input(image, drawn, backbone, preset) -> torch.Tensor:
     Other backbones: the book's normalisation, the box map -1 and 1.
     """
     if backbone == "vgg16":
-        means = inputs.BGR_MEANS if preset == "faithful" else inputs.SLIM_MEANS
+        means = inputs.BGR_MEANS if inputs.faithful(preset) else inputs.SLIM_MEANS
         return inputs.box_input(image, drawn, means)[None]
     box = torch.from_numpy(drawn.astype(np.float32))[None] / 127.5 - 1
     return torch.cat([normalise(to_unit(image)), box])[None]
@@ -101,12 +101,14 @@ def numbers(count, samples, first_step):
         yield [int(next(order)[0]) for _ in range(samples)]
 
 
-def sample_losses(net, samples, chosen, supervision, weight_decay, device, check):
-    """The total loss of each of the CHOSEN samples in turn; CHECK(loss, name) may refuse it."""
+def sample_losses(net, samples, chosen, supervision, p, device, check):
+    """The total loss of each of the CHOSEN samples in turn, with the decay of the stage's parameters P; CHECK(loss,
+    name) may refuse it."""
     for i in chosen:
         x, label, name = samples[i]
         main, sides = net(x.to(device))
-        loss = losses.total_loss(main, sides, label.to(device), supervision) + losses.decay(net, weight_decay)
+        loss = losses.total_loss(main, sides, label.to(device), supervision)
+        loss = loss + losses.decay(net, p.weight_decay, inputs.faithful(p.preset))
         check(loss, name)
         yield loss
 

@@ -12,6 +12,14 @@ def rate_at(step, boundaries=BOUNDARIES, rates=RATES) -> float:
     return rates[sum(step > boundary for boundary in boundaries)]
 
 
+def check_schedule(last_steps, boundaries, rates) -> None:
+    """Raise ValueError where the three stages of supervision and the pieces of the learning rate do not fit."""
+    if len(last_steps) != 3 or sorted(last_steps) != list(last_steps):
+        raise ValueError(f"last_steps {last_steps}: give the last step of each of three stages, ascending")
+    if len(rates) != len(boundaries) + 1 or sorted(boundaries) != list(boundaries):
+        raise ValueError(f"rates {rates}: give one more than boundaries {boundaries}, which ascend")
+
+
 def factor(name: str) -> float:
     """How much faster or slower than the learning rate a parameter learns, by its name in `BoxNetwork`."""
     weights, biases = FACTORS.get(name.split(".")[0], (1.0, 2.0))

@@ -52,6 +52,14 @@ def objects_of(source, item, drop_first) -> list[tuple[int, int, np.ndarray]]:
     return found
 
 
+def first_with_objects(source, items, drop_first):
+    """(item, its objects as of `objects_of`) of the first picture that has some. Raises ValueError if none has."""
+    for item in items:
+        if found := objects_of(source, item, drop_first):
+            return item, found
+    raise ValueError(f"{len(items)} pictures without an object: take a train_split that has some")
+
+
 def save_grey(path, mask) -> None:
     """A mask as grey PNG, 0 and 255, as the original writes them."""
     with files.write(path) as file:

@@ -27,11 +27,12 @@ def class_boxes(shape, boxes, labels, n_classes) -> np.ndarray:
     return allowed
 
 
-def reset_small(predicted, boxes, labels, share=0.5) -> np.ndarray:
-    """Boxes whose object is too small are filled again: uint8 [H, W].
+def reset_small(predicted, boxes, labels, share=0.5, initial=None) -> np.ndarray:
+    """Boxes whose object is too small get their first labels back: uint8 [H, W].
 
     The object of a box is the predicted pixels of its class in it; if its IoU with the box, that is the share of the
-    box's visible pixels that it fills, is below SHARE, these get the initial rectangle label back. Pixels that a
+    box's visible pixels that it fills, is below SHARE, these become what they are in the label map INITIAL uint8
+    [H, W] of the first round (Box^i: the inner box, 255 around it), or, without one, the box's class. Pixels that a
     smaller box hides do not count for the larger one.
     """
     boxes = np.asarray(boxes, np.int64).reshape(-1, 4)
@@ -42,15 +43,18 @@ def reset_small(predicted, boxes, labels, share=0.5) -> np.ndarray:
         own = front[y0:y1, x0:x1] == k + 1 if front is not None else np.ones((y1 - y0, x1 - x0), bool)
         window = predicted[y0:y1, x0:x1]
         if own.any() and (window[own] == label).mean() < share:
-            result[y0:y1, x0:x1][own] = label
+            result[y0:y1, x0:x1][own] = label if initial is None else initial[y0:y1, x0:x1][own]
     return result
 
 
-def denoise(image, scores, boxes, labels, crf, share=0.5, rules=("outside", "reset", "crf")) -> np.ndarray:
+RULES = ("outside", "reset", "crf")
+
+
+def denoise(image, scores, boxes, labels, crf, share=0.5, rules=RULES, initial=None) -> np.ndarray:
     """The next round's label map uint8 [H, W] from scores float [C, H, W] of a training picture.
 
-    RULES: which of the three apply; none is the naive recursion. They are applied in the order CRF, outside, reset: the
-    CRF needs scores, and the other two then hold for the result. Where an object is reset, its box is the label.
+    RULES: which of the three apply; none is the naive recursion. The paper lists the CRF last; here the order is CRF,
+    outside, reset: the CRF needs scores, and the other two then hold for the result. INITIAL: see `reset_small`.
     """
     allowed = class_boxes(image.shape[:2], boxes, labels, len(scores))
     gated = scores * allowed if "outside" in rules else scores
@@ -60,11 +64,12 @@ def denoise(image, scores, boxes, labels, crf, share=0.5, rules=("outside", "res
         refined[present] = dense_crf(image, gated[present], crf)
         gated = refined * allowed if "outside" in rules else refined
     predicted = gated.argmax(0).astype(np.uint8)
-    return reset_small(predicted, boxes, labels, share) if "reset" in rules else predicted
+    return reset_small(predicted, boxes, labels, share, initial) if "reset" in rules else predicted
 
 
-def jobs(scores_of, items, source, crf, share, rules, folder):
-    """For each picture what `finish` needs: the network runs here; None where the file is there."""
+def jobs(scores_of, items, source, crf, share, rules, first, folder):
+    """For each picture what `finish` needs: the network runs here; None where the file is there. FIRST: the folder of
+    the first round's label maps."""
     for item in items:
         path = Path(folder) / f"{item.id}.png"
         if path.exists():
@@ -72,17 +77,13 @@ def jobs(scores_of, items, source, crf, share, rules, folder):
             continue
         image = read.image(item)
         boxes, labels = boxes_of(source, item)
-        yield image, scores_of(item, image).astype(np.float16), boxes, labels, crf, share, tuple(rules), path
+        scores = scores_of(item, image).astype(np.float16)
+        yield image, scores, boxes, labels, crf, share, tuple(rules), Path(first) / path.name, path
 
 
 def finish(job) -> None:
     """De-noise one picture's scores and write its new label map."""
     if job is None:
         return
-    image, scores, boxes, labels, crf, share, rules, path = job
-    save_png(path, denoise(image, scores.astype(np.float32), boxes, labels, crf, share, rules))
-
-
-def changed(before, after) -> float:
-    """Share of the pixels whose label differs between two label maps on disk."""
-    return float((read_index(before) != read_index(after)).mean())
+    image, scores, boxes, labels, crf, share, rules, first, path = job
+    save_png(path, denoise(image, scores.astype(np.float32), boxes, labels, crf, share, rules, read_index(first)))

@@ -7,6 +7,7 @@ from wsnb import metrics
 from wsnb.methods import label_maps
 from wsnb.methods.evaluation import BACKBONES
 from wsnb.papers.simple_does_it.recipes import annotation
+from wsnb.papers.simple_does_it.recursion import RULES
 from wsnb.papers.simple_does_it.semantic import FULL, title
 
 HEADS = {"largefov": "DeepLab-LargeFOV", "aspp": "DeepLab v2", "deeplabv3plus": "DeepLabV3+"}
@@ -62,6 +63,8 @@ def conditions(t) -> dict:
 def own(name, kind, t) -> dict:
     """Protocol fields of one network: its labels, what their constants were chosen on, and its CRF."""
     labels = "masks" if name == FULL else title(name)
+    if "@" in name and set(t.rules) != set(RULES):
+        labels += f" (rules: {', '.join(t.rules) or 'none'})"
     return {"method": f"Simple Does It: {labels}, {HEADS[t.head]}", "supervision": "full" if name == FULL else "boxes",
             "annotation": annotation(name.partition("@")[0]),
             "crf": label_maps.crf_text(label_maps.crf_from(t)) if kind == "val_crf" else ""}
