@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from wsnb.files import FileError, save_torch
-from wsnb.methods import backbones, deeplabv3plus, irnet, irnet_instances
+from wsnb.methods import backbones, deeplabv3plus, irnet, irnet_instances, segmenter
 from wsnb.papers.no_people_allowed import (
     augment,
     classifiers,
@@ -157,6 +157,42 @@ def test_inference_of_a_network_that_sees_colours(tmp_path):
         assert (cv2.imdecode(data, cv2.IMREAD_UNCHANGED) == found).all()
 
 
+def test_the_mirror_image_is_scaled_and_scaled_back_before_it_is_mirrored_back():
+    """Variant by variant, written down in the original's order: flip, scale; scale back, flip back."""
+    generator = torch.Generator().manual_seed(1)
+    x, kernel = torch.randn(1, 3, 33, 45, generator=generator), torch.randn(4, 3, 3, 3, generator=generator)
+
+    def network(picture):
+        return torch.nn.functional.conv2d(picture, kernel, padding=1)
+
+    wanted = []
+    for flipped in (False, True):
+        for scale in (0.5, 1.0, 2.0):
+            picture = x.flip(-1) if flipped else x
+            picture = torch.nn.functional.interpolate(picture, scale_factor=scale, mode="nearest")
+            logits = torch.nn.functional.interpolate(network(picture), size=(33, 45), mode="nearest")
+            wanted.append(logits.flip(-1) if flipped else logits)
+    found = tta.mean_logits(network, x)
+    assert torch.allclose(found, torch.stack(wanted).mean(0), atol=1e-5)
+
+
+def test_boundaries_of_a_mirror_image_are_padded_as_it_is():
+    """The mirror image has its padding at the right too: its boundaries are cropped before they are mirrored back."""
+    seen = []
+
+    def network(pair):
+        seen.append(pair)
+        maps = torch.nn.functional.avg_pool2d(pair, 4)
+        return maps[:, :1], maps[:, 1:]
+
+    x = torch.randn(1, 3, 20, 28, generator=torch.Generator().manual_seed(0))
+    edge, moved = irnet.flipped_edges(network, x, pad=48)
+    assert seen[0].shape == (2, 3, 48, 48) and torch.equal(seen[0][1, :, :20, :28], x[0].flip(-1))
+    assert not seen[0][:, :, :, 28:].any() and not seen[0][:, :, 20:].any()
+    own, other = network(x)[0][0, 0], network(x.flip(-1))[0][0, 0].flip(-1)
+    assert torch.allclose(edge, ((own + other) / 2).sigmoid(), atol=1e-6) and moved.shape == (2, 5, 7)
+
+
 def test_augmentation_is_a_function_of_its_generator():
     image = np.random.default_rng(0).integers(0, 256, (40, 60, 3)).astype(np.uint8)
     label = (image[..., 0] > 128).astype(np.uint8)
@@ -220,3 +256,38 @@ def test_scores_by_hand():
     assert found["pixel accuracy"] == pytest.approx(9 / 12)
     assert np.isnan(scores.plain_mean_iou(table))
     assert np.isnan(scores.segmentation_scores(np.zeros((2, 2)))["mIoU"])
+
+
+def test_released_files_load_through_the_chain(tmp_path):
+    """IRN's classifier and NoPeopleAllowed's DeepLabV3+ under their own names, as the checkpoints of 01 and 06."""
+    ours, _ = classifiers.build("resnet50", 20, extra=0, bias=False)
+    state = {f"resnet50.{key}" if not key.startswith("extra_linear.") else "classifier.weight":
+             value if not key.startswith("extra_linear.") else value[..., None, None]
+             for key, value in ours.state_dict().items() if not key.endswith("num_batches_tracked")}
+    state |= {"stage1.0.weight": state["resnet50.conv1.weight"], "newly_added.0.weight": state["classifier.weight"]}
+    save_torch(tmp_path / "res50_cam.pth", state)
+    loaded, origin = classifiers.build("resnet50", 20, extra=0, bias=False, checkpoint=str(tmp_path / "res50_cam.pth"))
+    assert origin == "checkpoint res50_cam.pth"
+    assert all(torch.equal(value, ours.state_dict()[key]) for key, value in loaded.state_dict().items())
+
+    network, _ = segmenter.build("deeplabv3plus", "resnet50", 5, output_stride=8)
+    theirs = {f"model.classifier.{key[5:]}" if key.startswith("head.") else f"model.backbone.{key}": value
+              for key, value in network.state_dict().items()}
+    for content in (theirs, {"model": theirs, "epoch": torch.tensor(40)}):
+        save_torch(tmp_path / "deeplab.pth", content)
+        file = tmp_path / "deeplab.pth"
+        loaded, _ = segmenter.build("deeplabv3plus", "resnet50", 5, output_stride=8, checkpoint=file)
+        assert all(torch.equal(value, network.state_dict()[key]) for key, value in loaded.state_dict().items())
+    del theirs["model.classifier.project.0.weight"]
+    save_torch(tmp_path / "deeplab.pth", theirs)
+    with pytest.raises(FileError, match="1 tensors missing"):
+        segmenter.build("deeplabv3plus", "resnet50", 5, output_stride=8, checkpoint=tmp_path / "deeplab.pth")
+
+
+def test_deeplabv3plus_has_torchvisions_dilations():
+    """Stage 3 is dilated from its second block on, stage 4 begins with 2: as the released network was trained."""
+    network, _ = segmenter.build("deeplabv3plus", "resnet50", 5, output_stride=8)
+    found = [[block.conv2.dilation[0] for block in getattr(network, f"layer{i}")] for i in (2, 3, 4)]
+    assert found == [[1] * 4, [1, 2, 2, 2, 2, 2], [2, 4, 4]]
+    plain = backbones.build("resnet50", 8)
+    assert [[block.conv2.dilation[0] for block in getattr(plain, f"layer{i}")] for i in (3, 4)] == [[2] * 6, [4] * 3]

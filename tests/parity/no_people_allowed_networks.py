@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from tests.parity.compare import absolute, exact, fill_by_key, load, relative, tensors
-from wsnb.methods import cam, deeplabv3plus, gradcam, irnet, weights
+from wsnb.methods import cam, deeplabv3plus, gradcam, irnet, segmenter, weights
 from wsnb.methods.resnet import ResNet
 from wsnb.papers.no_people_allowed import classifiers, irn_cam, released
 
@@ -165,7 +165,7 @@ def _irn_network(path):
         edge, moved = network.eval()(d["x"])
         trained = network.train()(d["x"])[1]
         network.eval()
-        wrapped = irnet.flipped_edges(network, d["ed_input"][:1], pad=int(d["ed_crop_size"]))
+        wrapped = irnet.edges_of_pair(network, d["ed_input"], pad=int(d["ed_crop_size"]))
     return [
         relative("boundaries", edge, d["edge"], 1e-3),
         relative("displacements, evaluation", moved, d["disp_eval"], 1e-3),
@@ -238,9 +238,11 @@ def _irn_cam_merge(path):
 
 def _deeplab(path):
     d = tensors(path)
-    network = fill_by_key(deeplabv3plus.DeepLabV3Plus()).eval()
+    network = _deeplabv3plus().eval()
+    state = by_key({theirs: value.shape for theirs, value in _under_their_names(network).items()}, "")
+    weights.fill(network, deeplabv3plus.own_names(state), path.name)
     with torch.no_grad():
-        maps = network.model["backbone"](d["x"])
+        maps = network.feature_maps(d["x"])
         deep = maps[-1][:, ::8]
         logits = network(d["x"])
     whole = cam.resized(logits, d["x"].shape[-2:])
@@ -253,11 +255,21 @@ def _deeplab(path):
     ]
 
 
+def _deeplabv3plus():
+    return segmenter.build("deeplabv3plus", "resnet50", 201, output_stride=8, freeze=False)[0]
+
+
+def _under_their_names(network):
+    return {f"model.{'classifier' if key.startswith('head.') else 'backbone'}.{key.removeprefix('head.')}": value
+            for key, value in network.state_dict().items()}
+
+
 def _deeplab_keys(path):
     wanted = load(path)
-    network = deeplabv3plus.DeepLabV3Plus()
-    counts = [sum(p.numel() for p in network.model[part].parameters()) for part in ("backbone", "classifier")]
-    return [*_same_keys(network.state_dict(), wanted["keys"]),
+    network = _deeplabv3plus()
+    head = sum(p.numel() for p in network.head.parameters())
+    counts = [sum(p.numel() for p in network.parameters()) - head, head]
+    return [*_same_keys(_under_their_names(network), wanted["keys"]),
             exact("parameters", counts, [wanted["n_backbone"], wanted["n_classifier"]])]
 
 

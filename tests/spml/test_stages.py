@@ -76,7 +76,7 @@ def test_retrieval_votes_for_the_like_half():
 
 
 def test_one_segment_is_enough():
-    """The original divides by the number of segments less one (quirk 19)."""
+    """The original divides by the number of segments less one, which is 0 here."""
     image = picture()
     cut = bank.Clustering(Colours(), clusters=(1, 1))
     parts = bank.extract(cut, image, np.ones((32, 48), np.uint8))

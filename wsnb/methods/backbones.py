@@ -17,10 +17,11 @@ OUTPUT_STRIDES = {name: (0, 8, 16) for name in ("mobilenet_v2", "resnet50", "res
 HEADS = ("fc.", "linear1000.", "classifier.", "features.18.")  # what a classification file has and a backbone has not
 
 
-def build(name, output_stride=0):
+def build(name, output_stride=0, gradual=False):
     """A backbone with random weights: a module from x [B, 3, H, W] to five feature maps, with `channels`, `strides`
     and `frozen` (names of the modules that the papers never train). output_stride: 16 or 8 for MobileNetV2 and the
-    ResNets, 0 for what the backbone has by itself (16; 8 for the others).
+    ResNets, 0 for what the backbone has by itself (16; 8 for the others). gradual: of ResNets at 8, see
+    `resnet.ResNet`.
 
     Raises ValueError for an unknown name or a stride that the backbone cannot have.
     """
@@ -34,8 +35,8 @@ def build(name, output_stride=0):
     if name == "vgg16":
         return VGG16()
     if name in ("resnet50", "resnet101"):
-        dilated = {"stage_strides": (1, 2, 1, 1), "dilations": (1, 1, 2, 4)} if output_stride == 8 else {}
-        return ResNet(int(name[6:]), **dilated)
+        dilated = {"stage_strides": (1, 2, 1, 1), "dilations": (1, 1, 2, 4), "gradual": gradual}
+        return ResNet(int(name[6:]), **(dilated if output_stride == 8 else {}))
     if name == "mobilenet_v2":
         return MobileNetV2(output_stride or 16)
     return Tiny()

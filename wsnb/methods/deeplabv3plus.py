@@ -1,7 +1,7 @@
 """DeepLabV3+ (Chen et al., ECCV 2018) as NoPeopleAllowed uses it: one 3x3 convolution in the decoder.
 
-`Head` works on any of the project's backbones (segmenter.build("deeplabv3plus", backbone, ...)); `DeepLabV3Plus` is the
-whole network under the names of the released weights.
+`Head` works on any of the project's backbones: segmenter.build("deeplabv3plus", backbone, ...). On ResNet-50 at output
+stride 8 that is the network of the released weights, which have other names (`own_names`).
 """
 
 import torch
@@ -69,40 +69,11 @@ class Head(nn.Module):
         return self.classifier(torch.cat([low, deep], 1))
 
 
-class ResNet50(nn.Module):
-    """torchvision's ResNet-50 at output stride 8, dilated as its own option does: the first block of a stage keeps the
-    dilation of the stage before. x -> the five feature maps of `backbones`."""
-
-    channels, strides, frozen = (64, 256, 512, 1024, 2048), (2, 4, 8, 8, 8), ("conv1", "bn1")
-
-    def __init__(self):
-        super().__init__()
-        from torchvision import models
-
-        whole = models.resnet50(weights=None, replace_stride_with_dilation=(False, True, True))
-        for name, child in list(whole.named_children())[:8]:
-            self.add_module(name, child)
-
-    def forward(self, x):
-        maps = [self.relu(self.bn1(self.conv1(x)))]
-        x = self.maxpool(maps[0])
-        for stage in (self.layer1, self.layer2, self.layer3, self.layer4):
-            x = stage(x)
-            maps.append(x)
-        return tuple(maps)
-
-
-class DeepLabV3Plus(nn.Module):
-    """The whole network with the keys of NoPeopleAllowed's weights (`model.backbone.*`, `model.classifier.*`).
-
-    x [B, 3, H, W] -> logits [B, n_classes, H/4, W/4]. `weights.fill(network, state, file)` loads them strictly.
-    """
-
-    def __init__(self, n_classes=201):
-        super().__init__()
-        body = ResNet50()
-        self.model = nn.ModuleDict({"backbone": body,
-                                    "classifier": Head(body.channels, body.strides, n_classes)})
-
-    def forward(self, x):
-        return self.model["classifier"](self.model["backbone"](x))
+def own_names(state) -> dict:
+    """Weights as NoPeopleAllowed names them (`model.backbone.*`, `model.classifier.*`; its training files hold them
+    under `model`) under the names of `segmenter.Segmenter`; others as they are."""
+    state = state.get("model", state) if isinstance(state, dict) else state
+    if not isinstance(state, dict) or not any(str(key).startswith("model.backbone.") for key in state):
+        return state
+    return {str(key).removeprefix("model.backbone.").replace("model.classifier.", "head.", 1): value
+            for key, value in state.items()}

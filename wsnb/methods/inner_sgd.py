@@ -1,4 +1,4 @@
-"""SGD whose momentum buffer holds the learning rate, as in Caffe and the original SPML (spec section 6)."""
+"""SGD whose momentum buffer holds the learning rate, as in Caffe and the program of SPML."""
 
 import torch
 

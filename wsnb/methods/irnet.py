@@ -118,21 +118,24 @@ class IRNet(Adopted):
                 for start, lr in (("fc_edge", lr_edge), ("fc_dp", lr_displacement))]
 
 
-@torch.no_grad()
 def flipped_edges(network, x, pad=0):
-    """(boundary probabilities [h, w], displacements [2, h, w]) of one picture x [1, 3, H, W].
+    """`edges_of_pair` of one picture x [1, 3, H, W] and its mirror image."""
+    return edges_of_pair(network, torch.cat([x, x.flip(-1)]), pad)
 
-    The logits of the picture and its mirror image are averaged before the sigmoid; displacements are the unflipped
-    ones. The picture is padded to PAD pixels at the right and bottom (IRN: 512) and to whole strides; what comes out is
-    cropped to a quarter of it, rounded up.
+
+@torch.no_grad()
+def edges_of_pair(network, pair, pad=0):
+    """(boundary probabilities [h, w], displacements [2, h, w]) of a picture and its mirror image, PAIR [2, 3, H, W].
+
+    Their logits are averaged before the sigmoid; displacements are the unflipped ones. Both are padded to PAD pixels at
+    the right and bottom (IRN: 512) and to whole strides; what comes out is cropped to a quarter of their size, rounded
+    up, and only then mirrored back.
     """
-    height, width = x.shape[-2:]
+    height, width = pair.shape[-2:]
     tall, wide = (max(pad, -(-side // 16) * 16) for side in (height, width))
-    x = F.pad(x, (0, wide - width, 0, tall - height))
-    edges, moved = network(torch.cat([x, x.flip(-1)]))
-    size = quarter_of(height), quarter_of(width)
-    edge = (edges[:1] / 2 + edges[1:].flip(-1) / 2)[0, 0, : size[0], : size[1]].sigmoid()
-    return edge, moved[0, :, : size[0], : size[1]]
+    edges, moved = network(F.pad(pair, (0, wide - width, 0, tall - height)))
+    edges, moved = (maps[..., : quarter_of(height), : quarter_of(width)] for maps in (edges, moved))
+    return (edges[0, 0] / 2 + edges[1, 0].flip(-1) / 2).sigmoid(), moved[0]
 
 
 def quarter_of(side):

@@ -4,7 +4,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from wsnb.files import load_torch
-from wsnb.methods import backbones
+from wsnb.methods import backbones, deeplabv3plus
 from wsnb.methods import weights as weights_of
 from wsnb.methods.adopt import Adopted
 
@@ -66,13 +66,13 @@ def build(head, backbone, n_classes, weights="random", output_stride=0, width=25
 
     head: "largefov" (WIDTH channels, dilated by RATE; on vgg16 the backbone's own fc6, dilated, and fc7), "aspp"
     (DeepLab v2) or "deeplabv3plus". backbone, weights, output_stride: see `backbones`. freeze: never train the
-    backbone's first layers and BatchNorms. checkpoint: a file of a whole segmenter, loaded strictly; it overrides
-    weights.
+    backbone's first layers and BatchNorms. checkpoint: a file of a whole segmenter, this book's or NoPeopleAllowed's
+    DeepLabV3+, loaded strictly; it overrides weights.
     Raises ValueError for an unknown head, FileError for a file that does not fit.
     """
     if head not in HEADS:
         raise ValueError(f"head {head!r}: choose one of {', '.join(HEADS)}")
-    body = backbones.build(backbone, output_stride)
+    body = backbones.build(backbone, output_stride, gradual=head == "deeplabv3plus")
     origin = "" if checkpoint else backbones.load_imagenet(body, backbone, weights)
     if head == "largefov":
         if backbone == "vgg16":
@@ -81,12 +81,10 @@ def build(head, backbone, n_classes, weights="random", output_stride=0, width=25
     elif head == "aspp":
         top = DilatedSum(body.channels[-1], n_classes)
     else:
-        from wsnb.methods.deeplabv3plus import Head
-
-        top = Head(body.channels, body.strides, n_classes, width)
+        top = deeplabv3plus.Head(body.channels, body.strides, n_classes, width)
     network = Segmenter(body, top, freeze)
     if checkpoint:
-        weights_of.fill(network, load_torch(checkpoint), str(checkpoint))
+        weights_of.fill(network, deeplabv3plus.own_names(load_torch(checkpoint)), str(checkpoint))
         origin = f"checkpoint {str(checkpoint).rsplit('/', 1)[-1]}"
     return network, origin
 

@@ -1,4 +1,4 @@
-"""Batch normalisation over all devices, "vacancy" style: the variance is clamped from below, not enlarged (quirk 6)."""
+"""Batch normalisation over all devices, "vacancy" style: the variance is clamped from below, not enlarged."""
 
 import torch
 import torch.distributed as dist

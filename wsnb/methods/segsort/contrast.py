@@ -2,7 +2,7 @@
 
 Pixels come in groups (a class, a picture, a region) that agree about which prototypes attract them: `positive` is bool
 [G, S], and all others repel. Own segments are left out of the attracting ones; a pixel that nothing else attracts is
-drawn to its own segment (Ke et al., section 3; spec section 8.1).
+drawn to its own segment (Ke et al., ICLR 2021).
 """
 
 import torch
@@ -14,8 +14,8 @@ def plain(pixels, own, group, positive, prototypes, kappa, base=False):
     """Loss of each pixel [P], as the original computes it: positives are a sum less the own segment's term.
 
     pixels [P, C] and prototypes [S, C] of unit length; own int64 [P], the pixel's segment; group int64 [P]. In float32
-    the subtraction loses small positives at a large kappa (quirk 2), and an own segment that is not of the pixel's kind
-    counts among the negatives as well (quirk 4). BASE: only the own segment attracts.
+    the subtraction loses small positives at a large kappa, and an own segment that is not of the pixel's kind counts
+    among the negatives as well. BASE: only the own segment attracts.
     """
     similarity = torch.exp(pixels @ prototypes.T * kappa)  # [P, S]
     same = positive[group].to(similarity.dtype)

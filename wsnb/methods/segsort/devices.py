@@ -1,4 +1,4 @@
-"""Prototypes of several processes, one a GPU: what each learns to contrast its pixels with (spec section 7.1)."""
+"""Prototypes of several processes, one a GPU: what each learns to contrast its pixels with."""
 
 import torch
 import torch.distributed as dist

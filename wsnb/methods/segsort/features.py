@@ -24,7 +24,7 @@ def location(height, width, device="cpu") -> torch.Tensor:
 
 
 def smoothing_kernel(size=5) -> torch.Tensor:
-    """[SIZE, SIZE]: a pixel's distance to the centre over the sum of all. The centre counts nothing (quirk 9)."""
+    """[SIZE, SIZE]: a pixel's distance to the centre over the sum of all. So the centre counts nothing, as in SPML."""
     offsets = torch.arange(size, dtype=torch.float32) - size // 2
     distance = torch.hypot(offsets[:, None], offsets[None])
     return distance / distance.sum()
@@ -48,12 +48,12 @@ def colour(x, size=None) -> torch.Tensor:
 
 def local_features(x, size, with_colour=False) -> torch.Tensor:
     """Features [N, h, w, 2 or 5] of pictures x [N, 3, H, W] at SIZE (h, w): location, and WITH_COLOUR (DensePose) the
-    smoothed colours (spec section 5.3). No gradient."""
+    smoothed colours. No gradient."""
     with torch.no_grad():
         places = location(*size, device=x.device).to(x.dtype)[None].expand(len(x), -1, -1, -1)
         return torch.cat([places, colour(x, size)], dim=-1) if with_colour else places
 
 
 def resize_labels(labels, size) -> torch.Tensor:
-    """Labels int64 [N, H, W] at SIZE (h, w), each the label of the top-left pixel of its cell (quirk 11)."""
+    """Labels int64 [N, H, W] at SIZE (h, w), each the label of the top-left pixel of its cell, as in SPML."""
     return F.interpolate(labels[:, None].double(), size=tuple(size), mode="nearest")[:, 0].long()

@@ -48,8 +48,8 @@ def nearest(values, centres) -> torch.Tensor:
 def kmeans(values, index, count=None, iterations=10) -> torch.Tensor:
     """Clusters int64 [P] of unit VALUES [P, C] after ITERATIONS rounds from INDEX: centre = prototype, then nearest.
 
-    The number of centres stays COUNT; an empty one is the zero vector (quirk 34). Stops early where nothing moves: the
-    further rounds would not either.
+    The number of centres stays COUNT; an empty one is the zero vector. Stops early where nothing moves: the further
+    rounds would not either.
     """
     if not len(values):
         return index

@@ -1,4 +1,4 @@
-"""The memory bank: prototypes of the last iterations, kept as they were (spec section 7.2)."""
+"""The memory bank: prototypes of the last iterations, kept as they were (SPML, Ke et al., ICLR 2021)."""
 
 from wsnb.methods.segsort.segments import Prototypes
 

@@ -65,7 +65,7 @@ def feature_affinity(own, sets) -> Relation:
 
 def affinity_sets(prototypes, n_classes, threshold=0.95, top=1) -> torch.Tensor:
     """The class sets of `feature_affinity`, 0/1 [S, n_classes]: labels of the TOP most similar labelled segments of the
-    same picture, where the cosine of their features reaches THRESHOLD; all classes where none does (section 8.5)."""
+    same picture, where the cosine of their features reaches THRESHOLD; all classes where none does."""
     with torch.no_grad():
         sets = retrieval.label_sets(prototypes.feature, prototypes.feature, prototypes.semantic, prototypes.picture,
                                     prototypes.picture, n_classes, top, threshold)

@@ -52,8 +52,8 @@ def segment(embedding, semantic=None, region=None, clusters=(6, 6), iterations=1
     semantic, region int64 [N, H, W] (None: one label): pixels of semantic 255 are dropped; any other label, also of
     unlabelled pixels, takes part. clusters: the first grid (rows, columns) of k-means. local: features [N, H, W, L]
     appended to the unit embedding (None: location). A segment is a distinct (picture, k-means cluster, semantic,
-    region), numbered in that order, whatever the number of regions (the original's 8 bits alias, quirk 35). A batch of
-    void alone gives no segment (the original stops with an error, quirk 5). Assignment has no gradient.
+    region), numbered in that order, whatever the number of regions (the original's 8 bits alias). A batch of void
+    alone gives no segment (the original stops with an error). Assignment has no gradient.
     """
     n, c, height, width = embedding.shape
     device = embedding.device
@@ -77,7 +77,7 @@ def segment(embedding, semantic=None, region=None, clusters=(6, 6), iterations=1
 
 
 def squeezed(segments, local, share=0.1) -> Segments:
-    """Segments whose feature is unit([SHARE e, local]), local [N, H, W, L]: the original's DensePose (section 7)."""
+    """Segments whose feature is unit([SHARE e, local]), local [N, H, W, L]: the original's DensePose."""
     flat = local.reshape(-1, local.shape[-1])[segments.position].to(segments.embedding.dtype)
     return replace(segments, feature=unit(torch.cat([share * segments.embedding, flat], dim=-1)))
 
@@ -105,7 +105,7 @@ class Prototypes:
 
 
 def prototypes_of(segments, tags) -> Prototypes:
-    """Prototypes of all SEGMENTS, with their labels and their pictures' TAGS [N, T] (spec section 7.1)."""
+    """Prototypes of all SEGMENTS, with their labels and their pictures' TAGS [N, T]."""
     count, index = segments.count, segments.index
     first = torch.full((count,), len(index), dtype=torch.long, device=index.device)
     first.scatter_reduce_(0, index, torch.arange(len(index), device=index.device), "amin")
@@ -116,7 +116,7 @@ def prototypes_of(segments, tags) -> Prototypes:
 
 
 def merged(devices, pictures) -> Segments:
-    """Segments of several devices, each of PICTURES pictures from 0 on, as those of one batch (spec section 7.1).
+    """Segments of several devices, each of PICTURES pictures from 0 on, as those of one batch.
 
     Positions stay those within each device's maps.
     """

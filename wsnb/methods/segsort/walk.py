@@ -1,4 +1,4 @@
-"""Random walk of class maps over the similarity of pixel embeddings (spec section 12)."""
+"""Random walk of class maps over the similarity of pixel embeddings (SPML, Ke et al., ICLR 2021)."""
 
 import math
 import warnings
@@ -73,7 +73,7 @@ def random_walk(seeds, affinity, steps=64):
 
     The original squares T six times. Here the rows that hold anything are multiplied by T a few times: T's eigenvalues
     lie in [0, 1] (a and its powers are positive definite), where a Chebyshev series takes half as many products as
-    steps, to an error of 1e-8 of the largest seed. Denormal numbers are flushed (quirk 32).
+    steps, to an error of 1e-8 of the largest seed. Denormal numbers are flushed: they are slow.
     """
     rows = seeds.reshape(len(seeds), -1)
     present = rows.abs().amax(1) > 0

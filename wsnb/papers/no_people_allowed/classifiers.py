@@ -10,6 +10,7 @@ from wsnb.files import load_torch
 from wsnb.methods import backbones
 from wsnb.methods import weights as weights_of
 from wsnb.methods.adopt import Adopted
+from wsnb.papers.no_people_allowed import released
 
 NAMES = ("vgg_gap", "resnet50", "resnet34", "resnet50_full", "resnet50_oaa", "resnet_gap")
 VGG_LAYOUT = (64, 64, "M", 128, 128, "M", 256, 256, 256, "M", 512, 512, 512, "N", 512, 512, 512)
@@ -152,7 +153,8 @@ def build(backbone, n_tags, weights="random", extra=512, output_stride=0, freeze
           checkpoint=""):
     """(classifier, where its weights came from). backbone: "vgg16_bn" (the paper's) or one of `backbones.NAMES`.
 
-    checkpoint: a whole network, loaded strictly; training files of the original hold it under `model`.
+    checkpoint: a whole network, loaded strictly: this book's, NoPeopleAllowed's (its training files hold it under
+    `model`) or, with backbone "resnet50", extra 0 and no bias, IRN's `res50_cam.pth`.
     """
     if backbone == "vgg16_bn":
         body, origin = VGG16BN(), "random"
@@ -170,7 +172,10 @@ def build(backbone, n_tags, weights="random", extra=512, output_stride=0, freeze
     network = GapClassifier(body, n_tags, extra, freeze, bias, detach_below)
     if checkpoint:
         state = load_torch(checkpoint)
-        weights_of.fill(network, state.get("model", state) if isinstance(state, dict) else state, str(checkpoint))
+        state = state.get("model", state) if isinstance(state, dict) else state
+        theirs = isinstance(state, dict) and "resnet50.conv1.weight" in state
+        state = released.irn_classifier_state(state) if theirs else state
+        weights_of.fill(network, state, str(checkpoint), counters=not theirs)
         origin = f"checkpoint {str(checkpoint).rsplit('/', 1)[-1]}"
     return network, origin
 

@@ -84,19 +84,20 @@ def rungs(results, presets, segmentation) -> dict:
 
 
 def _value(results, method, preset):
-    """mIoU of a method's row of a preset; the tuned one if there are two."""
-    rows = [r for r in results if r["protocol"]["method"] == method and r["protocol"]["preset"] == preset_of(preset)]
+    """mIoU of a method's row of a preset, which its step names; the tuned one if there are two."""
+    rows = [r for r in results if r["protocol"]["method"] == method and preset in r["step"].split(", ")]
     tuned = [r for r in rows if not r["protocol"]["threshold_split"].startswith("none")]
     return (tuned or rows)[-1]["value"] if rows else None
 
 
 def gains(found) -> list[str]:
     """Per preset and step what it gains over the step that it starts from, in words. The CRF and the walk start from
-    the class maps, the pseudo masks from the walk, the segmenter from the masks; confident labels only teach IRNet."""
+    the class maps, the pseudo masks from the walk, the segmenter from the masks; confident labels only teach IRNet. The
+    walk is held against the CRF too, the cheaper way to the picture's edges."""
     lines = []
     main = [rung for rung in found if rung not in ("confident labels", "CAM + CRF")]
     for preset in next(iter(found.values())):
-        for before, after in [*zip(main, main[1:], strict=False), ("CAM", "CAM + CRF")]:
+        for before, after in [*zip(main, main[1:], strict=False), ("CAM", "CAM + CRF"), ("CAM + CRF", "walk")]:
             old, new = found[before][preset], found[after][preset]
             if old is not None and new is not None:
                 verdict = "gains" if new > old else "does NOT gain"

@@ -19,16 +19,15 @@ from wsnb.methods.segmentation import predict
 def mean_logits(network, x, scales=(0.5, 1.0, 2.0), flip=True):
     """Mean of the logits over mirror image and scales: x [1, 3, H, W] -> [1, C, H, W].
 
-    Inputs and logits are scaled by the nearest pixel, as the original's library does by default. A picture and its
-    mirror image go through the network together.
+    Inputs and logits are scaled by the nearest pixel, as the original's library does by default: the mirror image is
+    scaled, and its logits scaled back before they are mirrored back, since the nearest pixel of a mirror image is
+    another one. A picture and its mirror image go through the network together.
     """
-    total = 0
+    total, pair = 0, torch.cat([x, x.flip(-1)]) if flip else x
     for scale in scales:
-        scaled = x if scale == 1 else F.interpolate(x, scale_factor=scale, mode="nearest")
-        logits = network(torch.cat([scaled, scaled.flip(-1)]) if flip else scaled)
-        logits = resized(logits, scaled.shape[-2:])
-        logits = (logits[:1] + logits[1:].flip(-1)) / 2 if flip else logits
-        total = total + F.interpolate(logits, size=x.shape[-2:], mode="nearest")
+        scaled = pair if scale == 1 else F.interpolate(pair, scale_factor=scale, mode="nearest")
+        logits = F.interpolate(resized(network(scaled), scaled.shape[-2:]), size=x.shape[-2:], mode="nearest")
+        total = total + ((logits[:1] + logits[1:].flip(-1)) / 2 if flip else logits)
     return total / len(scales)
 
 

@@ -1,4 +1,4 @@
-"""Boxes in the released .mat format: `dets.annotation.object(k)` with fields of characters (spec section 5)."""
+"""Boxes in the released .mat format: `dets.annotation.object(k)` with fields of characters."""
 
 import io
 

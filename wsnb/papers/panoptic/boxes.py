@@ -1,5 +1,5 @@
 """Objects of a picture as boxes, from its instance ids: the annotation of the thing classes, and, as boxes around the
-whole picture, of the stuff classes (spec section 5)."""
+whole picture, of the stuff classes, as the released program extracts them."""
 
 from dataclasses import dataclass
 

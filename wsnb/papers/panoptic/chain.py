@@ -1,4 +1,4 @@
-"""The clean-up of one picture: the five rules in their order, then instances (spec sections 8 and 9)."""
+"""The clean-up of one picture: the five rules in their order, then instances, as in the released program."""
 
 from wsnb.papers.panoptic import cleanup
 from wsnb.papers.panoptic.boxes import Objects, clipped

@@ -1,4 +1,4 @@
-"""The five rules that turn a prediction into the next ground truth, each a function of arrays (spec section 8).
+"""The five rules that turn a prediction into the next ground truth, each a function of arrays.
 
 A prediction is uint8 [H, W] of train ids, 255 where nothing is known. Nothing is changed in place.
 """

@@ -1,4 +1,4 @@
-"""M&G: inside every box a segment proposal and GrabCut; where both agree lies a label (spec section 6)."""
+"""M&G: inside every box a segment proposal and GrabCut; where both agree lies a label."""
 
 from dataclasses import dataclass
 

@@ -1,5 +1,5 @@
-"""Grad-CAM on every crop, stitched to the whole picture, and labels from it (spec section 4; the originals' own choices
-were not released, so each one here is a parameter with its reason)."""
+"""Grad-CAM on every crop, stitched to the whole picture, and labels from it (the originals' own choices were not
+released, so each one here is a parameter with its reason)."""
 
 import cv2
 import numpy as np

@@ -1,5 +1,5 @@
-"""Instances of whole pictures from a segmentation's probabilities and detections (spec section 11; the last step of
-Li, Arnab and Torr, ECCV 2018)."""
+"""Instances of whole pictures from a segmentation's probabilities and detections (the last step of Li,
+Arnab and Torr, ECCV 2018)."""
 
 from dataclasses import dataclass, field
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Instance labels from class labels and boxes (spec section 9)."""
+"""Instance labels from class labels and boxes, as the released program makes them."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""Options of the label clean-up under their original names, with the original's defaults (spec section 7)."""
+"""Options of the label clean-up under their original names, with the original's defaults."""
 
 from dataclasses import dataclass, fields, replace
 

@@ -1,5 +1,5 @@
 """Scores of predictions as released: a MAT file with one float32 array [H, W], whatever its name; and index PNGs in the
-colours of the space (spec section 2)."""
+colours of the space."""
 
 import io
 

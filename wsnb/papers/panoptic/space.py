@@ -23,7 +23,7 @@ class Space:
 
     @property
     def palette(self) -> np.ndarray:
-        """Colours uint8 [256, 3]. Cityscapes': the released colour map (black at 255; spec section 2)."""
+        """Colours uint8 [256, 3]. Cityscapes': the released colour map (black at 255)."""
         return read.palette(self.layout)
 
     @property

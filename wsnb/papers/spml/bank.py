@@ -1,5 +1,4 @@
-"""Prototypes of the training pictures with their labels, and the votes of those nearest to a picture's segments (spec
-section 9)."""
+"""Prototypes of the training pictures with their labels, and the votes of those nearest to a picture's segments."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +18,7 @@ VOID = 255
 @dataclass(frozen=True)
 class Clustering:
     """How whole pictures are cut into segments. size: longer side (0: its own); crop, stride: of the windows (0: one);
-    cropped: the grid spans the picture and not the padded canvas (quirk 20)."""
+    cropped: the grid spans the picture and not the padded canvas."""
 
     network: object
     clusters: tuple = (12, 12)

@@ -1,4 +1,4 @@
-"""Scores and rows of results (spec section 13)."""
+"""Scores and rows of results."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""What stands on the trunk: the embedding heads and the softmax classifier (spec sections 5.2 and 5.4)."""
+"""What stands on the trunk: the embedding heads and the softmax classifier, as in the original program."""
 
 import torch
 import torch.nn.functional as F
@@ -60,7 +60,7 @@ class SoftmaxHead(nn.Module):
 
 def cross_entropy(logits, semantic, n_classes):
     """Mean cross-entropy of LOGITS [B, C, h, w], enlarged to the labels' size, over the labelled pixels (< n_classes)
-    of semantic int64 [B, H, W]; 0, with a gradient of zeros, if there is none (the original gives NaN, quirk 5)."""
+    of semantic int64 [B, H, W]; 0, with a gradient of zeros, if there is none (the original gives NaN)."""
     target = torch.where(semantic < n_classes, semantic, 255)
     total = F.cross_entropy(upsample(logits, semantic.shape[-2:]), target, ignore_index=255, reduction="sum")
     return total / (target != 255).sum().clamp_min(1)

@@ -1,4 +1,4 @@
-"""A trained network on whole pictures: canvas, windows, scales and mirror images (spec sections 9 and 10)."""
+"""A trained network on whole pictures: canvas, windows, scales and mirror images."""
 
 import numpy as np
 import torch
@@ -66,7 +66,7 @@ def embedding(network, x, crop=0, stride=0, device="cpu", cropped=False):
 @torch.no_grad()
 def logits(network, head, x, crop=0, stride=0, device="cpu"):
     """Logits float32 [C, H, W] of a softmax head at the input's size: the embedding is enlarged first and the head's
-    3x3 window then covers a quarter of what it covered in training (quirk 10)."""
+    3x3 window then covers a quarter of what it covered in training, as in the original."""
     found = on_canvas(lambda part: head(full_size(network, part)), x.to(device), crop, stride, average=False)
     return found[:, : x.shape[2], : x.shape[3]]
 
@@ -92,6 +92,6 @@ def softmax_maps(network, head, image, size=0, scales=(1.0,), flip=False, crop=0
 
 def crf_image(image, shape):
     """The picture uint8 [H, W, 3] that the CRF sees at SHAPE (height, width): resized, normalised and back, truncated
-    (quirk 18)."""
+    as in the original."""
     small, _ = transforms.resize(np.float32(image) / 255, None, shape)
     return transforms.denormalise(transforms.normalise(small))

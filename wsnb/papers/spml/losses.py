@@ -1,4 +1,4 @@
-"""The complete loss of a training step: clustering, prototypes, four relations, the joint classifier (spec 7 and 8)."""
+"""The complete loss of a training step: clustering, prototypes, four relations, the joint classifier."""
 
 from dataclasses import dataclass, field, replace
 
@@ -68,8 +68,8 @@ def step(embedding, semantic, regions, tags, head, settings, memory=None, x=None
     or None; memory: a `MemoryBank`, which the caller fills with step.prototypes afterwards; x: the pictures (for their
     colours, DensePose). Under several processes (Fabric) each compares its own pixels with the prototypes of all.
 
-    Settings.faithful keeps: the float32 cancellation (quirk 2), the cross-entropy times the annotation's weight
-    (quirk 1), the own segment twice where a picture has no foreground (quirk 4). Else log-sum-exp, weight 1, once.
+    Settings.faithful keeps: the float32 cancellation, the cross-entropy times the annotation's weight, the own
+    segment twice where a picture has no foreground. Else log-sum-exp, weight 1, once.
     Whatever has nothing to learn from — no valid pixel, no labelled one — contributes 0 and its gradient of zeros.
     """
     size = embedding.shape[-2:]

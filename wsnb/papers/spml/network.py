@@ -1,4 +1,4 @@
-"""The embedding network: a trunk at output stride 8, a head, and bilinear enlargement to stride 4 (spec section 5)."""
+"""The embedding network: a trunk at output stride 8, a head, and bilinear enlargement to stride 4."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Parameter groups and learning rates of the original (spec section 6)."""
+"""Parameter groups and learning rates of the original program."""
 
 from wsnb.methods import adopt
 from wsnb.methods.inner_sgd import InnerSGD
@@ -26,7 +26,7 @@ def optimiser(kind, groups, momentum=0.9):
 
 def rate(step, steps, warmup=100, power=0.9) -> float:
     """Factor of the learning rate at STEP of STEPS: (1 - step / steps) ** power; while STEP < WARMUP at most what rises
-    from 0.1 to 1 (spec section 6)."""
+    from 0.1 to 1, as in the original program."""
     return min(_rising(step, warmup), max(0.0, 1 - step / steps) ** power)
 
 

@@ -1,4 +1,4 @@
-"""Pseudo labels of training pictures: seeds spread by the random walk, or votes of segments (spec section 12)."""
+"""Pseudo labels of training pictures: seeds spread by the random walk, or votes of segments."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -29,7 +29,7 @@ def cam_seeds(cams, keys, n_classes, power=6.0):
 
 
 def eighth(maps):
-    """Bilinear reduction of [C, H, W] by exactly 1/8 (torch before 1.6 took the ratio of the sizes: quirk 24)."""
+    """Bilinear reduction of [C, H, W] by exactly 1/8 (torch before 1.6 took the ratio of the sizes)."""
     return F.interpolate(maps[None], scale_factor=1 / 8, mode="bilinear", align_corners=False)[0]
 
 
@@ -47,7 +47,7 @@ def mean_softmax(logits, of_logits=False):
 def among_present(maps, present):
     """Each class of MAPS [C, h, w] divided by its maximum; those that the weak mask does not hold (PRESENT bool [C]) 0.
 
-    A class that is nowhere stays 0 (the original gives NaN and then that class everywhere, quirk 22)."""
+    A class that is nowhere stays 0 (the original gives NaN and then that class everywhere)."""
     peak = maps.amax(dim=(1, 2), keepdim=True)
     maps = torch.where(peak > 0, maps / peak.clamp(min=1e-12), maps)
     return maps * torch.as_tensor(present, device=maps.device)[:, None, None]
@@ -71,7 +71,7 @@ def nearest_seeds(embedding, semantic, regions, n_classes, clusters=(24, 24), it
 
 def normalised(maps, present, floor=0.15):
     """Vote maps [C, H, W] of a training picture: classes of its weak mask (PRESENT bool [C]) divided by their maximum,
-    at least FLOOR; absent ones stay as they are and in competition (quirk 21)."""
+    at least FLOOR; absent ones stay as they are and in competition, as in the original."""
     maps = torch.as_tensor(maps)
     peak = maps.amax(dim=(1, 2), keepdim=True).clamp(min=floor)
     return torch.where(torch.as_tensor(present)[:, None, None], maps / peak, maps)

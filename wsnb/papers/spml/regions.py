@@ -1,4 +1,4 @@
-"""Over-segmentation: the regions within which the paper calls pixels alike (spec section 3).
+"""Over-segmentation: the regions within which the paper calls pixels alike (Ke et al., ICLR 2021).
 
 uint8 [H, W], a region's number at every pixel. The original reads PNGs cut from owt-ucm over HED (VOC) or PMI
 (DensePose); the book makes owt-ucm regions over boundaries of its own.
@@ -18,7 +18,7 @@ def made(image, threshold=0.3, scale=1.0) -> np.ndarray:
     """Regions of a picture uint8 [H, W, 3]: uint8 [H, W], numbers 0..R-1, R <= 255.
 
     owt-ucm over `boundary_map`, of the picture shrunk by SCALE, cut at THRESHOLD; where that leaves more than 255
-    regions, at the lowest higher height that does not (in the original's 8 bits further ones would alias, quirk 35).
+    regions, at the lowest higher height that does not (in the original's 8 bits further ones would alias).
     """
     height, width = image.shape[:2]
     small = image

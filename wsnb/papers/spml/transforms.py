@@ -1,4 +1,4 @@
-"""Augmentation of the original program (spec section 4): arrays in, arrays out, every draw from the generator given.
+"""Augmentation of the original program: arrays in, arrays out, every draw from the generator given.
 
 A picture is float32 [H, W, 3] in 0..1; its labels are uint8 [H, W, 2], a class and a region at every pixel. Draws come
 in the original's order (mirror, ratio, row, column, then grey, blur, sigma), so that NumPy's RandomState with the
@@ -26,7 +26,7 @@ def scaled_size(height, width, ratio) -> tuple[int, int]:
 
 def longer_side(height, width, size) -> tuple[int, int]:
     """(height, width) after the longer side has been brought to SIZE. Rounded down, so that some sizes (499 to 512)
-    come out one pixel short, as in the original (quirk 17)."""
+    come out one pixel short, as in the original."""
     return scaled_size(height, width, size / max(height, width))
 
 
@@ -88,7 +88,7 @@ def normalise(image):
 
 def denormalise(x) -> np.ndarray:
     """The picture uint8 [H, W, 3] of x float32 [3, H, W], truncated as in the original: some levels come back one
-    lower, and the CRF sees them so (quirk 18)."""
+    lower, and the CRF sees them so, as in the original."""
     unit = np.array(x, np.float32).transpose(1, 2, 0)
     unit *= STD  # in place: products in float64, kept in float32, which decides over the level
     unit += MEAN
@@ -109,7 +109,7 @@ def training_sample(image, labels, size, rng, ratios=(0.5, 1.5), pairs=(), colou
 
     image uint8 [H, W, 3]; labels uint8 [H, W, 2]. Mirrored half the time (PAIRS: `exchange_sides`), scaled by a ratio
     uniform in RATIOS, cropped to SIZE. COLOURS (classifier stage): grey with probability 0.3, then blurred with 0.5.
-    Grey comes after padding, so that the padding is not 0 any more in such crops (quirk 25).
+    Grey comes after padding, so that the padding is not 0 any more in such crops, as in the original.
     """
     image = np.asarray(image, np.float32) / 255
     if rng.uniform(0, 1) >= 0.5:

@@ -1,4 +1,4 @@
-"""Weak masks: what tags, boxes, scribbles and points say of each pixel (spec section 3).
+"""Weak masks: what tags, boxes, scribbles and points say of each pixel.
 
 uint8 [H, W]: 0..C-1 a class, 254 unlabelled (takes part in clustering and in the relations between segments, carries no
 class), 255 void (removed everywhere).
@@ -81,7 +81,7 @@ def from_file(labels, n_classes) -> np.ndarray:
 
 def tags(labels, n_classes) -> np.ndarray:
     """1 for each foreground class that a weak mask holds, float32 [C - 1]. The mask is the whole one: a crop keeps the
-    tags of what it lost, and an object that the CAM's threshold lost is no tag (quirk 12)."""
+    tags of what it lost, and an object that the CAM's threshold lost is no tag, as in the original."""
     present = np.bincount(np.asarray(labels).ravel(), minlength=256) > 0
     return present[1:n_classes].astype(np.float32)
 
