@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import departures
 from wsnb.book import experiments, notebook, params
 
 ROOT = Path(__file__).parents[2]
@@ -51,3 +52,13 @@ def test_departures_give_a_reason(name):
         if "# paper:" in line:
             reason = line.split("# paper:")[1].rpartition(",")[2]
             assert len(reason.split()) > 1, f"{line}: give the reason too"
+
+
+FREE = {"presets", "classifier_split", "test_split", "test_limit", "tune_every", "instances_split", "instances_limit",
+        "irnet_output_stride", "method"}
+
+
+@pytest.mark.parametrize("name, paper", [("shapes", "imagenet_det"), ("shapes_det", "imagenet_det"),
+                                         ("voc_small_npa", "imagenet_det"), ("voc_small_irn", "voc12_irn")])
+def test_every_departure_is_marked_with_the_papers_value(name, paper):
+    assert not departures.unmarked(f"no_people_allowed/{name}", f"no_people_allowed/{paper}", FREE)

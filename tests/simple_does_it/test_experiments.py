@@ -1,11 +1,10 @@
 """The experiments of this paper: complete and strict; the notebooks' own defaults are those of `shapes_*`."""
 
-import re
 from pathlib import Path
 
 import pytest
-import yaml
 
+from tests import departures
 from wsnb.book import experiments, notebook, params
 
 ROOT = Path(__file__).parents[2]
@@ -42,21 +41,14 @@ def test_departures_from_the_paper_give_a_reason(name):
             assert value.strip() and reason.strip(), f"{line}: give the reason too"
 
 
-FREE = {"stages", "data_root", "run_dir", "layout", "workers", "threads", "train_split", "limit", "val_split",
-        "val_limit", "dataset", "label_recipes", "train_recipes", "recursive_recipes", "train_on", "freeze_norms",
-        "output_stride", "lr_drop", "boundary_dir", "mcg_dir", "preset"}  # not the method's, or of no meaning in both
+FREE = {"label_recipes", "train_recipes", "recursive_recipes", "train_on", "freeze_norms", "lr_drop", "boundary_dir",
+        "mcg_dir", "preset"}  # which of the paper's kinds, or of no meaning in one of the two
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name.split("/")[1].startswith(("shapes", "voc_small"))])
 def test_every_departure_is_marked_with_the_papers_value(name):
-    path = ROOT / f"params/{name}.yaml"
     whole = "sbd_instance" if "instance" in name else "voc12_semantic_box"
-    ours, paper = params.load_yaml(path), params.load_yaml(ROOT / f"params/simple_does_it/{whole}.yaml")
-    marked = {}
-    for line in path.read_text().splitlines():
-        if found := re.match(r"(\w+): .*# paper: (\[.*?\]|\"[^\"]*\"|[^,]+),", line):
-            marked[found[1]] = yaml.safe_load(found[2])
-    assert not {key for key in ours.keys() - FREE if ours[key] != paper[key] and marked.get(key) != paper[key]}
+    assert not departures.unmarked(name, f"simple_does_it/{whole}", FREE)
 
 
 def test_the_programs_own_schedule():

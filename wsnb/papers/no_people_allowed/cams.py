@@ -86,8 +86,11 @@ def extract(network, items, tags_of, settings, folder, device="cpu", source="ima
 def sweeps(folder, items, truth_of, n_classes, rule, tune_every=6):
     """(sweep over every TUNE_EVERY-th picture, sweep over all): all thresholds of stored maps in one pass.
 
-    rule: of `pseudo.normalised`. Maps are enlarged to the ground truth's size.
+    rule: of `pseudo.normalised`. Maps are enlarged to the ground truth's size. Raises ValueError for a TUNE_EVERY
+    below 1.
     """
+    if tune_every < 1:
+        raise ValueError(f"tune_every {tune_every}: 1 tunes on all pictures, 6 on every sixth")
     tune, rest = sweep.Sweep(n_classes), sweep.Sweep(n_classes)
     for k, item in enumerate(items):
         truth = truth_of(item)

@@ -10,6 +10,7 @@ from wsnb.files import load_torch
 from wsnb.methods import backbones
 from wsnb.methods import weights as weights_of
 from wsnb.methods.adopt import Adopted
+from wsnb.methods.classifier import multilabel_loss
 from wsnb.papers.no_people_allowed import released
 
 NAMES = ("vgg_gap", "resnet50", "resnet34", "resnet50_full", "resnet50_oaa", "resnet_gap")
@@ -188,6 +189,14 @@ def fill_vgg(body, state, origin):
 def bce(logits, tags):
     """Binary cross-entropy, summed over classes, mean over pictures. (The original's own form cannot run.)"""
     return F.binary_cross_entropy_with_logits(logits, tags, reduction="none").sum(1).mean()
+
+
+def loss_of(name):
+    """The loss called NAME: "bce" (summed over classes) or "soft margin" (IRN). Raises ValueError."""
+    losses = {"bce": bce, "soft margin": multilabel_loss}
+    if name not in losses:
+        raise ValueError(f"loss {name!r}: choose bce or soft margin")
+    return losses[name]
 
 
 def learning_groups(network, lr, extra_factor=10, bias_factor=2):

@@ -28,10 +28,17 @@ def dataset(p, recipe, items, folder, epoch):
     return Crops(items, p.irnet_side, p.seed, epoch, label_of=label_of, scales=p.irnet_scales)
 
 
+def steps(count, p) -> int:
+    """Batches of an epoch of COUNT pictures; at least one, also where too few pictures fill it."""
+    whole, rest = divmod(count, p.irnet_batch)
+    return max(1, whole if p.irnet_drop_last else whole + (rest > 0))
+
+
 def loader(p, recipe, items, folder, epoch, first=0):
     """Batches from number FIRST on."""
     order = training.epoch_order(len(items), p.seed, epoch)
-    return training.batches(dataset(p, recipe, items, folder, epoch), order, p.irnet_batch, first, workers=p.workers)
+    return training.batches(dataset(p, recipe, items, folder, epoch), order, p.irnet_batch, first,
+                            drop_last=p.irnet_drop_last, workers=p.workers)
 
 
 def step_loss(network, batch, p, recipe, n_classes, device):

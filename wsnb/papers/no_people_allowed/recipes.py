@@ -37,13 +37,15 @@ def tags_of(layout, n_classes, tags_file=""):
     """
     table = files.load_legacy_array(tags_file) if tags_file else None
     if isinstance(table, np.ndarray):
-        table = table.item()
+        table = table.item() if table.ndim == 0 else None
+    if tags_file and not isinstance(table, dict):
+        raise files.FileError(f"{tags_file}: holds no dictionary of tags; give IRN's cls_labels.npy")
 
     @cache
     def tags(item):
         if table is None:
             return read.tags(layout, item, n_classes)
-        number = int(item.id.replace("_", ""))
+        number = int(digits) if (digits := item.id.replace("_", "")).isdigit() else item.id
         if number not in table or len(table[number]) != n_classes - 1:
             raise files.FileError(f"{tags_file}: no {n_classes - 1} tags for {item.id}; give the list's own file")
         return np.asarray(table[number], np.float32)

@@ -42,11 +42,11 @@ class Job:
     settings: Settings
 
 
-def jobs(network, items, cams, settings, scale=1.0, device="cpu"):
-    """The network's part, one picture after another; pictures keep their shape."""
+def jobs(network, items, cams, settings, scale=1.0, pad=0, device="cpu"):
+    """The network's part, one picture after another; pictures keep their shape and are padded to PAD (IRN: 512)."""
     for item in items:
         image = read.image(item)
-        edge, moved = walking.edge_of(network, image, 0, scale, 0, device)
+        edge, moved = walking.edge_of(network, image, 0, scale, pad, device)
         yield Job(item.id, Path(cams), edge, moved, image.shape[:2], settings)
 
 

@@ -268,12 +268,12 @@ def steps_figure(items, truth_of, stages, preset, level, rule):
     return plots.grid(tiles, titles + [""] * (len(tiles) - len(titles)), columns=len(titles), width=12)
 
 
-def centroids_figure(net, items, scale, settings, device):
+def centroids_figure(net, items, scale, pad, settings, device):
     """Displacements, and the groups of pixels that arrive at one place."""
     tiles, titles = [], []
     for item in items:
         image = read.image(item)
-        edge, moved = walking.edge_of(net, image, 0, scale, 0, device)
+        edge, moved = walking.edge_of(net, image, 0, scale, pad, device)
         groups = things.groups(moved, settings)
         coloured = PALETTE[fitted((groups * 37 % 254 + 1).astype(np.uint8), image.shape[:2])]
         tiles += [image, plots.heat(image, edge), things.wheel(moved, image.shape[:2]), coloured]

@@ -20,7 +20,7 @@ TITLES = {
     "run_score_thresh": "score", "run_check_image_level_tags": "tags", "run_merge_with_mcg_and_grabcut": "M&G merge",
     "run_apply_bbox_prior": "box prior", "run_check_low_iou": "low IoU",
 }
-CHANGED = (255, 0, 255)  # no class has this colour
+CHANGED, AROUND = (255, 255, 0), (0, 0, 0)  # no class is this bright, none has a dark border
 
 
 def shown(image, labels, space, alpha=0.65):
@@ -109,19 +109,23 @@ def consensus_figure(image, masks, found, labels, space):
 
 
 def changed_picture(image, before, after, space):
-    """The picture under its labels, the pixels that differ from those BEFORE in a colour of their own."""
-    out = shown(image, after, space)
-    out[before != after] = CHANGED
+    """The picture under its labels, the pixels that differ from those BEFORE in yellow with a dark border."""
+    out, changed = shown(image, after, space), before != after
+    wide = 2 * max(1, image.shape[1] // 400) + 1
+    border = cv2.dilate(changed.astype(np.uint8), cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (wide, wide)))
+    out[border > 0] = AROUND
+    out[changed] = CHANGED
     return out
 
 
 def scene_figure(image, truth, start, after, instances, space, first="prediction"):
-    """One scene through all rules: picture, truth, start labels, each rule's pixels of change, labels, instances."""
+    """One scene through all rules: picture, truth, start labels, what each rule changed in yellow, labels,
+    instances."""
     tiles = [image, shown(image, truth, space), shown(image, start, space)]
     titles, before = ["picture", "ground truth (never seen)", first], start
     for rule, labels in after.items():
         tiles.append(changed_picture(image, before, labels, space))
-        titles.append(f"{TITLES[rule]}: {100 * (before != labels).mean():.1f} % changed")
+        titles.append(f"{TITLES[rule]}: {100 * (before != labels).mean():.1f} % changed, yellow")
         before = labels
     tiles.append(shown(image, before, space))
     titles.append("labels")
@@ -140,7 +144,7 @@ def instance_picture(image, found):
 
 
 def each_rule_off_figure(image, inputs, options, space):
-    """The static twin of the checkboxes: one picture for each rule that is off."""
+    """The static twin of the checkboxes: one picture for each rule that is off, what differs in yellow."""
     whole = chain.clean(options=options, **inputs)[1]
     tiles, titles = [shown(image, whole, space)], ["all rules"]
     for rule in opts.RULES:

@@ -22,7 +22,7 @@ def told(supervision) -> dict:
 
 def annotations(w, items, classes) -> dict:
     """What a person would have had to give for the training ITEMS, with the parameters W of 03; only what is known: of
-    masks from files just the number of pictures."""
+    masks from files just the number of pictures. Points and scribbles: the pictures that have some."""
     found = {"pictures": len(items)}
     if w.supervision == "tag":
         return {**found, "tags": len(items) * (len(classes) - 1)}
@@ -33,12 +33,8 @@ def annotations(w, items, classes) -> dict:
     if w.supervision == "box":
         maker = sources.WeakMasks(w.layout, w.supervision, classes)
         return {**found, "boxes": sum(len(maker.boxes(item)[1]) for item in items)}
-    strokes = 0
-    for item in items:
-        mask = read.mask(w.layout, item, len(classes))
-        instances = None if item.instances is None else read.instances(w.layout, item)
-        strokes += len(weak.things(mask, instances)) + bool((mask == 0).any())  # and one on the background
-    return {**found, f"{w.supervision}s": strokes}
+    labelled = sum(bool((read.mask(w.layout, item, len(classes)) != VOID).any()) for item in items)
+    return {**found, f"{w.supervision}s": labelled}
 
 
 def counted(truth, found, n_classes):
