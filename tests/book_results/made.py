@@ -40,6 +40,11 @@ def result(value, name="mIoU", unit="%", detail=None, **changed):
     }
 
 
+def step(value, name, **changed):
+    """One result on the way of a chain."""
+    return {**result(value, **changed), "role": "ladder", "step": name}
+
+
 def manifest(runs, title, stage, results=(), **more):
     """Write RUNS/TITLE/STAGE/manifest.json and params.json; returns the folder."""
     paper, experiment = title.split("/")

@@ -7,7 +7,7 @@ import xml.etree.ElementTree
 import pytest
 
 from tests.book_results import made
-from wsnb.book import chains, chapters, overview, report
+from wsnb.book import chains, overview, report, reported
 
 
 def project_in(root, needs, paper="toy"):
@@ -44,6 +44,29 @@ def test_edges_leave_out_what_others_imply(tmp_path):
     assert chains.layers(cards) == [["01_a"], ["02_b", "03_c"], ["04_d"], ["05_e"]]
 
 
+@pytest.mark.parametrize("said, told", [
+    ("It is *one*.\n\n**You will learn** to say *I do\nnot know*, and `p.x_y` by its **mAP^r**. More.\n\nx",
+     "To say I do not know, and p.x_y by its mAP^r."),
+    ("> 01 → 02\n\nAll is **image tags** (\"2 * 3 * 4\"). More.", 'All is image tags ("2 * 3 * 4").'),
+    ("", ""),
+])
+def test_a_stage_says_what_is_learned_else_how_it_begins(tmp_path, said, told):
+    cell = {"cell_type": "markdown", "metadata": {}, "id": "a", "source": f"# The toy: a\n\n{said}"}
+    (tmp_path / "notebooks/toy").mkdir(parents=True)
+    path = tmp_path / "notebooks/toy/01_a.ipynb"
+    path.write_text(json.dumps({"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": [cell]}))
+    assert chains.stages(tmp_path, "toy")[0].summary == told
+
+
+def test_every_paper_is_told_with_an_address_that_is_a_source():
+    sources = " ".join(source for row in reported.load() for _, source in row.sources)
+    for paper in reported.PAPERS.values():
+        said, _, address = overview.ABOUT[paper]
+        assert "→" in said and overview.about(paper).startswith(said)
+        assert address.removeprefix("https://").removeprefix("github.com/").removeprefix("arxiv.org/abs/") in sources
+    assert overview.about("another") == "" and overview.about("simple_does_it").endswith("object.")
+
+
 def test_without_needs_a_stage_follows_the_one_before(tmp_path):
     cards = chains.stages(project_in(tmp_path, {"01_a": None, "02_b": None, "03_c": None}), "toy")
     assert chains.edges(cards) == [("01_a", "02_b", False), ("02_b", "03_c", False)]
@@ -75,15 +98,7 @@ def test_the_map(tmp_path):
     header, rows = overview.cells(overview.places(tmp_path), {"spml/c": "spml/c/index.md"})
     assert header == ("supervision", "DensePose", "VOC2012", "shapes")
     assert [row[0] for row in rows] == ["image labels", "boxes", "points"]
-    assert rows[0][2:] == ["○ SPML", "● [SPML](spml/c/index.md)"] and rows[1][2] == "○ Simple does it"
-
-
-def test_solutions_are_folded(tmp_path):
-    cells = [{"cell_type": "code", "metadata": {"tags": ["solution"]}, "source": "check(a, 1)", "outputs": []}]
-    path = tmp_path / "n.ipynb"
-    path.write_text(json.dumps({"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": cells}))
-    cell = chapters.chapter(path, "x")["cells"][1]
-    assert "hide-cell" in cell["metadata"]["tags"] and cell["metadata"]["mystnb"]["code_prompt_show"] == "Solution"
+    assert rows[0][2:] == ["○\u00a0SPML", "●\u00a0[SPML](spml/c/index.md)"] and rows[1][2] == "○\u00a0Simple does it"
 
 
 def test_pages_of_stages_that_were_run_and_of_others(tmp_path, monkeypatch):
@@ -97,7 +112,7 @@ def test_pages_of_stages_that_were_run_and_of_others(tmp_path, monkeypatch):
     source = tmp_path / "build/_site/source"
     page = (source / "single_stage/index.md").read_text(encoding="utf-8")
     assert '<a href="shapes/02_b.html">' in page and '<a href="notebooks/01_a.html">' in page
-    assert "[shapes](shapes/02_b.ipynb)" in page
+    assert "[shapes](shapes/02_b.ipynb)" in page and "(https://github.com/visinf/1-stage-wseg)" in page
     written = {path.relative_to(source).as_posix() for path in source.rglob("*.ipynb")}
     assert written == {"single_stage/shapes/02_b.ipynb", "spml/notebooks/01_a.ipynb", "lessons/00_start.ipynb",
                        *(f"single_stage/notebooks/{name}.ipynb" for name in NEEDS if name != "02_b")}

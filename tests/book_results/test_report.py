@@ -1,14 +1,13 @@
 """The HTML book: built once from a hand-made run, offline, without a kernel."""
 
 import html.parser
-import json
 import re
 import urllib.parse
 
 import pytest
 
 from tests.book_results import made
-from wsnb.book import chapters, report
+from wsnb.book import report
 from wsnb.files import FileError
 
 LOADED = {
@@ -239,69 +238,3 @@ def test_a_folder_of_others_is_not_replaced(tmp_path):
     with pytest.raises(FileError, match="--out"):
         report.build(tmp_path, tmp_path, out, project=tmp_path)
     assert (out / "thesis.tex").read_text() == "x"
-
-
-def test_chapter_keeps_out_the_network_and_has_a_heading(tmp_path):
-    path = tmp_path / "n.ipynb"
-    data = {"text/html": "<script src='https://cdn.x/y.js'></script>", "text/plain": "a plot"}
-    cells = [
-        {
-            "cell_type": "markdown",
-            "metadata": {},
-            "source": [
-                "text ![a](https://x.y/z.png), ",
-                "[next](02.ipynb) and [last](03.ipynb), [web](http://x.y)",
-            ],
-        },
-        {
-            "cell_type": "code",
-            "metadata": {},
-            "source": "x",
-            "execution_count": 1,
-            "outputs": [{"output_type": "display_data", "metadata": {}, "data": data}],
-        },
-    ]
-    path.write_text(json.dumps({"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": cells}))
-    page = chapters.chapter(path, "A title", ["02"])
-    assert (
-        page["cells"][0]["source"] == "# A title"
-        and "text [a](https://x.y/z.png)," in page["cells"][1]["source"]
-    )
-    assert "[next](02.ipynb) and last, [web](http://x.y)" in page["cells"][1]["source"]
-    assert page["cells"][2]["outputs"][0]["data"] == {"text/plain": "a plot"}
-    cells[0]["source"] = "# Training\n\ntext"
-    path.write_text(json.dumps({"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": cells}))
-    assert chapters.chapter(path, "paper/x: 01_train")["cells"][0]["source"] == "# Training\n\ntext"
-    assert chapters.chapter(path, "paper/x: 01_train@2")["cells"][0]["source"] == "# Training, round 2\n\ntext"
-    for damage in ("{", "[]", '{"nbformat": 3}'):
-        path.write_text(damage)
-        with pytest.raises(FileError, match=r"n\.ipynb"):
-            chapters.chapter(path, "A title")
-
-
-def test_a_page_has_the_words_of_today_around_the_code_that_ran(tmp_path):
-    def cell(source, *tags, **more):
-        kind = "code" if tags or more else "markdown"
-        return {"cell_type": kind, "metadata": {"tags": list(tags)}, "source": source, **more}
-
-    ran = [cell("old"), cell("x: int = 1", "parameters"), cell("x = 2", "injected-parameters"),
-           cell(["print(x)\n", "stage.finish()"], outputs=["2"]), cell("answer_1 = None", "exercise", outputs=[]),
-           cell("check(answer_1, 2)", "solution", outputs=["Not answered yet"])]
-    written = [cell("new"), cell("x: int = 1", "parameters"), cell("print(x)\nstage.finish()", outputs=[]),
-               cell("A question"), cell("answer_1 = None", "exercise", outputs=[]),
-               cell("check(answer_1, 2)", "solution", outputs=[]), cell("check(answer_2, 3)", "solution", outputs=[])]
-    cells = chapters.reworded(ran, written)
-    assert cells == [written[0], *ran[1:4], written[3], *ran[4:6], written[6]]
-    assert chapters.reworded(ran, [written[0], cell("x: int = 3", "parameters"), *written[2:]]) == ran
-    assert chapters.reworded(ran, written[:2]) == ran
-
-    (tmp_path / "ran.ipynb").write_text(json.dumps({"nbformat": 4, "cells": ran[:1]}))
-    (tmp_path / "written.ipynb").write_text(json.dumps({"nbformat": 4, "cells": written[:1]}))
-    page = chapters.chapter(tmp_path / "ran.ipynb", "T", written=tmp_path / "written.ipynb")
-    assert [one["source"] for one in page["cells"]] == ["# T", "new"]
-    assert chapters.chapter(tmp_path / "ran.ipynb", "T", written=tmp_path / "gone.ipynb")["cells"][1]["source"] == "old"
-
-
-def test_a_very_long_line_is_cut():
-    assert chapters.shortened("x" * 10**6) == "x" * chapters.LONGEST + " [line cut]\n"
-    assert chapters.shortened("a\nb") == "a\nb"

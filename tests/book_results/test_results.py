@@ -171,14 +171,56 @@ def test_runs_stand_for_published_records_only_when_whole(finished, tmp_path):
     assert results.chosen([], published) == published and results.chosen(local, []) == local
 
 
+def decoded(data):
+    with Image.open(io.BytesIO(data)) as image:
+        return np.asarray(image.convert("RGB")).astype(int)
+
+
 def test_published_pictures_are_lighter_and_look_alike(tmp_path):
     photo = np.random.default_rng(0).normal(128, 30, (60, 80, 1)).clip(0, 255).astype(np.uint8).repeat(3, 2)
     photo[:, :40] = (255, 0, 0)
     Image.fromarray(photo).save(tmp_path / "photo.png")
-    data = publishing.lighter(tmp_path / "photo.png")
-    with Image.open(io.BytesIO(data)) as image:
-        found = np.asarray(image.convert("RGB")).astype(int)
-    assert len(data) < (tmp_path / "photo.png").stat().st_size and found.shape == photo.shape
+    data, suffix = publishing.lighter(tmp_path / "photo.png")
+    found = decoded(data)
+    assert len(data) < (tmp_path / "photo.png").stat().st_size and found.shape == photo.shape and suffix == ".png"
     assert np.abs(found - photo).max() <= 8 and (found[:, :40] == (255, 0, 0)).all()
     (tmp_path / "chart.svg").write_text("<svg/>")
-    assert publishing.lighter(tmp_path / "chart.svg") == b"<svg/>"
+    assert publishing.lighter(tmp_path / "chart.svg") == (b"<svg/>", ".svg")
+
+
+def street(size, seed=0):
+    """A picture of more colours than 256, with two classes over it whose colours are near each other."""
+    rng = np.random.default_rng(seed)
+    smooth = np.linspace(0, 255, size)[:, None, None] * [1, 0.6, 0.3] + np.linspace(0, 90, size)[None, :, None]
+    photo = (smooth + rng.normal(0, 12, (size, size, 3))).clip(0, 255)
+    bird, train = (np.s_[size // 8 : size // 4, size // 8 : size // 4], np.s_[size // 2 :, size // 2 :])
+    for place, colour in ((bird, (128, 128, 0)), (train, (128, 192, 0))):
+        photo[place] = 0.45 * photo[place] + 0.55 * np.array(colour)
+    return photo.astype(np.uint8), bird, train
+
+
+@pytest.mark.parametrize("size, kind", [(160, ".png"), (480, ".jpg")])
+def test_a_class_keeps_its_colour_in_a_published_picture(tmp_path, size, kind):
+    photo, bird, train = street(size)
+    Image.fromarray(photo).save(tmp_path / "weak.png")
+    data, suffix = publishing.lighter(tmp_path / "weak.png")
+    found = decoded(data)
+    assert suffix == kind and len(data) <= (tmp_path / "weak.png").stat().st_size
+    for place in (bird, train):
+        assert np.abs(found[place].mean((0, 1)) - photo[place].mean((0, 1))).max() < 2
+    if kind == ".png":
+        assert (found == photo).all()
+    assert np.abs(found - photo).mean() < 7  # of which 12 are noise
+
+
+def test_a_picture_of_another_kind_takes_the_place_of_the_former(finished, tmp_path):
+    figures = tmp_path / "figures"
+    folder = publishing.publish(finished, "single_stage/a", figures, project=tmp_path)
+    page = tmp_path / "README.md"
+    page.write_text("![Twelve](figures/single_stage/a/03_evaluate-good_and_bad.png) good_and_bad.png")
+    source = next(finished.rglob("good_and_bad.png"))
+    Image.fromarray(street(480)[0]).save(source)
+    publishing.publish(finished, "single_stage/a", figures, project=tmp_path)
+    assert sorted(path.name for path in folder.glob("*good*")) == ["03_evaluate-good_and_bad.jpg"]
+    assert page.read_text() == "![Twelve](figures/single_stage/a/03_evaluate-good_and_bad.jpg) good_and_bad.png"
+    assert all(path.is_file() for path, _ in publishing.published_pictures(figures, "single_stage/a"))

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.book_results import made
-from wsnb.book import annotation, charts, ladder, results, samedata, tables
+from wsnb.book import annotation, charts, publishing, results, root, samedata, tables
 from wsnb.files import FileError
 
 
@@ -84,6 +84,60 @@ def test_counted_labels_are_paid_by_the_piece(tmp_path):
     assert samedata.cost_words(cost[36.0]) == "37.5 (counted; 1.04 h)"
 
 
+@pytest.mark.parametrize("counts", [{"points": 6943}, {"scribbles": 6943}, {"boxes": 1294}, {"tags": 12000}])
+def test_weak_labels_never_cost_more_than_masks(counts):
+    """Older records counted strokes and points, which are priced by the picture."""
+    masks = annotation.counted({"pictures": 600, "masks": 600}, "VOC2012 subset")
+    weak = annotation.counted({"pictures": 600, **counts}, "VOC2012 subset")
+    assert weak.a_picture < masks.a_picture and weak.total < masks.total
+    if "points" in counts:
+        assert weak.a_picture == pytest.approx(22.1)
+    assert annotation.counted({"pictures": 600, "points": 300}, "VOC2012").total == pytest.approx(300 * 22.1)
+
+
+def test_published_weak_labels_cost_less_than_masks():
+    records = publishing.published(root.find() / "figures")
+    costs = [(one.row.protocol.supervision, one.cost.a_picture)
+             for group in samedata.groups(results.rows(records), records) for one in group.entries
+             if one.cost is not None and group.dataset.startswith("VOC2012")]
+    masks = min((cost for supervision, cost in costs if supervision == "full"), default=1e9)
+    assert all(cost < masks for supervision, cost in costs if supervision != "full")
+
+
+def test_the_floor_stands_once(tmp_path):
+    for name, preset, backbone in (("a", "fixed", ""), ("b", "faithful", ""), ("c", "faithful", "MobileNetV2")):
+        floor = made.result(3.4914, supervision="none", method="all background", preset=preset, backbone=backbone)
+        made.manifest(tmp_path, f"spml/{name}", "10_evaluate", [made.result(30.0, method=name), floor])
+    (group,) = samedata.groups(*found(tmp_path))
+    floors = [cells for cells in samedata.cells(group) if cells[0] == "none"]
+    assert len(floors) == 1 and floors[0][1] == "all background" and floors[0][7] == ""
+
+
+def test_the_same_methods_full_supervision_comes_first_and_is_named(tmp_path):
+    def bounded(value, method):
+        return made.result(value, supervision="full", method=method)
+
+    made.manifest(tmp_path, "spml/full", "10_evaluate", [bounded(50.0, "retrieval"), bounded(40.0, "joint")])
+    made.manifest(tmp_path, "spml/point", "10_evaluate", [made.result(20.0, method="joint", supervision="points"),
+                                                          made.result(10.0, method="other", supervision="points")])
+    (group,) = samedata.groups(*found(tmp_path))
+    told = {one.row.value: samedata.ratio_words(one) for one in group.entries}
+    assert told[20.0] == "50 % of 40.0 (joint)"  # not of the retrieval's
+    assert told[10.0] == "20 % of 50.0 (retrieval)"
+
+
+def test_other_settings_of_the_test_are_named(tmp_path):
+    one = made.result(20.0, method="x", scales=[1.0], flip=False)
+    made.manifest(tmp_path, "spml/a", "10_evaluate", [made.result(30.0), made.result(25.0, method="y"), one, bound(3)])
+    (group,) = samedata.groups(*found(tmp_path))
+    assert samedata.header(group)[-1] == samedata.UNLIKE
+    assert [cells[-1] for cells in samedata.cells(group)] == ["", "", "scales, flip", ""]
+    assert "scales 1 / 0.5 / 1.5 / 2, flip yes" in samedata.usual_words(group)
+    made.manifest(tmp_path / "like", "spml/a", "10_evaluate", [made.result(30.0), made.result(25.0, method="y")])
+    (group,) = samedata.groups(*found(tmp_path / "like"))
+    assert samedata.header(group) == samedata.HEADER and samedata.usual_words(group) == ""
+
+
 def test_typical_and_unknown_prices():
     assert annotation.typical("image labels", "VOC2012 subset", 600).total == 12000
     assert annotation.typical("boxes", "VOC2012", 600) is None  # no one knows how many boxes
@@ -98,28 +152,3 @@ def test_every_price_has_a_source(tmp_path):
     (tmp_path / "prices.csv").write_text(text)
     with pytest.raises(FileError, match=r"prices.csv, line 3: .*seven"):
         annotation.load(tmp_path / "prices.csv")
-
-
-def step(value, name, **changed):
-    return {**made.result(value, **changed), "role": "ladder", "step": name}
-
-
-def test_ladder_in_the_order_of_the_chain(tmp_path):
-    train = {"split": "train", "dataset_size": 600}
-    made.manifest(tmp_path, "no_people_allowed/a", "02_cams", [step(30.0, "CAM", **train), step(33.0, "CRF", **train)])
-    made.manifest(tmp_path, "no_people_allowed/a", "05_walk", [step(41.5, "random walk", **train)])
-    made.manifest(tmp_path, "no_people_allowed/a", "08_evaluate", [made.result(38.0), bound(3.5)])
-    made.manifest(tmp_path, "single_stage/b", "03_evaluate", [made.result(38.0)])  # no step on the way: no ladder
-    (one,) = ladder.ladders(found(tmp_path)[0])
-    assert [cells[0] for cells in ladder.cells(one)] == ["CAM", "CRF", "random walk", "single-stage"]
-    assert one.changes == [None, 3.0, 8.5, None]  # the end is measured on other pictures
-    assert [cells[4] for cells in ladder.cells(one)] == ["", "+3.0", "+8.5", ""]
-
-
-def test_steps_without_protocol_and_undefined_ones(tmp_path):
-    plain = {"name": "known", "unit": "%", "role": "ladder"}
-    made.manifest(tmp_path, "spml/a", "03_weak", [{**plain, "value": 5.0, "step": "points"},
-                                                  {**plain, "value": None, "step": "grown"}])
-    (one,) = ladder.ladders(found(tmp_path)[0])
-    assert [cells[3] for cells in ladder.cells(one)] == ["5.0", "undefined"]
-    assert "spml/a: known" in tables.ladders([one])

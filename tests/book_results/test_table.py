@@ -61,7 +61,7 @@ def test_crf_and_labels_at_test_are_named(tmp_path):
 
 @pytest.mark.parametrize(
     "changed",
-    [{"dataset": "shapes"}, {"split": "train_small"}, {"method": "CAM baseline"}, {"supervision": "full"}],
+    [{"dataset": "shapes"}, {"method": "CAM baseline"}, {"supervision": "full"}],
 )
 def test_other_data_splits_methods_supervisions_are_not_compared(tmp_path, changed):
     found, rest = lines(tmp_path, made.result(90.0, **changed))
@@ -69,6 +69,36 @@ def test_other_data_splits_methods_supervisions_are_not_compared(tmp_path, chang
     assert all(
         row[5] == table.NOT_RUN for row in table.comparison_cells(found, table.numbered_sources(found))
     )
+
+
+@pytest.mark.parametrize("changed", [{"dataset": "VOC2012 subset", "dataset_size": 200}, {"split": "train_small"}])
+def test_on_other_pictures_ours_stands_in_brackets_without_a_difference(tmp_path, changed):
+    crf = made.result(80.0, crf="10 iterations", **changed)
+    found, rest = lines(tmp_path, made.result(90.0, **changed), crf, made.result(99.0, method="CAM baseline"))
+    plain, with_crf = of(found, 59.7), of(found, 62.7)
+    assert plain.ours is None and plain.difference is None and plain.match is None and len(rest) == 3
+    assert (plain.near.value, with_crf.near.value) == (90.0, 80.0)
+    cells = table.comparison_cells([plain], table.numbered_sources(found))[0]
+    assert cells[5:7] == ["[90.0] (a)", ""] and cells[7].startswith("not comparable: other ")
+    said = {"size" if name == "dataset_size" else name for name in changed}
+    assert set(cells[7].removeprefix("not comparable: other ").split(", ")) == said
+    assert of(found, 59.7).near_differs[0][1] == next(iter(changed.values()))
+
+
+def test_synthetic_or_undefined_numbers_never_stand_in_brackets(tmp_path):
+    other = {"dataset": "VOC2012 subset"}
+    found, _ = lines(tmp_path, made.result(None, **other), {**made.result(9.0, **other), "role": "ladder", "step": "x"},
+                     made.result(9.0, dataset="shapes"))  # fmt: skip
+    assert all(line.near is None for line in found)
+    found, _ = lines(tmp_path / "named", made.result(9.0, **other), title="single_stage/shapes")
+    assert all(line.near is None for line in found)
+
+
+def test_ranks_and_counts_stay_as_not_run(tmp_path):
+    found, _ = lines(tmp_path, made.result(59.2))
+    cells = table.comparison_cells(found, table.numbered_sources(found))
+    values = {row[4]: row[5] for row in cells}
+    assert values["3 place"] == values["10582 count"] == values["99310 count"] == table.NOT_RUN
 
 
 def test_other_metrics_units_and_papers_are_not_compared(tmp_path):
@@ -111,7 +141,7 @@ def test_unverified_is_marked(tmp_path):
 
 def test_every_reported_number_has_a_row(tmp_path):
     found, _ = lines(tmp_path, made.result(59.2))
-    wanted = {(row.paper, row.value, row.split) for row in reported.load() if row.unit == "%"}
+    wanted = {(row.paper, row.value, row.split) for row in reported.load()}
     wanted = {row for row in wanted if row[0] in reported.PAPERS.values()}
     assert {(line.reported.paper, line.reported.value, line.reported.split) for line in found} == wanted
     assert {paper for paper, *_ in wanted} == set(reported.PAPERS.values())
@@ -191,6 +221,22 @@ def test_the_picture_shows_every_paper_real_data_first():
     assert all(r.protocol.supervision == "boxes" for r in found[:3])
     assert len(found) == len(rows) and found[-1].experiment == "shapes"
     assert picture._chosen(rows, 0) != [] and picture._chosen([], 3) == []
+
+
+def test_the_picture_has_columns_of_reported_numbers_only_where_there_are_some(tmp_path):
+    subset = {"dataset": "VOC2012 subset", "backbone": "MobileNetV2"}
+    given = made.result(39.0, image_labels="ground truth", **subset)
+    found, rest = lines(tmp_path / "a", made.result(33.0, **subset), made.result(35.0, crf="yes", **subset), given)
+    cells, note = picture.content(found, rest)
+    assert [row["ours"] for row in cells] == ["35.0", "39.0"] and cells[1]["method"].endswith("tags given at test")
+    assert not set(picture.COMPARED) & set(cells[0]) and "MobileNetV2" not in cells[0]["method"]
+    assert "none has a reported counterpart" in note and "all with MobileNetV2" in note and "1 more" in note
+    found, rest = lines(tmp_path / "b", made.result(59.2), made.result(20.0, **subset))
+    cells, note = picture.content(found, rest)
+    assert list(cells[0]) == list(picture.COLUMNS)
+    assert (cells[0]["reported"], cells[0]["difference"], cells[0]["protocols"]) == ("59.7", "−0.5", "agree")
+    assert cells[-1]["reported"] == "" and "no difference: no reported counterpart" in note
+    assert picture.save(found, rest, tmp_path / "x.png").stat().st_size > 1000
 
 
 def test_many_undefined_classes_are_counted():

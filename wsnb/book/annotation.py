@@ -68,15 +68,19 @@ def price(kind: str, unit: str, dataset: str) -> Price | None:
 
 def counted(counts: dict, dataset: str) -> Cost | None:
     """The cost of counted labels: {"pictures", "tags", "boxes", "points", "scribbles", "masks"}, tags being decisions,
-    points, scribbles and masks pictures that have them. None if one kind has no price."""
+    points, scribbles and masks pictures that have them. None if one kind has no price.
+
+    Older records counted each point and stroke; their prices are those of a picture with all its points or strokes.
+    """
     units = {"tags": "class", "boxes": "box", "points": "picture", "scribbles": "picture", "masks": "picture"}
     total, used = 0.0, []
     for kind, unit in units.items():
-        if counts.get(kind):
+        number = counts.get(kind)
+        if number:
             one = price(kind, unit, dataset)
             if one is None:
                 return None
-            total += one.seconds * counts[kind]
+            total += one.seconds * (min(number, counts.get("pictures") or number) if unit == "picture" else number)
             used.append(one)
     if not used or not counts.get("pictures"):
         return None

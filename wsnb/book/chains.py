@@ -15,7 +15,8 @@ BOX, TALL, GAP, ROW = 300, 48, 24, 84  # of the diagram, in its units
 
 @dataclasses.dataclass(frozen=True)
 class StageCard:
-    """One notebook of a paper: its name, what follows the colon of its heading, names of the stages that it needs."""
+    """One notebook of a paper: its name, what follows the colon of its heading, what a reader learns there (else its
+    first sentence) in plain words, names of the stages that it needs."""
 
     name: str
     title: str
@@ -42,13 +43,24 @@ def stages(project, paper: str) -> list:
 
 
 def _told(path) -> tuple:
-    """(title, first sentence) of a notebook's first Markdown cell."""
+    """(title, what a reader learns, else the first sentence) of a notebook's first Markdown cell."""
     cells = json.loads(Path(path).read_text(encoding="utf-8"))["cells"]
     source = next((text(cell["source"]) for cell in cells if cell["cell_type"] == "markdown"), "")
     heading = next((line.lstrip("# ").strip() for line in source.splitlines() if line.startswith("#")), "")
     body = [part for part in re.split(r"\n\s*\n", source) if part.strip() and not re.match(r"\s*[#>|*`$-]", part)]
-    first = re.split(r"(?<=[.!?])\s", " ".join(body[0].split()))[0] if body else ""
-    return heading.rpartition(": ")[2], first
+    learn = re.search(r"^\*\*You will learn\*\*\s+(.+?)(?:\n\s*\n|\Z)", source, re.M | re.S)
+    told = learn[1] if learn else body[0] if body else ""
+    first = plain(re.split(r"(?<=[.!?])\s", " ".join(told.split()))[0])
+    return heading.rpartition(": ")[2], first[:1].upper() + first[1:]
+
+
+def plain(markdown: str) -> str:
+    """Markdown of one line without the marks of emphasis and code: '*I know* `x`' is 'I know x'."""
+    parts = re.split(r"`([^`]+)`", markdown)  # every second part is code and stays as it is
+    for i in range(0, len(parts), 2):
+        parts[i] = re.sub(r"(\*{1,3})(?=\S)(.+?)(?<=\S)\1", r"\2", parts[i])
+        parts[i] = re.sub(r"(?<!\w)(_{1,2})(?=\S)(.+?)(?<=\S)\1(?!\w)", r"\2", parts[i])
+    return "".join(parts)
 
 
 def edges(cards) -> list:

@@ -1,8 +1,10 @@
 """An executed notebook as a page of the HTML book: short outputs, texts beside pictures, nothing from the network."""
 
+import ast
 import re
 from pathlib import Path
 
+from wsnb.book import manifest
 from wsnb.book.code import ASIDE
 from wsnb.files import FileError, load_json
 
@@ -12,6 +14,7 @@ LINES, KEPT = (
 )  # printed lines of a cell that are shown whole; else so many of the head and of the tail
 LONGEST = 2000  # characters of a line
 FOLDED = {"parameters": "Parameters, what they mean, their defaults", "injected-parameters": "The values of this run"}
+IMPORTS = 6  # lines of a cell that only imports; longer ones are folded like parameters
 WIDGET = "application/vnd.jupyter.widget-view+json"
 NOTE = "*An interactive control stands here: open the notebook in JupyterLab to move it.*"
 REMOTE = re.compile(
@@ -28,7 +31,7 @@ def chapter(path, title: str, others=(), written=None) -> dict:
     notebook = _load(path)
     if written and Path(written).is_file():
         notebook = {**notebook, "cells": reworded(notebook["cells"], _load(written)["cells"])}
-    cells, heading = [], ""
+    cells, heading, captions = [], "", _captions(path)
     for cell in notebook["cells"]:
         source = text(cell.get("source", ""))
         if cell.get("cell_type") == "markdown":
@@ -36,7 +39,8 @@ def chapter(path, title: str, others=(), written=None) -> dict:
             heading = headings[-1] if headings else heading
             cells.append({**cell, "source": _local(source, others)})
         elif cell.get("cell_type") == "code":
-            metadata = _metadata(cell.get("metadata", {}), heading or title)
+            spoken = _caption(source, captions) or _spoken(heading or title)
+            metadata = _metadata(cell.get("metadata", {}), spoken, source)
             outputs = [_output(output) for output in cell.get("outputs", [])]
             cells.append({**cell, "source": source, "metadata": metadata, "outputs": outputs})
         else:
@@ -107,18 +111,42 @@ def _local(source, others):
     return re.sub(r"(?<![!\]\w])\[([^\]]+)\]\(([^)\s]+)\)", kept, source)
 
 
-def _metadata(metadata, heading) -> dict:
-    """A cell's metadata with the text of its pictures; parameters and solutions are folded away."""
-    shown = {"image": {"alt": _spoken(heading)}}
+def _metadata(metadata, spoken, source) -> dict:
+    """A cell's metadata with the text SPOKEN of its pictures; parameters, imports and solutions are folded away."""
+    shown = {"image": {"alt": spoken}}
     tags = list(metadata.get("tags", []))
-    for tag, prompt in FOLDED.items():
-        if tag in tags:
-            tags.append("hide-input")
-            shown["code_prompt_show"] = prompt
+    prompts = [prompt for tag, prompt in FOLDED.items() if tag in tags] + ["Imports"] * only_imports(source)
+    if prompts:
+        tags.append("hide-input")
+        shown |= {"code_prompt_show": prompts[0], "code_prompt_hide": prompts[0]}
     if "solution" in tags:
         tags.append("hide-cell")
         shown |= {"code_prompt_show": "Solution", "code_prompt_hide": "Solution"}
     return {**metadata, "tags": tags, "mystnb": shown}
+
+
+def only_imports(source: str) -> bool:
+    """Whether a cell has more than IMPORTS lines and does nothing but import."""
+    if len(source.strip().splitlines()) <= IMPORTS:
+        return False
+    try:
+        body = ast.parse(source).body
+    except (SyntaxError, ValueError):  # a magic, say
+        return False
+    return bool(body) and all(isinstance(node, ast.Import | ast.ImportFrom) for node in body)
+
+
+def _captions(path) -> dict:
+    """{file name: caption} of the pictures that the record beside an executed notebook names."""
+    record = Path(path).with_name(manifest.NAME)
+    found = load_json(record).get("notes", {}).get("figures", {}) if record.is_file() else {}
+    return found if isinstance(found, dict) else {}
+
+
+def _caption(source, captions):
+    """The caption of the one picture that a cell saves and shows, or "" if it names none or several."""
+    named = {name for name in re.findall(r"""["']([^"'/]+)["']""", source) if captions.get(name)}
+    return f"Figure: {captions[named.pop()]}" if len(named) == 1 else ""
 
 
 def _spoken(heading):

@@ -1,7 +1,11 @@
 """Pictures for a talk: methods on the same pictures as bars between their bounds, and the ladders of the chains."""
 
+import re
 import textwrap
+from collections import Counter
+from itertools import pairwise
 
+from matplotlib.colors import to_rgb
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
@@ -18,10 +22,12 @@ COLOURS = {  # one colour a supervision, apart for the colour-blind too; the sam
     "none": "#aaaaaa",
 }
 OTHER = "#b8860b"  # mixtures
+SERIES = ("#222222", "#7a3db8", "#8a8a8a", "#5b8c00")  # of ladders: none of them is a supervision's
 POINTS = 14
 MOST = 16  # bars that stay readable on a slide
-LADDERS = 6  # panels
+PANELS, A_PAPER = 6, 2  # ladders of the picture, and of one paper
 GROUND = {"facecolor": "white", "edgecolor": "none", "pad": 1}  # lines do not run through words
+LABELS, BARS, SIDE, ROW = 4.7, 6.0, 2.9, 0.5  # inches: names, bars, the columns beside them; a bar's height
 
 
 def colour(supervision: str) -> str:
@@ -29,44 +35,61 @@ def colour(supervision: str) -> str:
     return COLOURS.get(supervision, OTHER)
 
 
+def _dark(one) -> bool:
+    """Whether white type can be read on an Entry's bar."""
+    red, green, blue = to_rgb(colour(one.row.protocol.supervision))
+    return 0.3 * red + 0.59 * green + 0.11 * blue < 0.55
+
+
+def given(one) -> bool:
+    """Whether an Entry was told at test which classes a picture holds."""
+    return one.row.protocol.image_labels == "ground truth"
+
+
 def same_data(groups, path):
-    """Bars of the first group, real pictures before synthetic ones; the bounds as lines. Writes PATH and returns it."""
+    """Bars of the first group, real pictures before synthetic ones, the bounds as lines. Writes PATH and returns it.
+
+    Numbers that were measured with the image tags of the test pictures given are left out.
+    """
     if not groups:
         return plots.save(_empty("nothing has been run on the same pictures yet"), path)
     group = groups[0]
-    bars = [one for one in group.entries if one.row.role != "bound"]
-    bars = list({(_bar(one), one.row.value): one for one in bars}.values())
-    shown = best_of_each(bars, MOST)
-    left = len(bars) - len(shown)
-    figure = plots.Picture(figsize=(13, 1.9 + 0.52 * max(3, len(shown))), dpi=plots.DPI, layout="constrained")
-    axis = figure.subplots()
+    numbers = [one for one in group.entries if one.row.role != "bound"]
+    shown = best_of_each([one for one in numbers if not given(one)], MOST)
+    high, said = max(3, len(shown)), _said(group, numbers, shown)
+    width, height = LABELS + BARS + SIDE, 1.6 + 0.24 * len(said.split("\n")) + ROW * high + 1.25
+    figure = plots.Picture(figsize=(width, height), dpi=plots.DPI)
+    axis = figure.add_axes((LABELS / width, 1.25 / height, BARS / width, ROW * high / height))
+    top = 1.04 * max([one.row.value for one in [*shown, *_full(shown)]] + [1e-9])
+    axis.set(xlim=(0, top), ylim=(high - 0.5, -0.5))
+    aside = axis.get_yaxis_transform()  # x in shares of the axis, y in bars
     for place, one in enumerate(shown):
-        axis.barh(place, one.row.value, color=colour(one.row.protocol.supervision), height=0.72, zorder=3)
-        ratio = "" if one.ratio is None else f"  ({100 * one.ratio:.0f} % of full)"
-        value = f" {table.ours(one.row.value, group.unit)}{ratio}"
-        axis.text(one.row.value, place, value, va="center", fontsize=POINTS, zorder=2, bbox=GROUND)
-    top = max([one.row.value for one in group.entries] + [1e-9])
-    for name, one in _bounds(group).items():
-        axis.axvline(one.row.value, color=colour(one.row.protocol.supervision), lw=2, ls="--", zorder=0)
-        said = f"{name} {table.ours(one.row.value, group.unit)}"
-        side = "left" if one.row.value < top / 8 else "center"
-        axis.text(one.row.value, -0.7, said, ha=side, va="bottom", fontsize=POINTS - 3, color="#222222",
-                  parse_math=False, bbox=GROUND)
-    axis.set(xlim=(0, 1.28 * top), ylim=(max(3, len(shown)) - 0.4, -1.0))
+        value, words = one.row.value, table.ours(one.row.value, group.unit)
+        axis.barh(place, value, color=colour(one.row.protocol.supervision), height=0.74, zorder=3)
+        inside = value > 0.15 * top
+        axis.text(value - 0.008 * top if inside else value + 0.008 * top, place, words, va="center", zorder=4,
+                  ha="right" if inside else "left", color="white" if inside and _dark(one) else "#111111",
+                  fontsize=POINTS, weight="bold", bbox=None if inside else GROUND)
+        axis.text(1.03, place, of_words(one), transform=aside, va="center", fontsize=POINTS, clip_on=False)
+        axis.text(1.46, place, price_words(one), transform=aside, va="center", ha="right", fontsize=POINTS)
+    axis.text(1.03, -0.62, "of full\nsupervision", transform=aside, va="bottom", fontsize=POINTS - 1, color="#444444")
+    axis.text(1.46, -0.62, "labels,\ns a picture", transform=aside, va="bottom", ha="right", fontsize=POINTS - 1,
+              color="#444444")
+    _bound_lines(axis, group, shown, top)
+    names = bar_names(shown)
+    axis.set_yticks(range(len(shown)), ["\n".join(textwrap.wrap(name, 46)[:2]) for name in names], parse_math=False)
     axis.set_xlabel(f"{group.metric}, {group.unit}".rstrip(", "), fontsize=POINTS - 1)
-    backbones = {one.row.protocol.backbone for one in shown}
-    common = backbones.pop() if len(backbones) == 1 else ""
-    names = [textwrap.shorten(_bar(one).replace(f", {common}", "") if common else _bar(one), 52) for one in shown]
-    axis.set_yticks(range(len(shown)), names, fontsize=POINTS, parse_math=False)
-    title = group.title + (f", {common}" if common else "")
-    axis.set_title(title + (f" ({left} more in same_data.csv)" if left > 0 else ""), fontsize=POINTS + 2,
-                   loc="left", parse_math=False)
     _plain(axis)
+    axis.tick_params(axis="y", labelsize=POINTS - 2, length=0)
+    figure.text(0.15 / width, 1 - 0.12 / height, f"{group.title}{_common(shown, ', {}')}", fontsize=POINTS + 4,
+                weight="bold", va="top", parse_math=False)
+    figure.text(0.15 / width, 1 - 0.52 / height, said, fontsize=POINTS - 1, va="top", color="#444444",
+                parse_math=False)
     used = dict.fromkeys(one.row.protocol.supervision for one in shown)
-    if used:
-        handles = [Patch(color=colour(name), label=name or "?") for name in used]
-        axis.legend(handles=handles, loc="lower right", framealpha=1, edgecolor="none", fontsize=POINTS - 1,
-                    title="labels of the training pictures", title_fontsize=POINTS - 1)
+    handles = [Patch(color=colour(name), label=name or "?") for name in used]
+    figure.legend(handles=[Line2D([], [], lw=0, label="labels of the training pictures:"), *handles], ncols=7,
+                  loc="lower left", bbox_to_anchor=(0, 0), frameon=False, fontsize=POINTS, columnspacing=1.2,
+                  handlelength=1.2)
     return plots.save(figure, path)
 
 
@@ -79,43 +102,190 @@ def best_of_each(bars, most):
     return [bars[place] for place in sorted([*first.values(), *others][:most])]
 
 
-def _bounds(group):
-    """{name: Entry}: the floor, and the highest full supervision."""
-    bounds = [one for one in reversed(group.entries) if one.row.role == "bound"]  # the highest last
-    names = {"full": "full supervision", "none": "all background"}
-    return {names[one.row.protocol.supervision]: one for one in bounds if one.row.protocol.supervision in names}
+def of_words(one) -> str:
+    """'74 % of 39.2': which bound a share refers to."""
+    if one.ratio is None or one.full is None:
+        return "not run"
+    return f"{100 * one.ratio:.0f} % of {table.ours(one.full.value, one.full.unit)}"
 
 
-def _bar(one):
-    of = one.row.protocol
-    tags = ", tags given" if of.image_labels == "ground truth" else ""
-    return f"{one.row.step or samedata.method(one.row)}{', CRF' if of.crf else ''}{tags}"
+def price_words(one) -> str:
+    """Seconds that the labels of a training picture cost, '20?' where no source states the price."""
+    return "?" if one.cost is None else samedata.cost_words(one.cost).split(" (")[0]
+
+
+def bar_names(shown) -> list:
+    """The bars' names: methods, with the supervision where two have the same method, and what tells the experiments
+    apart where they have the same supervision too."""
+    methods = Counter((_method(one), one.row.protocol.supervision) for one in shown)
+    supervisions = Counter(method for method, _ in methods)
+    names = []
+    for one in shown:
+        method, of = _method(one), one.row.protocol
+        twins = {other.row.experiment for other in shown
+                 if (_method(other), other.row.protocol.supervision) == (method, of.supervision)}
+        parts = [method, of.supervision if supervisions[method] > 1 else "", _apart(one.row.experiment, twins),
+                 of.preset if of.preset == "fixed" else "", "CRF" if of.crf else ""]
+        names.append(", ".join(filter(None, parts)))
+    return names
+
+
+def _method(one):
+    return one.row.step or one.row.protocol.method or "?"
+
+
+def _apart(name, names):
+    """The words of an experiment's NAME that not all NAMES have."""
+    if len(names) < 2:
+        return ""
+    words = [one.split("_") for one in names]
+    return " ".join(word for word in name.split("_") if not all(word in one for one in words))
+
+
+def _common(shown, form):
+    backbones = {one.row.protocol.backbone for one in shown}
+    return form.format(*backbones) if len(backbones) == 1 and all(backbones) else ""
+
+
+def _said(group, numbers, shown):
+    told = sum(map(given, numbers))
+    parts = [f"{len(shown)} of {len(numbers) - told}, the highest of each experiment and of all; all in same_data.csv"
+             if len(shown) < len(numbers) - told else "all numbers"]
+    parts += ["those with image tags given at test are left out"] if told else []
+    parts += ["fixed: without the original program's faults"] if any(
+        one.row.protocol.preset == "fixed" for one in shown) else []
+    parts += ["?: no source found that states the price"] if any("?" in price_words(one) for one in shown) else []
+    unlike = dict.fromkeys(name for one in shown for name in one.unlike)
+    parts += [f"{', '.join(unlike)} at test differ between methods"] if unlike else []
+    return "\n".join(textwrap.wrap("; ".join(parts), 118))
+
+
+def _full(shown) -> list:
+    """Entries' full supervisions as things with a row, each once."""
+    return [samedata.Entry(row, None, None) for row in {id(one.full): one.full for one in shown if one.full}.values()]
+
+
+def _bound_lines(axis, group, shown, top):
+    """Dashed lines of the floor and of each paper's highest full supervision, named above the bars."""
+    best = {one.row.paper: one.row for one in sorted(_full(shown), key=lambda one: one.row.value)}
+    lines = [(row.value, f"full, {_short(row)}\n{table.ours(row.value, row.unit)}", "full") for row in best.values()]
+    floor = [one.row for one in group.entries if one.row.protocol.supervision == "none" and one.row.role == "bound"]
+    if floor:
+        lines.append((floor[0].value, f"all background\n{table.ours(floor[0].value, group.unit)}", "none"))
+    former, level = None, 0
+    for value, said, kind in sorted(lines):
+        level = level + 1 if former is not None and value - former < 0.24 * top else 0
+        former = value
+        axis.axvline(value, color=colour(kind), lw=2, ls="--", zorder=0)
+        axis.annotate(said, (value, -0.5), (0, 3 + 34 * level), textcoords="offset points", ha="center", va="bottom",
+                      fontsize=POINTS - 2, color="#222222", parse_math=False, annotation_clip=False, bbox=GROUND)
+
+
+def _short(row):
+    return re.split(r"[,:(]", row.protocol.method or row.paper)[0].strip()
 
 
 def ladders(found, path):
-    """A line a chain: the value at each step. Writes PATH and returns it."""
-    found = sorted(found, key=lambda one: (one.title.split("/")[1].startswith(SYNTHETIC), one.title))[:LADDERS]
+    """A panel a chain: the value at each step from the top down. Writes PATH and returns it."""
+    found = chosen(found)
     if not found:
         return plots.save(_empty("no chain with measured steps has been run yet"), path)
-    figure = plots.Picture(figsize=(13, 3.6 * len(found)), dpi=plots.DPI, layout="constrained")
-    for axis, one in zip(figure.subplots(len(found), 1, squeeze=False)[:, 0], found, strict=True):
-        rows = [row for row in one.rows if row.value is not None][:MOST]
-        sizes = {ladder._where(row): None for row in rows}
-        for number, where in enumerate(sizes):
-            mine = [(place, row.value) for place, row in enumerate(rows) if ladder._where(row) == where]
-            axis.plot(*zip(*mine, strict=True), marker="o", ms=8, lw=2, color=list(COLOURS.values())[number % 5],
-                      label=f"{where[0]} {where[1]}, {where[2]} pictures" if where else "no protocol")
-            for place, value in mine:
-                axis.annotate(table.ours(value, one.unit), (place, value), (0, 9), textcoords="offset points",
-                              ha="center", fontsize=POINTS - 2)
-        names = ["\n".join(textwrap.wrap(ladder.step_words(row), 16)[:4]) for row in rows]
-        axis.set_xticks(range(len(rows)), names, fontsize=POINTS - 4, parse_math=False)
-        axis.set(xlim=(-0.5, len(rows) - 0.5), ylabel=f"{one.metric}, {one.unit}".rstrip(", "))
-        axis.margins(y=0.25)
-        axis.set_title(one.title, fontsize=POINTS + 1, loc="left", parse_math=False)
-        axis.legend(fontsize=POINTS - 3, frameon=False, loc="best")
-        _plain(axis)
+    drawn = [(one, *series(one)) for one in found]
+    columns = min(2, len(drawn))
+    rows = [drawn[k:k + columns] for k in range(0, len(drawn), columns)]
+    heights = [1.5 + 0.36 * max(len(steps) for _, steps, *_ in row) for row in rows]
+    figure = plots.Picture(figsize=(8 * columns, sum(heights)), dpi=plots.DPI, layout="constrained")
+    figure.get_layout_engine().set(h_pad=0.12, w_pad=0.12)
+    axes = figure.subplots(len(rows), columns, squeeze=False, gridspec_kw={"height_ratios": heights})
+    for axis in axes.flat:
+        axis.set_visible(False)
+    for axis, (one, *parts) in zip(axes.flat, drawn, strict=False):
+        axis.set_visible(True)
+        _panel(axis, one, *parts)
+    figure.supxlabel("a line: made from the step above it", fontsize=POINTS - 1, color="#444444")
     return plots.save(figure, path)
+
+
+def chosen(found) -> list:
+    """At most PANELS ladders: one an experiment, A_PAPER a paper, real pictures and long chains first."""
+    best = {}
+    for one in found:
+        best.setdefault(one.title, one)
+    order = sorted(best.values(), key=lambda one: (one.title.split("/")[1].startswith(SYNTHETIC), -len(one.rows),
+                                                   one.title))
+    turns, papers = [], Counter()
+    for one in order:
+        paper = one.title.split("/")[0]
+        turns.append((papers[paper], one))
+        papers[paper] += 1
+    first = [one for turn, one in sorted(turns, key=lambda pair: pair[0]) if turn < A_PAPER][:PANELS]
+    return sorted(first, key=lambda one: (one.title.split("/")[1].startswith(SYNTHETIC), one.title))
+
+
+def series(one):
+    """(steps, {series: {step: value}}, {(series, step): the step that it was made from}) of a Ladder.
+
+    A series is what was measured on the same pictures with the same preset; a number of labels without a statement was
+    measured on the training pictures. The chain's end comes last.
+    """
+    rows = [pair for pair in zip(one.rows, one.moved, strict=True) if pair[0].value is not None]
+    places = list(dict.fromkeys(ladder._where(row) for row, _ in rows if ladder._where(row)))
+    trained = [place for place in places if place[1] == "train"]
+    presets = {row.protocol.preset for row, _ in rows if row.protocol}
+    steps, lines, made = {}, {}, {}
+    for row, (_, since) in sorted(rows, key=lambda pair: pair[0].role == "final"):
+        where, step = ladder._where(row), ladder.step_words(row)
+        if where is None and ("label" in one.metric or step.endswith(", train")):
+            where = trained[0] if len(trained) == 1 else "training pictures"
+        preset = row.protocol.preset if row.protocol and len(presets) > 1 else ""
+        name = where if isinstance(where, str | None) else f"{where[0]} {where[1]}, {where[2]} pictures"
+        name = ", ".join(filter(None, (name, preset)))
+        steps[_bare(step)] = None
+        lines.setdefault(name, {})[_bare(step)] = row.value
+        if since:
+            made[name, _bare(step)] = _bare(since)
+    return list(steps), lines, made
+
+
+def _bare(step):
+    """A step's name without its pictures and preset, which its series names."""
+    return re.sub(r", (train|faithful|fixed)\b", "", step)
+
+
+def _panel(axis, one, steps, lines, made):
+    """One ladder: steps downwards, values to the right, the numbers where no line runs."""
+    places = {step: place for place, step in enumerate(steps)}
+    for number, (name, values) in enumerate(lines.items()):
+        tint = SERIES[number % len(SERIES)]
+        for since, step in pairwise(values):  # a longer line would pass by steps that it has nothing to do with
+            if made.get((name, step)) == since:
+                axis.plot((values[since], values[step]), (places[since], places[step]), color=tint, lw=1.5, alpha=0.45,
+                          zorder=1)
+        dots = [places[step] for step in values]
+        axis.plot(list(values.values()), dots, color=tint, lw=0, marker="o", ms=8, label=name, zorder=3)
+    for step, place in places.items():
+        here = sorted((values[step], name) for name, values in lines.items() if step in values)
+        for k, (value, name) in enumerate(here):
+            near = [b if a == step else a for a, b in pairwise(lines[name]) if step in (a, b)]
+            near = [lines[name][other] for other in near if made.get((name, other)) == step
+                    or made.get((name, step)) == other]  # where its lines lead
+            left = k == 0 if len(here) > 1 else bool(near) and sum(near) / len(near) > value
+            axis.annotate(table.ours(value, one.unit), (value, place), (-9 if left else 9, 0), va="center", zorder=2,
+                          textcoords="offset points", ha="right" if left else "left", fontsize=POINTS - 1, bbox=GROUND)
+    names = ["\n".join(textwrap.wrap(step, 34)[:2]) for step in steps]
+    axis.set_yticks(range(len(steps)), names, parse_math=False)
+    axis.set_ylim(len(steps) - 0.4, -0.6)
+    axis.margins(x=0.2)
+    axis.set_xlabel(f"{one.metric}, {one.unit}".rstrip(", "), fontsize=POINTS - 1)
+    said = [name for name in lines if name]
+    title = f"{one.title}\n{said[0]}" if len(lines) == 1 and said else one.title
+    axis.set_title(title, fontsize=POINTS, loc="left", parse_math=False)
+    if len(lines) > 1 and said:
+        axis.legend(fontsize=POINTS - 3, frameon=False, loc="lower left", bbox_to_anchor=(-0.02, 1.0), ncols=1,
+                    borderpad=0, handletextpad=0.2)
+        axis.set_title(one.title, fontsize=POINTS, loc="left", parse_math=False, pad=8 + 17 * len(lines))
+    _plain(axis)
+    axis.tick_params(axis="y", labelsize=POINTS - 1)
 
 
 def _plain(axis):

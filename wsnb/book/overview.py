@@ -16,7 +16,29 @@ NAMES = {
     "panoptic": "Panoptic",
     "spml": "SPML",
 }
-RUN, NOT_RUN = "●", "○"
+# What a paper is, and an address that reported.csv knows as a source: the paper, its page, or the authors' code.
+ABOUT = {
+    "single_stage": (
+        "*Single-Stage Semantic Segmentation from Image Labels*, Nikita Araslanov and Stefan Roth, CVPR 2020: "
+        "image tags → a class at every pixel, in one training run.",
+        "the authors' code", "https://github.com/visinf/1-stage-wseg"),
+    "no_people_allowed": (
+        "*NoPeopleAllowed: The Three-Step Approach to Weakly Supervised Semantic Segmentation*, Dobko, Viniavskyi and "
+        "Dobosevych, LID challenge at CVPR 2020: image tags → a class at every pixel, in three steps.",
+        "the paper on arXiv", "https://arxiv.org/abs/2006.07601"),
+    "simple_does_it": (
+        "*Simple Does It: Weakly Supervised Instance and Semantic Segmentation*, Khoreva, Benenson, Hosang, Hein and "
+        "Schiele, CVPR 2017: boxes → a class at every pixel, or a mask of every object.", "", ""),
+    "panoptic": (
+        "*Weakly- and Semi-Supervised Panoptic Segmentation*, Qizhu Li, Anurag Arnab and Philip H. S. Torr, ECCV 2018: "
+        "boxes of things and image tags of stuff → a class and an instance at every pixel.",
+        "the authors' page", "https://qizhuli.github.io/publication/weakly-supervised-panoptic-segmentation/"),
+    "spml": (
+        "*Universal Weakly Supervised Segmentation by Pixel-to-Segment Contrastive Learning*, Ke, Hwang and Yu, "
+        "ICLR 2021: image tags, boxes, scribbles or points → a class at every pixel.",
+        "the authors' code", "https://github.com/twke18/SPML"),
+}
+RUN, NOT_RUN, NO_BREAK = "●", "○", "\u00a0"
 LEGEND = f"""{RUN} run, the link leads to its page; {NOT_RUN} an experiment of the book that was not run here (its
 parameters are in `params/`, its data or its hours were not at hand).
 """
@@ -30,6 +52,12 @@ class Place:
     name: str
     supervision: str
     dataset: str
+
+
+def about(paper: str) -> str:
+    """What a paper is, as a line of Markdown with a link where an address is known; "" for an unknown paper."""
+    said, name, address = ABOUT.get(paper, ("", "", ""))
+    return f"{said} [{name[:1].upper()}{name[1:]}]({address})." if address else said
 
 
 def places(project) -> list:
@@ -73,7 +101,7 @@ def _papers(mine, run):
         own = [one for one in mine if one.paper == paper]
         pages = [run[f"{one.paper}/{one.name}"] for one in own if f"{one.paper}/{one.name}" in run]
         name = escape(NAMES.get(paper, paper))
-        yield f"{RUN} [{name}]({pages[0]})" if pages else f"{NOT_RUN} {name}"
+        yield f"{RUN}{NO_BREAK}[{name}]({pages[0]})" if pages else f"{NOT_RUN}{NO_BREAK}{name}"
 
 
 def markdown(project, run: dict) -> str:

@@ -1,9 +1,8 @@
 """The pages of the HTML book as Markdown texts, from records alone: cover, tables, a page a paper and an experiment."""
 
 import dataclasses
-import html
 
-from wsnb.book import chains, results, table, tables
+from wsnb.book import chains, folds, overview, results, table, tables
 from wsnb.book.experiments import SYNTHETIC
 from wsnb.book.table import as_markdown, escape
 
@@ -32,6 +31,7 @@ class Experiment:
         return results.rows(self.records)
 
 
+GOOD_AND_BAD = "good_and_bad"  # the picture that says most of an experiment
 START = """Nothing has been run yet. `wsnb list` shows the experiments; those named *shapes* need no data:
 
 ```sh
@@ -79,9 +79,8 @@ def index(found, lines, atlas: str = "", papers=(), lessons=()) -> str:
         shown = sorted((one for one in found if one.pictures), key=lambda one: one.name.startswith(SYNTHETIC))
         if shown:
             first = shown[0]
-            parts.append(
-                f"## A result of {escape(first.title)}\n\n" + _pictures(first.pictures[:1], f"{first.title}/")
-            )
+            best = [picture for picture in first.pictures if GOOD_AND_BAD in picture[0]] or first.pictures
+            parts.append(f"## A result of {escape(first.title)}\n\n" + _pictures(best[-1:], f"{first.title}/"))
     parts.append(toctree([f"lessons/{name}" for name in lessons], "Lessons", hidden=True))
     parts.append(toctree([f"{name}/index" for name in papers], "Papers", hidden=True))
     parts.append(toctree(["table", "same_data", "ladders", "stages", "glossary"], "Compare", hidden=True))
@@ -89,9 +88,9 @@ def index(found, lines, atlas: str = "", papers=(), lessons=()) -> str:
 
 
 def with_picture(title: str, picture: str, spoken: str, text: str) -> str:
-    """A page of tables under its picture."""
+    """A page of tables under its picture; side metrics and synthetic pictures are folded."""
     shown = f"```{{image}} {picture}\n:alt: {spoken}\n:width: 100%\n```\n"
-    return f"---\nhide-toc: true\n---\n\n# {title}\n\n{shown}\n{text}"
+    return f"---\nhide-toc: true\n---\n\n# {title}\n\n{shown}\n{folds.sections(text)}"
 
 
 def _spoken(lines):
@@ -109,16 +108,17 @@ def _overview(found):
         state = counted(len(one.records), "stage") + (
             f", unfinished: {', '.join(one.open)}" if one.open else ""
         )
+        rows = _highest(one.rows)
         best = [
-            f"{row.name} {table.ours(row.value, row.unit)}{' %' if row.unit == '%' else ''}{_how(row)}"
-            for row in _highest(one.rows)[:2]
+            f"{row.name} {table.ours(row.value, row.unit)}{' %' if row.unit == '%' else ''} ({_how(row, rows)})"
+            for row in rows[:2]
         ]
         link = f"[{escape(one.title)}]({one.paper}/{one.name}/index.md)"
         cells.append(
             [
                 link,
                 escape(state),
-                escape(table.duration(sum(r.manifest["seconds"] for r in one.records))),
+                escape(table.duration(sum(r.manifest["seconds"] for r in one.records))).replace(" ", overview.NO_BREAK),
                 escape("; ".join(best)),
             ]
         )
@@ -138,8 +138,12 @@ def counted(number: int, what: str) -> str:
     return f"{number} {what}{'' if number == 1 else 's'}"
 
 
-def _how(row):
-    return " (CRF)" if row.protocol.crf else " (no CRF)"
+def _how(row, rows):
+    """What tells a number from its neighbours ROWS: method, preset where those of a method differ in it, CRF."""
+    of = row.protocol
+    presets = {other.protocol.preset for other in rows if other.protocol.method == of.method}
+    preset = f"{of.preset} preset" if len(presets) > 1 and of.preset else ""
+    return ", ".join(filter(None, (of.method, preset, "CRF" if of.crf else "no CRF")))
 
 
 def paper(name: str, found, lines, rest, cards=(), unrun=()) -> str:
@@ -148,13 +152,13 @@ def paper(name: str, found, lines, rest, cards=(), unrun=()) -> str:
     CARDS are chains.StageCards; UNRUN names the stages that have a page in notebooks/ since none of them was run.
     """
     title = tables.TITLES.get(name, name)
-    parts = [f"# {title}\n"]
+    parts = [f"# {title}\n", *([f"{overview.about(name)}\n"] if overview.about(name) else [])]
     if cards:
         ran = {card.name: _ran(card.name, found) for card in cards}
         links = {stage: f"{places[0][1] if places else f'notebooks/{stage}'}.html" for stage, places in ran.items()}
         said = "Each box is a notebook; an arrow leads from what a stage needs, a dashed one from a former round.\n"
         parts += ["## The chain\n", said, "```{raw} html", chains.svg(cards, links, title), "```\n",
-                  as_markdown(("stage", "what it does", "run in"), _stage_rows(cards, ran), escaped=True)]
+                  as_markdown(("stage", "you will learn", "run in"), _stage_rows(cards, ran), escaped=True)]
     if found:
         parts += ["## Experiments\n"]
         parts += [f"- [{escape(one.name)}]({one.name}/index.md) {escape(one.description)}" for one in found]
@@ -162,7 +166,7 @@ def paper(name: str, found, lines, rest, cards=(), unrun=()) -> str:
         parts.append("Nothing of this paper has been run here yet; `wsnb list` names its experiments.\n")
     parts += [
         "",
-        tables.of_paper(name, lines, rest, level="##"),
+        folds.of_paper(name, lines, rest),
         toctree([f"{one.name}/index" for one in found], hidden=True),
         toctree([f"{_short(stage)} <notebooks/{stage}>" for stage in unrun], hidden=True),
     ]
@@ -171,9 +175,14 @@ def paper(name: str, found, lines, rest, cards=(), unrun=()) -> str:
 
 def _ran(stage, found):
     """(experiment, page) of the executed notebooks of a stage in all its rounds, real pictures first."""
-    real = sorted(found, key=lambda one: one.name.startswith(SYNTHETIC))
-    return [(one.name if chapter == stage else f"{one.name}, round {chapter.split('@')[1]}", f"{one.name}/{chapter}")
-            for one in real for chapter in one.chapters if chapter.split("@")[0] == stage]
+    made = []
+    for one in sorted(found, key=lambda one: one.name.startswith(SYNTHETIC)):
+        for chapter in one.chapters:
+            name, _, round_ = chapter.partition("@")
+            if name == stage:
+                said = f"{one.name}, round{overview.NO_BREAK}{round_}" if round_ else one.name
+                made.append((said, f"{one.name}/{chapter}"))
+    return made
 
 
 def _stage_rows(cards, ran):
@@ -248,8 +257,7 @@ def _stages(one):
 
 def _parameters(record):
     cells = [[name, value] for name, value in sorted(record.manifest["params"].items())]
-    head = f"<details><summary>{html.escape(record.stage)}: {len(cells)} parameters</summary>"
-    return f"{head}\n\n{as_markdown(('parameter', 'value'), cells)}\n</details>\n"
+    return folds.details(f"{record.stage}: {len(cells)} parameters", as_markdown(("parameter", "value"), cells))
 
 
 def _pictures(pictures, place=""):

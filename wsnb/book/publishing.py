@@ -5,17 +5,20 @@ import os
 import re
 from pathlib import Path
 
-from PIL import Image
+from PIL import Image, ImageChops
 
 from wsnb.book import experiments, keys, params, results
 from wsnb.book.root import find, run_folder, split_experiment
-from wsnb.files import FileError, inside, load_json, save_json, write
+from wsnb.files import FileError, inside, load_json, save_json, save_text, write
 
 NAME = "record.json"
 FORMAT = 1
 PICTURES = (".png", ".jpg", ".jpeg", ".svg")
 LARGEST = 2_500_000  # bytes of a picture that may go into git
 MOST = 24  # pictures of a stage
+SMALL = 200_000  # bytes of a PNG that is left whole
+NEAR = 8  # levels of 256 by which a pixel may change in a PNG of few colours; two classes are further apart
+QUALITY = 90  # of JPEG
 OUTSIDE = re.compile(
     r"""(?<![\w.:/])(?:/|(?:\.\./)+)(?:[^\s/'"]+/)*(?=[^\s/'"])"""
 )  # a path that leaves the project
@@ -41,16 +44,18 @@ def publish(runs, experiment: str, figures, project=None) -> Path:
     shown = {}
     for record in found:
         for source, alt in pictures(record):
-            target = f"{record.stage}-{source.name}"
             if source.stat().st_size > LARGEST:
                 raise FileError(
                     f"{source}: {source.stat().st_size / 1e6:.1f} MB is too large to publish; draw it "
                     f"smaller (at most {LARGEST / 1e6:.1f} MB) and run {record.stage} again"
                 )
+            data, suffix = lighter(source)
+            target = f"{record.stage}-{source.stem}{suffix}"
             with write(folder / target) as file:
-                file.write(lighter(source))
+                file.write(data)
             shown[target] = alt
     stages = {record.stage: portable(record.manifest, project) for record in found}
+    former = [path for path, _ in published_pictures(figures, experiment)]
     save_json(
         folder / NAME,
         {
@@ -62,20 +67,51 @@ def publish(runs, experiment: str, figures, project=None) -> Path:
             "command": command(project, found),
         },
     )
+    for path in former:
+        if path.name not in shown:
+            _replaced(path, shown, project)
     return folder
 
 
-def lighter(picture) -> bytes:
-    """A picture's file for git: a PNG with its 256 best colours where that is smaller, a third as a rule."""
-    plain = Path(picture).read_bytes()
-    if Path(picture).suffix.lower() != ".png":
-        return plain
-    buffer = io.BytesIO()
+def lighter(picture) -> tuple:
+    """(bytes, suffix) of a picture for git, as small as it goes while it looks the same, class colours above all.
+
+    A PNG stays one with its 256 best colours where every pixel keeps to NEAR of its own, or whole where it is SMALL;
+    photographs become JPEG.
+    """
+    plain, suffix = Path(picture).read_bytes(), Path(picture).suffix
+    if suffix.lower() != ".png":
+        return plain, suffix
     with Image.open(picture) as image:
-        image.convert("RGB").quantize(256, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE).save(
-            buffer, "PNG", optimize=True
-        )
-    return min(plain, buffer.getvalue(), key=len)
+        clear = image.convert("RGBA")
+        whole = Image.alpha_composite(Image.new("RGBA", clear.size, "white"), clear).convert("RGB")
+    few = whole.quantize(256, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+    kept = [plain, _encoded(whole, "PNG", optimize=True)]
+    if max(high for _, high in ImageChops.difference(whole, few.convert("RGB")).getextrema()) <= NEAR:
+        kept.append(_encoded(few, "PNG", optimize=True))
+    best = min(kept, key=len)
+    if len(best) <= SMALL:
+        return best, suffix
+    photo = _encoded(whole, "JPEG", quality=QUALITY, subsampling=0, optimize=True)
+    return (photo, ".jpg") if len(photo) < 0.6 * len(best) else (best, suffix)  # a chart stays sharp
+
+
+def _encoded(image, kind, **options) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def _replaced(path, shown, project):
+    """Remove a published picture that is no longer shown; the README shows the one that now has its name."""
+    new = next((name for name in shown if Path(name).stem == path.stem), None)
+    page = Path(project, "README.md")
+    if new and page.is_file():
+        text = page.read_text(encoding="utf-8")
+        place = Path(*path.parts[-4:]).as_posix()  # figures/PAPER/EXPERIMENT/NAME
+        if place in text:
+            save_text(page, text.replace(place, f"{place.rsplit('/', 1)[0]}/{new}"))
+    path.unlink(missing_ok=True)
 
 
 def _missing(project, runs, paper, name, done) -> list:

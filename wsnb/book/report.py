@@ -12,6 +12,7 @@ from wsnb.book import (
     chains,
     chapters,
     experiments,
+    folds,
     ladder,
     locks,
     overview,
@@ -74,7 +75,7 @@ def _sources(records, runs, figures, project, work) -> dict:
     """{path below the source folder: bytes} of the whole site."""
     saved = tables.save(records, work / "tables")
     files = {path.name: path.read_bytes() for path in saved.values() if path.suffix != ".md"}
-    files["table.md"] = b"---\nhide-toc: true\n---\n\n" + tables.markdown(records, stages=False).encode()
+    files["table.md"] = b"---\nhide-toc: true\n---\n\n" + folds.whole(records).encode()
     rows = results.rows(records)
     lines, rest = table.lines_of(rows, records)
     files |= _compared(rows, records)
@@ -158,6 +159,7 @@ def _experiment(title, records, runs, figures, project, files) -> pages.Experime
         if local
         else [(path.name, path, alt) for path, alt in publishing.published_pictures(figures, title)]
     )
+    pictures.sort(key=lambda one: pages.GOOD_AND_BAD not in one[0])  # the rest in the chain's order
     for target, path, alt in pictures[:SHOWN]:
         files[f"{title}/{target}"] = path.read_bytes()
         shown.append((target, alt))

@@ -107,10 +107,30 @@ def checked(record: dict, where) -> dict:
     return record
 
 
+def in_chain(found) -> list:
+    """Records with the stages of each experiment in the order of its chain: a stage after all that it was made from,
+    as its manifest states, else in the order given. 05@2 that needs 08 comes after 08."""
+    made, titles = [], list(dict.fromkeys(record.title for record in found))
+    for title in titles:
+        left = [record for record in found if record.title == title]
+        while left:
+            names = {record.stage for record in left}
+            ready = [record for record in left if not names & _needs(record) - {record.stage}]
+            made.append((ready or left)[0])
+            left.remove(made[-1])
+    return made
+
+
+def _needs(record) -> set:
+    """Names of the stages whose results a stage read."""
+    parts = record.manifest.get("parts")
+    return set((parts.get("upstream") or {}) if isinstance(parts, dict) else {})
+
+
 def rows(found) -> list:
-    """The Rows of Records, in their order."""
+    """The Rows of Records, the stages of each experiment in the order of its chain."""
     made = []
-    for record in found:
+    for record in in_chain(found):
         of = record.manifest
         for result in of["results"]:
             protocol = result.get("protocol")

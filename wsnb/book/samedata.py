@@ -1,14 +1,18 @@
 """Methods and supervisions on the same pictures: a group a metric and set of pictures, between its bounds."""
 
 import dataclasses
+from collections import Counter
 
 from wsnb.book import annotation, table
 from wsnb.book.experiments import SYNTHETIC
-from wsnb.book.protocol import same
+from wsnb.book.protocol import same, stated
 from wsnb.book.results import Row
 
 HEADER = ("supervision", "method, backbone", "tags at test", "CRF", "ours", "of full supervision",
           "labels, s a picture", "experiment")
+UNLIKE = "unlike most"  # one more column where something differs
+SETTINGS = ("scales", "flip", "resolution")  # of the test; methods on the same data may have others
+FLOOR = "all background"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,6 +22,7 @@ class Entry:
     row: Row
     full: Row | None  # the full supervision that it is measured against
     cost: annotation.Cost | None
+    unlike: tuple = ()  # those of SETTINGS that differ from most of the group
 
     @property
     def ratio(self) -> float | None:
@@ -38,6 +43,7 @@ class Group:
     unit: str
     matching: str
     entries: tuple
+    usual: tuple = ()  # (setting, the value that most entries have)
 
     @property
     def title(self) -> str:
@@ -69,9 +75,12 @@ def groups(rows, records) -> list:
         mine = list({_told(row): row for row in reversed(mine)}.values())[::-1]
         if len({(row.protocol.method, row.protocol.supervision) for row in mine}) < 2:
             continue
-        entries = [Entry(row, _full(row, mine), annotation.cost(row, _of(row, records))) for row in mine]
+        usual = _usual(mine)
+        entries = [Entry(row, _full(row, mine), annotation.cost(row, _of(row, records)), _unlike(row, usual))
+                   for row in mine]
         entries.sort(key=lambda one: (-one.row.value, _title(one.row)))
-        made.append(Group(dataset, split, mine[0].protocol.dataset_size, metric, unit, matching, tuple(entries)))
+        size = mine[0].protocol.dataset_size
+        made.append(Group(dataset, split, size, metric, unit, matching, tuple(entries), tuple(usual.items())))
     return sorted(made, key=lambda group: (group.synthetic, -len(group.entries), group.title))
 
 
@@ -84,44 +93,106 @@ def _of(row, records):
 
 
 def _told(row):
-    """What tells two numbers apart; a bound needs no experiment."""
+    """What tells two numbers apart; the floor needs no network, so its experiment and preset do not count."""
     of = row.protocol
-    where = () if of.method == "all background" else (row.paper, row.experiment, row.step)
+    if of.method == FLOOR:
+        return (FLOOR, round(row.value, 3))
+    where = (row.paper, row.experiment, row.step)
     return (*where, of.method, of.supervision, of.backbone, of.crf, of.image_labels, of.preset, row.value)
 
 
+def _usual(rows) -> dict:
+    """{setting: the value that most ROWS state}; the first of equally frequent ones."""
+    found = {}
+    for name in SETTINGS:
+        values = Counter(_plain(row, name) for row in rows if row.protocol.method != FLOOR)
+        values.pop(None, None)
+        if values:
+            found[name] = max(values, key=values.get)
+    return found
+
+
+def _plain(row, name):
+    value = stated(row.protocol).get(name)
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _unlike(row, usual) -> tuple:
+    """Names of the settings of a row that are stated and not the USUAL ones; of none that nothing was learned for."""
+    if row.protocol.method == FLOOR:
+        return ()
+    return tuple(name for name, value in usual.items() if _plain(row, name) not in (None, value))
+
+
 def _full(row, rows) -> Row | None:
-    """Full supervision of the same backbone: of the same experiment, else of the same paper, with a CRF beside numbers
-    with one if there is a choice; else the highest, the same for all other papers."""
+    """Full supervision of the same backbone that ROW is measured against: the highest of those that are left.
+
+    Of the same paper if it has any: of the same method, else of any; then of the same experiment, and with a CRF beside
+    numbers with one, where there is a choice. Else of all papers, the same for each.
+    """
     full = [one for one in rows if one.protocol.supervision == "full"
             and same("backbone", one.protocol.backbone, row.protocol.backbone)]
-    for near in (lambda one: _title(one) == _title(row), lambda one: one.paper == row.paper):
-        own = [one for one in full if near(one)]
-        if own:
-            full = [one for one in own if bool(one.protocol.crf) == bool(row.protocol.crf)] or own
-            break
-    return max(full, key=lambda one: one.value, default=None)
+    own = [one for one in full if one.paper == row.paper]
+    for near in (
+        lambda one: same("method", one.protocol.method, row.protocol.method),
+        lambda one: _title(one) == _title(row),
+        lambda one: bool(one.protocol.crf) == bool(row.protocol.crf),
+    ):
+        own = [one for one in own if near(one)] or own
+    return max(own or full, key=lambda one: one.value, default=None)
+
+
+def header(group: Group) -> tuple:
+    """HEADER, with one column more where settings of the test differ."""
+    return (*HEADER, UNLIKE) if any(one.unlike for one in group.entries) else HEADER
 
 
 def cells(group: Group) -> list:
-    """Rows of text under HEADER."""
+    """Rows of text under `header`."""
+    wide = len(header(group)) > len(HEADER)
     return [[one.row.protocol.supervision or "?", method(one.row),
              {"ground truth": "given", "none": "–"}.get(one.row.protocol.image_labels, one.row.protocol.image_labels),
              table.crf_word(one.row.protocol.crf), table.ours(one.row.value, one.row.unit), ratio_words(one),
-             cost_words(one.cost), _title(one.row)] for one in group.entries]
+             cost_words(one.cost), "" if one.row.protocol.method == FLOOR else _title(one.row),
+             *([", ".join(one.unlike)] if wide else [])] for one in group.entries]
+
+
+def usual_words(group: Group) -> str:
+    """What the column UNLIKE compares with, as a line of Markdown; nothing without that column."""
+    if len(header(group)) == len(HEADER):
+        return ""
+    told = [f"{name} {_said(value)}" for name, value in group.usual]
+    return f"Most rows: {table.escape(', '.join(told))}.\n"
+
+
+def _said(value):
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return " / ".join(f"{one:g}" for one in value) if isinstance(value, tuple) else str(value)
 
 
 def method(row) -> str:
-    """'single-stage, MobileNetV2', with the preset where it is not the paper's."""
+    """'single-stage, MobileNetV2', with the preset where it is not the paper's; of the floor its name alone."""
     of = row.protocol
+    if of.method == FLOOR:
+        return FLOOR
     return ", ".join(filter(None, (of.method or "?", of.backbone, of.preset if of.preset == "fixed" else "")))
 
 
 def ratio_words(entry: Entry) -> str:
-    """'79 %', 'not run' without a full supervision to compare with, nothing for bounds."""
+    """'79 % of 48.0 (SPML, softmax classifier)', 'not run' without a full supervision, nothing for bounds."""
     if entry.row.protocol.supervision in ("full", "none"):
         return ""
-    return "full supervision not run" if entry.ratio is None else f"{100 * entry.ratio:.0f} %"
+    if entry.ratio is None:
+        return "full supervision not run"
+    value = table.ours(entry.full.value, entry.full.unit)
+    return f"{100 * entry.ratio:.0f} % of {value} ({bound_words(entry)})"
+
+
+def bound_words(entry: Entry) -> str:
+    """The full supervision that an entry is measured against: its method, CRF, and its paper if it is another."""
+    of, other = entry.full.protocol, entry.full.paper if entry.full.paper != entry.row.paper else ""
+    return ", ".join(filter(None, (other, of.method or "?", "CRF" if of.crf else "")))
 
 
 def cost_words(cost) -> str:

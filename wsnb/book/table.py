@@ -17,8 +17,10 @@ KINDS = {
 }
 
 
-def number(value: float) -> str:
-    """A reported value with one decimal, two where the paper gives two."""
+def number(value: float, unit: str = "%") -> str:
+    """A reported value with one decimal, two where the paper gives two; a count or a place as it is."""
+    if unit != "%":
+        return f"{value:g} {unit}".rstrip()
     text = f"{value:.2f}"
     return text[:-1] if text.endswith("0") else text
 
@@ -48,9 +50,16 @@ def difference(line) -> str:
 
 def differs_words(line) -> str:
     """'dataset_size: 200, theirs 1449; backbone: ...'."""
-    return "; ".join(
-        f"{name}: {_brief(name, mine)}, theirs {_brief(name, theirs)}" for name, mine, theirs in line.differs
-    )
+    return _each(line.differs)
+
+
+def near_words(line) -> str:
+    """The same of the nearest of ours, which is not comparable."""
+    return _each(line.near_differs)
+
+
+def _each(differs):
+    return "; ".join(f"{name}: {_brief(name, mine)}, theirs {_brief(name, theirs)}" for name, mine, theirs in differs)
 
 
 def _brief(name, value):
@@ -60,7 +69,10 @@ def _brief(name, value):
 
 
 def match_words(line) -> str:
-    """'yes', 'no: what differs' or ''."""
+    """'yes', 'no: what differs', 'not comparable: names of what differs' or ''."""
+    if line.near is not None:
+        names = ["size" if name == "dataset_size" else name.replace("_", " ") for name, *_ in line.near_differs]
+        return f"not comparable: other {', '.join(names)}"
     return "" if line.match is None else "yes" if line.match else f"no: {differs_words(line)}"
 
 
@@ -73,7 +85,7 @@ def undefined_words(row) -> str:
 def reported_words(item) -> str:
     """A reported number, marked if no source states it or if sources contradict each other."""
     disputed = " (disputed)" if "CONTRADICTION" in item.note else ""
-    return number(item.value) + (disputed if item.verified else " (unverified)")
+    return number(item.value, item.unit) + (disputed if item.verified else " (unverified)")
 
 
 COMPARISON = (
@@ -96,7 +108,6 @@ def comparison_cells(lines, numbered: dict) -> list:
         item = line.reported
         backbone = "?" if item.backbone in reported.UNSTATED else item.backbone
         tags = " (tags known at test)" if item.protocol.get("image_labels") == "ground truth" else ""
-        value = NOT_RUN if line.ours is None else f"{ours(line.ours.value)} ({line.ours.experiment})"
         cited = sorted({numbered[source] for source in item.sources})
         cells.append(
             [
@@ -105,13 +116,20 @@ def comparison_cells(lines, numbered: dict) -> list:
                 f"{item.method or '?'}, {backbone}",
                 "" if item.crf == "" else crf_word(item.crf),
                 reported_words(item),
-                value,
+                ours_words(line),
                 difference(line),
                 match_words(line),
                 ", ".join(map(str, cited)),
             ]
         )
     return cells
+
+
+def ours_words(line) -> str:
+    """'59.2 (experiment)'; '[25.9] (experiment)' for one that is only near; 'not run'."""
+    if line.ours is not None:
+        return f"{ours(line.ours.value)} ({line.ours.experiment})"
+    return NOT_RUN if line.near is None else f"[{ours(line.near.value)}] ({line.near.experiment})"
 
 
 def numbered_sources(lines) -> dict:

@@ -3,7 +3,7 @@
 import csv
 import io
 
-from wsnb.book import ladder, table
+from wsnb.book import ladder, samedata, table
 
 CSV = (
     "paper",
@@ -30,6 +30,9 @@ CSV = (
     "git_commit",
     "sources",
     "note",
+    "nearest",  # ours under other conditions where none of ours measures the reported number
+    "nearest_experiment",
+    "nearest_differs",
 )
 
 
@@ -52,6 +55,7 @@ def as_csv(lines, rest) -> str:
                 "differs": table.differs_words(line),
                 "sources": "; ".join(f"{kind}: {source}" for kind, source in item.sources),
                 "note": item.note,
+                **({} if line.near is None else _near(line)),
                 **({"ours": table.NOT_RUN} if line.ours is None else _own(line.ours)),
             }
         )
@@ -64,7 +68,8 @@ def as_csv(lines, rest) -> str:
 
 SAME = (
     "dataset", "split", "pictures", "metric", "matching", "unit", "supervision", "method", "backbone", "image_labels",
-    "crf", "preset", "role", "value", "of_full_supervision", "full_supervision", "seconds_a_picture", "total_seconds",
+    "crf", "preset", "role", "value", "of_full_supervision", "full_supervision", "full_supervision_method",
+    "full_supervision_value", "unlike_most", "seconds_a_picture", "total_seconds",
     "counted", "paper", "experiment", "stage", "key", "git_commit",
 )  # fmt: skip
 
@@ -80,6 +85,8 @@ def same_data(groups) -> str:
                 group.dataset, group.split, group.pictures, group.metric, group.matching, group.unit, of.supervision,
                 of.method, of.backbone, of.image_labels, of.crf or "no", of.preset, row.role, repr(row.value),
                 "" if one.ratio is None else repr(round(one.ratio, 6)), full,
+                "" if one.full is None else samedata.bound_words(one), "" if one.full is None else repr(one.full.value),
+                ", ".join(one.unlike),
                 "" if cost is None else repr(round(cost.a_picture, 3)),
                 "" if cost is None or cost.total is None else repr(round(cost.total, 1)),
                 "" if cost is None else "yes" if cost.counted else "no",
@@ -89,19 +96,19 @@ def same_data(groups) -> str:
 
 
 LADDER = ("paper", "experiment", "stage", "step", "role", "dataset", "split", "pictures", "metric", "unit", "value",
-          "change", "key", "git_commit")  # fmt: skip
+          "change", "since", "key", "git_commit")  # fmt: skip
 
 
 def ladders(found) -> str:
     """The steps of ladder.ladders in full precision."""
     cells = []
     for one in found:
-        for row, change in zip(one.rows, one.changes, strict=True):
+        for row, (change, since) in ladder.steps(one):
             of = row.protocol
             where = ["", "", ""] if of is None else [of.dataset, of.split, of.dataset_size]
             cells.append([row.paper, row.experiment, row.stage, ladder.step_words(row), row.role, *where, row.name,
                           row.unit, "undefined" if row.value is None else repr(row.value),
-                          "" if change is None else repr(round(change, 6)), row.key, row.git_commit or ""])
+                          "" if change is None else repr(round(change, 6)), since, row.key, row.git_commit or ""])
     return rows_as_csv(LADDER, cells)
 
 
@@ -117,6 +124,14 @@ def _words(item):
         name: getattr(item, name)
         for name in ("paper", "dataset", "split", "supervision", "method", "backbone")
         if hasattr(item, name)
+    }
+
+
+def _near(line):
+    return {
+        "nearest": repr(line.near.value),
+        "nearest_experiment": line.near.experiment,
+        "nearest_differs": table.near_words(line),
     }
 
 

@@ -14,7 +14,9 @@ TITLES = {
 }
 LEGEND = """*difference*: ours minus reported; in brackets where the protocols differ, and it is no verdict.
 *protocols match?*: compared is what both sides state; what differs is named.
-*not run*: nothing of ours measures it. *unverified*: no source was found that states the number.
+*not run*: nothing of ours measures it. *[25.9]*: neither does this one, it is the nearest of ours with the same method
+and supervision under other conditions, not comparable; no difference is reckoned.
+*unverified*: no source was found that states the number.
 *disputed*: sources contradict each other. *?*: the source does not say.
 The CSV holds all digits, all sources and notes.
 """
@@ -44,13 +46,14 @@ def markdown(records, stages: bool = True) -> str:
 
 ASIDE = ("mIoU of objects",)  # in the CSV alone
 SAME = """Every method and supervision of the book on the same pictures, under the same metric, the highest first.
-*of full supervision*: the value over that of full supervision of the same backbone: of the same experiment where it
-has one, else of the same paper, else the highest. *labels, s a picture*: a person's seconds for the labels of a
+*of full supervision*: the value over that of full supervision of the same backbone, which is named: of the same method
+where the paper has one, else the paper's best, else the highest of all. *unlike most*: what was set otherwise than in
+most rows of the table: test scales, flip or resolution. *labels, s a picture*: a person's seconds for the labels of a
 training picture, counted by the experiment or typical of the data set; *?* where no source was found that states a
 price.
 """
-LADDER = """How good each product of a chain is, in the order of the chain. *change*: against the former step on
-the same pictures.
+LADDER = """How good each product of a chain is, in the order of the chain. *change*: against the step that it was made
+from (*since*), on the same pictures; recipes that are alternatives have none. Presets are not mixed.
 """
 
 
@@ -61,8 +64,9 @@ def same_data(groups, level: str = "###") -> str:
     parts = [SAME]
     for group in [group for group in groups if group.metric not in ASIDE]:
         note = "Synthetic pictures: they show that the chains run, not how good they are.\n" if group.synthetic else ""
-        cells = table.as_markdown(samedata.HEADER, samedata.cells(group))
-        parts += [f"{level} {table.escape(group.title)}\n", *filter(None, [note]), cells]
+        cells = table.as_markdown(samedata.header(group), samedata.cells(group))
+        usual = samedata.usual_words(group)
+        parts += [f"{level} {table.escape(group.title)}\n", *filter(None, [note]), cells, *filter(None, [usual])]
     prices = samedata.sources(groups)
     if prices:
         parts += [f"{level} Prices of the labels\n", "".join(f"- {table.escape(one)}\n" for one in prices)]
@@ -83,7 +87,7 @@ def ladders(found, level: str = "###") -> str:
 def of_paper(paper: str, lines, rest, level: str = "###") -> str:
     """The tables of one paper: its reported numbers, our other results, the sources."""
     lines = [line for line in lines if line.reported.paper == paper]
-    lines = sorted(lines, key=lambda line: line.ours is None)  # what was run first
+    lines = sorted(lines, key=lambda line: (line.ours is None, line.near is None))  # what was run first
     rest = [row for row in rest if row.paper == paper]
     numbered = table.numbered_sources(lines)
     parts = []
