@@ -156,9 +156,7 @@ def _become(arguments, environment, folder):
         numpy = sys.modules.get("numpy")
         if numpy is not None:
             numpy.random.seed()  # noqa: NPY002 - siblings would draw the same
-        from ipykernel import kernelapp
-
-        kernelapp.launch_new_instance(arguments)
+        _patient().launch_instance(arguments)
         code = 0
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else int(end.code is not None)
@@ -166,6 +164,18 @@ def _become(arguments, environment, folder):
         traceback.print_exc()
     finally:
         os._exit(code)
+
+
+def _patient():
+    """ipykernel's application whose messages wait for a runner that is held up: by default it drops all beyond 1000."""
+    from ipykernel import kernelapp
+
+    class Patient(kernelapp.IPKernelApp):
+        def init_iopub(self, context):
+            context.sndhwm = 0
+            super().init_iopub(context)
+
+    return Patient
 
 
 if __name__ == "__main__":
