@@ -1,5 +1,7 @@
 """The kernels of a runner, to be watched or killed."""
 
+import signal
+
 import psutil
 
 from wsnb.book import warm
@@ -8,3 +10,12 @@ from wsnb.book import warm
 def kernels_of(process):
     """Processes that run the notebooks of the runner PROCESS, a subprocess.Popen."""
     return [p for p in psutil.Process(process.pid).children(recursive=True) if p.name() == warm.NAME]
+
+
+def kill_all(process):
+    """SIGKILL to the runner PROCESS and to its kernels; returns when all of them are gone."""
+    kernels = kernels_of(process)
+    for one in [process, *kernels]:
+        one.send_signal(signal.SIGKILL)
+    process.wait()
+    psutil.wait_procs(kernels, timeout=10)

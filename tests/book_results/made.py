@@ -7,6 +7,8 @@ import json
 import numpy as np
 from PIL import Image
 
+from wsnb.book import results
+
 PROTOCOL = {
     "dataset": "VOC2012",
     "dataset_size": 1449,
@@ -158,3 +160,19 @@ def notebook(path, title="Training", lines=3, picture=None):
     for number, cell in enumerate(cells):
         cell["id"] = f"cell{number}"
     path.write_text(json.dumps({"nbformat": 4, "nbformat_minor": 5, "metadata": metadata, "cells": cells}))
+
+
+def found(runs):
+    """(Rows, Records) of the folder RUNS."""
+    records = results.records(runs)
+    return results.rows(records), records
+
+
+def full(value, **changed):
+    """A result of full supervision."""
+    return result(value, supervision="full", method="fully supervised", **changed)
+
+
+def bound(value):
+    """The floor's result."""
+    return result(value, supervision="none", method="all background", image_labels="none")

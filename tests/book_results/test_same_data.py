@@ -3,21 +3,9 @@
 import pytest
 
 from tests.book_results import made
+from tests.book_results.made import bound, found, full
 from wsnb.book import annotation, charts, publishing, results, root, samedata, tables
 from wsnb.files import FileError
-
-
-def found(tmp_path):
-    records = results.records(tmp_path)
-    return results.rows(records), records
-
-
-def full(value, **changed):
-    return made.result(value, supervision="full", method="fully supervised", **changed)
-
-
-def bound(value):
-    return made.result(value, supervision="none", method="all background", image_labels="none")
 
 
 def test_ratio_to_the_nearest_full_supervision(tmp_path):

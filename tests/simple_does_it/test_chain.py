@@ -1,7 +1,6 @@
 """Both chains of this paper by the real command on small synthetic data: results, workers, kills, odd data sets."""
 
 import hashlib
-import signal
 
 import numpy as np
 import psutil
@@ -9,7 +8,7 @@ import pytest
 import scipy.io
 import torch
 
-from tests.kernels import kernels_of
+from tests.kernels import kill_all
 from tests.simple_does_it import chain
 from wsnb.data import make, make_sbd
 from wsnb.files import load_torch, read_index, save_png
@@ -46,6 +45,16 @@ def hashes(folder):
     return {str(p.relative_to(folder)): hashlib.sha256(p.read_bytes()).hexdigest() for p in folder.rglob("*.png")}
 
 
+def whole_pictures(place, pattern):
+    """{path: time} of what a killed stage has left: some pictures, each of them whole, and no manifest."""
+    assert not (place / "manifest.json").exists()
+    left = {p: p.stat().st_mtime_ns for p in place.glob(pattern)}
+    assert left
+    for path in left:
+        read_index(path)
+    return left
+
+
 def test_labels_of_every_recipe_are_scored(semantic_runs):
     results = chain.manifest(semantic_runs, "shapes_semantic", "06_labels")["results"]
     assert {r["protocol"]["method"] for r in results} == {f"labels: {semantic.title(n)}" for n in recipes.NAMES}
@@ -79,16 +88,8 @@ def test_killed_while_labelling_goes_on(voc_data, semantic_runs, tmp_path):
         psutil.wait_procs([], timeout=0.05)
         if process.poll() is not None:
             raise AssertionError(process.stdout.read())
-    kernels = kernels_of(process)
-    for one in [process, *kernels]:
-        one.send_signal(signal.SIGKILL)
-    process.wait()
-    psutil.wait_procs(kernels, timeout=10)
-    assert not (place / "manifest.json").exists()
-    before = {p: p.stat().st_mtime_ns for p in place.glob("labels/*/*.png")}
-    assert before
-    for path in before:
-        read_index(path)  # none is cut short
+    kill_all(process)
+    before = whole_pictures(place, "labels/*/*.png")
     done = chain.run("shapes_semantic", voc_data, tmp_path, "--until", "06_labels", jitter_runs=2)
     assert done.returncode == 0, done.stdout
     assert {p: p.stat().st_mtime_ns for p in before} == before  # kept, not computed again
@@ -128,18 +129,11 @@ def test_preparation_killed_and_with_other_workers_gives_the_same_files(sbd_data
     place = chain.stage(tmp_path, "shapes_instance", "01_prepare")
     while process.poll() is None and not list(place.glob("inst_grabcuts/*.png")):
         psutil.wait_procs([], timeout=0.01)
-    kernels = kernels_of(process)
-    for one in [process, *kernels]:
-        one.send_signal(signal.SIGKILL)
-    process.wait()
-    psutil.wait_procs(kernels, timeout=10)
-    assert not (place / "manifest.json").exists()
-    before = {p: p.stat().st_mtime_ns for p in place.glob("inst_*/*.png")}
-    for path in before:
-        read_index(path)  # none is cut short
+    kill_all(process)
+    before = whole_pictures(place, "inst_*/*.png")
     done = chain.run("shapes_instance", sbd_data, tmp_path, "--until", "01_prepare", workers=2)
     assert done.returncode == 0, done.stdout
-    assert before and {p: p.stat().st_mtime_ns for p in before} == before  # kept, not computed again
+    assert {p: p.stat().st_mtime_ns for p in before} == before  # kept, not computed again
     whole = chain.stage(instance_runs, "shapes_instance", "01_prepare")
     for folder in ("inst_masks", "inst_grabcuts"):
         assert hashes(place / folder) == hashes(whole / folder)
@@ -163,11 +157,7 @@ def test_training_killed_goes_on_to_the_same_weights(sbd_data, instance_runs, tm
     place = chain.stage(tmp_path, "shapes_instance", "03_train")
     while process.poll() is None and not (place / "weak/training.pt").exists():
         psutil.wait_procs([], timeout=0.02)
-    kernels = kernels_of(process)
-    for one in [process, *kernels]:
-        one.send_signal(signal.SIGKILL)
-    process.wait()
-    psutil.wait_procs(kernels, timeout=10)
+    kill_all(process)
     assert not (place / "manifest.json").exists()
     done = chain.run("shapes_instance", sbd_data, tmp_path, "--until", "03_train")
     assert done.returncode == 0 and "continuing from training.pt" in done.stdout, done.stdout
