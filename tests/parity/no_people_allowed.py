@@ -115,7 +115,7 @@ def _sem_seg_post(path):
     size, keys = tuple(d["orig_size"].tolist()), d["keys"][1:]
     rw = d["rw"][:, 0]
     irn, npa = pseudo.enlarged(rw, size, "irn"), pseudo.enlarged(rw, size, "npa")
-    whole = pseudo.walked(d["cam"], d["edge"][0], size, "npa")
+    whole = pseudo.walked(d["cam"], d["edge"][0], size)
     return [
         absolute("walk", walk.random_walk(d["cam"], d["edge"][0]), rw, 1e-4),
         absolute("irn, enlarged", irn, d["irn_up"].reshape(irn.shape), 1e-5),

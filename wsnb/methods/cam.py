@@ -39,6 +39,13 @@ def resized(x, size):
     return F.interpolate(x, size=tuple(size), mode="bilinear", align_corners=False)
 
 
+def covering(x, size, cover=(1.0, 1.0)):
+    """Maps [B, C, h, w] that reach COVER (>= 1, height and width) times as far as a picture of SIZE (H, W): enlarged
+    bilinearly, and what stands over at the right and bottom cut off."""
+    whole = tuple(max(side, round(side * reach)) for side, reach in zip(size, cover, strict=True))
+    return resized(x, whole)[..., : size[0], : size[1]]
+
+
 def over_joint_maximum(maps):
     """[K, h, w] -> ReLU, divided by the one maximum over all classes and pixels (NoPeopleAllowed).
 

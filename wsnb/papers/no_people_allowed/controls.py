@@ -38,12 +38,12 @@ def walk(net, item, store, rule, p, scale, most=8, side=SIDE):
     @cache
     def opened():
         image = read.image(item)
-        edge, _ = walking.edge_of(net, image, p.walk_side, scale, p.walk_pad)
+        edge, _, cover = walking.edge_of(net, image, p.walk_side, scale, p.walk_pad)
         keys, raw = cam_store.read(store, item.id, "stored")
         small, maps = smaller(image, side), pseudo.normalised(raw, rule.normalise)
         if not len(keys):
             return small, [np.zeros(small.shape[:2], np.uint8)] * (most + 1)
-        walked = [pseudo.walked(maps, edge, small.shape[:2], "npa", rule.radius, rule.beta, k) for k in range(most + 1)]
+        walked = [pseudo.walked(maps, edge, small.shape[:2], cover, rule.radius, rule.beta, k) for k in range(most + 1)]
         return small, [pseudo.labels(one, keys + 1, 0.3) for one in walked]
 
     def show(steps=most):

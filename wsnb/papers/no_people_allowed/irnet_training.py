@@ -7,7 +7,7 @@ import torch
 
 from wsnb.files import FileError, read_index
 from wsnb.methods import affinity, training
-from wsnb.papers.no_people_allowed.samples import Crops, Squashed, quartered
+from wsnb.papers.no_people_allowed.samples import Crops, Squashed, TopLeft, quartered
 
 STYLES = ("squashed", "crops")
 
@@ -46,6 +46,14 @@ def step_loss(network, batch, p, recipe, n_classes, device):
     edge, moved = network(batch["x"].to(device, memory_format=torch.channels_last))
     labels = quartered(batch["label"], recipe.label_grid)[:, : edge.shape[-2], : edge.shape[-1]]
     return affinity.loss(edge, moved, labels, p.irnet_radius, n_classes, recipe.replicas)
+
+
+def mean_batches(p, recipe, items, scale):
+    """Batches of the pictures as inference will see them, for `measure_mean`: squashed, or the top left window of
+    pictures in their own shape times SCALE."""
+    squashed = recipe.irnet_style == "squashed"
+    plain = Squashed(items, p.irnet_side, scope="none") if squashed else TopLeft(items, p.irnet_side, scale)
+    return training.batches(plain, range(len(items)), p.irnet_batch, drop_last=p.irnet_drop_last, workers=p.workers)
 
 
 @torch.no_grad()

@@ -20,7 +20,7 @@ def common(c, t, dataset, ids, id_hash, weights, split="") -> dict:
     """
     shape = f"{c.picture_side} squared" if c.picture_side else f"own shape times {c.picture_scale:g}"
     return {
-        "dataset": dataset, "dataset_size": len(ids), "split": split or c.train_split, "split_hash": id_hash,
+        "dataset": dataset, "dataset_size": len(ids), "split": split or labels_split(c), "split_hash": id_hash,
         "image_labels": "ground truth" if c.tags_from == "image tags" else "predicted",
         "scales": list(c.cam_scales), "flip": True, "resolution": f"{shape}, scored at the picture's size",
         "weights": weights, "supervision": "image labels", "backbone": NAMES[t.backbone], "aggregation": "data set",
@@ -39,9 +39,14 @@ def preset_of(name) -> str:
     return "faithful" if name == "faithful" else "fixed"
 
 
+def labels_split(c) -> str:
+    """The pictures whose labels are scored; c: parameters of 02."""
+    return c.score_split or c.train_split
+
+
 def tuned_on(c) -> str:
     """In words, which pictures chose the thresholds."""
-    return f"every {c.tune_every}th picture of {c.train_split}" if c.tune_every > 1 else c.train_split
+    return f"every {c.tune_every}th picture of {labels_split(c)}" if c.tune_every > 1 else labels_split(c)
 
 
 def origin(cam_folder) -> str:

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from wsnb.methods.cam import over_class_maximum, over_joint_maximum, resized
+from wsnb.methods.cam import covering, over_class_maximum, over_joint_maximum, resized
 from wsnb.methods.walk import random_walk
 
 NORMALISE = {"joint": over_joint_maximum, "per class": over_class_maximum}
@@ -16,14 +16,16 @@ def normalised(maps, rule):
     return NORMALISE[rule](maps)
 
 
-def walked(cam, edge, size, style="npa", radius=5, beta=10, exp_times=8):
+def walked(cam, edge, size, cover=(1.0, 1.0), radius=5, beta=10, exp_times=8):
     """Class maps [K, h, w] spread along boundaries EDGE [h', w'] and enlarged to the picture's SIZE: [K, H, W] in
     [0, 1].
 
-    The maps are resized to the boundaries first (NoPeopleAllowed) or lie on the same grid already (IRN).
+    The maps are resized to the boundaries first (NoPeopleAllowed) or lie on the same grid already (IRN). cover: see
+    `cam.covering`.
     """
     cam = resized(torch.as_tensor(np.asarray(cam, np.float32))[None], edge.shape)[0].numpy()
-    return enlarged(random_walk(cam, edge, radius, beta, exp_times), size, style)
+    spread = torch.from_numpy(random_walk(cam, edge, radius, beta, exp_times))[None]
+    return over_joint_maximum(covering(spread, size, cover)[0].numpy())
 
 
 def enlarged(spread, size, style="npa") -> np.ndarray:
@@ -31,16 +33,21 @@ def enlarged(spread, size, style="npa") -> np.ndarray:
 
     style "irn": enlarged 4 times, then cropped; "npa": resized straight to SIZE, which may squeeze.
     """
-    spread = torch.as_tensor(np.asarray(spread, np.float32))[None]
-    if style == "irn":
-        grown = resized(spread, tuple(4 * side for side in spread.shape[-2:]))[0, :, : size[0], : size[1]]
-        if tuple(grown.shape[-2:]) != tuple(size):
-            raise ValueError(f"maps {tuple(spread.shape[-2:])} are too small for a picture {tuple(size)} at stride 4")
-    elif style == "npa":
-        grown = resized(spread, size)[0]
-    else:
+    if style not in ("irn", "npa"):
         raise ValueError(f"style {style!r}: use irn or npa")
-    return over_joint_maximum(grown.numpy())
+    spread = torch.as_tensor(np.asarray(spread, np.float32))[None]
+    cover = reach(spread.shape[-2:], size) if style == "irn" else (1.0, 1.0)
+    return over_joint_maximum(covering(spread, size, cover)[0].numpy())
+
+
+def reach(shape, size) -> tuple:
+    """How far maps of SHAPE (h, w), enlarged 4 times, cover a picture of SIZE (H, W): see `cam.covering`.
+
+    Raises ValueError for maps that do not cover it.
+    """
+    if any(4 * short < side for short, side in zip(shape, size, strict=True)):
+        raise ValueError(f"maps {tuple(shape)} are too small for a picture {tuple(size)} at stride 4")
+    return tuple(4 * short / side for short, side in zip(shape, size, strict=True))
 
 
 def labels(maps, keys, threshold) -> np.ndarray:

@@ -78,6 +78,17 @@ def with_truth(items):
     return [item for item in items if item.mask is not None]
 
 
+def of_split(items, layout, root, split=""):
+    """Those of the pictures that are in SPLIT too; "" keeps all. Raises ValueError if none is."""
+    if not split:
+        return items
+    wanted = {item.id for item in read.items(layout, root, split)}
+    kept = [item for item in items if item.id in wanted]
+    if not kept:
+        raise ValueError(f"score_split {split!r}: none of its pictures is in train_split; name a part of it")
+    return kept
+
+
 def shown(items, layout, n_classes, count=4):
     """The same few pictures in every notebook: spread over the list, with two classes or more where there are."""
     spread = items[:: max(1, len(items) // (6 * count))]

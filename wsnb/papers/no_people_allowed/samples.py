@@ -11,6 +11,7 @@ from wsnb.methods.affinity import quarter
 from wsnb.methods.cam import squashed
 from wsnb.papers.no_people_allowed.augment import augmented
 from wsnb.papers.no_people_allowed.crops import crop_box
+from wsnb.papers.no_people_allowed.recipes import sized
 
 IGNORE = 255
 
@@ -88,6 +89,23 @@ class Crops(torch.utils.data.Dataset):
         if len(self.long_side):
             return rng.integers(self.long_side[0], self.long_side[1] + 1) / max(image.shape[:2])
         return rng.uniform(*self.scales) if len(self.scales) else 1.0
+
+
+class TopLeft(torch.utils.data.Dataset):
+    """Pictures in their own shape times SCALE, their top left SIDE x SIDE window: samples[i] -> {"x", "id"}, outside of
+    the picture 0. IRN measures its mean displacement on these."""
+
+    def __init__(self, items, side, scale=1.0):
+        self.items, self.side, self.scale = items, side, scale
+
+    def __len__(self):
+        return len(self.items)
+
+    def __getitem__(self, index):
+        item = self.items[index]
+        image = sized(read_image(item), 0, self.scale)[: self.side, : self.side]
+        x = transforms.normalise(transforms.to_unit(image))
+        return {"x": F.pad(x, (0, self.side - x.shape[2], 0, self.side - x.shape[1])), "id": item.id}
 
 
 class Draws:

@@ -9,7 +9,7 @@ import torch
 
 from wsnb.data import read
 from wsnb.methods import cam_store, irnet_instances
-from wsnb.methods.cam import resized
+from wsnb.methods.cam import covering, resized
 from wsnb.methods.walk import random_walk
 from wsnb.metrics import instances
 from wsnb.papers.no_people_allowed import pseudo, walking
@@ -39,6 +39,7 @@ class Job:
     edge: np.ndarray
     moved: np.ndarray
     size: tuple
+    cover: tuple
     settings: Settings
 
 
@@ -46,8 +47,8 @@ def jobs(network, items, cams, settings, scale=1.0, pad=0, device="cpu"):
     """The network's part, one picture after another; pictures keep their shape and are padded to PAD (IRN: 512)."""
     for item in items:
         image = read.image(item)
-        edge, moved = walking.edge_of(network, image, 0, scale, pad, device)
-        yield Job(item.id, Path(cams), edge, moved, image.shape[:2], settings)
+        edge, moved, cover = walking.edge_of(network, image, 0, scale, pad, device)
+        yield Job(item.id, Path(cams), edge, moved, image.shape[:2], cover, settings)
 
 
 def groups(moved, settings):
@@ -67,7 +68,7 @@ def finish(job: Job) -> list:
     if not len(parts):
         return []
     walked = random_walk(parts, job.edge, s.radius, s.beta, s.exp_times)
-    whole = resized(torch.from_numpy(walked)[None], job.size)[0].numpy().clip(0)
+    whole = covering(torch.from_numpy(walked)[None], job.size, job.cover)[0].numpy().clip(0)
     found = irnet_instances.instances(whole, owner, keys + 1, s.background, s.smallest)
     return [(label, score, *packed(region)) for label, score, region in found]
 

@@ -213,7 +213,7 @@ def irnet_figure(nets, items, side, scale):
         tiles.append(image)
         titles.append("picture" if k == 0 else "")
         for name, net in nets.items():
-            edge, moved = walking.edge_of(net, image, side, scale)
+            edge, moved, _ = walking.edge_of(net, image, side, scale)
             tiles += [plots.heat(image, edge), things.wheel(moved, image.shape[:2])]
             titles += [f"{name}: boundaries", "displacements"] if k == 0 else ["", ""]
     return plots.grid(tiles, titles, columns=1 + 2 * len(nets))
@@ -222,18 +222,18 @@ def irnet_figure(nets, items, side, scale):
 def walked(net, item, store, walk, p, scale, steps):
     """(picture, keys, walked maps [K, H, W]) of one picture after 2^STEPS steps."""
     image = read.image(item)
-    edge, _ = walking.edge_of(net, image, p.walk_side, scale, p.walk_pad)
+    edge, _, cover = walking.edge_of(net, image, p.walk_side, scale, p.walk_pad)
     keys, raw = cam_store.read(store, item.id, "stored")
     maps = pseudo.normalised(raw, walk.normalise)
     if not len(keys):
         return image, keys, np.zeros((1, *image.shape[:2]), np.float32)
-    return image, keys, pseudo.walked(maps, edge, image.shape[:2], "npa", walk.radius, walk.beta, steps)
+    return image, keys, pseudo.walked(maps, edge, image.shape[:2], cover, walk.radius, walk.beta, steps)
 
 
 def walk_figure(net, item, store, walk, p, scale):
     """Boundaries, and the strongest class map after 0, 3, 6 and all doublings of the steps."""
     image = read.image(item)
-    edge, _ = walking.edge_of(net, image, p.walk_side, scale, p.walk_pad)
+    edge, *_ = walking.edge_of(net, image, p.walk_side, scale, p.walk_pad)
     tiles, titles = [image, plots.heat(image, edge)], ["picture", "boundaries"]
     for steps in dict.fromkeys((0, min(3, walk.exp_times), min(6, walk.exp_times), walk.exp_times)):
         tiles.append(plots.heat(image, walked(net, item, store, walk, p, scale, steps)[2].max(0)))
@@ -273,7 +273,7 @@ def centroids_figure(net, items, scale, pad, settings, device):
     tiles, titles = [], []
     for item in items:
         image = read.image(item)
-        edge, moved = walking.edge_of(net, image, 0, scale, pad, device)
+        edge, moved, _ = walking.edge_of(net, image, 0, scale, pad, device)
         groups = things.groups(moved, settings)
         coloured = PALETTE[fitted((groups * 37 % 254 + 1).astype(np.uint8), image.shape[:2])]
         tiles += [image, plots.heat(image, edge), things.wheel(moved, image.shape[:2]), coloured]

@@ -35,15 +35,21 @@ class Job:
     cams: Path
     edge: np.ndarray
     size: tuple
+    cover: tuple
     walk: Walk
     folder: Path
 
 
 def edge_of(network, image, side=0, scale=1.0, pad=0, device="cpu"):
-    """(boundaries [h, w], displacements [2, h, w]) of a picture uint8 [H, W, 3]; see `irnet.flipped_edges`."""
+    """(boundaries [h, w], displacements [2, h, w], cover) of a picture uint8 [H, W, 3]; see `irnet.flipped_edges`.
+
+    cover: how far the two reach beyond the picture, see `cam.covering`. Pictures in their own shape (SIDE 0) are
+    enlarged fourfold and cropped, as IRN does, squashed ones resized as a whole.
+    """
     x = squashed(sized(image, side, scale), 0)[1].to(device)
     edge, moved = irnet.flipped_edges(network, x, pad)
-    return edge.cpu().numpy(), moved.cpu().numpy()
+    cover = (1.0, 1.0) if side else pseudo.reach(edge.shape, x.shape[-2:])
+    return edge.cpu().numpy(), moved.cpu().numpy(), cover
 
 
 def jobs(network, items, cams, folder, walk, side=0, scale=1.0, pad=0, device="cpu"):
@@ -53,8 +59,8 @@ def jobs(network, items, cams, folder, walk, side=0, scale=1.0, pad=0, device="c
             yield None
             continue
         image = read.image(item)
-        edge, _ = edge_of(network, image, side, scale, pad, device)
-        yield Job(item.id, Path(cams), edge, image.shape[:2], walk, Path(folder))
+        edge, _, cover = edge_of(network, image, side, scale, pad, device)
+        yield Job(item.id, Path(cams), edge, image.shape[:2], cover, walk, Path(folder))
 
 
 def finish(job: Job | None) -> None:
@@ -65,7 +71,7 @@ def finish(job: Job | None) -> None:
     maps = torch.from_numpy(pseudo.normalised(raw, job.walk.normalise))
     cam = resized(maps[None], job.edge.shape)[0].numpy() if len(keys) else np.zeros((0, *job.edge.shape), np.float32)
     spread = random_walk(cam, job.edge, job.walk.radius, job.walk.beta, job.walk.exp_times)
-    cam_store.write(job.folder, job.id, keys, spread, job.size)
+    cam_store.write(job.folder, job.id, keys, spread, job.size, job.cover)
 
 
 @dataclass(frozen=True)
