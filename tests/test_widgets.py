@@ -1,9 +1,9 @@
 """The controls of the papers: each answers on small pictures, with what the methods say, and soon enough."""
 
-import time
 from pathlib import Path
 from types import SimpleNamespace
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -40,11 +40,28 @@ def test_no_widget_is_left_out(made):
 def test_a_widget_answers(made, name):
     function, values = made[name]
     shown = [function(**one) for one in (values[0], *values)]  # the first opens
-    start = time.process_time()
-    again = function(**values[0]).jpeg()
-    assert time.process_time() - start < 1  # 0.3 s of 500x375 are measured by benchmarks.widgets
-    assert again == shown[0].jpeg() and len({one.jpeg() for one in shown}) > 1  # the control does something
+    assert function(**values[0]).jpeg() == shown[0].jpeg()
+    assert len({one.jpeg() for one in shown}) > 1  # the control does something
     assert shown[0]._repr_png_().startswith(b"\x89PNG") and "pictures" in repr(shown[0])
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory):
+    """The benchmark's widgets on a picture of 500x375, with one thread."""
+    before = torch.get_num_threads(), cv2.getNumThreads()
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+    yield widgets.widgets(widgets.made_picture(np.random.default_rng(0), (375, 500)), tmp_path_factory.mktemp("large"))
+    torch.set_num_threads(before[0])
+    cv2.setNumThreads(before[1])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_widget_answers_within_three_tenths_of_a_second(large, name):
+    function, values = large[name]
+    function(**values[-1]).jpeg()  # opens
+    used = [widgets.timed(lambda one=one: function(**one).jpeg())[1] for one in values]
+    assert min(used) < 0.3  # of the processor, and the quickest move: other work on the machine must not count
 
 
 def test_pamr_step_by_step_is_pamr(made):
