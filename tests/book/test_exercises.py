@@ -10,7 +10,9 @@ import pytest
 from wsnb.book import code, notebook
 from wsnb.book.exercises import TAGS, check, right
 
-STAGES = sorted((Path(__file__).parents[2] / "notebooks").glob("*/[0-9]*.ipynb"))
+NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
+STAGES = sorted(NOTEBOOKS.glob("*/[0-9]*.ipynb"))
+LESSONS = sorted(NOTEBOOKS.glob("*.ipynb"))
 
 
 @pytest.mark.parametrize(
@@ -54,8 +56,8 @@ def test_data_without_an_answer(capsys):
     assert check(3, float("nan")) is None and "no answer" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("path", STAGES, ids=lambda path: f"{path.parent.name}/{path.stem}")
-def test_every_stage_has_a_goal_and_an_exercise_with_its_answer(path):
+@pytest.mark.parametrize("path", [*STAGES, *LESSONS], ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_every_notebook_has_a_goal_and_an_exercise_with_its_answer(path):
     cells = json.loads(path.read_text())["cells"]
     texts = ["".join(cell["source"]) for cell in cells]
     tagged = {tag: [text for cell, text in zip(cells, texts, strict=True) if tag in cell["metadata"].get("tags", [])]
@@ -69,7 +71,7 @@ def test_every_stage_has_a_goal_and_an_exercise_with_its_answer(path):
     hidden = [cell["metadata"]["jupyter"]["source_hidden"] for cell in cells
               if "solution" in cell["metadata"].get("tags", [])]
     assert all(hidden)
-    end = next(i for i, text in enumerate(texts) if ".finish(" in text)
+    end = next(i for i, text in enumerate(texts) if ".finish(" in text or path in LESSONS and "## Exercises" in text)
     assert not any(set(TAGS) & set(cell["metadata"].get("tags", [])) for cell in cells[:end])
 
 

@@ -16,15 +16,15 @@ def test_solutions_are_folded(tmp_path):
     assert "hide-cell" in cell["metadata"]["tags"] and cell["metadata"]["mystnb"]["code_prompt_show"] == "Solution"
 
 
-def code_cell(tmp_path, source, *tags, figures=None):
+def code_cell(tmp_path, source, *tags, figures=None, outputs=(), project=None):
     """The code cell SOURCE as the site shows it; FIGURES are the captions in the record beside the notebook."""
     cells = [{"cell_type": "markdown", "metadata": {}, "source": "# A\n\n## How it `went`"},
-             {"cell_type": "code", "metadata": {"tags": list(tags)}, "source": source, "outputs": []}]
+             {"cell_type": "code", "metadata": {"tags": list(tags)}, "source": source, "outputs": list(outputs)}]
     path = tmp_path / "notebook.ipynb"
     path.write_text(json.dumps({"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": cells}))
     if figures is not None:
         (tmp_path / "manifest.json").write_text(json.dumps({"notes": {"figures": figures}}))
-    return chapters.chapter(path, "x")["cells"][1]
+    return chapters.chapter(path, "x", project=project)["cells"][1]
 
 
 LONG = "import a\n\nfrom b import (\n    c,\n    d,\n)\nimport e  # f\n"
@@ -111,6 +111,30 @@ def test_a_page_has_the_words_of_today_around_the_code_that_ran(tmp_path):
     page = chapters.chapter(tmp_path / "ran.ipynb", "T", written=tmp_path / "written.ipynb")
     assert [one["source"] for one in page["cells"]] == ["# T", "new"]
     assert chapters.chapter(tmp_path / "ran.ipynb", "T", written=tmp_path / "gone.ipynb")["cells"][1]["source"] == "old"
+
+
+def test_the_values_of_a_run_name_no_place_of_its_machine(tmp_path):
+    project = tmp_path / "a b"
+    written = (f'data_root = "{project}/data/VOCdevkit"\nweights = "/srv/Net\'s \\"best\\".pth"\n'
+               f'lists = ["{project}/lists/a.txt", "b"]\nrun_dir = "../runs/x"\nrate = 1 / 2 / 3\nname = "a/b"  # /n')
+    told = ('data_root = "data/VOCdevkit"\nweights = ".../Net\'s \\"best\\".pth"\nlists = ["lists/a.txt", "b"]\n'
+            'run_dir = ".../x"\nrate = 1 / 2 / 3\nname = "a/b"  # /n')
+    assert code_cell(tmp_path, written, "injected-parameters", project=project)["source"] == told
+    assert code_cell(tmp_path, written, "parameters", project=project)["source"] == written  # what stands in git
+    broken = "data_root = \"/srv/x\nlr = 1"
+    assert code_cell(tmp_path, broken, "injected-parameters", project=project)["source"] == broken
+
+
+@pytest.mark.parametrize("kind", ["stream", "data", "html"])
+def test_outputs_name_files_of_the_project_from_its_root(tmp_path, kind):
+    project = tmp_path / "home"
+    said = f"wrote {project}/runs/a.png; {project}, {project}er/b.png"
+    output = {"stream": {"output_type": "stream", "name": "stdout", "text": said},
+              "data": {"output_type": "execute_result", "data": {"text/plain": said}},
+              "html": {"output_type": "display_data", "data": {"text/html": [said]}}}[kind]
+    shown = code_cell(tmp_path, "x", project=project, outputs=[output])["outputs"][0]
+    assert (shown["text"] if kind == "stream" else [*shown["data"].values()][0]) == (
+        f"wrote runs/a.png; ., {project}er/b.png")
 
 
 def test_a_very_long_line_is_cut():

@@ -1,7 +1,9 @@
 """Long pages of tables: real pictures first, the rest folded."""
 
+import re
+
 from tests.book_results import made
-from wsnb.book import folds, pages, results, table
+from wsnb.book import folds, pages, results, table, tables
 
 REAL = {"dataset": "VOC2012 subset", "dataset_size": 200}
 TEXT = """How to read it.
@@ -50,8 +52,8 @@ def test_ladders_stay_and_a_page_of_synthetic_pictures_alone_is_not_folded():
 def test_the_table_begins_with_the_main_numbers_of_real_pictures(tmp_path):
     assert "Nothing has been run" in folds.whole([])
     made.manifest(tmp_path, "single_stage/shapes", "03_evaluate", [made.result(98.3, dataset="shapes")])
-    alone = results.records(tmp_path)
-    assert "<details>" not in folds.whole(alone) and "98.3" in folds.whole(alone)
+    alone = folds.whole(results.records(tmp_path))
+    assert "| 98.3 |" in re.sub(r"(?s)<details>.*?</details>", "", alone)  # nothing real to show before it
     side = [made.result(99.2, name="mean accuracy", **REAL), {"name": "loss", "value": 0.123, "unit": ""}]
     made.manifest(tmp_path, "single_stage/voc", "03_evaluate", [made.result(96.4, **REAL), *side])
     made.manifest(tmp_path, "spml/shapes", "10_evaluate", [made.result(97.9, dataset="shapes")])
@@ -59,15 +61,86 @@ def test_the_table_begins_with_the_main_numbers_of_real_pictures(tmp_path):
     text = folds.whole(records)
     assert text.startswith("# Reported and ours") and text.count("## Single-stage") == 1
     text = text[text.index("## Single-stage"):]
-    order = ["96.4", "losses): 2<", "99.2", "0.123", "good it is: 1<", "98.3", "### Sources of", "97.9"]
+    order = ["\\[96.4\\]", "not run here: ", "| 96.4", "losses): 2<", "99.2", "0.123", "good it is: 1<", "98.3",
+             "### Sources of", "not run here: 15<", "97.9"]
     places = [text.index(word) for word in order]
     assert places == sorted(places)
     assert all(text.count(word) == 1 for word in ("99.2", "98.3"))
-    assert text.count("<details>") == text.count("</details>") == 2
+    assert text.count("<details>") == text.count("</details>") == 4
 
     lines, rest = table.lines_of(results.rows(records), records)
     assert "\n## Sources of" in folds.of_paper("single_stage", lines, rest)
     assert "No result yet" in folds.of_paper("single_stage", [], [])
+
+
+def numbers(text):
+    """The reported numbers of Markdown tables by the column of that name, sorted."""
+    found, column = [], None
+    for line in text.splitlines():
+        cells = [cell.strip() for cell in line.split("|")[1:-1]]
+        if "reported" in cells:
+            column = cells.index("reported")
+        elif not cells:
+            column = None
+        elif column is not None and not set(cells[0]) <= {"-"}:
+            found.append(cells[column])
+    return sorted(found)
+
+
+def test_reported_numbers_that_were_not_run_are_folded_and_none_is_lost(tmp_path):
+    made.manifest(tmp_path, "single_stage/voc12", "03_evaluate", [made.result(59.2)])
+    made.manifest(tmp_path, "single_stage/voc", "03_evaluate", [made.result(31.4, crf="yes", **REAL)])
+    made.manifest(tmp_path, "spml/voc", "10_evaluate", [made.result(27.5, method="another", **REAL)])
+    records = results.records(tmp_path)
+    lines, rest = table.lines_of(results.rows(records), records)
+    for paper in ("single_stage", "spml"):
+        whole = tables.of_paper(paper, lines, rest)
+        text = folds.of_paper(paper, lines, rest)
+        assert numbers(text) == numbers(whole) and "<details" not in whole
+        seen, folded = text.split("not run here: ", 1)
+        folded = folded[:folded.index("</details>")]
+        idle = [line for line in lines if line.reported.paper == paper and line.ours is line.near is None]
+        assert folded.startswith(f"{len(idle)}</summary>") and len(numbers(folded)) == len(idle) > 5
+        assert len(numbers(seen)) == len(numbers(whole)) - len(idle)
+        assert "not run" not in seen and "| ours |" not in folded and "| source |" in folded
+        assert text.split("Sources of")[1] == whole.split("Sources of")[1]
+        assert ("| 59.7 | 59.2 (voc12)" in seen) == (paper == "single_stage") == ("[31.4" in seen.replace("\\", ""))
+    assert "None of them was run" in folds.of_paper("spml", lines, rest)
+    assert numbers(tables.markdown(records)) == numbers(folds.whole(records))
+    assert "<details" not in tables.markdown(records)
+
+
+def test_the_name_of_an_experiment_leads_to_its_page():
+    text = "| voc | voc, x | a_voc |\n| \\[1.0\\] (voc) | 2 (voc_b) | (voc) x |\n"
+    linked = folds.linked(text, {"voc": "p/voc/index.md", "voc_b": "b.md"})
+    assert linked == ("| [voc](p/voc/index.md) | voc, x | a_voc |\n"
+                      "| \\[1.0\\] ([voc](p/voc/index.md)) | 2 ([voc_b](b.md)) | (voc) x |\n")
+    assert folds.linked(text, {}) == text
+
+
+def test_an_experiment_shows_its_main_numbers_first(tmp_path):
+    steps = [made.step(20.0 + k, f"walk, number {k}", method="walk") for k in (1, 2)]
+    steps += [{"name": "mIoU of the labels", "value": 40.5, "unit": "%", "step": "weak masks"}]
+    made.manifest(tmp_path, "spml/voc", "10_evaluate", [*steps, made.result(33.3), made.result(44.4, name="accuracy")])
+    rows = results.rows(results.records(tmp_path))
+    text = folds.of_experiment(rows)
+    places = [text.index(word) for word in ("| 33.3 |", "losses): 4<", "21.0 | walk, number 1", "22.0 | walk, number 2",
+                                            "weak masks |  |  | 40.5", "44.4")]
+    assert places == sorted(places)
+    assert "<details>" not in folds.of_experiment(rows[:3]) and "40.5" in folds.of_experiment(rows[:3])
+
+
+def test_no_picture_is_left_out_and_those_after_the_first_are_folded():
+    shown = tuple((f"{number}.png", f"Number {number}") for number in range(pages.SHOWN + 2))
+    text = pages.experiment(pages.Experiment("spml", "voc", (), pictures=shown))
+    seen, folded = text.split("<details><summary>More pictures: 2</summary>")
+    assert [seen.count("{figure}"), folded.count("{figure}")] == [pages.SHOWN, 2] and "13.png" in folded
+    assert "<details" not in pages.experiment(pages.Experiment("spml", "voc", (), pictures=shown[:-2]))
+
+
+def test_a_column_without_a_word_is_left_out():
+    assert table.filled(("a", "b", "c"), [["1", "", "2"], ["", "", "3"]]) == (["a", "c"], [["1", "2"], ["", "3"]])
+    assert table.filled(("a", "b"), []) == (["a", "b"], [])
 
 
 def test_the_cover_says_of_what_a_number_is(tmp_path):

@@ -165,11 +165,26 @@ def test_experiment_page_says_it_all(built):
         "image labels predicted",
         "01_train: 4 parameters",
         "03 evaluate",
+        "not stated threshold split, label source, full share",
+        "data_root …/VOCdevkit",
     ):
         assert words in text, words
+    assert "/srv/" not in page
     assert "Begun, not finished: 01_train" in (root / "_site/single_stage/begun/index.html").read_text(
         encoding="utf-8"
     )
+
+
+def test_cells_know_their_column_and_long_names_may_break(built):
+    root, _ = built
+    page = (root / "_site/stages.html").read_text(encoding="utf-8")
+    assert page.count('<td class="col-main-memory">') == page.count('<td class="col-stage">') == 2
+    assert '<th class="head col-experiment">' in page
+    name = "single_<wbr>stage/<wbr>shapes"
+    assert re.search(rf'<td class="col-experiment"><p><a [^>]*href="single_stage/shapes/index.html">.*{name}', page)
+    assert "01_<wbr>train" not in page and "<p>01_train</p>" in page  # short ones stay whole
+    assert "<wbr>" not in (root / "_site/searchindex.js").read_text(encoding="utf-8")
+    assert 'href="same_data.png"' in (root / "_site/same_data.html").read_text(encoding="utf-8")
 
 
 def test_again_is_byte_equal_and_starts_no_kernel(built, monkeypatch):

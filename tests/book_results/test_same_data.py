@@ -114,6 +114,16 @@ def test_the_same_methods_full_supervision_comes_first_and_is_named(tmp_path):
     assert told[10.0] == "20 % of 50.0 (retrieval)"
 
 
+def test_a_bound_of_another_paper_is_named_once(tmp_path):
+    bounds = [made.result(50.0, supervision="full", method="Simple Does It: masks"), full(40.0, backbone="vgg16")]
+    made.manifest(tmp_path, "simple_does_it/b", "08_evaluate", bounds)
+    made.manifest(tmp_path, "spml/a", "10_evaluate", [made.result(20.0), made.result(10.0, backbone="vgg16")])
+    (group,) = samedata.groups(*found(tmp_path))
+    told = {one.row.value: samedata.ratio_words(one) for one in group.entries}
+    assert told[20.0] == "40 % of 50.0 (Simple Does It: masks)"
+    assert told[10.0] == "25 % of 40.0 (simple_does_it, fully supervised)"
+
+
 def test_other_settings_of_the_test_are_named(tmp_path):
     one = made.result(20.0, method="x", scales=[1.0], flip=False)
     made.manifest(tmp_path, "spml/a", "10_evaluate", [made.result(30.0), made.result(25.0, method="y"), one, bound(3)])

@@ -4,7 +4,7 @@ import ast
 import re
 from pathlib import Path
 
-from wsnb.book import manifest
+from wsnb.book import manifest, publishing
 from wsnb.book.code import ASIDE
 from wsnb.files import FileError, load_json
 
@@ -21,12 +21,16 @@ REMOTE = re.compile(
     r"""<(?:script|link|img|iframe|source|video)\b[^>]*(?:src|href)\s*=\s*["']?(?:https?:)?//""", re.I
 )
 
+PRINTED = ("text/plain", "text/html", "text/markdown")
+STRING = re.compile(r'"((?:[^"\\\n]|\\.)*)"')  # as papermill writes them
 
-def chapter(path, title: str, others=(), written=None) -> dict:
+
+def chapter(path, title: str, others=(), written=None, project=None) -> dict:
     """The executed notebook PATH as JSON for the site, headed by TITLE if it has no heading of its own.
 
     OTHERS are the stages whose notebooks are in the site beside it: links to these stay links. WRITTEN is the file
-    that was run, for its words of today. Raises FileError if one of them is no notebook of format 4.
+    that was run, for its words of today. Files in the folder PROJECT are named from there. Raises FileError if one of
+    them is no notebook of format 4.
     """
     notebook = _load(path)
     if written and Path(written).is_file():
@@ -41,7 +45,9 @@ def chapter(path, title: str, others=(), written=None) -> dict:
         elif cell.get("cell_type") == "code":
             spoken = _caption(source, captions) or _spoken(heading or title)
             metadata = _metadata(cell.get("metadata", {}), spoken, source)
-            outputs = [_output(output) for output in cell.get("outputs", [])]
+            outputs = [_output(output, project) for output in cell.get("outputs", [])]
+            if "injected-parameters" in _tags(cell):
+                source = _placed(source, project)
             cells.append({**cell, "source": source, "metadata": metadata, "outputs": outputs})
         else:
             cells.append(cell)
@@ -154,9 +160,22 @@ def _spoken(heading):
     return "Figure: " + re.sub(r"[`*_$\\{}\[\]]", "", heading).strip()
 
 
-def _output(output):
+def _placed(source, project):
+    """The values of a run without places of its machine."""
+    return STRING.sub(lambda found: f'"{publishing.portable(found[1], project)}"', source)
+
+
+def _from_root(said, project) -> str:
+    """Printed text that names the files in PROJECT from there."""
+    if project is None:
+        return said
+    here = re.escape(str(Path(project).absolute()))
+    return re.sub(rf"{here}(/|(?![\w-]))", lambda found: "" if found[1] else ".", said)
+
+
+def _output(output, project):
     if output.get("output_type") == "stream":
-        return {**output, "text": shortened(text(output.get("text", "")))}
+        return {**output, "text": shortened(_from_root(text(output.get("text", "")), project))}
     data = output.get("data")
     if not isinstance(data, dict):
         return output
@@ -167,8 +186,9 @@ def _output(output):
         for kind, value in data.items()
         if not (kind == "text/html" and REMOTE.search(text(value))) and kind != "application/javascript"
     }
+    data |= {kind: _from_root(text(data[kind]), project) for kind in PRINTED if kind in data}
     if "text/plain" in data:
-        data["text/plain"] = shortened(text(data["text/plain"]))
+        data["text/plain"] = shortened(data["text/plain"])
     return {**output, "data": data}
 
 

@@ -42,10 +42,11 @@ def add(commands) -> None:
     for kind, what in (
         ("images", "folder of the pictures"),
         ("tags", ".csv or .txt: NAME and its classes on a line"),
-        ("boxes", "COCO .json, or folder of VOC .xml"),
+        ("boxes", "COCO .json (outlines in it are masks of single objects), or folder of VOC .xml"),
         ("scribbles", "folder of index .png (255 unknown), or .csv: NAME,class,x,y,x,y,..."),
         ("points", "folder of index .png (255 unknown), or .csv: NAME,class,x,y"),
         ("masks", "folder of index .png (255 void)"),
+        ("objects", "folder of .png that number the objects of full masks (255 void)"),
         ("classes", "a class a line, if the labels do not name them"),
     ):
         new.add_argument(f"--{kind}", metavar="PATH", help=what)
@@ -117,7 +118,7 @@ def _new(args) -> int:
 
     places = {
         kind: getattr(args, kind)
-        for kind in ("images", "tags", "boxes", "scribbles", "points", "masks", "classes")
+        for kind in ("images", "tags", "boxes", "scribbles", "points", "masks", "objects", "classes")
     }
     made = own.make(
         args.folder, args.root, args.val, args.longest, progress=every_5_s("pictures"), **places

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from wsnb.book import chains, folds, overview, results, table, tables
+from wsnb.book import chains, folds, overview, publishing, results, table, tables
 from wsnb.book.experiments import SYNTHETIC
 from wsnb.book.table import as_markdown, escape
 
@@ -19,6 +19,7 @@ class Experiment:
     command: str = ""
     pictures: tuple = ()
     chapters: tuple = ()
+    project: object = None  # the folder that paths are named from
 
     @property
     def title(self) -> str:
@@ -31,6 +32,8 @@ class Experiment:
         return results.rows(self.records)
 
 
+SHOWN = 12  # pictures of an experiment that are not folded
+UNSTATED = "not stated"
 GOOD_AND_BAD = "good_and_bad"  # the picture that says most of an experiment
 START = """Nothing has been run yet. `wsnb list` shows the experiments; those named *shapes* need no data:
 
@@ -69,7 +72,7 @@ def index(found, lines, atlas: str = "", papers=(), lessons=()) -> str:
             "## What was run\n",
             _overview(found),
             "## Reported and ours\n",
-            f"```{{image}} table.png\n:alt: {_spoken(lines)}\n:width: 100%\n```\n",
+            _wide("table.png", _spoken(lines), "What was run, the highest of each experiment."),
             "All numbers, sources and protocols: [the whole table](table.md). Every method on the same pictures: "
             "[same data](same_data.md). How good each product of a chain is: [quality ladders](ladders.md). "
             "Time and memory: [stages](stages.md). For slides and spreadsheets: {download}`table.png`, "
@@ -87,10 +90,16 @@ def index(found, lines, atlas: str = "", papers=(), lessons=()) -> str:
     return "\n".join(parts)
 
 
-def with_picture(title: str, picture: str, spoken: str, text: str) -> str:
-    """A page of tables under its picture; side metrics and synthetic pictures are folded."""
-    shown = f"```{{image}} {picture}\n:alt: {spoken}\n:width: 100%\n```\n"
-    return f"---\nhide-toc: true\n---\n\n# {title}\n\n{shown}\n{folds.sections(text)}"
+def with_picture(title: str, picture: str, spoken: str, caption: str, text: str, records=()) -> str:
+    """A page of tables under its picture; side metrics and synthetic pictures are folded, RECORDS' names are links."""
+    text = folds.linked(folds.sections(text), {one.title: f"{one.title}/index.md" for one in records})
+    return f"---\nhide-toc: true\n---\n\n# {title}\n\n{_wide(picture, spoken, caption)}\n{text}"
+
+
+def _wide(picture, spoken, caption):
+    """A chart of the site's root, which is small on a phone: a click shows it alone."""
+    return (f"```{{figure}} {picture}\n:alt: {spoken}\n:width: 100%\n:target: {picture}\n\n"
+            f"{caption} A click shows it in full size.\n```\n")
 
 
 def _spoken(lines):
@@ -105,7 +114,7 @@ def _spoken(lines):
 def _overview(found):
     cells = []
     for one in found:
-        state = counted(len(one.records), "stage") + (
+        state = counted(len(one.records), "stage").replace(" ", overview.NO_BREAK) + (
             f", unfinished: {', '.join(one.open)}" if one.open else ""
         )
         rows = _highest(one.rows)
@@ -166,8 +175,8 @@ def paper(name: str, found, lines, rest, cards=(), unrun=()) -> str:
         parts.append("Nothing of this paper has been run here yet; `wsnb list` names its experiments.\n")
     parts += [
         "",
-        folds.of_paper(name, lines, rest),
-        toctree([f"{one.name}/index" for one in found], hidden=True),
+        folds.linked(folds.of_paper(name, lines, rest), {one.name: f"{one.name}/index.md" for one in found}),
+        toctree([f"{one.name} <{one.name}/index>" for one in found], hidden=True),
         toctree([f"{_short(stage)} <notebooks/{stage}>" for stage in unrun], hidden=True),
     ]
     return "\n".join(parts)
@@ -206,44 +215,51 @@ def experiment(one: Experiment) -> str:
     if one.rows:
         parts += [
             "## Results\n",
-            as_markdown(table.OWN[1:], [cells[1:] for cells in table.own_cells(one.rows)]),
+            folds.of_experiment(one.rows),
             "## Protocol\n",
             as_markdown(("field", "value"), protocol_cells(one.rows)),
         ]
     if one.pictures:
-        parts += ["## Pictures\n", _pictures(one.pictures)]
+        more = one.pictures[SHOWN:]
+        parts += ["## Pictures\n", _pictures(one.pictures[:SHOWN])]
+        parts += [folds.details(f"More pictures: {len(more)}", _pictures(more))] if more else []
     if one.records:
         parts += ["## Stages\n", _stages(one)]
         if not one.chapters:
             parts.append(
                 "The executed notebooks are not on this machine; the command above makes them again.\n"
             )
-        parts += ["## Parameters\n", *(_parameters(record) for record in one.records)]
+        parts += ["## Parameters\n", *(_parameters(record, one.project) for record in one.records)]
     if one.chapters:
         parts += ["## Notebooks\n", toctree([f"{_short(chapter)} <{chapter}>" for chapter in one.chapters])]
     return "\n".join(parts)
 
 
 def protocol_cells(rows) -> list:
-    """(field, value) of the protocols of an experiment's rows; values that vary are joined by 'or'."""
+    """(field, value) of the protocols of an experiment's rows; values that vary are joined by 'or', fields that no row
+    states share the last line."""
     protocols = [row.protocol.as_dict() for row in rows if row.protocol is not None]
     # The bound all-background has neither network nor supervision and would blur the others.
     protocols = [p for p in protocols if p["method"] != "all background"] or protocols
     cells = []
+    silent = []
     for name in protocols[0] if protocols else ():
         values = dict.fromkeys(_value(name, p[name]) for p in protocols)
-        cells.append([name.replace("_", " "), " or ".join(values)])
-    return cells
+        if list(values) == [UNSTATED]:
+            silent.append(name.replace("_", " "))
+        else:
+            cells.append([name.replace("_", " "), " or ".join(values)])
+    return [*cells, *([[UNSTATED, ", ".join(silent)]] if silent else [])]
 
 
 def _value(name, value):
     if isinstance(value, list):
-        return ", ".join(f"{item:g}" for item in value) or "not stated"
+        return ", ".join(f"{item:g}" for item in value) or UNSTATED
     if name == "split_hash" and value:
         return value[:12]
     if name == "crf":
         return value or "none"
-    return {None: "not stated", "": "not stated", True: "yes", False: "no"}.get(value, str(value))
+    return {None: UNSTATED, "": UNSTATED, True: "yes", False: "no"}.get(value, str(value))
 
 
 def _stages(one):
@@ -255,8 +271,8 @@ def _stages(one):
     return as_markdown((*table.STAGES[1:], "key"), cells, escaped=True)
 
 
-def _parameters(record):
-    cells = [[name, value] for name, value in sorted(record.manifest["params"].items())]
+def _parameters(record, project):
+    cells = sorted(publishing.portable(record.manifest["params"], project).items())
     return folds.details(f"{record.stage}: {len(cells)} parameters", as_markdown(("parameter", "value"), cells))
 
 

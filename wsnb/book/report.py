@@ -30,7 +30,6 @@ from wsnb.files import FileError, write
 SITE = Path(__file__).with_name("site")
 MARK = ".wsnb-site"  # stands in a folder that may be replaced by a new site
 NOTEBOOK = "notebook.ipynb"
-SHOWN = 12  # pictures of an experiment
 MATHJAX = ("tex-svg.js", "input/tex/extensions")  # what a page needs; glyphs are in the first
 
 
@@ -104,9 +103,11 @@ def _compared(rows, records) -> dict:
     shown = groups[0].entries[:5] if groups else ()
     best = "; ".join(f"{samedata.method(one.row)} {table.ours(one.row.value, one.row.unit)}" for one in shown)
     said = f"Bars of methods on the same pictures: {best or 'none yet'}"
-    same = pages.with_picture("Same data", "same_data.png", said, tables.same_data(groups, "##"))
+    same = pages.with_picture("Same data", "same_data.png", said, "Methods on the same pictures, the highest first.",
+                              tables.same_data(groups, "##"), records)
     said = f"Lines of quality, step by step, of {len(ladders)} chains"
-    steps = pages.with_picture("Quality ladders", "ladder.png", said, tables.ladders(ladders, "##"))
+    steps = pages.with_picture("Quality ladders", "ladder.png", said, "Chains, step by step from the top down.",
+                               tables.ladders(ladders, "##"))
     return {"same_data.md": same.encode(), "ladders.md": steps.encode()}
 
 
@@ -116,7 +117,7 @@ def _lessons(runs, project, files) -> list:
     for path in sorted(Path(project, "notebooks").glob("*.ipynb")):
         ran = runs / path.name
         names.append(path.stem)
-        page = chapters.chapter(ran if ran.is_file() else path, path.stem, written=path)
+        page = chapters.chapter(ran if ran.is_file() else path, path.stem, written=path, project=project)
         files[f"lessons/{path.name}"] = json.dumps(page, ensure_ascii=False).encode()
     return names
 
@@ -141,7 +142,8 @@ def _stages_page(records):
     header = (
         "# Time and memory of the stages\n\nWall time and largest memory, from the record of each run.\n\n"
     )
-    return header + table.as_markdown(table.STAGES, table.stage_cells(records))
+    cells = table.as_markdown(table.STAGES, table.stage_cells(records))
+    return header + folds.linked(cells, {record.title: f"{record.title}/index.md" for record in records})
 
 
 def _experiment(title, records, runs, figures, project, files) -> pages.Experiment:
@@ -160,14 +162,14 @@ def _experiment(title, records, runs, figures, project, files) -> pages.Experime
         else [(path.name, path, alt) for path, alt in publishing.published_pictures(figures, title)]
     )
     pictures.sort(key=lambda one: pages.GOOD_AND_BAD not in one[0])  # the rest in the chain's order
-    for target, path, alt in pictures[:SHOWN]:
+    for target, path, alt in pictures:
         files[f"{title}/{target}"] = path.read_bytes()
         shown.append((target, alt))
     told = [record.stage for record in mine if local and (record.folder / NOTEBOOK).is_file()]
     for record in mine:
         if record.stage in told:
             written = project / "notebooks" / paper / f"{record.stage.split('@')[0]}.ipynb"
-            page = chapters.chapter(record.folder / NOTEBOOK, f"{title}: {record.stage}", told, written)
+            page = chapters.chapter(record.folder / NOTEBOOK, f"{title}: {record.stage}", told, written, project)
             files[f"{title}/{record.stage}.ipynb"] = json.dumps(page, ensure_ascii=False).encode()
     yaml = project / "params" / paper / f"{name}.yaml"
     said = publishing.command(project, mine) if local else publishing.published_command(figures, title)
@@ -184,6 +186,7 @@ def _experiment(title, records, runs, figures, project, files) -> pages.Experime
         said,
         tuple(shown),
         tuple(told),
+        project,
     )
 
 

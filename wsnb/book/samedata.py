@@ -1,6 +1,7 @@
 """Methods and supervisions on the same pictures: a group a metric and set of pictures, between its bounds."""
 
 import dataclasses
+import re
 from collections import Counter
 
 from wsnb.book import annotation, table
@@ -192,6 +193,8 @@ def ratio_words(entry: Entry) -> str:
 def bound_words(entry: Entry) -> str:
     """The full supervision that an entry is measured against: its method, CRF, and its paper if it is another."""
     of, other = entry.full.protocol, entry.full.paper if entry.full.paper != entry.row.paper else ""
+    if re.sub(r"\W+", "_", of.method or "").casefold().startswith(other):  # "Simple Does It: masks" says it
+        other = ""
     return ", ".join(filter(None, (other, of.method or "?", "CRF" if of.crf else "")))
 
 

@@ -158,10 +158,11 @@ def own_cells(rows) -> list:
         p = row.protocol
         remarks = [
             undefined_words(row),
-            "no protocol" if p is None else "fixed preset" if p.preset == "fixed" else "",
+            "no protocol" if p is None else "fixed preset" if p.preset == "fixed" and "fixed" not in row.step else "",
+            "" if p is None else row.step,
         ]
         words = (
-            [row.name, "", "", "", ""]
+            [row.name, "", row.step, "", ""]
             if p is None
             else [
                 f"{split_words(p)} ({p.dataset_size} pictures), {row.name}",
@@ -219,6 +220,12 @@ def as_markdown(header, cells, escaped: bool = False) -> str:
         return "| " + " | ".join(str(cell) if escaped else escape(cell) for cell in row) + " |"
 
     return "\n".join([line(header), "|" + "---|" * len(header), *map(line, cells)]) + "\n"
+
+
+def filled(header, cells) -> tuple:
+    """(header, cells) without the columns in which no row says a word."""
+    kept = [i for i in range(len(header)) if not cells or any(row[i] for row in cells)]
+    return [header[i] for i in kept], [[row[i] for i in kept] for row in cells]
 
 
 def escape(text) -> str:

@@ -44,6 +44,7 @@ def markdown(records, stages: bool = True) -> str:
     return "\n".join(parts)
 
 
+COMPARED, OWN = "Reported numbers, and ours where run", "Our results without a reported counterpart"
 ASIDE = ("mIoU of objects",)  # in the CSV alone
 SAME = """Every method and supervision of the book on the same pictures, under the same metric, the highest first.
 *of full supervision*: the value over that of full supervision of the same backbone, which is named: of the same method
@@ -86,30 +87,30 @@ def ladders(found, level: str = "###") -> str:
 
 def of_paper(paper: str, lines, rest, level: str = "###") -> str:
     """The tables of one paper: its reported numbers, our other results, the sources."""
-    lines = [line for line in lines if line.reported.paper == paper]
-    lines = sorted(lines, key=lambda line: (line.ours is None, line.near is None))  # what was run first
+    lines = run_first(paper, lines)
     rest = [row for row in rest if row.paper == paper]
-    numbered = table.numbered_sources(lines)
     parts = []
     if lines:
-        cells = table.comparison_cells(lines, numbered)
-        parts += [
-            f"{level} Reported numbers, and ours where run\n",
-            table.as_markdown(table.COMPARISON, cells),
-        ]
+        cells = table.comparison_cells(lines, table.numbered_sources(lines))
+        parts += [f"{level} {COMPARED}\n", table.as_markdown(table.COMPARISON, cells)]
     if rest:
-        cells = table.own_cells(rest)
-        parts += [
-            f"{level} Our results without a reported counterpart\n",
-            table.as_markdown(table.OWN, cells),
-        ]
-    if lines:
-        named = [
-            f"{number}. {table.KINDS[kind]}{'' if source == 'none found' else f': `{source}`'}\n"
-            for (kind, source), number in numbered.items()
-        ]
-        parts += [f"{level} Sources of the reported numbers\n", "".join(named)]
-    return "\n".join(parts) or "No result yet.\n"
+        parts += [f"{level} {OWN}\n", table.as_markdown(table.OWN, table.own_cells(rest))]
+    return "\n".join([*parts, *sources(lines, level)]) or "No result yet.\n"
+
+
+def run_first(paper: str, lines) -> list:
+    """The Lines of one paper: those with a number of ours, those with one nearby, those that were not run."""
+    lines = [line for line in lines if line.reported.paper == paper]
+    return sorted(lines, key=lambda line: (line.ours is None, line.near is None))
+
+
+def sources(lines, level: str) -> list:
+    """The numbered list of where the numbers of Lines were reported, under its heading, as parts of a text."""
+    named = [
+        f"{number}. {table.KINDS[kind]}{'' if source == 'none found' else f': `{source}`'}\n"
+        for (kind, source), number in table.numbered_sources(lines).items()
+    ]
+    return [f"{level} Sources of the reported numbers\n", "".join(named)] if named else []
 
 
 def save(records, folder, stem: str = "table") -> dict:

@@ -2,7 +2,9 @@
 
 What nobody marked is void, 255, in the masks that are written: outside all boxes is background, scribbles and points
 are known, a picture without objects is background, and all else stays open. So everything that trains on masks or
-scores by them uses what is known and nothing more. Full masks are taken where they are given.
+scores by them uses what is known and nothing more. Full masks are taken where they are given, masks of single objects
+too: from outlines, or as boxes part a full mask. Classes that are tagged and never boxed, though there are boxes of
+every picture, are stuff: regions that nobody counts.
 """
 
 import re
@@ -11,40 +13,41 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
-from wsnb.data import own_files, own_labels
+from wsnb.data import own_checks, own_files, own_labels, own_outlines
 from wsnb.data.making import text
+from wsnb.data.own_known import RECORD
 from wsnb.data.voc_lists import read_list
-from wsnb.files import FileError, read_index, save_json
+from wsnb.files import FileError, save_json
 
-RECORD = "own.json"
-KINDS = ("tags", "boxes", "scribbles", "points", "masks")
+KINDS = ("tags", "boxes", "scribbles", "points", "masks", "objects")
 _PLACES = {  # where a kind of label is looked for in the folder
     "images": ("images", "JPEGImages"), "tags": ("tags.csv", "tags.txt"),
     "boxes": ("boxes.json", "annotations.json", "_annotations.coco.json", "boxes", "annotations", "Annotations"),
     "scribbles": ("scribbles.csv", "scribbles"), "points": ("points.csv", "points"),
-    "masks": ("masks", "SegmentationClass"), "classes": ("classes.txt",),
+    "masks": ("masks", "SegmentationClass"), "objects": ("objects", "SegmentationObject"), "classes": ("classes.txt",),
 }
 _SHOWN = 20  # so many faults are told, then how many more
 
 
 @dataclass
 class Own:
-    """What was made: ROOT, the classes, pictures a split, and of how many pictures each kind of label is known."""
+    """What was made: ROOT, the classes, pictures a split, of how many pictures each kind of label is known ("objects":
+    masks of single objects), and the classes that are stuff."""
 
     root: Path
     classes: tuple[str, ...]
     splits: dict[str, int]
     known: dict[str, int]
+    stuff: tuple[str, ...] = ()
     notes: list[str] = field(default_factory=list)
 
 
 def make(folder, root=None, val: int = -1, longest: int = 500, seed: int = 0, progress=None, **places) -> Own:
     """Write the set ROOT (default FOLDER/VOCdevkit), which the reader of VOC takes.
 
-    PLACES may name images, tags, boxes, scribbles, points, masks and classes, where they do not lie in FOLDER under
-    their usual names. VAL pictures are held out (-1: those with a full mask if not all have one, else a fifth).
+    PLACES may name images, tags, boxes, scribbles, points, masks, objects and classes, where they do not lie in FOLDER
+    under their usual names. VAL pictures are held out (-1: those with a full mask if not all have one, else a fifth).
     Pictures are turned upright as their camera says and made no longer than LONGEST pixels (0: as they are), labels
     with them. Raises FileError that lists what is wrong, before anything is written.
     """
@@ -58,32 +61,36 @@ def make(folder, root=None, val: int = -1, longest: int = 500, seed: int = 0, pr
     found = _find(folder, places, errors)
     classes = _classes(found, errors)
     ids = _ids(found, errors, notes)
-    sizes = {stem: _size(path, longest, errors) for stem, path in ids.items()}
+    sizes = {stem: own_checks.size(path, longest, errors) for stem, path in ids.items()}
     if not errors:
         for stem in ids:
-            _fits(found, stem, sizes[stem], classes, errors)
+            own_checks.fits(found, stem, sizes[stem][0], classes, errors)
     if errors:
         more = f"\nand {len(errors) - _SHOWN} more" if len(errors) > _SHOWN else ""
         raise FileError("\n".join(errors[:_SHOWN]) + more)
     building = root / f".VOC2012.{seed}.tmp"
     shutil.rmtree(building, ignore_errors=True)
     try:
-        tags = {}
+        made = {}
         for done, (stem, path) in enumerate(ids.items(), 1):
-            tags[_name(stem)] = own_files.write(building, _name(stem), path, _of(found, stem), sizes[stem], classes)
+            made[_name(stem)] = own_files.write(building, _name(stem), path, _of(found, stem), sizes[stem], classes)
             if progress is not None:
                 progress(done, len(ids))
-        splits = _splits(found, ids, val, seed)
-        known = {kind: sum(stem in found[kind] for stem in ids) for kind in KINDS if found.get(kind)}
+        splits = _splits(found, ids, made, val, seed)
+        known = _known(found, ids, made)
+        stuff = _stuff(found, known, made, classes)
         for split, names in splits.items():
             text(building / "ImageSets/Segmentation" / f"{split}.txt", names)
         text(building / "classes.txt", classes)
-        save_json(building / "tags.json", {name: sorted(labels) for name, labels in tags.items() if labels is not None})
-        save_json(building / RECORD, {"classes": list(classes), "known": known})
+        if stuff:
+            text(building / "stuff.txt", stuff)
+        save_json(building / "tags.json", {name: sorted(one.tags) for name, one in made.items()})
+        save_json(building / RECORD, {"classes": list(classes), "known": known,
+                                      "whole": [name for name, one in made.items() if one.whole]})
         building.rename(root / "VOC2012")
     finally:
         shutil.rmtree(building, ignore_errors=True)
-    return Own(root, classes, {split: len(names) for split, names in splits.items()}, known, notes)
+    return Own(root, classes, {split: len(names) for split, names in splits.items()}, known, stuff, notes)
 
 
 def _find(folder: Path, places: dict, errors: list) -> dict:
@@ -110,6 +117,8 @@ def _find(folder: Path, places: dict, errors: list) -> dict:
             found[kind] = readers[kind](path, errors)
         if path is not None and not found[kind]:
             errors.append(f"{path}: no {kind} in it; remove it, or put some in")
+    if found["boxes"] and at["boxes"].is_file() and not found["objects"] and not errors:
+        found["objects"] = own_outlines.coco(at["boxes"])
     return found
 
 
@@ -156,49 +165,28 @@ def _ids(found: dict, errors: list, notes: list) -> dict[str, Path]:
     return ids
 
 
+def _known(found: dict, ids: dict, made: dict) -> dict[str, int]:
+    """Of how many pictures each kind of label is known. Outlines of all objects make a whole mask as well; where some
+    pictures have masks, one that is known to be empty counts as one of them."""
+    known = {kind: sum(stem in found[kind] for stem in ids) for kind in KINDS if found.get(kind)}
+    if known.keys() & {"masks", "objects"}:
+        known["masks"] = sum(one.whole for one in made.values())
+        known["objects"] = sum(one.objects for one in made.values())
+    return {kind: known[kind] for kind in KINDS if known.get(kind)}
+
+
+def _stuff(found: dict, known: dict, made: dict, classes) -> tuple[str, ...]:
+    """Classes that occur and never in a box, if every picture has boxes (or is known to need none)."""
+    if known.get("boxes") != len(made):
+        return ()
+    boxed = {label for labels in found["boxes"].values() for label, _, _ in labels}
+    there = set().union(*(one.tags for one in made.values()))
+    return tuple(name for name in classes[1:] if name in there - boxed)
+
+
 def _name(stem: str) -> str:
     """STEM with everything that a list or a command would trip over made an underscore."""
     return re.sub(r"[^\w-]", "_", stem, flags=re.ASCII).strip("_") or "picture"
-
-
-def _size(path: Path, longest: int, errors: list) -> tuple[tuple[int, int], tuple[int, int]]:
-    """(height, width) of the upright picture, as it is and as it is written."""
-    try:
-        with Image.open(path) as image:
-            width, height = image.size
-            if image.getexif().get(0x0112) in (5, 6, 7, 8):  # lies on its side
-                width, height = height, width
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        errors.append(f"{path}: not a readable picture ({error}); remove it, or save it again")
-        return (1, 1), (1, 1)
-    scale = min(1.0, longest / max(height, width)) if longest else 1.0
-    return (height, width), (max(1, round(height * scale)), max(1, round(width * scale)))
-
-
-def _fits(found: dict, stem: str, size, classes, errors: list) -> None:
-    """Whether a picture's labels lie inside it and are of the classes."""
-    height, width = size[0]
-    for label, (x0, y0, x1, y1), _ in found["boxes"].get(stem, ()):
-        if not (-1 <= x0 < x1 <= width + 1 and -1 <= y0 < y1 <= height + 1):  # rounding may cost a pixel
-            errors.append(f"boxes: {stem}: box {x0},{y0},{x1},{y1} of {label} is empty or leaves the {width}x{height} "
-                          "picture (turned upright); mend it")
-    for kind in ("scribbles", "points", "masks"):
-        labels = found[kind].get(stem)
-        if isinstance(labels, Path):
-            try:
-                drawn = read_index(labels)
-            except FileError as error:
-                errors.append(str(error))
-                continue
-            if drawn.shape != (height, width):
-                errors.append(f"{labels}: {drawn.shape[1]}x{drawn.shape[0]}, but its picture is {width}x{height}; give "
-                              "it in the picture's size")
-            elif ((drawn >= len(classes)) & (drawn != 255)).any():
-                errors.append(f"{labels}: label {drawn[drawn != 255].max()}, but classes.txt has {len(classes)} with "
-                              "background; 255 means unknown")
-        for label, corners in labels if isinstance(labels, list) else ():
-            if any(not (0 <= x < width and 0 <= y < height) for x, y in corners):
-                errors.append(f"{kind}: {stem}: a mark of {label} leaves the {width}x{height} picture; mend it")
 
 
 def _of(found: dict, stem: str) -> dict:
@@ -206,14 +194,15 @@ def _of(found: dict, stem: str) -> dict:
     return {kind: found[kind][stem] for kind in KINDS if stem in found[kind]}
 
 
-def _splits(found: dict, ids: dict, val: int, seed: int) -> dict[str, list[str]]:
+def _splits(found: dict, ids: dict, made: dict, val: int, seed: int) -> dict[str, list[str]]:
     """Held-out pictures first come from those with a full mask: only there is a score worth its name."""
     order = [list(ids)[k] for k in np.random.default_rng(seed).permutation(len(ids))]
-    masked = [stem for stem in order if stem in found["masks"]]
+    whole = {*found["masks"], *(stem for stem, given in found["objects"].items() if isinstance(given, list))}
+    masked = [stem for stem in order if stem in whole]
     if val < 0:
-        val = len(masked) if 0 < len(masked) < len(ids) else max(1, len(ids) // 5)
+        val = len(masked) if masked and not all(one.whole for one in made.values()) else max(1, len(ids) // 5)
     if not 1 <= val < len(ids):
         raise FileError(f"--val {val}: of {len(ids)} pictures hold out 1 to {len(ids) - 1}")
-    held = set(sorted(order, key=lambda stem: stem not in found["masks"])[:val])
+    held = set(sorted(order, key=lambda stem: stem not in whole)[:val])
     return {"train": [_name(stem) for stem in ids if stem not in held],
             "val": [_name(stem) for stem in ids if stem in held]}

@@ -66,7 +66,7 @@ def strokes(path, errors: list) -> dict[str, list[tuple[str, list[tuple[float, f
 def coco(path, errors: list) -> dict[str, list[tuple[str, tuple, bool]]]:
     """(class, (x0, y0, x1, y1) half-open, difficult) of every box from a COCO JSON; crowds count as difficult.
 
-    Pictures that the file names without a box have no object. Outlines and masks in it are left aside.
+    Pictures that the file names without a box have no object. Its outlines: `own_outlines.coco`.
     """
     content = load_json(path)
     try:

@@ -38,7 +38,8 @@ def panel(function, pointer=None, /, **widgets):
         picture.tiles, picture.value, picture.layout.display = found, found.jpeg(), None
         return None
 
-    redraw.__signature__ = inspect.signature(function)
+    signature = inspect.signature(function)  # ipywidgets would make a control of its other parameters as well
+    redraw.__signature__ = signature.replace(parameters=[signature.parameters[name] for name in widgets])
     made = ipywidgets.interactive(redraw, {"auto_display": True}, **widgets)
     *moved, output = made.children
     made.picture, made.children = picture, (*moved, picture, output)

@@ -1,5 +1,9 @@
 """Settings of the HTML book for Sphinx: executed notebooks; nothing is run, nothing fetched at build or view."""
 
+import re
+
+from docutils import nodes
+
 project = "Weakly supervised segmentation, an experiment book"
 html_title = "wsnb"
 html_short_title = "wsnb"
@@ -28,3 +32,34 @@ html_copy_source = False
 html_show_sourcelink = False
 html_show_copyright = False
 html_show_sphinx = False
+
+
+def named(app, doctree, name):
+    """Give every cell the class of its column, col-method-backbone of "method, backbone", for book.css."""
+    for table in doctree.findall(nodes.table):
+        first = next(iter(table.findall(nodes.row)))
+        columns = [f"col-{nodes.make_id(entry.astext())}" for entry in first]
+        for row in table.findall(nodes.row):
+            for entry, column in zip(row, columns, strict=False):
+                entry["classes"].append(column)
+
+
+PLACES = {"body": "td|th|h[1-4]", "furo_navigation_tree": "a"}  # elements where a long name has little room
+LONG, JOINT = re.compile(r"[\w/.@-]{16,}"), re.compile(r"(?<=\w)[_/](?=\w)")
+
+
+def breakable(app, page, template, context, doctree):
+    """Let names such as simple_does_it/voc_small_semantic go on in a new line; their text stays as it is."""
+
+    def opened(text):
+        return LONG.sub(lambda name: JOINT.sub(r"\g<0><wbr>", name[0]), text[0])
+
+    for part, tags in PLACES.items():
+        context[part] = re.sub(rf"(?s)<({tags})\b.*?</\1>", lambda place: re.sub(r">[^<]+", opened, place[0]),
+                               context.get(part, ""))
+
+
+def setup(app):
+    """Called by Sphinx."""
+    app.connect("doctree-resolved", named)
+    app.connect("html-page-context", breakable, priority=900)  # after the theme has made its lists

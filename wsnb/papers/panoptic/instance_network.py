@@ -12,6 +12,7 @@ from wsnb.files import FileError
 from wsnb.methods import detection_files, detections, label_maps, meanfield
 from wsnb.methods.crf import CRF
 from wsnb.methods.instance_unaries import evidence, instance_map
+from wsnb.papers.panoptic.annotation import instances_of
 from wsnb.papers.panoptic.space import Space
 
 SOURCES = ("components", "files", "ground truth")
@@ -52,8 +53,11 @@ def found_things(item, probabilities, space: Space, settings: Settings) -> detec
     if settings.source == "files":
         found = detection_files.of_picture(settings.detections_dir, item.id, space.names)
         found = found.take(np.isin(found.classes, space.things))
+    elif settings.source == "ground truth" and item.instances is None:  # the boxes of the annotation
+        marked, labels, _ = read.boxes(space.layout, item, space.names)
+        return detections.clean(detections.Detections.of(labels, marked), probabilities.shape[1:], 0.0, 1.0)
     elif settings.source == "ground truth":
-        found = detections.from_truth(read.mask(space.layout, item, len(space)), read.instances(space.layout, item))
+        found = detections.from_truth(read.mask(space.layout, item, len(space)), instances_of(space.layout, item))
         return detections.clean(found, probabilities.shape[1:], 0.0, 1.0)
     else:
         found = detections.from_segmentation(probabilities.argmax(0), space.things, settings.min_pixels)
@@ -152,4 +156,7 @@ def folder_name(source: str) -> str:
 
 def example(items, space: Space, among=12):
     """Of the first pictures the one with the most things, to look at."""
-    return max(items[:among], key=lambda item: len(np.unique(read.instances(space.layout, item))))
+    def things(item):
+        return 0 if item.instances is None else len(np.unique(instances_of(space.layout, item)))
+
+    return max(items[:among], key=things)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from wsnb.data import read
+from wsnb.data import own_known, read
 from wsnb.files import FileError, read_index
 from wsnb.papers.panoptic import space as spaces
 
@@ -39,20 +39,24 @@ def of(p, root) -> Pictures:
         split = getattr(p, name, "")
         return tuple(read.items(p.layout, root, split, getattr(p, limit, 0))) if split else ()
 
-    space = spaces.of(p.layout, read.class_names(p.layout, root))
+    space = spaces.at(p.layout, root)
     return Pictures(space, some("train_split", "limit"), some("extra_split", "limit"), some("val_split", "val_limit"))
 
 
 def with_masks(pictures: Pictures, source: str, share: float, seed: int) -> frozenset:
     """Ids of the training pictures whose whole mask is used: none ("weak"), all of train ("full", where the extra
-    pictures are left out too), or a SHARE of train, drawn by SEED ("share"). A larger share holds the smaller."""
+    pictures are left out too), or a SHARE of train, drawn by SEED ("share"). A larger share holds the smaller.
+
+    Raises ValueError for an unknown SOURCE or SHARE, FileError for masks that are not whole."""
     if source not in SOURCES:
         raise ValueError(f"label_source {source!r}: choose one of {', '.join(SOURCES)}")
     if not 0 <= share <= 1:
         raise ValueError(f"full_share {share}: use 0 to 1")
     order = np.random.default_rng(seed).permutation(len(pictures.train))
     count = {"weak": 0, "full": len(order), "share": round(share * len(order))}[source]
-    return frozenset(pictures.train[k].id for k in order[:count])
+    chosen = [pictures.train[k] for k in order[:count]]
+    own_known.need_whole(chosen, f"label_source {source!r}", "take label_source 'weak'")
+    return frozenset(item.id for item in chosen)
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from wsnb.methods.detection_files import load_instances
 from wsnb.metrics import panoptic, panoptic_authors
 from wsnb.metrics.instance_ap import InstanceAP
 from wsnb.metrics.segments import VOID, split_means
+from wsnb.papers.panoptic.annotation import instances_of
 from wsnb.papers.panoptic.space import Space
 
 
@@ -44,26 +45,38 @@ def scored_classes(space: Space) -> list[int]:
 
 
 def truth_of(item, space: Space):
-    """The true segments of a picture: ids [H, W], {id: class}, ids of groups, class mask [H, W]."""
+    """The true segments of a picture: ids [H, W], {id: class}, ids of groups, class mask [H, W].
+
+    Without an instance mask nothing is known of them: all of ids is void.
+    """
     mask = read.mask(space.layout, item, len(space))
-    return (*panoptic.truth(mask, read.instances(space.layout, item), space.things, space.background), mask)
+    if item.instances is None:
+        return np.full(mask.shape, VOID, np.uint16), {}, (), mask
+    return (*panoptic.truth(mask, instances_of(space.layout, item), space.things, space.background), mask)
 
 
 def tallies(items, folders, space: Space):
     """Score the instance maps of each folder: ({name: Tally}, rows of id, kind and PQ a picture).
 
-    items: pictures (wrap them in stage.progress); folders: {name: folder}. A missing map raises FileError.
+    items: pictures (wrap them in stage.progress); folders: {name: folder}. A missing map raises FileError. Pictures
+    without an instance mask are not scored; their PQ is NaN.
     """
     found, rows = {name: Tally.of(space) for name in folders}, []
     for item in items:
         truth = truth_of(item, space)
         for name, folder in folders.items():
             ids, classes, scores = load_instances(folder, item.id)
-            found[name].add(truth, ids, classes, scores)
+            if item.instances is not None:
+                found[name].add(truth, ids, classes, scores)
             own = panoptic.PanopticQuality(len(space))
             own.add(*truth[:2], ids, _by_id(ids, classes), truth[2])
             rows.append({"id": item.id, "kind": name, "PQ": split_means(own.scores()["PQ"], space.things)["all"]})
     return found, rows
+
+
+def with_truth(items) -> list:
+    """The pictures that can be scored: those with an instance mask, or all if none has one."""
+    return [item for item in items if item.instances is not None] or list(items)
 
 
 def _by_id(ids, values) -> dict:

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from wsnb.data import cityscapes, read
+from wsnb.data.voc_lists import places, read_list
+from wsnb.files import FileError
 
 IGNORE = 255
 
@@ -35,8 +37,22 @@ class Space:
 CITYSCAPES = Space(cityscapes.CLASSES, cityscapes.STUFF, cityscapes.THINGS)
 
 
-def of(layout: str, names) -> Space:
+def at(layout: str, root) -> Space:
+    """The space of the data set ROOT in a LAYOUT. In VOC's, VOC2012/stuff.txt names classes that are stuff, one a line.
+
+    Raises FileError for a name there that is no class.
+    """
+    names = tuple(read.class_names(layout, root))
+    path = places(root).voc / "stuff.txt" if layout == "voc" else None
+    stuff = read_list(path) if path is not None and path.exists() else []
+    wrong = [name for name in stuff if name not in names]
+    if wrong:
+        raise FileError(f"{path}: {wrong[0]!r} is no class of the set; take names of classes.txt")
+    return of(layout, names, stuff)
+
+
+def of(layout: str, names, stuff=()) -> Space:
     """The space of a LAYOUT with class NAMES: Cityscapes' 11 stuff and 8 thing classes; elsewhere class 0, the
-    background, is the only stuff."""
-    things = tuple(read.things(layout, len(names)))
+    background, and the classes named in STUFF."""
+    things = tuple(k for k in read.things(layout, len(names)) if names[k] not in stuff)
     return Space(tuple(names), tuple(k for k in range(len(names)) if k not in things), things, layout)

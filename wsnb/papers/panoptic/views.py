@@ -8,7 +8,7 @@ from wsnb import plots
 from wsnb.data import read
 from wsnb.data.transforms import denormalise
 from wsnb.files import read_index
-from wsnb.papers.panoptic import chain
+from wsnb.papers.panoptic import annotation, chain
 from wsnb.papers.panoptic import options as opts
 from wsnb.papers.panoptic.box_files import load_boxes
 from wsnb.papers.panoptic.score_files import load_scores
@@ -181,7 +181,7 @@ def ladder(items, folders, space):
 
 def opinions_table(masks, found, item, space):
     """How well each opinion fits the true things of a picture: mean IoU of GrabCut, proposal and both, in %."""
-    mask, ids = read.mask(space.layout, item, len(space)), read.instances(space.layout, item)
+    mask, ids = read.mask(space.layout, item, len(space)), annotation.instances_of(space.layout, item)
     rows = []
     for k, grabcut, proposal in masks:
         x0, y0, x1, y1 = found.boxes[k]

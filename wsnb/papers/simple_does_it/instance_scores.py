@@ -28,8 +28,9 @@ def by_picture(pairs) -> dict[str, list]:
 def records(progress, source, pairs, prepared, predicted, drop_first) -> dict[str, list]:
     """{kind: records of all pictures} of the untrained baselines and of the networks' masks on disk.
 
-    progress: the pictures; pairs: of the split; prepared: folder of 01; predicted: {kind: folder of masks}. Scores: 1
-    for all untrained masks; a network's are those in its scores.json. Void pixels (VOC's borders) are not counted.
+    progress: the pictures that can be scored, of `scored`; pairs: theirs; prepared: folder of 01; predicted: {kind:
+    folder of masks}. Scores: 1 for all untrained masks; a network's are those in its scores.json. Void pixels (VOC's
+    borders) are not counted.
     """
     found = {kind: [] for kind in (*preparing.BASELINES, *predicted)}
     own, scores = by_picture(pairs), {kind: load_json(folder / "scores.json") for kind, folder in predicted.items()}
@@ -49,6 +50,13 @@ def records(progress, source, pairs, prepared, predicted, drop_first) -> dict[st
             sure = [scores[kind][name] for _, name, _ in listed] if kind in scores else np.ones(len(listed))
             found[kind].append(metrics.picture(made, labels, sure, true, labels, void))
     return found
+
+
+def scored(items, pairs) -> tuple[list, list]:
+    """Those of the ITEMS whose objects have true masks, and of the PAIRS theirs."""
+    kept = [item for item in items if item.instances is not None]
+    names = {item.id for item in kept}
+    return kept, [pair for pair in pairs if Path(pair[0]).stem in names]
 
 
 def equal_scores(records_) -> list:
@@ -82,8 +90,10 @@ def best_overlaps(records_) -> np.ndarray:
 
 
 def results(detail, classes, common, surgery, t, ranking, label_kind, clipped) -> list[dict]:
-    """Rows for Stage.finish: three measures of every kind, and the networks' ranked mAP^r. LABEL_KIND: what the
-    network "weak" learned from; CLIPPED: whether the networks' masks were cut at their boxes."""
+    """Rows for Stage.finish: three measures of every kind, and the networks' ranked mAP^r; none without a true object.
+
+    LABEL_KIND: what the network "weak" learned from; CLIPPED: whether the networks' masks were cut at their boxes.
+    """
     rows, tuned = [], {"proposal", "grabcut_plus", *({"weak"} if label_kind == "grabcut_plus" else ())}
     network = {"backbone": "VGG16" if t.backbone == "vgg16" else BACKBONES[t.backbone], "weights": surgery,
                "resolution": f"longer side {t.side}" if t.side else "picture's size",
@@ -105,7 +115,7 @@ def results(detail, classes, common, surgery, t, ranking, label_kind, clipped) -
             ranked_by = {**protocol, "matching": f"{protocol['matching']}, by the network's probability"}
             rows.append({"name": "mAP^r@0.5, ranked", "value": ranking[kind], "unit": "%", "protocol": ranked_by,
                          "role": "bound" if kind == "full" else "final", "detail": {}})
-    return rows
+    return [row for row in rows if np.isfinite(row["value"])]
 
 
 def undefined(pairs, n_pictures) -> str:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from wsnb.data import read, weak
+from wsnb.data import own_known, read, weak
 from wsnb.files import FileError, save_png
 from wsnb.methods import boundaries, proposals
 from wsnb.papers.simple_does_it import recipes
@@ -35,6 +35,7 @@ def boxes_of(source: Source, item) -> tuple[np.ndarray, np.ndarray]:
     if item.boxes is not None:
         boxes, labels, _ = read.boxes(source.layout, item, source.names)
         return boxes, labels
+    own_known.need_whole([item], "boxes from masks", "give boxes of every picture")
     mask = read.mask(source.layout, item, len(source.names))
     instances = read.instances(source.layout, item) if item.instances is not None else None
     return weak.boxes(mask, instances)

@@ -1,9 +1,9 @@
 """Preparation of an instance data set as in the original program: masks, boxes, labels from boxes, pair files.
 
-Into a folder go `inst_masks/ID_k.png` (object k of picture ID, 0 or 255), `inst_grabcuts/ID_k.png` (its label from the
-box), `baselines/ID.npz` (what needs no training, for pictures to be tested), and the pair files. One picture is one
-job: resumable, and the same for any number of processes, since each label has its own seed (the original's depend on
-what was computed before).
+Into a folder go `inst_masks/ID_k.png` (object k of picture ID, 0 or 255; where its true mask is known),
+`inst_grabcuts/ID_k.png` (its label from the box), `baselines/ID.npz` (what needs no training, for pictures to be
+tested), and the pair files. One picture is one job: resumable, and the same for any number of processes, since each
+label has its own seed (the original's depend on what was computed before).
 """
 
 from dataclasses import dataclass, field
@@ -14,6 +14,7 @@ from PIL import Image
 
 from wsnb import files
 from wsnb.data import read
+from wsnb.methods.grabcut import filled
 from wsnb.papers.simple_does_it import labelling, objects, recipes
 
 BASELINES = ("rectangle", "ellipse", "proposal", "grabcut", "grabcut_plus")
@@ -40,7 +41,17 @@ class Preparation:
 
 
 def objects_of(source, item, drop_first) -> list[tuple[int, int, np.ndarray]]:
-    """(number, class, mask bool [H, W]) of every object of a picture; the class is the one on most of its pixels."""
+    """(number, class, mask bool [H, W]) of every object of a picture; the class is the one on most of its pixels.
+
+    Without an instance mask, each annotated box that is not difficult, filled: nothing more is known of the object.
+    Raises FileError without boxes too.
+    """
+    if item.instances is None and item.boxes is None:
+        raise files.FileError(f"{item.id}: neither boxes nor masks of single objects; give boxes of every picture")
+    if item.instances is None:
+        boxes, labels, difficult = read.boxes(source.layout, item, source.names)
+        shape = read.image(item).shape[:2]
+        return [(k + 1, int(labels[k]), filled(shape, boxes[k])) for k in range(len(boxes)) if not difficult[k]]
     instances = read.instances(source.layout, item)
     classes = read.mask(source.layout, item, len(source.names))
     void = source.layout == "voc" and instances.dtype == np.uint8
@@ -50,6 +61,14 @@ def objects_of(source, item, drop_first) -> list[tuple[int, int, np.ndarray]]:
         votes = np.bincount(classes[mask], minlength=256)[1 : len(source.names)]
         found.append((k, int(votes.argmax()) + 1 if votes.any() else 0, mask))
     return found
+
+
+def need_masks(train_on, items) -> None:
+    """Raise FileError if a network is to be trained on true masks (TRAIN_ON has "full") that some ITEMS have not."""
+    missing = [item.id for item in items if item.instances is None] if "full" in train_on else []
+    if missing:
+        raise files.FileError(f"train_on: 'full' wants masks of single objects, and {len(missing)} of {len(items)} "
+                              f"pictures have none (the first is {missing[0]}); take train_on=[weak]")
 
 
 def first_with_objects(source, items, drop_first):
@@ -74,7 +93,7 @@ def prepare(job) -> list[str]:
         name, box = f"{item.id}_{k}.png", objects.tight_box(mask)
         lines.append(objects.pair_line(f"{item.id}.jpg", name, box))
         boxes.append((k, box))
-        if not (target := preparation.folder / "inst_masks" / name).exists():
+        if item.instances is not None and not (target := preparation.folder / "inst_masks" / name).exists():
             save_grey(target, mask)
         if not (target := preparation.folder / "inst_grabcuts" / name).exists():
             picture = picture or labelling.picture_of(preparation.source, item, preparation.settings)

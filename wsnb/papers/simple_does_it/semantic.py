@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from wsnb import metrics
-from wsnb.data import read
+from wsnb.data import own_known, read
 from wsnb.data.weak import VOID
 from wsnb.files import load_npz, load_torch, read_index, save_npz, save_torch
 from wsnb.methods import adopt, segmentation, segmenter, training, weights
@@ -20,6 +20,12 @@ def check_recipes(wanted, known=(*NAMES, FULL)) -> None:
     wrong = [name for name in wanted if name not in known]
     if wrong:
         raise ValueError(f"recipes {wrong}: choose of {', '.join(known)}")
+
+
+def need_masks(wanted, items) -> None:
+    """Raise FileError if one of the recipes WANTED is "full" and ITEMS have masks that are not whole."""
+    if FULL in wanted:
+        own_known.need_whole(items, f"train_recipes: {FULL!r}", "leave it out of train_recipes")
 
 
 def round_name(recipe, number) -> str:

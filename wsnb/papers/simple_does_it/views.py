@@ -101,7 +101,7 @@ def scores_figure(frame):
             if np.isfinite(value):
                 axis.text(x, value + 0.8, f"{value:.1f}", ha="center", fontsize=8)
     axis.set_xticks(range(len(frame)), list(frame.index), rotation=20, ha="right")
-    axis.set(ylabel="mIoU, %", ylim=(0, min(118, 1.18 * max(10, np.nanmax(frame.to_numpy(float))))))
+    axis.set(ylabel="mIoU, %", ylim=(0, min(118, 1.18 * np.nan_to_num(frame.to_numpy(float)).max(initial=10))))
     axis.legend(loc="upper left", ncols=len(kinds), fontsize=9)
     return figure
 
@@ -142,9 +142,14 @@ def labels_figure(prepared, pairs, items, count=8):
     for image_name, mask_name, box in chosen:
         image = read.image(items[image_name.rpartition(".")[0]])
         for folder, title in (("inst_grabcuts", "label from the box"), ("inst_masks", "true mask")):
-            tiles.append(tinted(image, read_index(prepared / folder / mask_name) > 0, box))
-            titles.append(title)
+            tiles.append(tinted(image, _mask(prepared / folder / mask_name, image), box))
+            titles.append(title if (prepared / folder / mask_name).exists() else "not known")
     return plots.grid(tiles or [_blank()], titles or ["no object"], columns=min(4, max(1, len(tiles))))
+
+
+def _mask(path, image):
+    """The mask in the file PATH, bool [H, W]; none of the IMAGE's pixels where there is no file."""
+    return read_index(path) > 0 if path.exists() else np.zeros(image.shape[:2], bool)
 
 
 def _blank():
@@ -217,7 +222,7 @@ def predictions_figure(folder, prepared, groups, items, count=6):
         image, boxes = read.image(items[name]), [box for *_, box in groups[name]]
         tiles.append(outlined(image, boxes))
         for place in places:
-            masks = [read_index(place / mask_name) > 0 for _, mask_name, _ in groups[name]]
+            masks = [_mask(place / mask_name, image) for _, mask_name, _ in groups[name]]
             tiles.append(instances_drawn(image, masks, boxes))
     heads = ["boxes", "true masks", "labels from boxes", *(f"trained on {kind}" for kind in kinds)]
     return plots.grid(tiles, heads + [""] * (len(tiles) - len(heads)), columns=len(heads), width=11)
@@ -235,9 +240,11 @@ def overlaps_figure(overlaps):
     figure, (axis,) = chart(6.5, 3.2)
     levels = np.linspace(0, 1, 101)
     for name, values in overlaps.items():
-        axis.plot(levels, [100 * np.mean(np.asarray(values) >= level) for level in levels], label=name)
+        if len(values):
+            axis.plot(levels, [100 * np.mean(np.asarray(values) >= level) for level in levels], label=name)
     axis.set(xlabel="IoU of at least", ylabel="objects, %", xlim=(0, 1), ylim=(0, 100))
-    axis.legend(fontsize=9)
+    if any(len(values) for values in overlaps.values()):
+        axis.legend(fontsize=9)
     return figure
 
 

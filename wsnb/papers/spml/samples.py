@@ -14,14 +14,15 @@ class Samples(torch.utils.data.Dataset):
 
     label_of(item) -> weak mask uint8 [H, W]; regions_of(item) -> uint8 [H, W], or None for a stage without regions.
     base: pictures are first shrunk by this (1: as the original). The augmentation is `transforms.training_sample`, a
-    function of (seed, epoch, i). The tags are those of the whole weak mask: a crop does not change them.
+    function of (seed, epoch, i). The tags are those of the whole weak mask, or tags_of(item) -> float32 [C - 1] where
+    a mask does not say them all: a crop does not change them.
     """
 
     def __init__(self, items, label_of, regions_of, n_classes, size, seed=0, epoch=0, ratios=(0.5, 1.5), base=1.0,
-                 pairs=(), colours=False):
+                 pairs=(), colours=False, tags_of=None):
         self.items, self.label_of, self.regions_of, self.n_classes = items, label_of, regions_of, n_classes
         self.size, self.seed, self.epoch, self.ratios, self.base = size, seed, epoch, ratios, base
-        self.pairs, self.colours = pairs, colours
+        self.pairs, self.colours, self.tags_of = pairs, colours, tags_of
 
     def __len__(self):
         return len(self.items)
@@ -32,7 +33,7 @@ class Samples(torch.utils.data.Dataset):
         image, labels = labelled(item, self.label_of, self.regions_of, self.base)
         x, found = transforms.training_sample(image, labels, self.size, rng, self.ratios, self.pairs, self.colours)
         found = torch.from_numpy(np.ascontiguousarray(found.transpose(2, 0, 1)).astype(np.int64))
-        tags = weak_masks.tags(labels[..., 0], self.n_classes)
+        tags = self.tags_of(item) if self.tags_of else weak_masks.tags(labels[..., 0], self.n_classes)
         return {"x": torch.from_numpy(x), "semantic": found[0], "regions": found[1], "tags": torch.from_numpy(tags),
                 "id": item.id}
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from wsnb.data import read, weak
+from wsnb.data import own_known, read, weak
 from wsnb.files import FileError, read_index, save_png
 from wsnb.methods import cam_store
 from wsnb.papers.spml import regions, weak_masks
@@ -96,6 +96,7 @@ class WeakMasks:
         """The picture's boxes: of its XML, else around the things of its mask."""
         if item.boxes is not None:
             return read.boxes(self.layout, item, self.names)[:2]
+        need_labels([item], "box")
         return weak.boxes(read.mask(self.layout, item, len(self.names)), self.instances(item))
 
     def strokes(self, item):
@@ -106,6 +107,7 @@ class WeakMasks:
             if path is None:
                 raise FileError(f"{item.id}: the data set has no {kind} for it; use weak_source made, or add them")
             return regions.read(path, read.image(item).shape[:2])
+        need_labels([item], self.supervision, self.source)
         mask, number = read.mask(self.layout, item, len(self.names)), zlib.crc32(item.id.encode()) + self.seed
         if self.supervision == "scribble":
             return weak.scribbles(mask, number, self.instances(item), width=1)
@@ -119,6 +121,16 @@ def write(job):
     """One picture of a label stage: (maker, item, path), as `methods.parallel.map_images` takes it."""
     maker, item, path = job
     return maker(item, path)
+
+
+def need_labels(items, supervision, source="made") -> None:
+    """Raise FileError if the labels of a SUPERVISION would be made of masks that are not whole: before long work."""
+    kind = {"box": "boxes", "scribble": "scribbles", "point": "points", "full": "labels"}.get(supervision)
+    if kind and source == "made":
+        bare = [item for item in items if kind != "boxes" or item.boxes is None]
+        mend = {"boxes": "give boxes of every picture", "labels": "take a weak supervision"}.get(
+            kind, f"give {kind} of every picture and take weak_source=dataset")
+        own_known.need_whole(bare, f"{kind} made of masks", mend)
 
 
 def check(items, source, folder, name) -> None:
