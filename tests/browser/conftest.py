@@ -16,7 +16,10 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-SETTINGS = "@jupyterlab/notebook-extension/tracker.jupyterlab-settings"
+SETTINGS = {
+    "notebook-extension/tracker": '{"windowingMode": "none"}',  # every cell in the page, so that each can be looked at
+    "apputils-extension/notification": '{"fetchNews": "false"}',  # nothing over the pictures
+}
 
 
 @pytest.fixture(scope="module")  # what a page of the former module still sends is not the next one's
@@ -63,9 +66,10 @@ def project(tmp_path_factory):
 def lab(project, driver):
     """The address of a running JupyterLab on the project's notebooks/."""
     home = project / "home"
-    settings = home / "settings" / SETTINGS
-    settings.parent.mkdir(parents=True)
-    settings.write_text('{"windowingMode": "none"}')  # every cell in the page, so that each can be looked at
+    for name, text in SETTINGS.items():
+        settings = home / f"settings/@jupyterlab/{name}.jupyterlab-settings"
+        settings.parent.mkdir(parents=True)
+        settings.write_text(text)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

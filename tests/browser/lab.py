@@ -1,24 +1,27 @@
-"""Driving JupyterLab as a reader does: open, Run All, look, move the controls."""
+"""Driving JupyterLab as a reader does: open, Run All, look, shut down."""
 
 import ast
+import base64
 import json
 import time
 import urllib.request
 
-from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
-from selenium.webdriver.common.keys import Keys
 
 ERROR = '[data-mime-type="application/vnd.jupyter.error"]'
 IDLE = ".jp-Notebook-ExecutionIndicator[data-status='idle']"
 CELLS = f"""return [...document.querySelectorAll('.jp-Notebook .jp-CodeCell')].map(cell => [
   cell.querySelector('.jp-InputPrompt').textContent.trim(),
   [...cell.querySelectorAll('{ERROR}')].map(e => e.textContent).join(' ')])"""
-PICTURE = """return [...arguments[0].closest('.jp-Cell').querySelectorAll('.jp-OutputArea-output img')]
-  .map(image => image.src).join()"""
-HANDLES = ".jp-Notebook .noUi-handle"
-SELECTS = ".jp-Notebook .widget-dropdown select"
-BOXES = ".jp-Notebook .widget-checkbox input"
+FAULTS = """const all = [...document.querySelectorAll('.jp-Notebook .jp-OutputArea-output')], words = /^<[^]*>$/;
+return all.filter(one => /error|stderr/.test(one.dataset.mimeType) || words.test(one.textContent.trim())).map(
+  one => one.textContent)"""
+TALL = "return document.querySelector('.jp-Notebook .jp-WindowedPanel-outer').clientHeight"
+LONG = """document.querySelector('.jp-Notebook .jp-WindowedPanel-outer').scrollTop = 0;
+return [...document.querySelectorAll('.jp-Notebook .jp-Cell')].pop().getBoundingClientRect().bottom"""
+SHUT = """const done = arguments[0], headers = {'X-XSRFToken': document.cookie.match(/_xsrf=([^;]+)/)[1]};
+fetch('/api/sessions').then(answer => answer.json()).then(all => Promise.all(all.map(
+  one => fetch(`/api/sessions/${one.id}`, {method: 'DELETE', headers})))).then(all => done(all.map(one => one.ok)))"""
 
 
 def set_parameters(path, **values):
@@ -29,20 +32,27 @@ def set_parameters(path, **values):
     for name, value in values.items():
         place = next(i for i, line in enumerate(lines) if line.split(":")[0].strip() == name)
         type_ = ast.unparse(ast.parse(lines[place]).body[0].annotation)
-        lines[place] = f"{name}: {type_} = {value!r}"
+        lines[place] = "".join([f"{name}: {type_} = {value!r}", *lines[place].partition("  # ")[1:]])
     cell["source"] = "\n".join(lines)
     path.write_text(json.dumps(notebook), encoding="utf-8")
 
 
-def until(condition, seconds, what):
-    """The first true value of CONDITION(), asked again and again. Fails naming WHAT."""
+def wait(condition, seconds):
+    """The first true value of CONDITION(), asked again and again; None if there is none in time."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         found = condition()
         if found:
             return found
         time.sleep(0.2)
-    raise AssertionError(f"{what}: not within {seconds} s")
+    return None
+
+
+def until(condition, seconds, what):
+    """`wait`, but fails naming WHAT."""
+    found = wait(condition, seconds)
+    assert found, f"{what}: not within {seconds} s"
+    return found
 
 
 def run_all(driver, lab, name, seconds):
@@ -85,30 +95,22 @@ def _connected(lab, name):
     return any(session["path"] == name and session["kernel"]["connections"] for session in sessions)
 
 
-def move_all(driver):
-    """Move every slider, choice and tick by one. Returns [(what, seconds until its picture changed)]."""
-    moved = []
-    for handle in driver.find_elements(By.CSS_SELECTOR, HANDLES):
-        driver.execute_script("arguments[0].scrollIntoView({block: 'center'})", handle)
-        value = float(handle.get_attribute("aria-valuenow"))
-        least, most = (float(handle.get_attribute(f"aria-value{end}")) for end in ("min", "max"))
-        key = Keys.ARROW_LEFT if value - least > most - value else Keys.ARROW_RIGHT
-        before, start = driver.execute_script(PICTURE, handle), time.monotonic()
-        driver.execute_script("arguments[0].focus()", handle)
-        for _ in range(3):  # far enough that something changes
-            handle.send_keys(key)
-        moved.append((f"slider {len(moved)}", _changed(driver, handle, before, start)))
-    for choice in driver.find_elements(By.CSS_SELECTOR, SELECTS):
-        before, start = driver.execute_script(PICTURE, choice), time.monotonic()
-        choice.send_keys(Keys.ARROW_DOWN)
-        moved.append((f"choice {len(moved)}", _changed(driver, choice, before, start)))
-    for tick in driver.find_elements(By.CSS_SELECTOR, BOXES):
-        before, start = driver.execute_script(PICTURE, tick), time.monotonic()
-        ActionChains(driver).move_to_element(tick).click(tick).perform()
-        moved.append((f"tick {len(moved)}", _changed(driver, tick, before, start)))
-    return moved
+def faults(driver):
+    """What the open notebook shows, its controls included, and no reader should see: errors, warnings, and the <words>
+    for an object in place of its picture."""
+    return driver.execute_script(FAULTS)
 
 
-def _changed(driver, control, before, start):
-    until(lambda: driver.execute_script(PICTURE, control) not in (before, ""), 60, "the picture follows its control")
-    return time.monotonic() - start
+def photograph(driver, path):
+    """Save a picture of the whole open notebook, however long it is."""
+    size = {"width": 1300, "height": min(16000, int(driver.execute_script(LONG)) + 100)}
+    driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", {**size, "deviceScaleFactor": 1, "mobile": False})
+    wait(lambda: driver.execute_script(TALL) > size["height"] - 200, 10)
+    shot = driver.execute_cdp_cmd("Page.captureScreenshot", {"format": "png"})
+    path.write_bytes(base64.b64decode(shot["data"]))
+    driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+def shut(driver):
+    """End every kernel of the open page's server."""
+    assert all(driver.execute_async_script(SHUT))

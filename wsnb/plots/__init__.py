@@ -4,6 +4,7 @@ Functions return arrays or a Figure and leave pyplot's state alone, so a batch r
 """
 
 import io
+import sys
 from pathlib import Path
 
 import cv2
@@ -26,6 +27,12 @@ class Picture(Figure):
 
     def _repr_png_(self) -> bytes:
         return _render(self, "png")
+
+
+# after a notebook's first widget, matplotlib's inline backend would show it another way, and not at all without axes
+_shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+if _shell is not None:
+    _shell.display_formatter.formatters["image/png"].for_type(Picture, Picture._repr_png_)
 
 
 def colour(mask, palette=PALETTE) -> np.ndarray:
