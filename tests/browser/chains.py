@@ -15,7 +15,8 @@ from wsnb.data import make, make_cityscapes, make_sbd
 ROOT = Path(__file__).parents[2]
 RUNS = {  # experiment -> a function that runs it by the command, with the least that every notebook needs
     "no_people_allowed/shapes": lambda data, runs, *more: no_people_allowed.run(voc(data), runs, *more),
-    "panoptic/shapes": lambda data, runs, *more: panoptic.run(streets(data), runs, *more),
+    "panoptic/shapes": lambda data, runs, *more: panoptic.run(  # until a box of a thing makes a difference
+        streets(data), runs, *more, epochs=30, bound_epochs=1, detections="[ground truth, components]"),
     "simple_does_it/shapes_instance": lambda data, runs, *more: simple_does_it.run(
         "shapes_instance", sbd(data), runs, *more),
     "simple_does_it/shapes_semantic": lambda data, runs, *more: simple_does_it.run(

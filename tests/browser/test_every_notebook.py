@@ -24,8 +24,8 @@ POINTED = {  # name -> what a reader does with the mouse on its picture
     "00_start.ipynb": lambda driver: pointing.draw(driver, ["x0", "y0", "x1", "y1"], 2, 128),
     "simple_does_it/04_test.ipynb": lambda driver: pointing.draw(driver, ["left", "top", "right", "bottom"], 3, 100),
     "simple_does_it/06_labels.ipynb": lambda driver: pointing.draw(driver, ["left", "top", "right", "bottom"], 4, 100),
-    "spml/04_embedding.ipynb": lambda driver: pointing.click(driver, ["picture", "y", "x"], 4, 0, -0.1),
-    "spml/07_retrieval.ipynb": lambda driver: pointing.click(driver, ["picture", "y", "x"], 5, 0, -0.25),
+    "spml/04_embedding.ipynb": lambda driver: pointing.click(driver, ["picture", "y", "x"], 4, -0.1, picture=0),
+    "spml/07_retrieval.ipynb": lambda driver: pointing.click(driver, ["picture", "y", "x"], 5, -0.25),
 }
 
 
