@@ -59,14 +59,13 @@ class Chains:
     """
 
     def __init__(self, project, until):
-        self.project, self.until, self.made = project, until, set()
+        self.project, self.until, self.made = project, until, {}
 
     def record(self, name, file="params.json"):
         """What the run has written of the stage NAME; a dictionary."""
         experiment, stage = of(name), Path(name).stem
         if experiment not in self.made:
             more = ("--until", self.until[experiment]) if experiment in self.until else ()
-            done = RUNS[experiment](self.project / "data/small", self.project / "runs", *more)
-            assert done.returncode == 0, done.stdout
-            self.made.add(experiment)
+            self.made[experiment] = RUNS[experiment](self.project / "data/small", self.project / "runs", *more)
+        assert self.made[experiment].returncode == 0, self.made[experiment].stdout
         return json.loads((self.project / "runs" / experiment / stage / file).read_text(encoding="utf-8"))

@@ -31,7 +31,7 @@ def in_page(driver):
     return [(driver.execute_script(LABEL, one), one) for one in found]
 
 
-def move(driver, control):
+def move(driver, name, control):
     """Move a control and wait until its picture is another, or an error is shown. Returns the seconds that took."""
     driver.execute_script(SHOW, control)
     before, start = driver.execute_script(PICTURE, control), time.monotonic()
@@ -49,7 +49,7 @@ def move(driver, control):
     else:
         button = buttons[0] if buttons else control
         ActionChains(driver).move_to_element(button).click(button).perform()
-    lab.until(changed, 60, "its picture follows")
+    lab.until(changed, 60, f"the picture follows {name}")
     took = time.monotonic() - start
     lab.until(lambda: driver.find_elements(By.CSS_SELECTOR, lab.IDLE), 60, "the kernel has answered")
     return took

@@ -57,7 +57,7 @@ def test_run_all_and_move_every_control(name, driver, lab, project, small, scree
         found = controls.in_page(driver)
         assert [label for label, _ in found] == controls.named(json.loads(path.read_text(encoding="utf-8")))
         for number, (label, control) in enumerate(found, 1):
-            took = controls.move(driver, control)
+            took = controls.move(driver, label, control)
             driver.save_screenshot(str(screenshots / f"{stem}-{number}-{label}.png"))
             print(f"{name}: {label} {took:.2f} s")
             assert not reader.faults(driver), label
