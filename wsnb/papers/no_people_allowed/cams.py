@@ -69,7 +69,7 @@ def of_batch(network, x, keys, settings):
     """Maps [B, K, h, w] of the classes KEYS at one scale."""
     if settings.method == "cam":
         with torch.no_grad():
-            return cam.activation_map(network.deep(x), network.extra_linear.weight[keys])
+            return cam.activation_map(network.deep(x), network.class_weights[keys])
     return gradcam.gradcam(network, network.cam_layer, x, keys.tolist(), settings.method == "gradcam++",
                            settings.inplace_relu)
 

@@ -1,7 +1,5 @@
 """The tag classifiers of NoPeopleAllowed and of IRN, on the papers' backbones or any other."""
 
-import math
-
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -12,6 +10,7 @@ from wsnb.methods import weights as weights_of
 from wsnb.methods.adopt import Adopted
 from wsnb.methods.classifier import multilabel_loss
 from wsnb.papers.no_people_allowed import released
+from wsnb.papers.no_people_allowed.whole import WHOLE, Whole, initialise, load_whole
 
 NAMES = ("vgg_gap", "resnet50", "resnet34", "resnet50_full", "resnet50_oaa", "resnet_gap")
 VGG_LAYOUT = (64, 64, "M", 128, 128, "M", 256, 256, 256, "M", 512, 512, 512, "N", 512, 512, 512)
@@ -82,61 +81,16 @@ class GapClassifier(Adopted):
             if gradient is not None:
                 parameter.requires_grad = False
 
+    @property
+    def class_weights(self):
+        """Weights [n_tags, K] of the last layer."""
+        return self.extra_linear.weight
+
     def deep(self, x):
         return self.last(self.extra_convs(self.feature_maps(x)[-1]))
 
     def forward(self, x):
         return self.extra_linear(self.deep(x).mean((2, 3)))
-
-
-def initialise(module):
-    """Normal weights, biases 0: convolutions N(0, sqrt(2 / (k k out))), linear layers N(0, 0.01)."""
-    if isinstance(module, nn.Conv2d):
-        nn.init.normal_(module.weight, 0, math.sqrt(2 / (math.prod(module.kernel_size) * module.out_channels)))
-    elif isinstance(module, nn.Linear):
-        nn.init.normal_(module.weight, 0, 0.01)
-    if getattr(module, "bias", None) is not None and isinstance(module, nn.Conv2d | nn.Linear):
-        nn.init.zeros_(module.bias)
-
-
-class Whole(nn.Module):
-    """A ResNet of the original's registry under its own names: x -> logits [B, n_tags].
-
-    resnet50, resnet34: torchvision's with dilated layers 3 and 4 (50 only) and `fc`. resnet50_full, resnet50_oaa,
-    resnet_gap: `backbone.N` (cut after layer3 for resnet_gap), three `extra_convs` for resnet50_oaa, `extra_linear`.
-    """
-
-    def __init__(self, name, n_tags):
-        super().__init__()
-        from torchvision import models
-
-        dilated = {} if name == "resnet34" else {"replace_stride_with_dilation": (False, True, True)}
-        body = models.resnet34() if name == "resnet34" else models.resnet50(**dilated)
-        parts = list(body.named_children())[: 7 if name == "resnet_gap" else 8]
-        width = {"resnet34": 512, "resnet_gap": 1024}.get(name, 2048)
-        self.extra_convs = nn.Sequential()
-        if name in ("resnet50", "resnet34"):
-            self.parts = [key for key, _ in parts]
-            for key, child in parts:
-                self.add_module(key, child)
-            self.fc, self.cam_layer = nn.Linear(width, n_tags), "layer4"
-            return
-        self.parts = ["backbone"]
-        self.backbone = nn.Sequential(*(child for _, child in parts))
-        if name == "resnet50_oaa":
-            for k in range(3):
-                self.extra_convs.extend([nn.Conv2d(width if k == 0 else 512, 512, 3, padding=1), nn.ReLU(inplace=True)])
-            width = 512
-        self.extra_linear = nn.Linear(width, n_tags)
-        self.cam_layer = "extra_convs.4" if len(self.extra_convs) else "backbone"
-        for module in (*self.extra_convs, self.extra_linear):
-            initialise(module)
-
-    def forward(self, x):
-        for name in self.parts:
-            x = getattr(self, name)(x)
-        x = self.extra_convs(x).mean((2, 3))
-        return self.fc(x) if hasattr(self, "fc") else self.extra_linear(x)
 
 
 def of_registry(name, n_tags):
@@ -152,11 +106,18 @@ def of_registry(name, n_tags):
 
 def build(backbone, n_tags, weights="random", extra=512, output_stride=0, freeze=False, detach_below=0, bias=True,
           checkpoint=""):
-    """(classifier, where its weights came from). backbone: "vgg16_bn" (the paper's) or one of `backbones.NAMES`.
+    """(classifier, where its weights came from). backbone: "vgg16_bn" (the paper's), one of `backbones.NAMES`, or one
+    of WHOLE, which are what they are: without extra, output_stride, freeze, detach_below, and with a bias.
 
     checkpoint: a whole network, loaded strictly: this book's, NoPeopleAllowed's (its training files hold it under
     `model`) or, with backbone "resnet50", extra 0 and no bias, IRN's `res50_cam.pth`.
     """
+    if backbone in WHOLE:
+        if extra or output_stride or freeze or detach_below or not bias:
+            raise ValueError(f"backbone {backbone}: a whole network of the original's; set extra 0, output_stride 0, "
+                             "freeze false, detach_below 0, bias true")
+        network = Whole(backbone, n_tags)
+        return network, load_whole(network, weights, checkpoint)
     if backbone == "vgg16_bn":
         body, origin = VGG16BN(), "random"
         if weights == "imagenet" and not checkpoint:

@@ -11,7 +11,7 @@ from wsnb.methods.cam import activation_map, resized
 def maps(network, x):
     """CAM of x [1, 3, H, W] and of its mirror image, both rectified, added: [1, C, h, w]. The classifier's bias is left
     out."""
-    both = activation_map(network.deep(torch.cat([x, x.flip(-1)])), network.extra_linear.weight).relu()
+    both = activation_map(network.deep(torch.cat([x, x.flip(-1)])), network.class_weights).relu()
     return both[:1] + both[1:].flip(-1)
 
 

@@ -57,7 +57,7 @@ def methods_figure(net, item, tags, classes, p, device):
     """One class by CAM, Grad-CAM with both readings of the ReLU, Grad-CAM++."""
     image = sized(read.image(item), p.picture_side, p.picture_scale)
     x, keys = cam.squashed(image, 0)[1].to(device), first_class(item, tags)
-    maps = {"CAM": cam.activation_map(net.deep(x), net.extra_linear.weight[keys])}
+    maps = {"CAM": cam.activation_map(net.deep(x), net.class_weights[keys])}
     maps["Grad-CAM"] = gradcam.gradcam(net, net.cam_layer, x, keys)
     maps["Grad-CAM, in-place"] = gradcam.gradcam(net, net.cam_layer, x, keys, inplace_relu=True)
     maps["Grad-CAM++"] = gradcam.gradcam(net, net.cam_layer, x, keys, True, True)

@@ -10,6 +10,8 @@ from wsnb.papers.simple_does_it import recipes
 from wsnb.papers.simple_does_it.views import outlined, tinted
 from wsnb.plots.tiles import SIDE, smaller, tiles
 
+CUT_SIDE = 180  # pixels: GrabCut's time goes with them, and it has to answer on slow machines too
+
 
 def box_in(shape, left, top, right, bottom) -> tuple[int, int, int, int]:
     """The box (x0, y0, x1, y1, half-open, a pixel at least) of four sides in % of a picture of SHAPE, in any order."""
@@ -41,7 +43,7 @@ def drawn():
                                       zip(("left", "top", "right", "bottom"), sides, strict=True)})
 
 
-def box_by_hand(image, settings, side=SIDE):
+def box_by_hand(image, settings, side=CUT_SIDE):
     """A function of left, top, right, bottom (in %) that shows GrabCut, the proposal and their consensus in that box.
 
     Everything is computed on a picture of SIDE pixels, the hierarchy once, and GrabCut takes two iterations instead of
