@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from wsnb.files import FileError, save_torch
-from wsnb.methods import backbones, deeplabv3plus, irnet, irnet_instances, segmenter
+from wsnb.methods import backbones, deeplabv3plus, evaluation, irnet, irnet_instances, segmenter
 from wsnb.papers.no_people_allowed import (
     augment,
     cams,
@@ -106,6 +106,7 @@ def test_a_whole_network_of_the_registry_learns_and_has_maps(name, tmp_path):
     if name != "resnet50_oaa":  # whose tapped layer has a ReLU behind it; elsewhere both are one, up to a factor
         scale = maps["cam"].abs().max() / maps["gradcam"].abs().max()
         assert torch.allclose(maps["cam"], scale * maps["gradcam"], atol=1e-4 * float(maps["cam"].abs().max()))
+    assert name in evaluation.BACKBONES  # its name in tables
     save_torch(tmp_path / "own.pth", {"model": net.state_dict()})
     again, origin = classifiers.build(name, 3, extra=0, checkpoint=str(tmp_path / "own.pth"))
     assert origin == "checkpoint own.pth" and torch.equal(again.class_weights, net.class_weights)

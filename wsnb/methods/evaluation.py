@@ -11,6 +11,10 @@ BACKBONES = {
     "resnet50": "ResNet50",
     "resnet101": "ResNet101",
     "mobilenet_v2": "MobileNetV2",
+    "resnet34": "ResNet34",
+    "resnet50_full": "ResNet50",
+    "resnet50_oaa": "ResNet50, OAA",
+    "resnet_gap": "ResNet50 up to layer 3",
     "tiny": "tiny",
 }  # as the papers' tables write them
 
