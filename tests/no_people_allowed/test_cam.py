@@ -9,8 +9,9 @@ from torch import nn
 
 from wsnb import metrics
 from wsnb.files import FileError
-from wsnb.methods import cam, cam_store, gradcam, label_crf, sweep
+from wsnb.methods import backbones, cam, cam_store, gradcam, label_crf, segmenter, sweep
 from wsnb.papers.no_people_allowed import classifiers
+from wsnb.papers.single_stage.network import CAMBaseline, SingleStage
 
 
 def network(extra=6, inplace=True):
@@ -62,6 +63,29 @@ def test_maps_need_no_gradient_of_the_weights():
     for parameter in net.parameters():
         parameter.requires_grad = False
     assert torch.equal(gradcam.gradcam(net, net.cam_layer, x, [2]), before)
+
+
+def test_grad_cam_of_networks_that_give_maps_is_the_class_map():
+    """Behind a last 1x1 convolution the gradient of the summed logits is that convolution's weight."""
+    x = torch.randn(1, 3, 64, 64)
+    net = segmenter.build("largefov", "tiny", 4, width=8)[0].eval()
+    logits = net(x).detach()
+    maps = gradcam.gradcam(net, "head.layers", x, [0, 3])
+    assert torch.allclose(maps, (logits - net.head.fc8.bias[:, None, None])[:, [0, 3]], atol=1e-5)
+    net = SingleStage(backbones.build("tiny"), 5, width=32).eval()
+    logits = net(x).detach()
+    maps = gradcam.gradcam(net, "last_conv.6", x, [0, 2])
+    assert not maps[:, 0].any()  # the background's logit is a constant
+    assert torch.allclose(maps[:, 1], logits[:, 2] - net.last_conv[8].bias[1], atol=1e-5)
+
+
+def test_grad_cam_of_a_network_that_gives_several_things_takes_the_first():
+    net, x = CAMBaseline(backbones.build("tiny"), 5).eval(), torch.randn(1, 3, 64, 64)
+    activation = net(x)[1].detach()
+    maps = gradcam.gradcam(net, "stage5", x, [1])
+    assert torch.allclose(maps[:, 0], activation[:, 1] / activation[0, 0].numel(), atol=1e-6)
+    with pytest.raises(ValueError, match="the network gives dict; wrap it"):
+        gradcam.scores_of({"logits": x})
 
 
 def test_a_mirrored_picture_has_mirrored_maps():

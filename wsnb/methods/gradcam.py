@@ -34,10 +34,20 @@ def tapped(network, layer):
         handle.remove()
 
 
+def scores_of(output):
+    """What a network gives as one score a class, [B, C]: a classifier's logits as they are; a segmenter's [B, C, h, w]
+    summed over the pixels (Vinogradova et al., AAAI 2020); of several outputs the first. Raises ValueError."""
+    first = output[0] if isinstance(output, tuple | list) else output
+    if not isinstance(first, torch.Tensor) or first.ndim not in (2, 4):
+        given = tuple(first.shape) if isinstance(first, torch.Tensor) else type(first).__name__
+        raise ValueError(f"Grad-CAM: the network gives {given}; wrap it, so that [B, C] or [B, C, h, w] comes first")
+    return first if first.ndim == 2 else first.sum((2, 3))
+
+
 def forward(network, layer, x):
     """(logits [B, C], tapped activations [B, K, h, w]) with a graph from the layer to the logits only."""
     with tapped(network, layer) as tap, torch.no_grad():
-        logits = network(x)
+        logits = scores_of(network(x))
     if tap.value is None:
         raise ValueError(f"{layer}: the network's forward pass never uses this layer; tap another")
     return logits, tap.value
@@ -49,7 +59,8 @@ def gradcam(network, layer, x, classes, plus=False, inplace_relu=False, logits_a
     Grad-CAM: the activations' channels, weighted by the spatial mean of the gradient of the class's logit. PLUS:
     Grad-CAM++ in NoPeopleAllowed's reading, where the objective is exp(logit), so that large logits overflow.
     inplace_relu: the original's hook sits before a ReLU that works in place, so that it sees activations *after* it and
-    gradients *before* it. network: logits [B, C], in evaluation mode. Raises ValueError if the layer is not used.
+    gradients *before* it. network: a classifier or a segmenter in evaluation mode, see `scores_of`. Raises ValueError
+    if the layer is not used.
     """
     logits, tap = logits_and_tap or forward(network, layer, x)
     seen = tap.detach().relu() if inplace_relu else tap.detach()
