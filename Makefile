@@ -31,8 +31,9 @@ runs/%.ipynb: notebooks/%.ipynb
 	$(BIN)/python -m papermill --no-progress-bar --log-level WARNING $< runs/.$*.ipynb
 	mv runs/.$*.ipynb $@
 
+# two files at a time: most tests wait for a command of their own, which keeps one core busy
 test: setup
-	$(BIN)/python -m pytest
+	OMP_WAIT_POLICY=passive $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 # in a container one is root, and Jupyter wants to be told so
 lab: setup

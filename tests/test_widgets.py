@@ -124,8 +124,8 @@ def test_a_box_in_percent(sides, box):
 
 def test_more_labels_make_a_smaller_picture():
     sides = [tiles.side_for((375, 500), maps) for maps in (1, 3, 21, 60)]
-    assert sides[0] == tiles.SIDE and sides == sorted(sides, reverse=True) and sides[-1] < 100
-    assert tiles.side_for((10, 10), 10**7) == 1 and tiles.side_for((375, 500), 0) == tiles.SIDE
+    assert sides[0] == tiles.FIELD_SIDE and sides == sorted(sides, reverse=True) and sides[-1] < 100
+    assert tiles.side_for((10, 10), 10**7) == 1 and tiles.side_for((375, 500), 0) == tiles.FIELD_SIDE
 
 
 def test_smaller_pictures_and_labels_agree():

@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 SIDE = 250  # pixels: pictures behind controls are worked on at about the size at which they are seen
+FIELD_SIDE = 200  # pixels: a CRF behind a control has to answer on slow machines too
 GAP, LINE, TYPE = 4, 18, 13  # pixels: between tiles, of a line of a title, of its type
 RECTANGLE = (255, 255, 0)
 
@@ -89,11 +90,11 @@ def smaller_labels(labels, side: int = SIDE) -> np.ndarray:
     return labels[rows[:, None], columns]
 
 
-def side_for(shape, maps: int, cells: int = 300_000) -> int:
-    """The longer side, SIDE at most, at which MAPS maps of a picture of SHAPE (H, W) have CELLS pixels together; the
+def side_for(shape, maps: int, cells: int = 240_000) -> int:
+    """The longer side, FIELD_SIDE at most, at which MAPS maps of a picture of SHAPE (H, W) have CELLS pixels together; the
     time of a CRF goes with them."""
     scale = (cells / (max(maps, 1) * shape[0] * shape[1])) ** 0.5
-    return max(1, min(SIDE, int(max(shape[:2]) * scale)))
+    return max(1, min(FIELD_SIDE, int(max(shape[:2]) * scale)))
 
 
 def _reduced(shape, side):

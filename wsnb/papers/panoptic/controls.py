@@ -59,7 +59,7 @@ def rules(image, inputs, options, space, side=2 * SIDE):
 def field(image, probabilities, things, space, settings, look):
     """A function of the mean field's steps and the weights of the unary terms: the instances of a picture.
 
-    As `instance_network.labels_of` with these SETTINGS, on a picture of 250 pixels (fewer for more than 8 labels) and
+    As `instance_network.labels_of` with these SETTINGS, on a picture of 200 pixels (fewer for more than 8 labels) and
     with the CRF's distances shrunk alike: fine borders differ a little. LOOK: how `segments_overlay` draws.
     """
 

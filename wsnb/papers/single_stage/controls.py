@@ -46,7 +46,7 @@ def scaled(field, factor):
 def crf(image, scores, field):
     """A function of the CRF's parameters: labels without it, and with it.
 
-    image uint8 [H, W, 3], scores float [C, H, W]. It works on a picture of 250 pixels (fewer for more than 8 classes
+    image uint8 [H, W, 3], scores float [C, H, W]. It works on a picture of 200 pixels (fewer for more than 8 classes
     with a score), with the distances shrunk alike: fine borders differ a little from those at full size.
     """
 
