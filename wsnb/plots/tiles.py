@@ -91,8 +91,9 @@ def smaller_labels(labels, side: int = SIDE) -> np.ndarray:
 
 
 def side_for(shape, maps: int, cells: int = 240_000) -> int:
-    """The longer side, FIELD_SIDE at most, at which MAPS maps of a picture of SHAPE (H, W) have CELLS pixels together; the
-    time of a CRF goes with them."""
+    """The longer side, FIELD_SIDE at most, at which MAPS maps of a picture of SHAPE (H, W) have CELLS pixels together.
+
+    The time of a CRF goes with them."""
     scale = (cells / (max(maps, 1) * shape[0] * shape[1])) ** 0.5
     return max(1, min(FIELD_SIDE, int(max(shape[:2]) * scale)))
 

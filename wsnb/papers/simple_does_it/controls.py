@@ -46,8 +46,8 @@ def drawn():
 def box_by_hand(image, settings, side=CUT_SIDE):
     """A function of left, top, right, bottom (in %) that shows GrabCut, the proposal and their consensus in that box.
 
-    Everything is computed on a picture whose longer side has SIDE pixels, the hierarchy once, and GrabCut takes two iterations instead of
-    five, so that it answers at once.
+    Everything is computed on a picture whose longer side has SIDE pixels, the hierarchy once, and GrabCut takes two
+    iterations instead of five, so that it answers at once.
     """
 
     @cache
