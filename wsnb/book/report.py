@@ -225,6 +225,8 @@ def _sphinx(work):
         "-m",
         "sphinx",
         "-q",
+        "-j",
+        "auto",
         "-b",
         "html",
         "-d",
