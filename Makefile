@@ -7,8 +7,8 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3; do "$$p" -c 'import sy
 BIN := .venv/bin
 # paths below are relative, so that the project may lie in a folder with a space in its name
 
-# the longest chain begins first, so that it is not alone at the end
-LONGEST := run/spml/shapes_tag
+# the longest chains begin first, so that none is alone at the end
+LONGEST := $(addprefix run/,spml/shapes_tag no_people_allowed/shapes simple_does_it/shapes_semantic panoptic/shapes)
 RUNS := $(LONGEST) $(filter-out $(LONGEST),$(patsubst params/%.yaml,run/%,$(wildcard params/*/shapes*.yaml)))
 
 .PHONY: book lessons test lab setup $(RUNS)
