@@ -3,6 +3,7 @@
 import json
 import os
 import resource
+import subprocess
 
 import numpy as np
 import pytest
@@ -145,3 +146,11 @@ def test_a_failing_cell_is_told_whole(project):
         output["output_type"] == "error" for cell in kept["cells"] for output in cell.get("outputs", [])
     )
     assert "03_score" not in text and len(MAKE) == 3
+
+
+def test_a_list_whose_reader_has_left_is_no_fault(project):
+    reader, writer = os.pipe()
+    os.close(reader)
+    process = project.start("list", stdout=writer, stderr=subprocess.PIPE)
+    os.close(writer)
+    assert (process.communicate(timeout=60)[1], process.returncode) == ("", 0)

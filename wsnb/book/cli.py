@@ -91,7 +91,7 @@ def _list(args) -> int:
     names = experiments.names(project)
     width = max(map(len, names), default=0)
     for title in names:
-        print(f"{title:{width}}  {experiments.description(project / 'params' / f'{title}.yaml')}".rstrip())
+        command.say(f"{title:{width}}  {experiments.description(project / 'params' / f'{title}.yaml')}".rstrip())
     return command.DONE
 
 
