@@ -1,7 +1,6 @@
 """IRNet, the classifiers, the segmenter's head; instances, inference, schedules, data."""
 
 import zipfile
-from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -10,10 +9,9 @@ import torch
 from torch import nn
 
 from wsnb.files import FileError, save_torch
-from wsnb.methods import backbones, deeplabv3plus, evaluation, irnet, irnet_instances, segmenter
+from wsnb.methods import backbones, deeplabv3plus, irnet, irnet_instances, segmenter
 from wsnb.papers.no_people_allowed import (
     augment,
-    cams,
     classifiers,
     crops,
     irnet_training,
@@ -76,45 +74,6 @@ def test_released_irnets_load_and_foreign_files_do_not(tmp_path):
     save_torch(tmp_path / "bad.pth", {k: v for k, v in own.state_dict().items() if "fc_edge6" not in k})
     with pytest.raises(FileError, match="missing"):
         released.irnet("tiny", "stored mean", "fixed", checkpoint=tmp_path / "bad.pth")
-
-
-@pytest.mark.parametrize("name", classifiers.NAMES)
-def test_every_classifier_of_the_registry(name):
-    net = classifiers.of_registry(name, 2).eval()
-    with torch.no_grad():
-        assert net(torch.randn(1, 3, 64, 64)).shape == (1, 1)  # two classes mean one output
-    net.get_submodule(net.cam_layer)
-    with pytest.raises(ValueError, match="choose one of"):
-        classifiers.of_registry("vgg", 20)
-
-
-@pytest.mark.parametrize("name", classifiers.WHOLE)
-def test_a_whole_network_of_the_registry_learns_and_has_maps(name, tmp_path):
-    from torchvision import models
-
-    theirs = (models.resnet34 if name == "resnet34" else models.resnet50)().state_dict()
-    save_torch(tmp_path / "resnet.pth", theirs)
-    net, origin = classifiers.build(name, 3, str(tmp_path / "resnet.pth"), extra=0)
-    assert origin == "resnet.pth" and torch.equal(net.body[0]["conv1"].weight, theirs["conv1.weight"])
-    groups = classifiers.learning_groups(net, 0.1)
-    learn = {id(t) for group in groups for t in group["params"]}
-    assert learn == {id(t) for t in net.parameters()}
-    assert id(net.class_weights) in {id(t) for t in groups[2]["params"]}  # a new layer
-    x, settings = torch.randn(1, 3, 64, 64), cams.Settings("cam", inplace_relu=False)
-    maps = {method: cams.of_batch(net.eval(), x, torch.tensor([0, 2]), replace(settings, method=method)).detach()
-            for method in ("cam", "gradcam")}
-    if name != "resnet50_oaa":  # whose tapped layer has a ReLU behind it; elsewhere both are one, up to a factor
-        scale = maps["cam"].abs().max() / maps["gradcam"].abs().max()
-        assert torch.allclose(maps["cam"], scale * maps["gradcam"], atol=1e-4 * float(maps["cam"].abs().max()))
-    assert name in evaluation.BACKBONES  # its name in tables
-    save_torch(tmp_path / "own.pth", {"model": net.state_dict()})
-    again, origin = classifiers.build(name, 3, extra=0, checkpoint=str(tmp_path / "own.pth"))
-    assert origin == "checkpoint own.pth" and torch.equal(again.class_weights, net.class_weights)
-    with pytest.raises(ValueError, match="set extra 0, output_stride 0"):
-        classifiers.build(name, 3, freeze=True, extra=0)
-    save_torch(tmp_path / "bad.pth", {key: value for key, value in theirs.items() if "layer2" not in key})
-    with pytest.raises(FileError, match="missing"):
-        classifiers.build(name, 3, str(tmp_path / "bad.pth"), extra=0)
 
 
 def test_what_irn_does_not_train():

@@ -42,12 +42,13 @@ def build(name, output_stride=0, gradual=False):
     return Tiny()
 
 
-def load_imagenet(backbone: nn.Module, name: str, weights: str) -> str:
+def load_imagenet(backbone: nn.Module, name: str, weights: str, heads: tuple = HEADS) -> str:
     """Fill BACKBONE with ImageNet weights and say where they came from.
 
     weights: "random" leaves it as it is, "imagenet" downloads torchvision's file (ResNets, MobileNetV2, VGG-16's
     convolutions), anything else is a file: torchvision's, `ilsvrc-cls_rna-a1_cls1000_ep-0001.pth`, `vgg16_20M.pth`.
-    Every tensor of the backbone must be in it and only a classification head may be left over; else FileError.
+    Every tensor of the backbone must be in it and only a classification head may be left over, names that begin with
+    one of HEADS; else FileError.
     """
     if weights == "random":
         return "random"
@@ -60,7 +61,7 @@ def load_imagenet(backbone: nn.Module, name: str, weights: str) -> str:
     weights_of.check_state(state, origin)
     if name == "vgg16" and "features.0.weight" in state:
         state, origin = _vgg16_from_torchvision(state, origin), origin + ", fc6 and fc7 decimated"
-    weights_of.fill(backbone, state, origin, HEADS, counters=False)
+    weights_of.fill(backbone, state, origin, heads, counters=False)
     return origin
 
 
@@ -74,6 +75,7 @@ def _download(name):
 
     kind = {
         "vgg16": models.VGG16_Weights,
+        "resnet34": models.ResNet34_Weights,
         "resnet50": models.ResNet50_Weights,
         "resnet101": models.ResNet101_Weights,
         "mobilenet_v2": models.MobileNet_V2_Weights,

@@ -5,6 +5,7 @@ import math
 from torch import nn
 
 from wsnb.files import load_torch
+from wsnb.methods import backbones
 from wsnb.methods import weights as weights_of
 
 WHOLE = ("resnet34", "resnet50_full", "resnet50_oaa", "resnet_gap")  # what the first stage takes for its backbone
@@ -74,23 +75,12 @@ class Whole(nn.Module):
 def load_whole(network, weights, checkpoint="") -> str:
     """Fill a `Whole` and say where its weights came from.
 
-    checkpoint: a file of the whole network (the original's hold it under `model`). Else weights: "random" leaves it as
-    it is; "imagenet" (torchvision's ResNet, downloaded) or such a file fill all but the new layers. FileError if a file
-    does not fit.
+    checkpoint: a file of the whole network (the original's hold it under `model`). Else weights, of all but the new
+    layers: see `backbones.load_imagenet`; resnet_gap leaves layer4 over. FileError if a file does not fit.
     """
     if checkpoint:
         state = load_torch(checkpoint)
         weights_of.fill(network, state.get("model", state) if isinstance(state, dict) else state, str(checkpoint))
         return f"checkpoint {str(checkpoint).rsplit('/', 1)[-1]}"
-    if weights == "random":
-        return "random"
-    if weights == "imagenet":
-        from torchvision import models
-
-        files = models.ResNet34_Weights if network.name == "resnet34" else models.ResNet50_Weights
-        state, origin = files.IMAGENET1K_V1.get_state_dict(progress=True, check_hash=True), "torchvision IMAGENET1K_V1"
-    else:
-        state, origin = load_torch(weights), str(weights).rsplit("/", 1)[-1]
-    weights_of.check_state(state, origin)
-    weights_of.fill(network.body[0], state, origin, ("fc.", "layer4."), counters=False)
-    return origin
+    resnet = "resnet34" if network.name == "resnet34" else "resnet50"
+    return backbones.load_imagenet(network.body[0], resnet, weights, (*backbones.HEADS, "layer4."))
