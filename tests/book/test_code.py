@@ -3,6 +3,7 @@
 import pytest
 
 from wsnb.book import code, notebook
+from wsnb.files import write
 
 
 def standing(project, *arguments):
@@ -143,6 +144,23 @@ def test_import_graph(tmp_path):
     cells = (notebook.Cell(0, "%matplotlib inline\n!ls\nimport wsnb.a\nx = await f()", ()),)
     reached = code.reached(notebook.Notebook(tmp_path / "n.ipynb", cells, None), tmp_path / "wsnb")
     assert sorted(reached) == ["cells", "wsnb", "wsnb.a", "wsnb.b", "wsnb.b.c", "wsnb.b.e", "wsnb.g"]
+
+
+def test_a_module_edited_between_two_looks_of_one_process(tmp_path):
+    package = tmp_path / "wsnb"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    (package / "a.py").write_text("x = 1\n")
+    (package / "b.py").write_text("")
+    book = notebook.Notebook(tmp_path / "n.ipynb", (notebook.Cell(0, "from wsnb import a", ()),), None)
+    first = code.reached(book, package)
+    (package / "a.py").write_text("import wsnb.b\n")
+    second = code.reached(book, package)
+    assert sorted(second) == [*sorted(first), "wsnb.b"] and first["wsnb.a"] != second["wsnb.a"]
+    with write(package / "a.py", "w") as file:  # as an editor does: a new file of the same length in its place
+        file.write("x = 2\n")
+    third = code.reached(book, package)
+    assert sorted(third) == sorted(first) and third["wsnb.a"] != first["wsnb.a"]
 
 
 def test_a_cell_that_does_not_parse_is_named(project):

@@ -72,3 +72,21 @@ def test_legend_and_notebook_bytes(tmp_path):
     assert plots.legend(voc.CLASSES, [0, 15])._repr_png_() == path.read_bytes()
     with pytest.raises(ValueError, match="cannot be saved as .gif"):
         plots.save(plots.legend(voc.CLASSES), tmp_path / "a.gif")
+
+
+def test_a_figure_is_drawn_once_until_it_changes(scene, tmp_path, monkeypatch):
+    figure = plots.grid([scene.image], ["one"])
+    axis, drawings = figure.axes[0], []
+    monkeypatch.setattr(figure, "savefig", lambda *to, **how: drawings.append(plots.Figure.savefig(figure, *to, **how)))
+    path = plots.save(figure, tmp_path / "a.png")
+    assert figure._repr_png_() == path.read_bytes() and len(drawings) == 1
+    changes = (lambda: axis.set_title("two"), lambda: axis.images[0].set_data(scene.image[::-1]),
+               lambda: axis.plot([3, 9], [3, 9]), lambda: axis.lines[0].set_ydata([9, 3]),
+               lambda: axis.texts or axis.text(9, 9, "three"), lambda: axis.texts[0].set_text("four"),
+               lambda: figure.set_size_inches(3, 2))
+    for number, change in enumerate(changes, 2):
+        before = figure._repr_png_()
+        change()
+        assert figure._repr_png_() != before and len(drawings) == number
+    plots.save(figure, tmp_path / "a.svg")  # another format is another drawing, and leaves the PNG as it is
+    assert figure._repr_png_() == plots.save(figure, tmp_path / "b.png").read_bytes()

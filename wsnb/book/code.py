@@ -3,6 +3,7 @@ text.
 """
 
 import ast
+import functools
 import hashlib
 import warnings
 from pathlib import Path
@@ -143,10 +144,17 @@ def reached(notebook: Notebook, package=PACKAGE) -> dict:
             file = find_module(module, folders) if _ours(module, folders) else None
             if file is None:
                 continue
-            tree = parse(file[0].read_text(encoding="utf-8"), str(file[0]))
-            parts[module] = _hash(text_of(tree))
-            waiting.extend(sorted(imported(tree, module, file[1])))
+            stat = file[0].stat()
+            parts[module], names = _module(*file, module, (stat.st_ino, stat.st_size, stat.st_mtime_ns))
+            waiting.extend(names)
     return parts
+
+
+@functools.cache
+def _module(path, is_package, module, state):
+    """(sha256, imported names) of a module's file; STATE tells an edited file from the one that was read before."""
+    tree = parse(path.read_text(encoding="utf-8"), str(path))
+    return _hash(text_of(tree)), sorted(imported(tree, module, is_package))
 
 
 def _ours(module, folders) -> bool:

@@ -25,6 +25,8 @@ DPI = 110
 class Picture(Figure):
     """A matplotlib Figure that notebooks show by its bytes, which are the same on every run."""
 
+    drawn = None  # PNG of the last drawing, which serves as long as nothing changed since
+
     def _repr_png_(self) -> bytes:
         return _render(self, "png")
 
@@ -131,9 +133,13 @@ def _render(figure, kind: str) -> bytes:
              "pdf": {"CreationDate": None, "ModDate": None, "Creator": None, "Producer": None}}
     if kind not in plain:
         raise ValueError(f"a figure cannot be saved as .{kind}: take {', '.join('.' + name for name in plain)}")
+    if kind == "png" and not figure.stale and getattr(figure, "drawn", None):
+        return figure.drawn
     if kind == "png":
         FigureCanvasAgg(figure)  # whatever backend the session runs, the pixels come from this one
     buffer = io.BytesIO()
     with matplotlib.rc_context({"svg.hashsalt": "wsnb", "font.family": "DejaVu Sans", "savefig.bbox": None}):
         figure.savefig(buffer, format=kind, dpi=DPI, metadata=plain[kind], facecolor="white")
+    if kind == "png":
+        figure.drawn, figure.stale = buffer.getvalue(), False  # savefig leaves every figure stale
     return buffer.getvalue()
