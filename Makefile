@@ -8,16 +8,20 @@ BIN := .venv/bin
 # paths below are relative, so that the project may lie in a folder with a space in its name
 
 # the longest chains begin first, so that none is alone at the end
-LONGEST := $(addprefix run/,spml/shapes_tag no_people_allowed/shapes simple_does_it/shapes_semantic panoptic/shapes)
+LONGEST := $(addprefix run/,no_people_allowed/shapes spml/shapes_tag panoptic/shapes simple_does_it/shapes_semantic \
+	spml/shapes_box spml/shapes_point spml/shapes_densepose spml/shapes_scribble single_stage/shapes)
 RUNS := $(LONGEST) $(filter-out $(LONGEST),$(patsubst params/%.yaml,run/%,$(wildcard params/*/shapes*.yaml)))
 
 .PHONY: book lessons test lab setup $(RUNS)
 
 # two experiments at a time: loading libraries and drawing keep one core busy at most. OMP_WAIT_POLICY: threads that
 # wait for work leave the core to the other experiment, and --workers 0 starts no processes that would load everything
-# once more. A failed experiment does not keep the others from running
+# once more. GLIBC_TUNABLES: freed memory is kept for the next step, in large pages, instead of asking the system for it
+# again. A failed experiment does not keep the others from running
+MALLOC := hugetlb=1 trim_threshold=4000000000 mmap_threshold=4000000000 top_pad=67108864
 book: setup
-	OMP_WAIT_POLICY=passive $(MAKE) --no-print-directory --keep-going -j 2 $(RUNS) lessons
+	OMP_WAIT_POLICY=passive GLIBC_TUNABLES=$(subst $() ,:,$(MALLOC:%=glibc.malloc.%)) \
+	  $(MAKE) --no-print-directory --keep-going -j 2 $(RUNS) lessons
 	$(BIN)/python -m wsnb.book.cli report
 
 $(RUNS): run/%:

@@ -40,7 +40,7 @@ def prototypes(values, index, count=None) -> torch.Tensor:
 def nearest(values, centres) -> torch.Tensor:
     """The centre [K, C] with the largest dot product for each of VALUES [P, C]: int64 [P]; the first of equal ones."""
     step = max(1, CELLS // max(len(centres), 1))
-    return torch.cat([(part @ centres.T).argmax(1) for part in values.split(step)]) if len(values) else \
+    return torch.cat([(part @ centres.T).max(1).indices for part in values.split(step)]) if len(values) else \
         torch.zeros(0, dtype=torch.long, device=values.device)
 
 
