@@ -88,5 +88,9 @@ def test_a_figure_is_drawn_once_until_it_changes(scene, tmp_path, monkeypatch):
         before = figure._repr_png_()
         change()
         assert figure._repr_png_() != before and len(drawings) == number
+    before = figure._repr_png_()
     plots.save(figure, tmp_path / "a.svg")  # another format is another drawing, and leaves the PNG as it is
-    assert figure._repr_png_() == plots.save(figure, tmp_path / "b.png").read_bytes()
+    assert figure._repr_png_() == before
+    axis.texts[0].set_text("five")
+    plots.save(figure, tmp_path / "a.svg")  # and does not pass for a PNG of the change
+    assert figure._repr_png_() != before

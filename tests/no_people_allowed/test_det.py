@@ -14,8 +14,7 @@ def ran(tmp_path_factory):
     """(data set, runs folder) after the real command."""
     root = tmp_path_factory.mktemp("det")
     data = make_imagenet_det.write(root / "imagenet_det", {"train": 6, "val": 3}, (48, 64))
-    done = chain.run(data, root / "runs", experiment=EXPERIMENT, limit=6, test_limit=2,
-                     centroid_steps=None)
+    done = chain.run(data, root / "runs", experiment=EXPERIMENT, limit=6, test_limit=2, centroid_steps=None)
     assert done.returncode == 0, done.stdout
     return data, root / "runs"
 
