@@ -130,9 +130,9 @@ def test_interrupt_at_any_moment(project):
 
 
 def test_a_kernel_that_ignores_interrupts_can_be_killed(project):
-    project.single(
-        "import time\nstage.log('in')\nend = time.time() + 30\nwhile time.time() < end:\n"
-        "    try:\n        time.sleep(30)\n    except KeyboardInterrupt:\n        stage.log('no')"
+    project.single(  # the log's line is inside of the try: the file has it before stage.log returns
+        "import time\nend = time.time() + 30\nwhile time.time() < end:\n    try:\n        stage.log('in')\n"
+        "        time.sleep(30)\n    except KeyboardInterrupt:\n        stage.log('no')"
     )
     process = project.start("run", "toy/tiny")
     log = project.runs / "01_make/log.txt"
