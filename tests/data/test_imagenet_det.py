@@ -1,14 +1,18 @@
 """ImageNet DET: the challenge's lists, tags, masks; the rules that make lists from lists."""
 
 import json
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tests.data import tree
+from wsnb import files
+from wsnb.book.params import load_yaml
 from wsnb.data import doctor, imagenet_det, imagenet_lists, read
 from wsnb.data.making import grey
-from wsnb.files import FileError, save_json
+from wsnb.files import FileError, save_json, save_npz
 
 ENTRIES = [["2013/a/x_1", [3, 1]], ["2013/b/x_2", []], ["2014/x_3", [200]]]
 
@@ -79,6 +83,27 @@ def test_doctor(root):
         doctor.check(root / "LID_track1/val/masks", layout="imagenet_det")
     with pytest.raises(FileError, match="there are people, train, unknown|there are train, val"):
         imagenet_det.items(root, "trian")
+
+
+def test_the_rule_for_lists_that_is_written_down(root, tmp_path, monkeypatch):
+    """The lines in the module's docstring, as they stand there, and lists under the names that the paper's file has."""
+    monkeypatch.chdir(tmp_path)
+    save_npz("scores.npz", scores=np.eye(200, dtype=np.float32)[[2, 0]])
+    train = root / "ILSVRC/Data/DET/train"
+    save_json(train / "train.json", [[name, tags[:1]] for name, tags in ENTRIES if tags])
+    lines = [line[4:] for line in imagenet_lists.__doc__.splitlines() if line.startswith("    ")]
+    known = {"imagenet_det": imagenet_det, "imagenet_lists": imagenet_lists, "files": files, "root": root}
+    exec("\n".join(lines), known)
+    values = load_yaml(Path(imagenet_lists.__file__).parents[2] / "params/no_people_allowed/imagenet_det.yaml")
+    assert [item.id for item in imagenet_det.items(root, values["classifier_split"])] == ["x_1", "x_3"]
+    (sure,) = imagenet_det.items(root, values["train_split"])
+    assert sure.id == "x_1" and sure.image.exists() and sure.tags == (3,)
+
+
+def test_pictures_of_which_nothing_is_known_have_no_tags(root):
+    shutil.rmtree(root / "LID_track1/val/masks")
+    (item, _) = imagenet_det.items(root, "val")
+    assert item.mask is None and not read.tags("imagenet_det", item, 201).any()
 
 
 def test_list_rules(tmp_path):

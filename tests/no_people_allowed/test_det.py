@@ -1,4 +1,8 @@
-"""The chain on the layout of the challenge: JSON lists, 200 classes, masks of class numbers."""
+"""The chain on the layout of the challenge as it is: JSON lists, 200 classes, masks of class numbers, and none for the
+training pictures; then its test pictures, which have neither masks nor tags."""
+
+import shutil
+import zipfile
 
 import pytest
 
@@ -7,6 +11,7 @@ from wsnb.data import imagenet_det, make_imagenet_det
 from wsnb.files import read_index
 
 EXPERIMENT = "no_people_allowed/shapes_det"
+LESS = {"experiment": EXPERIMENT, "limit": 6, "test_limit": 2, "centroid_steps": None, "cam_threshold": "[0.2, 0.0]"}
 
 
 @pytest.fixture(scope="module")
@@ -14,7 +19,13 @@ def ran(tmp_path_factory):
     """(data set, runs folder) after the real command."""
     root = tmp_path_factory.mktemp("det")
     data = make_imagenet_det.write(root / "imagenet_det", {"train": 6, "val": 3}, (48, 64))
-    done = chain.run(data, root / "runs", experiment=EXPERIMENT, limit=6, test_limit=2, centroid_steps=None)
+    shutil.rmtree(data / "ILSVRC/Data/DET/train/masks")
+    folder = data / "LID_track1/test"
+    folder.mkdir()
+    for item in imagenet_det.items(data, "val"):
+        shutil.copy(item.image, folder / f"test_{item.id}.JPEG")
+    (folder / "test.txt").write_text("".join(f"{path.stem}\n" for path in sorted(folder.glob("*.JPEG"))))
+    done = chain.run(data, root / "runs", **LESS)
     assert done.returncode == 0, done.stdout
     return data, root / "runs"
 
@@ -38,3 +49,25 @@ def test_scores_are_of_two_hundred_classes_and_background(ran):
     first = results["results"][0]
     assert first["protocol"]["dataset"] == "shapes_det" and first["protocol"]["dataset_size"] == 2
     assert len(first["detail"]) == 201
+
+
+def test_only_what_has_masks_is_scored_and_only_what_is_shown_is_labelled(ran):
+    results = chain.manifest(ran[1], "08_evaluate", EXPERIMENT)
+    assert {row["protocol"]["split"] for row in results["results"]} == {"val"}
+    assert results["notes"]["gains"] == []
+    assert set(results["notes"]["ladder"]["walk"].values()) == {None}
+    for name in ("02_cam", "03_labels", "05_walk"):
+        assert chain.manifest(ran[1], name, EXPERIMENT)["results"] == []
+    assert chain.manifest(ran[1], "02_cam", EXPERIMENT)["notes"]["thresholds"] == {"faithful": 51 / 256}
+    labelled = list((chain.stage(ran[1], "07_inference", EXPERIMENT) / "fixed_train").glob("*.png"))
+    assert len(labelled) == 4
+
+
+def test_pictures_without_tags_and_masks_are_labelled_and_packed_but_not_scored(ran):
+    data, runs = ran
+    done = chain.run(data, runs, "--until", "07_inference", **{**LESS, "test_limit": 0}, test_split="test")
+    assert done.returncode == 0, done.stdout
+    with zipfile.ZipFile(chain.stage(runs, "07_inference", EXPERIMENT) / "fixed.zip") as archive:
+        assert archive.namelist() == [f"test_val_{k:06d}.png" for k in range(3)]
+    done = chain.run(data, runs, **{**LESS, "test_limit": 0}, test_split="test")
+    assert done.returncode == 1 and "test_split 'test': none of its pictures has a mask" in done.stdout

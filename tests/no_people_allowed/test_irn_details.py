@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from PIL import Image
 
-from wsnb.data import make, read
+from wsnb.data import make, read, transforms
 from wsnb.methods import backbones, cam_store, irnet
 from wsnb.papers.no_people_allowed import irnet_training, pseudo, recipes, samples, walking
 
@@ -39,6 +40,41 @@ def test_squashed_pictures_are_resized_whole_and_others_covered():
     assert walking.edge_of(net, image, side=64)[2] == (1.0, 1.0)
     assert walking.edge_of(net, image)[2] == pytest.approx((52 / 50, 68 / 67))
     assert walking.edge_of(net, image, scale=2.0)[2] == pytest.approx((1.0, 136 / 134))
+
+
+class Elsewhere(torch.nn.Module):
+    """An IRNet on another device, which takes inputs that are there."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.zeros(1, device="meta"))
+
+    def forward(self, x):
+        assert x.device == self.weight.device
+        return torch.zeros(len(x), 1, 4, 5), torch.zeros(len(x), 2, 4, 5)
+
+
+def test_the_picture_goes_where_the_network_is():
+    assert walking.edge_of(Elsewhere(), np.zeros((16, 20, 3), np.uint8))[0].shape == (4, 5)
+
+
+@pytest.mark.parametrize("scale", [0.53, 1.37])
+def test_crops_are_resized_as_pil_does(root, scale):
+    """IRN's pictures by PIL's bicubic, its labels by PIL's nearest; sides rounded half to even."""
+    item = read.items("voc", root, "train")[0]
+    image, label = read.image(item), read.mask("voc", item, 6)
+    sample = samples.Crops([item], 120, label_of=lambda _: label, scales=(scale, scale))[0]
+    inside = sample["x"].abs().sum(0) > 0  # x is 0 outside of the picture
+    rows, columns = inside.any(1).nonzero()[:, 0], inside.any(0).nonzero()[:, 0]
+    size = tuple(round(side * scale) for side in image.shape[1::-1])
+    assert (len(columns), len(rows)) == size
+    x, found = (sample[name][..., rows[0]: rows[-1] + 1, columns[0]: columns[-1] + 1] for name in ("x", "label"))
+    wanted = torch.from_numpy(np.array(Image.fromarray(label).resize(size, Image.Resampling.NEAREST)))
+    if not torch.equal(found, wanted.long()):  # mirrored
+        x, found = x.flip(-1), found.flip(-1)
+    picture = np.array(Image.fromarray(image).resize(size, Image.Resampling.BICUBIC))
+    assert torch.equal(found, wanted.long())
+    assert torch.equal(x, transforms.normalise(transforms.to_unit(picture)))
 
 
 def test_the_mean_is_measured_on_every_picture_as_inference_sees_it(root):

@@ -246,6 +246,18 @@ def test_scores_by_hand():
     assert found["pixel accuracy"] == pytest.approx(9 / 12)
     assert np.isnan(scores.plain_mean_iou(table))
     assert np.isnan(scores.segmentation_scores(np.zeros((2, 2)))["mIoU"])
+    table = [[2, 1, 0], [1, 3, 1], [0, 0, 2]]
+    assert scores.object_scores(table) == pytest.approx({"called object": 7 / 10, "right": 5 / 7, "found": 5 / 7})
+    assert np.isnan(scores.object_scores(np.diag([3, 0, 0]))["right"])
+
+
+def test_what_irn_trains_with_is_left_out_of_its_file():
+    """Its training network keeps index tensors beside the weights, and its file has them."""
+    state = dict(irnet.IRNet(released.PooledResNet50(), "stored mean").state_dict())
+    theirs = {k.removeprefix("branches.") if "branches." in k else f"resnet50.{k}": v for k, v in state.items()}
+    for name in ("path_indices0", "path_indices12", "ind_from", "ind_to", "disp_target"):
+        theirs[name] = torch.zeros(3)
+    assert released.irn_state(theirs).keys() == state.keys()
 
 
 def test_released_files_load_through_the_chain(tmp_path):

@@ -2,7 +2,8 @@
 
 ROOT/ILSVRC/Data/DET/train holds the pictures, the lists `*.json` ([[path without .JPEG, [class ids]], ...]) and
 idx_to_name.json; ROOT/LID_track1/{val,test} hold *.JPEG, a list val.json or val.txt (first column: the path without
-.JPEG) and masks/*.png with the ids themselves as grey values. Classes 1..200, 0 background, 255 void.
+.JPEG) and masks/*.png with the ids themselves as grey values. Classes 1..200, 0 background, 255 void. The
+lists of the original's second classifier, person or not ([path, 0 or 1]), are only read: the chain has no person.
 """
 
 from pathlib import Path
@@ -134,9 +135,9 @@ def read_mask(item: Item, n_classes: int = N_CLASSES) -> np.ndarray:
 
 
 def read_tags(item: Item, n_classes: int = N_CLASSES) -> np.ndarray:
-    """Tags float32 [n_classes - 1] of the list, or of the mask where the list has none. All 0: the list knows none."""
-    if item.tags is None:
+    """Tags float32 [n_classes - 1] of the list, or of the mask where the list has none. All 0: nobody knows any."""
+    if item.tags is None and item.mask is not None:
         return weak.tags(read_mask(item, n_classes), n_classes)
     tags = np.zeros(n_classes - 1, np.float32)
-    tags[np.array(item.tags, np.int64) - 1] = 1
+    tags[np.array(item.tags or (), np.int64) - 1] = 1
     return tags

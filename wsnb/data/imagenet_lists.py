@@ -1,14 +1,16 @@
 """Lists of pictures with tags: leave out classes, balance them, keep the confident ones. Rules, written down.
 
 The challenge's team trained on such lists and published neither them nor the code that made them; these rules are this
-project's own. An entry is (path, class ids); a list is made from a list, never from pictures. With the scores that
-stage 01_classifier leaves in `scores.npz` for the pictures of its val_split, in their order:
+project's own. An entry is (path, class ids), the path below the list's own folder; a list is made from a list, never
+from pictures. The two lists of the experiment `imagenet_det`: the first four lines before 01_classifier, the last two
+after it was run with `-p val_split=train_balanced`; it leaves the scores of that list's pictures in its folder.
 
-    entries = imagenet_det.read_entries(imagenet_det.find_list(root, "train"))
-    entries = imagenet_lists.balanced(imagenet_lists.without(entries, [124]), per_class=1000, seed=0)  # 124: person
-    imagenet_lists.save(root / "balanced.json", entries)    # then 01 with -p val_split=balanced, and
+    train = imagenet_det.find_list(root, "train")
+    entries = imagenet_lists.without(imagenet_det.read_entries(train), [124])  # 124: person
+    entries = imagenet_lists.balanced(entries, per_class=1000, seed=0)
+    imagenet_lists.save(train.with_name("train_balanced.json"), entries)
     sure = imagenet_lists.confident(entries, files.load_npz("scores.npz")["scores"], threshold=0.8)
-    imagenet_lists.save(root / "confident.json", sure)
+    imagenet_lists.save(train.with_name("irn_list_nohuman_confident_0.8.json"), sure)
 """
 
 import numpy as np

@@ -80,7 +80,7 @@ def quality_figure(steps, label="mIoU of the labels, %"):
     axis.set_xticks(range(len(groups)), list(groups), rotation=20 if len(groups) > 4 else 0)
     top = max((v for value in groups.values() for v in value.values() if v is not None), default=0)
     axis.set(ylabel=label, ylim=(0, max(10, 1.15 * top)))
-    if any(kinds):
+    if any(kinds) and axis.patches:
         axis.legend()
     return figure
 
@@ -93,5 +93,6 @@ def sweep_figure(thresholds, curves, chosen=None, label="mIoU, %", across="thres
     if chosen is not None:
         axis.axvline(chosen, color="k", linestyle="--", linewidth=0.8, label=f"chosen: {chosen:g}")
     axis.set(xlabel=across, ylabel=label)
-    axis.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0))  # beside the axes: within, it covered a curve
+    if axis.lines:
+        axis.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0))  # beside the axes: within, it covered a curve
     return figure

@@ -1,5 +1,6 @@
 """IRN's class activation maps: CAM with ReLU at every scale, on pictures of their own size."""
 
+import numpy as np
 import torch
 from PIL import Image
 
@@ -15,12 +16,15 @@ def maps(network, x):
     return both[:1] + both[1:].flip(-1)
 
 
+def rescaled(image, scale, kind="bicubic"):
+    """uint8 [H, W] or [H, W, 3] resized by PIL's "bicubic" or "nearest" to round(side x scale), at least 1."""
+    size = tuple(max(1, round(side * scale)) for side in image.shape[1::-1])  # half to even, as NumPy
+    return np.array(Image.fromarray(image).resize(size, getattr(Image.Resampling, kind.upper())))
+
+
 def scaled_input(image, scale):
-    """Picture uint8 [H, W, 3] resized by PIL's bicubic to round(side x scale), normalised: [1, 3, h, w]."""
-    if scale != 1:
-        size = tuple(max(1, round(side * scale)) for side in image.shape[1::-1])  # half to even, as NumPy
-        image = Image.fromarray(image).resize(size, Image.Resampling.BICUBIC)
-    return transforms.normalise(transforms.to_unit(image))[None]
+    """Picture uint8 [H, W, 3] resized by PIL's bicubic, normalised: [1, 3, h, w]."""
+    return transforms.normalise(transforms.to_unit(image if scale == 1 else rescaled(image, scale)))[None]
 
 
 def strided(size, stride):

@@ -7,6 +7,7 @@ import torch
 
 from wsnb.files import FileError, read_index
 from wsnb.methods import affinity, training
+from wsnb.papers.no_people_allowed import replicas
 from wsnb.papers.no_people_allowed.samples import Crops, Squashed, TopLeft, quartered
 
 STYLES = ("squashed", "crops")
@@ -43,7 +44,8 @@ def loader(p, recipe, items, folder, epoch, first=0):
 
 def step_loss(network, batch, p, recipe, n_classes, device):
     """The loss of a batch; labels are brought to stride 4 by the preset's rule."""
-    edge, moved = network(batch["x"].to(device, memory_format=torch.channels_last))
+    x = batch["x"].to(device, memory_format=torch.channels_last)
+    edge, moved = replicas.forward(network, x, recipe.norm_replicas)
     labels = quartered(batch["label"], recipe.label_grid)[:, : edge.shape[-2], : edge.shape[-1]]
     return affinity.loss(edge, moved, labels, p.irnet_radius, n_classes, recipe.replicas)
 

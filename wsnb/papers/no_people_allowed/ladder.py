@@ -78,13 +78,17 @@ def confusions(items, truth_of, folders, n_classes) -> dict:
 def rungs(results, presets, segmentation) -> dict:
     """{step: {preset: mIoU in %}}: the labels of the training pictures after each step.
 
-    results: the result rows of 02, 03 and 05; segmentation: confusions {preset: table} with FLOOR. Of several rows of
-    one step that with the tuned threshold counts.
+    results: the result rows of 02, 03 and 05; segmentation: confusions {preset: table} with FLOOR, or {} where no
+    training picture can be scored; then all values are None. Of several rows of one step that with the tuned threshold
+    counts.
     """
-    found = {FLOOR: {name: 100 * metrics.mean_iou(segmentation[FLOOR]) for name in presets}}
+    def score(name):
+        return 100 * metrics.mean_iou(segmentation[name]) if segmentation else None
+
+    found = {FLOOR: {name: score(FLOOR) for name in presets}}
     for method, rung in RUNGS.items():
         found[rung] = {name: _value(results, method, name) for name in presets}
-    found["segmentation"] = {name: 100 * metrics.mean_iou(segmentation[name]) for name in presets}
+    found["segmentation"] = {name: score(name) for name in presets}
     return found
 
 

@@ -74,7 +74,7 @@ def truth_of(layout, n_classes):
 
 
 def with_truth(items):
-    """Those of the pictures that have a mask: only they can be scored."""
+    """Those of the pictures that have a mask."""
     return [item for item in items if item.mask is not None]
 
 
@@ -89,8 +89,23 @@ def of_split(items, layout, root, split=""):
     return kept
 
 
+def to_score(items, split):
+    """Those of the pictures of SPLIT that have a mask. Raises ValueError if none has."""
+    kept = with_truth(items)
+    if not kept:
+        raise ValueError(f"test_split {split!r}: none of its pictures has a mask, so nothing can be scored; "
+                         "`--until 07_inference` makes its label maps and the submission")
+    return kept
+
+
 def shown(items, layout, n_classes, count=4):
-    """The same few pictures in every notebook: spread over the list, with two classes or more where there are."""
+    """A few pictures spread over the list, with two classes or more where there are."""
     spread = items[:: max(1, len(items) // (6 * count))]
     many = sorted(spread, key=lambda item: -min(2, int(read.tags(layout, item, n_classes).sum())))
     return sorted(many[:count], key=lambda item: item.id)
+
+
+def followed(c, root, n_classes, count=4):
+    """The same few training pictures in every notebook from 02 on; c: parameters of 02."""
+    items = read.items(c.layout, root, c.train_split, c.limit)
+    return shown(of_split(items, c.layout, root, c.score_split), c.layout, n_classes, count)

@@ -7,6 +7,7 @@ from wsnb.methods import backbones
 from wsnb.methods import weights as weights_of
 from wsnb.methods.irnet import IRNet
 
+TRAINING_ONLY = ("path_indices", "ind_from", "ind_to", "disp_target")  # index tensors of IRN's loss, in its file
 ALIASES = ("stage", "backbone.", "newly_added.", "edge_layers.", "dp_layers.", "fc_dp7.4.")
 STAGES = {"stage1.0.": "conv1.", "stage1.1.": "bn1.", "stage2.": "layer1.", "stage3.": "layer2.", "stage4.": "layer3.",
           "stage5.": "layer4."}
@@ -54,7 +55,7 @@ def irn_classifier_state(state) -> dict:
 def irn_state(state) -> dict:
     """`res50_irn.pth` -> IRNet(PooledResNet50(), "stored mean")."""
     return {key.removeprefix("resnet50.") if key.startswith("resnet50.") else f"branches.{key}": value
-            for key, value in without_aliases(state).items()}
+            for key, value in without_aliases(state).items() if not key.startswith(TRAINING_ONLY)}
 
 
 def npa_state(state) -> dict:

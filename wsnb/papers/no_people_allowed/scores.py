@@ -25,6 +25,17 @@ def plain_mean_iou(table) -> float:
     return float(metrics.scores(table)["iou"].mean())
 
 
+def object_scores(table) -> dict[str, float]:
+    """From a confusion [C, C], all in [0, 1], of the classes but the background: the share of the area that is called
+    so, the share of that area whose class is right, the share of their true pixels that are found. NaN: no such pixel.
+    """
+    table = np.asarray(table, float)
+    hit, called, true = np.diag(table)[1:].sum(), table[:, 1:].sum(), table[1:].sum()
+    with np.errstate(invalid="ignore"):
+        return {"called object": float(np.divide(called, table.sum())), "right": float(np.divide(hit, called)),
+                "found": float(np.divide(hit, true))}
+
+
 def tag_scores(logits, tags, threshold=0.5) -> dict:
     """Scores of tags [N, C] by LOGITS: `hamming` compares the raw logits with THRESHOLD (a quirk), `accuracy` and `f1`
     (mean over classes; NaN for a class that is neither true nor found) the probabilities."""

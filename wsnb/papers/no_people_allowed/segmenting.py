@@ -7,7 +7,7 @@ import torch
 from wsnb.files import FileError, load_torch
 from wsnb.methods import segmentation, segmenter, training
 from wsnb.methods import weights as weights_of
-from wsnb.papers.no_people_allowed import schedules
+from wsnb.papers.no_people_allowed import replicas, schedules
 from wsnb.papers.no_people_allowed.irnet_training import label_in
 from wsnb.papers.no_people_allowed.samples import Squashed
 
@@ -61,7 +61,8 @@ def optimiser(p, network, steps):
     return schedules.optimiser(p.seg_optimiser, groups, p.seg_lr, p.seg_weight_decay, steps, momentum_quirk=False)
 
 
-def step_loss(network, batch, device):
+def step_loss(network, batch, p, device):
     """Mean cross-entropy of a batch over the pixels that are not 255."""
-    logits = network(batch["x"].to(device, memory_format=torch.channels_last))
+    x = batch["x"].to(device, memory_format=torch.channels_last)
+    logits = replicas.forward(network, x, p.seg_norm_replicas)
     return segmentation.loss(logits, batch["label"].to(device))

@@ -43,11 +43,11 @@ class Job:
     settings: Settings
 
 
-def jobs(network, items, cams, settings, scale=1.0, pad=0, device="cpu"):
+def jobs(network, items, cams, settings, scale=1.0, pad=0):
     """The network's part, one picture after another; pictures keep their shape and are padded to PAD (IRN: 512)."""
     for item in items:
         image = read.image(item)
-        edge, moved, cover = walking.edge_of(network, image, 0, scale, pad, device)
+        edge, moved, cover = walking.edge_of(network, image, 0, scale, pad)
         yield Job(item.id, Path(cams), edge, moved, image.shape[:2], cover, settings)
 
 

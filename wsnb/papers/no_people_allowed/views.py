@@ -7,8 +7,8 @@ import torch
 from wsnb import plots
 from wsnb.data import read, transforms
 from wsnb.files import read_index
-from wsnb.methods import cam, cam_store, gradcam, label_crf, path_index
-from wsnb.papers.no_people_allowed import cams, pseudo, samples, things, tta, walking
+from wsnb.methods import cam, cam_store, gradcam, label_crf
+from wsnb.papers.no_people_allowed import cams, pseudo, samples, tta
 from wsnb.papers.no_people_allowed.recipes import grid_of, sized
 from wsnb.plots.charts import chart
 
@@ -163,33 +163,22 @@ def fitted(label, size):
     return cv2.resize(label, size[::-1], interpolation=cv2.INTER_NEAREST)
 
 
+def known_truth(item, truth_of, size):
+    """The ground truth, or an empty one where there is none."""
+    return truth_of(item) if item.mask is not None else np.zeros(size, np.uint8)
+
+
 def ladder_figure(items, truth_of, folders):
     """A row a picture: picture, ground truth (where there is one), the label map of each folder {title: folder}."""
     tiles = []
     for item in items:
         image = read.image(item)
-        truth = truth_of(item) if item.mask is not None else np.zeros(image.shape[:2], np.uint8)
+        truth = known_truth(item, truth_of, image.shape[:2])
         found = [fitted(read_index(folder / f"{item.id}.png"), image.shape[:2]) for folder in folders.values()]
         tiles += [image, *(plots.overlay(image, mask) for mask in (truth, *found))]
     columns = 2 + len(folders)
     titles = ["picture", "ground truth", *folders] + [""] * (len(tiles) - columns)
     return plots.grid(tiles, titles, columns=columns)
-
-
-def pairs_figure(radius):
-    """The search directions, and the paths of the longest ones."""
-    figure, (left, right) = chart(7, 3, 2)
-    ends = np.array(path_index.directions(radius))
-    left.scatter(ends[:, 1], ends[:, 0], s=18, color="C0")
-    left.scatter([0], [0], s=40, color="k")
-    left.set(title=f"{len(ends)} directions", xlabel="x", ylabel="y", aspect="equal")
-    left.invert_yaxis()
-    longest = path_index.path(*max(path_index.directions(radius), key=lambda d: (len(path_index.path(*d)), d)))
-    right.scatter(longest[:, 1], longest[:, 0], s=18, color="C1")
-    right.plot([0, longest[0, 1]], [0, longest[0, 0]], color="k", linewidth=0.8)
-    right.set(title=f"a path of {len(longest)} pixels", xlabel="x", aspect="equal")
-    right.invert_yaxis()
-    return figure
 
 
 def label_samples_figure(dataset, radius=0, grid="", count=4):
@@ -205,42 +194,6 @@ def label_samples_figure(dataset, radius=0, grid="", count=4):
     return plots.grid(tiles, titles)
 
 
-def irnet_figure(nets, items, side, scale):
-    """Boundaries and displacements of pictures by each network {preset: IRNet}."""
-    tiles, titles = [], []
-    for k, item in enumerate(items[:3]):
-        image = read.image(item)
-        tiles.append(image)
-        titles.append("picture" if k == 0 else "")
-        for name, net in nets.items():
-            edge, moved, _ = walking.edge_of(net, image, side, scale)
-            tiles += [plots.heat(image, edge), things.wheel(moved, image.shape[:2])]
-            titles += [f"{name}: boundaries", "displacements"] if k == 0 else ["", ""]
-    return plots.grid(tiles, titles, columns=1 + 2 * len(nets))
-
-
-def walked(net, item, store, walk, p, scale, steps):
-    """(picture, keys, walked maps [K, H, W]) of one picture after 2^STEPS steps."""
-    image = read.image(item)
-    edge, _, cover = walking.edge_of(net, image, p.walk_side, scale, p.walk_pad)
-    keys, raw = cam_store.read(store, item.id, "stored")
-    maps = pseudo.normalised(raw, walk.normalise)
-    if not len(keys):
-        return image, keys, np.zeros((1, *image.shape[:2]), np.float32)
-    return image, keys, pseudo.walked(maps, edge, image.shape[:2], cover, walk.radius, walk.beta, steps)
-
-
-def walk_figure(net, item, store, walk, p, scale):
-    """Boundaries, and the strongest class map after 0, 3, 6 and all doublings of the steps."""
-    image = read.image(item)
-    edge, *_ = walking.edge_of(net, image, p.walk_side, scale, p.walk_pad)
-    tiles, titles = [image, plots.heat(image, edge)], ["picture", "boundaries"]
-    for steps in dict.fromkeys((0, min(3, walk.exp_times), min(6, walk.exp_times), walk.exp_times)):
-        tiles.append(plots.heat(image, walked(net, item, store, walk, p, scale, steps)[2].max(0)))
-        titles.append(f"{2**steps} steps")
-    return plots.grid(tiles, titles, columns=3)
-
-
 def variants_figure(nets, item, chosen, p, s, device):
     """Labels by each scale alone, then by all, for each preset."""
     image = read.image(item)
@@ -253,6 +206,19 @@ def variants_figure(nets, item, chosen, p, s, device):
     return plots.grid(tiles, titles, columns=1 + len(p.test_scales))
 
 
+def segmented_figure(nets, items, chosen, p, device):
+    """The same pictures labelled by each preset's segmenter at scale 1, shaped as it was trained: a row a preset."""
+    tiles, titles = [], []
+    for name, recipe in chosen.items():
+        style = "smooth" if recipe.seg_style == "squashed" else "own shape"
+        for k, item in enumerate(items):
+            image = read.image(item)
+            label = tta.label_picture(nets[name], image, style, p.seg_side, p.seg_base, (1.0,), device)
+            tiles.append(plots.overlay(image, label))
+            titles.append(name if k == 0 else "")
+    return plots.grid(tiles, titles, columns=len(items))
+
+
 def steps_figure(items, truth_of, stages, preset, level, rule):
     """The same pictures from step to step: truth, class maps above LEVEL, confident labels, walk, segmentation."""
     tiles = []
@@ -262,31 +228,7 @@ def steps_figure(items, truth_of, stages, preset, level, rule):
         label = thresholded(stages["02_cam"] / "cams", item, level, size, rule)
         found = [stages["03_labels"] / f"{preset}_crf", stages["03_labels"] / preset, stages["05_walk"] / preset,
                  stages["07_inference"] / f"{preset}_train"]
-        masks = [truth_of(item), label, *(fitted(read_index(f / f"{item.id}.png"), size) for f in found)]
-        tiles += [image, *(plots.overlay(image, mask) for mask in masks)]
+        later = [fitted(read_index(folder / f"{item.id}.png"), size) for folder in found]
+        tiles += [image, *(plots.overlay(image, mask) for mask in (known_truth(item, truth_of, size), label, *later))]
     titles = ["picture", "truth", "CAM", "CAM + CRF", "confident", "walk", "segmentation"]
     return plots.grid(tiles, titles + [""] * (len(tiles) - len(titles)), columns=len(titles), width=12)
-
-
-def centroids_figure(net, items, scale, pad, settings, device):
-    """Displacements, and the groups of pixels that arrive at one place."""
-    tiles, titles = [], []
-    for item in items:
-        image = read.image(item)
-        edge, moved, _ = walking.edge_of(net, image, 0, scale, pad, device)
-        groups = things.groups(moved, settings)
-        coloured = PALETTE[fitted((groups * 37 % 254 + 1).astype(np.uint8), image.shape[:2])]
-        tiles += [image, plots.heat(image, edge), things.wheel(moved, image.shape[:2]), coloured]
-        titles += ["picture", "boundaries", "displacements", f"{groups.max() + 1} groups"]
-    return plots.grid(tiles, titles)
-
-
-def instances_figure(items, detections, layout):
-    """True instances and detections, numbered by colour."""
-    tiles, titles = [], []
-    for k, item in enumerate(items):
-        image, true = read.image(item), read.instances(layout, item)
-        found = things.numbered(detections[item.id], image.shape[:2])
-        tiles += [plots.overlay(image, np.where(true == 255, 0, true).astype(np.uint8)), plots.overlay(image, found)]
-        titles += ["true instances", "detections"] if k < 2 else ["", ""]
-    return plots.grid(tiles, titles) if tiles else blank("no picture with instances")

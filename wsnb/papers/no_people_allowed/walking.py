@@ -40,26 +40,27 @@ class Job:
     folder: Path
 
 
-def edge_of(network, image, side=0, scale=1.0, pad=0, device="cpu"):
-    """(boundaries [h, w], displacements [2, h, w], cover) of a picture uint8 [H, W, 3]; see `irnet.flipped_edges`.
+def edge_of(network, image, side=0, scale=1.0, pad=0):
+    """(boundaries [h, w], displacements [2, h, w], cover) of a picture uint8 [H, W, 3]; see `irnet.flipped_edges`. The
+    network stays where it is; the arrays are NumPy's.
 
     cover: how far the two reach beyond the picture, see `cam.covering`. Pictures in their own shape (SIDE 0) are
     enlarged fourfold and cropped, as IRN does, squashed ones resized as a whole.
     """
-    x = squashed(sized(image, side, scale), 0)[1].to(device)
+    x = squashed(sized(image, side, scale), 0)[1].to(next(network.parameters()).device)
     edge, moved = irnet.flipped_edges(network, x, pad)
     cover = (1.0, 1.0) if side else pseudo.reach(edge.shape, x.shape[-2:])
     return edge.cpu().numpy(), moved.cpu().numpy(), cover
 
 
-def jobs(network, items, cams, folder, walk, side=0, scale=1.0, pad=0, device="cpu"):
+def jobs(network, items, cams, folder, walk, side=0, scale=1.0, pad=0):
     """A job a picture; None where its maps are in FOLDER already."""
     for item in items:
         if (Path(folder) / f"{item.id}.npz").exists():
             yield None
             continue
         image = read.image(item)
-        edge, _, cover = edge_of(network, image, side, scale, pad, device)
+        edge, _, cover = edge_of(network, image, side, scale, pad)
         yield Job(item.id, Path(cams), edge, image.shape[:2], cover, walk, Path(folder))
 
 
