@@ -1,5 +1,6 @@
 """Where IRN enlarges its maps, on what it measures the mean displacement, which pictures it scores."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -40,6 +41,12 @@ def test_squashed_pictures_are_resized_whole_and_others_covered():
     assert walking.edge_of(net, image, side=64)[2] == (1.0, 1.0)
     assert walking.edge_of(net, image)[2] == pytest.approx((52 / 50, 68 / 67))
     assert walking.edge_of(net, image, scale=2.0)[2] == pytest.approx((1.0, 136 / 134))
+
+
+def test_pictures_of_a_test_split_can_be_shown(root):
+    """Nobody knows their classes: VOC's test pictures have neither masks nor tags."""
+    items = [replace(item, mask=None) for item in read.items("voc", root, "train")]
+    assert recipes.shown(items, "voc", 6, count=2) == items[:2]
 
 
 class Elsewhere(torch.nn.Module):

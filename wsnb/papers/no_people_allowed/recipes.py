@@ -100,8 +100,11 @@ def to_score(items, split):
 
 def shown(items, layout, n_classes, count=4):
     """A few pictures spread over the list, with two classes or more where there are."""
+    def classes(item):
+        return int(read.tags(layout, item, n_classes).sum()) if item.tags or item.mask else 0
+
     spread = items[:: max(1, len(items) // (6 * count))]
-    many = sorted(spread, key=lambda item: -min(2, int(read.tags(layout, item, n_classes).sum())))
+    many = sorted(spread, key=lambda item: -min(2, classes(item)))
     return sorted(many[:count], key=lambda item: item.id)
 
 
