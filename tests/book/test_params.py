@@ -186,6 +186,38 @@ def test_a_link_out_of_the_runs_is_refused(project, tmp_path):
 def test_missing_weights_are_refused(project):
     project.single("stage.finish()", parameters='weights: str = "imagenet"  # or a file')
     assert "no file nets/none.pth" in project.run("-p", "weights=nets/none.pth", code=2)
+    project.single("stage.finish()", parameters='irnet_weights: str = "imagenet"  # or a file\nseg_checkpoint: str = ""')
+    assert "irnet_weights: no file none.pth" in project.run("-p", "irnet_weights=none.pth", code=2)
+    assert "seg_checkpoint: no file a/b.h5" in project.run("-p", "seg_checkpoint=a/b.h5", code=2)
+
+
+def test_every_file_of_weights_counts_by_its_content(tmp_path):
+    from wsnb.book import keys
+
+    declared = {"irnet_weights": params.Param("irnet_weights", "str", "")}
+    (tmp_path / "net.pth").write_bytes(b"1")
+    first = keys.params_values(declared, {"irnet_weights": "net.pth"}, tmp_path)
+    (tmp_path / "net.pth").write_bytes(b"2")
+    assert first != keys.params_values(declared, {"irnet_weights": "net.pth"}, tmp_path)
+    assert keys.params_values(declared, {"irnet_weights": "imagenet"}, tmp_path) == {"irnet_weights": "imagenet"}
+
+
+def test_a_split_with_a_list_counts_by_the_list(project):
+    """SPLIT:LIST.txt, as Cityscapes has it: the list is found, made absolute, hashed; a missing one is refused."""
+    from wsnb.book import keys
+
+    listed, declared = project.root / "few.txt", {"extra_split": params.Param("extra_split", "str", "")}
+    listed.write_text("a\n")
+    assert params.existing_file("extra_split", "str", "train_extra:few.txt", project.root) == listed
+    first = keys.params_values(declared, {"extra_split": "train_extra:few.txt"}, project.root)["extra_split"]
+    listed.write_text("b\n")
+    second = keys.params_values(declared, {"extra_split": "train_extra:few.txt"}, project.root)["extra_split"]
+    other = keys.params_values(declared, {"extra_split": "train:few.txt"}, project.root)["extra_split"]
+    assert first != second and first.startswith("train_extra:sha256:") and other.startswith("train:sha256:")
+    project.single("assert p.extra_split == 'train_extra:' + str(stage.root / 'few.txt'), p.extra_split\nstage.finish()"
+                   .replace("p.", "stage.params."), parameters='extra_split: str = ""  # more pictures')
+    project.run("-p", "extra_split=train_extra:few.txt")
+    assert "extra_split: no file none.txt" in project.run("-p", "extra_split=train_extra:none.txt", code=2)
 
 
 def test_folders_count_by_what_lies_in_them(tmp_path):

@@ -33,7 +33,7 @@ def params_values(declared: dict, values: dict, root, known_files=None) -> dict:
         else:
             if file not in known_files:
                 known_files[file] = folder_fingerprint(file) if file.is_dir() else sha256(file)
-            result[name] = f"sha256:{known_files[file]}"
+            result[name] = params.with_file(name, values[name], f"sha256:{known_files[file]}")
     return result
 
 

@@ -18,6 +18,7 @@ from wsnb.book import notebook as notebooks
 
 SCALARS = {"int": int, "float": float, "bool": bool, "str": str}
 TYPES = (*SCALARS, "list[int]", "list[float]", "list[str]")
+ENDINGS = (".pth", ".pt", ".h5", ".npz", ".npy", ".ckpt", ".index", ".txt", ".json", ".pkl")
 MACHINE = ("data_root", "run_dir", "device", "workers")  # where and how fast, never what
 
 
@@ -218,8 +219,25 @@ def _parse(name, type_, text, where):
 
 
 def is_file_param(name: str, type_: str) -> bool:
-    """Whether a parameter may name a file whose content counts: weights, checkpoint, *_file, and lists as *split."""
-    return type_ == "str" and (name in ("weights", "checkpoint") or name.endswith(("_file", "split")))
+    """Whether a parameter may name a file whose content counts: *weights, *checkpoint, *_file, and lists as *split."""
+    return type_ == "str" and name.endswith(("weights", "checkpoint", "_file", "split"))
+
+
+def file_part(name: str, value: str) -> str:
+    """What of a value is a path: all of it, but of a split SPLIT:LIST.txt the list."""
+    split, _, listed = value.partition(":")
+    return listed if name.endswith("split") and listed and "/" not in split else value
+
+
+def with_file(name: str, value: str, file) -> str:
+    """VALUE with FILE in place of its path."""
+    return value.removesuffix(file_part(name, value)) + str(file)
+
+
+def looks_like_a_file(name: str, value: str) -> bool:
+    """Whether a value is meant as a path and not as a word such as "imagenet"."""
+    path = file_part(name, value)
+    return "/" in path or path.endswith(ENDINGS)
 
 
 def is_folder_param(name: str, type_: str) -> bool:
@@ -231,7 +249,7 @@ def existing_file(name: str, type_: str, value, root) -> Path | None:
     """The file or folder that a parameter names (relative to ROOT), or None for words such as "imagenet" or ""."""
     if not value:
         return None
-    path = Path(root) / Path(value).expanduser() if type_ == "str" else None
+    path = Path(root) / Path(file_part(name, value)).expanduser() if type_ == "str" else None
     if is_file_param(name, type_) and path.is_file() or is_folder_param(name, type_) and path.is_dir():
         return path.resolve()
     return None

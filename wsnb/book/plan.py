@@ -39,7 +39,7 @@ def resolve(
         if name in changed:
             raise params.ParamsError(f"-p {text}: {name} is given twice; keep one")
         file = params.existing_file(name, declared[name].type, value, Path.cwd())
-        changed[name] = str(file) if file else value
+        changed[name] = params.with_file(name, value, file) if file else value
     given = {"data_root": data_root, "device": device, "workers": workers}
     changed |= {name: value for name, value in given.items() if value is not None and name in declared}
     if "data_root" in changed:
@@ -56,12 +56,12 @@ def resolve(
         raise params.ParamsError(f"workers {resolved.values['workers']}: use 0 (none) or more")
     for name, param in declared.items():
         value = resolved.values.get(name)
-        file = params.is_file_param(name, param.type) and value and "/" in value
+        file = value and params.is_file_param(name, param.type) and params.looks_like_a_file(name, value)
         folder = params.is_folder_param(name, param.type) and value
         if (file or folder) and params.existing_file(name, param.type, value, project) is None:
             kind = "folder" if folder else "file"
             raise params.ParamsError(
-                f"{name}: no {kind} {value}; give its path with -p {name}={kind.upper()}, or "
+                f"{name}: no {kind} {params.file_part(name, value)}; give its path with -p {name}={kind.upper()}, or "
                 + ("leave it empty" if folder else "a word that the notebook knows")
             )
     return resolved

@@ -243,7 +243,10 @@ def _with_files(notebook, values, project) -> dict:
         name: params.existing_file(name, param.type, values[name], project)
         for name, param in params.declared(notebook).items()
     }
-    return {name: value if found[name] is None else str(found[name]) for name, value in values.items()}
+    return {
+        name: value if found[name] is None else params.with_file(name, value, found[name])
+        for name, value in values.items()
+    }
 
 
 def _duration(seconds: float) -> str:
