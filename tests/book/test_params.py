@@ -186,7 +186,8 @@ def test_a_link_out_of_the_runs_is_refused(project, tmp_path):
 def test_missing_weights_are_refused(project):
     project.single("stage.finish()", parameters='weights: str = "imagenet"  # or a file')
     assert "no file nets/none.pth" in project.run("-p", "weights=nets/none.pth", code=2)
-    project.single("stage.finish()", parameters='irnet_weights: str = "imagenet"  # or a file\nseg_checkpoint: str = ""')
+    two = 'irnet_weights: str = "imagenet"  # or a file\nseg_checkpoint: str = ""'
+    project.single("stage.finish()", parameters=two)
     assert "irnet_weights: no file none.pth" in project.run("-p", "irnet_weights=none.pth", code=2)
     assert "seg_checkpoint: no file a/b.h5" in project.run("-p", "seg_checkpoint=a/b.h5", code=2)
 
