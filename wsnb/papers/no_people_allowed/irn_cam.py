@@ -16,10 +16,15 @@ def maps(network, x):
     return both[:1] + both[1:].flip(-1)
 
 
-def rescaled(image, scale, kind="bicubic"):
-    """uint8 [H, W] or [H, W, 3] resized by PIL's "bicubic" or "nearest" to round(side x scale), at least 1."""
+def rescaled(image, scale):
+    """Picture uint8 [H, W, 3] resized by PIL's bicubic to round(side x scale), at least 1."""
     size = tuple(max(1, round(side * scale)) for side in image.shape[1::-1])  # half to even, as NumPy
-    return np.array(Image.fromarray(image).resize(size, getattr(Image.Resampling, kind.upper())))
+    return np.array(Image.fromarray(image).resize(size, Image.Resampling.BICUBIC))
+
+
+def fitted(label, shape):
+    """Label map uint8 [h, w] at SHAPE (H, W, ...) by PIL's nearest pixel."""
+    return np.array(Image.fromarray(label).resize(shape[1::-1], Image.Resampling.NEAREST))
 
 
 def scaled_input(image, scale):

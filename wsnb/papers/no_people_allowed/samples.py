@@ -11,7 +11,7 @@ from wsnb.methods.affinity import quarter
 from wsnb.methods.cam import squashed
 from wsnb.papers.no_people_allowed.augment import augmented
 from wsnb.papers.no_people_allowed.crops import crop_box
-from wsnb.papers.no_people_allowed.irn_cam import rescaled
+from wsnb.papers.no_people_allowed.irn_cam import fitted, rescaled
 from wsnb.papers.no_people_allowed.recipes import sized
 
 IGNORE = 255
@@ -72,7 +72,8 @@ class Crops(torch.utils.data.Dataset):
         image = read_image(item)
         label = None if self.label_of is None else np.asarray(self.label_of(item), np.uint8)
         scale = self._scale(image, rng)
-        image, label = rescaled(image, scale), None if label is None else rescaled(label, scale, "nearest")
+        image = rescaled(image, scale)
+        label = None if label is None else fitted(label, image.shape)
         if rng.random() < 0.5:
             image, label = image[:, ::-1], None if label is None else label[:, ::-1]
         box = crop_box(image.shape[:2], self.side, Draws(rng))
