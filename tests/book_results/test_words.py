@@ -94,6 +94,7 @@ def lines(found, paper):
     ("simple_does_it/voc12_semantic_grabcut_plus", 63.4, set()),
     ("simple_does_it/voc12_semantic_m_and_g_plus", 65.7, set()),
     ("simple_does_it/voc12_semantic_m_and_g_plus", 69.1, set()),  # its bound
+    ("simple_does_it/voc12_semantic_grabcut_plus_i", 64.3, set()),
     ("panoptic/cityscapes_weak", 40.5, {"boxes at test"}),
     ("panoptic/cityscapes_weak", 63.6, set()),
     ("panoptic/cityscapes_full", 47.3, {"boxes at test"}),

@@ -70,4 +70,4 @@ def test_pictures_without_tags_and_masks_are_labelled_and_packed_but_not_scored(
     with zipfile.ZipFile(chain.stage(runs, "07_inference", EXPERIMENT) / "fixed.zip") as archive:
         assert archive.namelist() == [f"test_val_{k:06d}.png" for k in range(3)]
     done = chain.run(data, runs, **{**LESS, "test_limit": 0}, test_split="test")
-    assert done.returncode == 1 and "test_split 'test': none of its pictures has a mask" in done.stdout
+    assert done.returncode == 1 and "test_split 'test': 3 of 3 pictures have no mask" in done.stdout

@@ -90,7 +90,7 @@ def test_dropped_in_files_replace_the_stages_work(data, whole, tmp_path):
             chain.stage(whole, "05_labels") / kind)
     next((tmp_path / "mandg_dir").iterdir()).unlink()
     refused = chain.run(data, tmp_path / "runs", "--until", "04_masks", **SEMI, **folders)
-    assert refused.returncode != 0 and "complete the folder" in refused.stdout
+    assert refused.returncode != 0 and "mandg_dir: " in refused.stdout and "complete the folder" in refused.stdout
 
 
 def test_killed_while_labels_are_made(data, whole, tmp_path):

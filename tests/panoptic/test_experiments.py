@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import departures
 from wsnb.book import experiments, notebook, params
 
 ROOT = Path(__file__).parents[2]
@@ -29,6 +30,13 @@ def test_loads_strictly_and_says_how_to_run(name):
         assert later.needs == ("05_labels", "06_train", "08_iterate")  # it learns what the first round left
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_the_header_names_the_supervision(name):
+    head = (ROOT / f"params/{name}.yaml").read_text().split("# Paper:")[0].replace("\n#", "")
+    if params.load_yaml(ROOT / f"params/{name}.yaml")["supervision"] == "boxes and image labels":
+        assert "boxes" in head and "tags" in head
+
+
 def test_the_bound_needs_no_weak_labels():
     experiment = experiments.load(ROOT, "panoptic", "cityscapes_full")
     assert experiment.stages[0].needs == () and experiment.values["label_source"] == "full"
@@ -46,7 +54,9 @@ def test_the_papers_values():
     paper = {"crop_height": 400, "crop_width": 500, "score_thresh": 0.99, "ichk_thresh": 0.5, "mandg_rounds": 5,
              "ichk_do_not_alter_existing_things": True, "run_score_thresh": True, "include_groups": True}
     assert {key: values[key] for key in paper} == paper
-    assert "# paper:" not in (ROOT / "params/panoptic/cityscapes_weak.yaml").read_text()
+    marked = {line.split(":")[0] for line in (ROOT / "params/panoptic/cityscapes_weak.yaml").read_text().splitlines()
+              if "# paper:" in line}
+    assert marked == {"head", "detections", "box_weight", "global_weight"}  # what is not rebuilt, detected or learned
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -54,3 +64,9 @@ def test_departures_from_the_paper_say_why(name):
     for line in (ROOT / f"params/{name}.yaml").read_text().splitlines():
         if "# paper:" in line:
             assert line.split("# paper:")[1].count(",") >= 1, f"{line}: give the reason too"
+
+
+@pytest.mark.parametrize("name, paper", [("shapes", "cityscapes_weak"), ("camvid_small", "cityscapes_weak"),
+                                         ("voc_small", "voc12_weak")])
+def test_every_departure_is_marked_with_the_papers_value(name, paper):
+    assert not departures.unmarked(f"panoptic/{name}", f"panoptic/{paper}")

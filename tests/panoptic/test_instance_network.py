@@ -1,6 +1,7 @@
 """Detections, unaries, mean field, matching and id maps of the instance network, on hand-made arrays."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -246,3 +247,13 @@ def test_unknown_sources_are_refused():
         instance_network.Settings(source="tea leaves")
     with pytest.raises(ValueError, match="detections_dir"):
         instance_network.Settings(source="files")
+
+
+def test_a_picture_without_detections_is_told_before_the_others_are_computed(tmp_path):
+    items = [SimpleNamespace(id=name) for name in ("a", "b")]
+    (tmp_path / "a.txt").write_text("car 4 8 12 16 0.9\n")
+    files = instance_network.Settings(source="files", detections_dir=str(tmp_path))
+    instance_network.need_detections(items, SPACE, [PLAIN])
+    instance_network.need_detections(items[:1], SPACE, [PLAIN, files])
+    with pytest.raises(FileError, match="detections_dir: .*b: no .json"):
+        instance_network.need_detections(items, SPACE, [PLAIN, files])

@@ -217,6 +217,8 @@ def test_options_of_the_original():
             options.get_opts(*words)
     with pytest.raises(ValueError, match="no option"):
         options.changed(train, threshold=1)
+    with pytest.raises(ValueError, match="255 everywhere"):
+        options.get_opts("cityscapes", "train", ignore_label=0)
 
 
 @pytest.fixture

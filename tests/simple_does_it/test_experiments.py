@@ -14,7 +14,8 @@ NAMES = [name for name in experiments.names(ROOT) if name.startswith("simple_doe
 def test_all_that_the_paper_has_are_there():
     assert {name.split("/")[1] for name in NAMES} >= {
         "shapes_instance", "shapes_semantic", "voc_small_instance", "voc_small_semantic", "sbd_instance",
-        *(f"voc12_semantic_{kind}" for kind in ("box", "box_i", "grabcut_plus", "mcg", "m_and_g_plus"))}
+        *(f"voc12_semantic_{kind}"
+          for kind in ("box", "box_i", "grabcut_plus", "grabcut_plus_i", "mcg", "m_and_g_plus"))}
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -56,3 +57,11 @@ def test_the_programs_own_schedule():
     assert values["last_steps"] == [15000, 30000, 50000] and values["samples"] == 10 and values["side"] == 0
     assert values["boundaries"] == [10000, 15000, 25000, 30000, 40000] and values["surgery_std"] == 0.001
     assert values["rates"] == [1e-8, 1e-9, 1e-8, 1e-9, 1e-8, 1e-9] and values["optimiser"] == "momentum"
+
+
+def test_the_programs_own_weights_are_those_that_its_rates_were_made_for():
+    text = (ROOT / "params/simple_does_it/sbd_instance.yaml").read_text()
+    values, head = params.load_yaml(ROOT / "params/simple_does_it/sbd_instance.yaml"), text.split("stages:")[0]
+    assert values["weights"] == "vgg_16.npz" and "wsnb.papers.simple_does_it.convert vgg_16.ckpt vgg_16.npz" in head
+    assert values["data_root"] == "data/VOCdevkit/benchmark_RELEASE"  # where `wsnb data fetch voc12` puts it
+    assert "--data-root ~/data/VOCdevkit/benchmark_RELEASE" in head

@@ -38,6 +38,15 @@ def confusions(items, truth_of, folders, n_classes):
     return tables, rows
 
 
+def need_truth(items, parameter, split, until) -> None:
+    """Raise ValueError if some pictures of SPLIT, the value of PARAMETER, have no mask: scores of the others would pass
+    for scores of all. UNTIL: the stage that writes their label maps."""
+    missing = [item.id for item in items if item.mask is None]
+    if missing:
+        raise ValueError(f"{parameter} {split!r}: {len(missing)} of {len(items)} pictures have no mask (the first is "
+                         f"{missing[0]}), so nothing can be scored; `--until {until}` writes their label maps")
+
+
 def undefined(table, classes) -> list[str]:
     """Classes whose IoU is undefined: in neither the ground truth nor the predictions."""
     return [name for name, iou in zip(classes, metrics.scores(table)["iou"], strict=True) if np.isnan(iou)]

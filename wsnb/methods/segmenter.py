@@ -68,10 +68,13 @@ def build(head, backbone, n_classes, weights="random", output_stride=0, width=25
     (DeepLab v2) or "deeplabv3plus". backbone, weights, output_stride: see `backbones`. freeze: never train the
     backbone's first layers and BatchNorms. checkpoint: a file of a whole segmenter, this book's or NoPeopleAllowed's
     DeepLabV3+, loaded strictly; it overrides weights.
-    Raises ValueError for an unknown head, FileError for a file that does not fit.
+    Raises ValueError for an unknown head or largefov without a width, FileError for a file that does not fit.
     """
     if head not in HEADS:
         raise ValueError(f"head {head!r}: choose one of {', '.join(HEADS)}")
+    if head == "largefov" and backbone != "vgg16" and width < 1:
+        raise ValueError(f"{width=}: largefov brings its own layers where the backbone {backbone} has no fc6; "
+                         "take width=1024 (the paper's)")
     body = backbones.build(backbone, output_stride, gradual=head == "deeplabv3plus")
     origin = "" if checkpoint else backbones.load_imagenet(body, backbone, weights)
     if head == "largefov":

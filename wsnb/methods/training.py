@@ -1,6 +1,7 @@
 """Training that survives: checkpoints in the middle of an epoch, a clean stop on a signal, a full stop on NaN."""
 
 import math
+import os
 import random
 import signal
 import threading
@@ -169,11 +170,14 @@ def _only_plain(name, value):
 
 def seed_everything(seed, threads=0, deterministic=False) -> None:
     """Seed torch, NumPy and Python. THREADS > 0 fixes torch's CPU threads, since sums depend on their number;
-    DETERMINISTIC asks torch for deterministic kernels only (a GPU matter: the CPU's are)."""
+    DETERMINISTIC asks torch for deterministic kernels (a GPU matter: the CPU's are); torch warns where it has none, as
+    for the cross-entropy of maps."""
     random.seed(seed)
     np.random.seed(seed)
     torch.manual_seed(seed)
-    torch.use_deterministic_algorithms(deterministic)
+    torch.use_deterministic_algorithms(deterministic, warn_only=True)  # else the cross-entropy of maps fails on a GPU
+    if deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS has repeatable products only so
     if threads:
         torch.set_num_threads(threads)
 

@@ -8,14 +8,23 @@ from wsnb import plots
 from wsnb.files import read_index
 
 
+def known_truth(item, truth_of, size):
+    """TRUTH_OF(item), or 255 all over SIZE where the set has no mask of the picture, as in VOC's test split."""
+    return truth_of(item) if item.mask is not None else np.full(size, 255, np.uint8)
+
+
 def ladder_figure(items, image_of, truth_of, folders, palette=plots.PALETTE, background=0, width=10.0):
-    """A row a picture: the picture, the ground truth, and the label map of each folder. folders: {title: folder}."""
+    """A row a picture: the picture, the ground truth (light where there is none), and the label map of each folder.
+
+    folders: {title: folder}.
+    """
     overlay = partial(plots.overlay, palette=palette, background=background)
     tiles = []
     for item in items:
         image = image_of(item)
         found = [read_index(folder / f"{item.id}.png") for folder in folders.values()]
-        tiles += [image, *(overlay(image, mask) for mask in (truth_of(item), *found))]
+        truth = known_truth(item, truth_of, image.shape[:2])
+        tiles += [image, *(overlay(image, mask) for mask in (truth, *found))]
     columns = 2 + len(folders)
     names = ["picture", "ground truth", *(name.replace("_", " + ") for name in folders)]
     return plots.grid(tiles, names + [""] * (len(tiles) - columns), columns=columns, width=width)

@@ -89,15 +89,6 @@ def of_split(items, layout, root, split=""):
     return kept
 
 
-def to_score(items, split):
-    """Those of the pictures of SPLIT that have a mask. Raises ValueError if none has."""
-    kept = with_truth(items)
-    if not kept:
-        raise ValueError(f"test_split {split!r}: none of its pictures has a mask, so nothing can be scored; "
-                         "`--until 07_inference` makes its label maps and the submission")
-    return kept
-
-
 def shown(items, layout, n_classes, count=4):
     """A few pictures spread over the list, with two classes or more where there are."""
     def classes(item):

@@ -11,6 +11,7 @@ from wsnb.methods import cam, cam_store, gradcam, label_crf
 from wsnb.papers.no_people_allowed import cams, pseudo, samples, tta
 from wsnb.papers.no_people_allowed.recipes import grid_of, sized
 from wsnb.plots.charts import chart
+from wsnb.plots.pictures import known_truth
 
 PALETTE = plots.PALETTE
 
@@ -161,11 +162,6 @@ def label_crf_figure(item, store, recipe, field, c):
 def fitted(label, size):
     """A label map at another size, by the nearest pixel."""
     return cv2.resize(label, size[::-1], interpolation=cv2.INTER_NEAREST)
-
-
-def known_truth(item, truth_of, size):
-    """The ground truth, or an empty one where there is none."""
-    return truth_of(item) if item.mask is not None else np.zeros(size, np.uint8)
 
 
 def ladder_figure(items, truth_of, folders):

@@ -149,6 +149,17 @@ def settings_from(p) -> dict[str, Settings]:
                              p.global_weight, field, p.side) for source in p.detections}
 
 
+def need_detections(items, space: Space, settings) -> None:
+    """Raise FileError, naming detections_dir, if one of the pictures has no readable file there and one of SETTINGS
+    asks for it: told before any instances are made."""
+    for folder in {one.detections_dir for one in settings if one.source == "files"}:
+        for item in items:
+            try:
+                detection_files.of_picture(folder, item.id, space.names)
+            except FileError as error:
+                raise FileError(f"detections_dir: {error}") from error
+
+
 def folder_name(source: str) -> str:
     """The stage's folder for the maps with boxes from SOURCE."""
     return source.replace(" ", "_")

@@ -15,7 +15,11 @@ RULES = (
 
 @dataclass(frozen=True)
 class Options:
-    """What the clean-up does, and where its files lie (relative to the data root, `pred_root` for results)."""
+    """What the clean-up does, and where its files lie (relative to the data root, `pred_root` for results).
+
+    list_path, canvas_size and visualise_results are the original's, and nothing reads them here: `released_jobs` is
+    given the ids, each picture has its own size, and the notebooks draw. Raises ValueError for another ignore_label.
+    """
 
     list_path: str = ""
     annotation_dir: str = ""  # boxes, %s_leftImg8bit.mat
@@ -44,6 +48,10 @@ class Options:
     run_apply_bbox_prior: bool = True
     run_check_low_iou: bool = True
     run_ins_box_process: bool = True
+
+    def __post_init__(self):
+        if self.ignore_label != IGNORE:
+            raise ValueError(f"ignore_label {self.ignore_label}: it is {IGNORE} everywhere; map your labels to it")
 
     @property
     def saves_instances(self) -> bool:

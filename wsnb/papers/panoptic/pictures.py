@@ -1,4 +1,5 @@
-"""The training pictures of a chain, which of them have whole masks, and files of a folder whatever their naming."""
+"""The training pictures of a chain, which of them have whole masks, which are shown, and files of a folder whatever
+their naming."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,6 +8,7 @@ import numpy as np
 
 from wsnb.data import own_known, read
 from wsnb.files import FileError, read_index
+from wsnb.papers.panoptic import annotation
 from wsnb.papers.panoptic import space as spaces
 
 SOURCES = ("weak", "share", "full")
@@ -34,13 +36,30 @@ class Pictures:
 
 def of(p, root) -> Pictures:
     """The pictures of a stage's parameters `layout`, `train_split`, `extra_split` ("" none), `val_split`, `limit`
-    (train and extra, 0: all), `val_limit`; parameters that a stage does not declare count as empty."""
+    (train and extra, 0: all), `val_limit`; parameters that a stage does not declare count as empty. Raises FileError
+    naming the parameter."""
     def some(name, limit):
         split = getattr(p, name, "")
-        return tuple(read.items(p.layout, root, split, getattr(p, limit, 0))) if split else ()
+        try:
+            return tuple(read.items(p.layout, root, split, getattr(p, limit, 0))) if split else ()
+        except FileError as error:
+            raise FileError(f"{name} {split!r}: {error}") from error
 
     space = spaces.at(p.layout, root)
     return Pictures(space, some("train_split", "limit"), some("extra_split", "limit"), some("val_split", "val_limit"))
+
+
+def followed(pictures: Pictures, count=1, among=12) -> list:
+    """The COUNT training pictures that the stages show, so that a reader can follow them: of the first AMONG those with
+    the most annotated single things first, and before them those whose true instances are known."""
+    def things(item):
+        if pictures.space.layout != "cityscapes" and item.boxes is None:  # they come from boxes_dir
+            return 0
+        found = annotation.objects_of(pictures.space.layout, item, pictures.space)
+        return int((~found.stuff & ~found.groups).sum())
+
+    # sorting is stable: among equals the list's order
+    return sorted(pictures.train[:among], key=lambda item: (item.instances is None, -things(item)))[:count]
 
 
 def with_masks(pictures: Pictures, source: str, share: float, seed: int) -> frozenset:
@@ -72,6 +91,17 @@ class LabelOf:
         if item.id in self.full:
             return read.mask(self.layout, item, self.n_classes)
         return read_index(self.folder / f"{item.id}.png")
+
+
+def need_files(items, suffix, **folders) -> None:
+    """Raise FileError if one of the pictures has no file NAME + SUFFIX in one of FOLDERS {parameter: folder, "": none}:
+    told before the long stages."""
+    for parameter, folder in folders.items():
+        for item in items if folder else ():
+            try:
+                file_of(folder, item.id, suffix)
+            except FileError as error:
+                raise FileError(f"{parameter}: {error}") from error
 
 
 def file_of(folder, name, suffix) -> Path:

@@ -13,7 +13,6 @@ from wsnb.papers.panoptic.space import Space
 WANTED = ("PQ", "AP_vol^r", "SQ", "DQ", "PQ, fixed", "AP_vol^r, fixed", "PQ, COCO", "AP, Cityscapes")
 OTHERS = ("PQ", "AP_vol^r")  # of these with boxes from further sources
 GROUPS = {"SQ": ("all",), "DQ": ("all",), "AP, Cityscapes": ("things",)}  # else all, things and stuff
-CONSTANTS = "threshold of the class maps chosen on up to 16 training pictures with their masks"
 
 
 def means(table, space: Space, names) -> pd.DataFrame:
@@ -28,8 +27,9 @@ def mean(table, name, group, space: Space):
     return value if np.isfinite(value) else None
 
 
-def conditions(trained, predicted, instances, train_size) -> dict:
-    """Fields of a Protocol from the parameters of 06 train, 07 predict and 09 instances."""
+def conditions(trained, predicted, instances, train_size, annotation="") -> dict:
+    """Fields of a Protocol from the parameters of 06 train, 07 predict and 09 instances. ANNOTATION: what was
+    chosen with whole masks, in words."""
     kind = {"share": "semi"}.get(trained.label_source, trained.label_source)
     return {
         "split": instances.val_split,
@@ -40,7 +40,7 @@ def conditions(trained, predicted, instances, train_size) -> dict:
         "label_source": kind,
         "full_share": {"weak": 0.0, "full": 1.0}.get(kind, trained.full_share),
         "train_size": train_size,
-        "annotation": "" if kind == "full" else CONSTANTS,
+        "annotation": "" if kind == "full" else annotation,
     }
 
 

@@ -21,6 +21,10 @@ def results(folder) -> list[dict]:
     return load_json(Path(folder) / "results.json")["results"]
 
 
-def epochs_so_far(p) -> int:
-    """Epochs of all rounds up to the one with 06's parameters P."""
-    return p.epochs + (p.round - 1) * (p.later_epochs if p.warm_start else p.epochs)
+def beginning(p, losses) -> tuple[bool, bool, int]:
+    """(flat, goes on, epochs) of the round with 06's parameters P after rounds with these training LOSSES: whether the
+    rounds have ended, whether the round takes the former weights, and how long it trains. Without warm start it begins
+    anew, but for a round that does not train: it hands the former weights on."""
+    flat = p.stop_when_flat and is_flat(losses)
+    epochs = 0 if flat else p.epochs if p.round == 1 or not p.warm_start else p.later_epochs
+    return flat, p.round > 1 and (p.warm_start or flat), epochs

@@ -10,7 +10,6 @@ from wsnb.data.transforms import denormalise
 from wsnb.files import read_index
 from wsnb.papers.panoptic import annotation, chain
 from wsnb.papers.panoptic import options as opts
-from wsnb.papers.panoptic.box_files import load_boxes
 from wsnb.papers.panoptic.score_files import load_scores
 from wsnb.papers.panoptic.space import IGNORE
 from wsnb.plots import charts
@@ -222,12 +221,6 @@ def labels_through(image, item, folders, truth, space):
     tiles = [image, shown(image, truth, space)]
     tiles += [shown(image, read_index(folder / f"{item.id}.png"), space) for folder in folders.values()]
     return plots.grid(tiles, ["picture", "ground truth", *folders], columns=3, width=12)
-
-
-def busiest(items, box_folder, space) -> int:
-    """The number of the picture with the most single things, whose story is told."""
-    found = [load_boxes(box_folder / f"{item.id}.mat", space.names) for item in items]
-    return int(np.argmax([(~one.stuff & ~one.groups).sum() for one in found]))
 
 
 def training_crops_figure(samples, space):

@@ -41,6 +41,17 @@ def boxes_of(source: Source, item) -> tuple[np.ndarray, np.ndarray]:
     return weak.boxes(mask, instances)
 
 
+def need_maps(source: Source, items) -> None:
+    """Raise FileError that names the pictures without a map in boundary_dir or mcg_dir, if these are given."""
+    for name, folder, ending in (("boundary_dir", source.boundary_dir, ".png"), ("mcg_dir", source.mcg_dir, ".mat")):
+        there = {path.name for path in Path(folder).glob(f"*{ending}")} if folder else set()
+        missing = [f"{item.id}{ending}" for item in items if f"{item.id}{ending}" not in there] if folder else []
+        if missing:
+            shown = ", ".join(missing[:5]) + ", ..." * (len(missing) > 5)
+            raise FileError(f"{name} {folder}: {len(missing)} of {len(items)} pictures have no file there: {shown}; "
+                            f"write them, or take {name}='' for the book's own")
+
+
 def picture_of(source: Source, item, settings) -> recipes.Picture:
     """A picture ready for the recipes, with other programs' maps where they are asked for."""
     image = read.image(item)

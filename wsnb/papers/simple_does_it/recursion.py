@@ -50,6 +50,13 @@ def reset_small(predicted, boxes, labels, share=0.5, initial=None) -> np.ndarray
 RULES = ("outside", "reset", "crf")
 
 
+def check_rules(rules) -> None:
+    """Raise ValueError for a rule that there is not."""
+    wrong = [rule for rule in rules if rule not in RULES]
+    if wrong:
+        raise ValueError(f"rules {wrong}: choose of {', '.join(RULES)}")
+
+
 def denoise(image, scores, boxes, labels, crf, share=0.5, rules=RULES, initial=None) -> np.ndarray:
     """The next round's label map uint8 [H, W] from scores float [C, H, W] of a training picture.
 

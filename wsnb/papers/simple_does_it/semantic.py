@@ -22,6 +22,18 @@ def check_recipes(wanted, known=(*NAMES, FULL)) -> None:
         raise ValueError(f"recipes {wrong}: choose of {', '.join(known)}")
 
 
+def check_rounds(p, made) -> None:
+    """Raise ValueError for recipes whose labels were not MADE, or that go on in later rounds without a first one."""
+    unmade = [name for name in p.train_recipes if name not in (*made, FULL)]
+    if unmade:
+        raise ValueError(f"train_recipes {unmade}: 06_labels made {', '.join(made)}; add them to label_recipes")
+    first = [name for name in p.train_recipes if name != FULL]  # nothing in the truth is to be de-noised
+    alone = [name for name in p.recursive_recipes if name not in first]
+    if alone:
+        raise ValueError(f"recursive_recipes {alone}: later rounds go on from networks that round 1 trained on boxes; "
+                         f"choose of train_recipes, as recursive_recipes=[{', '.join(first)}]")
+
+
 def need_masks(wanted, items) -> None:
     """Raise FileError if one of the recipes WANTED is "full" and ITEMS have masks that are not whole."""
     if FULL in wanted:

@@ -8,13 +8,19 @@ from wsnb.data import read
 from wsnb.files import read_index
 from wsnb.papers.simple_does_it import labelling, semantic
 from wsnb.plots.charts import chart, whole_epochs
+from wsnb.plots.pictures import known_truth
 
 
 def book_pictures(items, layout, n_classes, count=4):
     """The same few pictures throughout: spread over the split, with objects if possible."""
     spread = items[:: max(1, len(items) // (4 * count))]
-    with_objects = [item for item in spread if read.tags(layout, item, n_classes).any()]
-    return (with_objects or spread)[:count]
+    known = [item for item in spread if item.mask is not None or item.tags is not None]  # not in VOC's test split
+    with_objects = [item for item in known if read.tags(layout, item, n_classes).any()]
+    return (with_objects or items[:: max(1, len(items) // count)])[:count]
+
+
+def _truth(layout, item, image, n_classes):
+    return known_truth(item, lambda item: read.mask(layout, item, n_classes), image.shape[:2])
 
 
 def outlined(image, boxes, labels=None, palette=plots.PALETTE, width=2):
@@ -70,7 +76,7 @@ def recipes_figure(items, source, folder, names, layout):
         image = read.image(item)
         boxes, labels = labelling.boxes_of(source, item)
         maps = [read_index(folder / name / f"{item.id}.png") for name in names]
-        truth = read.mask(layout, item, len(source.names))
+        truth = _truth(layout, item, image, len(source.names))
         tiles += [outlined(image, boxes, labels), *(plots.overlay(image, m) for m in (truth, *maps))]
     heads = ["boxes", "ground truth", *(semantic.title(name) for name in names)]
     return plots.grid(tiles, heads + [""] * (len(tiles) - len(heads)), columns=len(heads), width=1.4 * len(heads))
@@ -82,7 +88,7 @@ def maps_figure(items, layout, n_classes, folders, columns_title=semantic.title,
     for item in items:
         image = read.image(item)
         maps = [read_index(folder / f"{item.id}.png") for folder in folders.values()]
-        tiles += [image, *(plots.overlay(image, m) for m in (read.mask(layout, item, n_classes), *maps))]
+        tiles += [image, *(plots.overlay(image, m) for m in (_truth(layout, item, image, n_classes), *maps))]
     heads = ["picture", "ground truth", *(columns_title(name) for name in folders)]
     return plots.grid(tiles, heads + [""] * (len(tiles) - len(heads)), columns=len(heads),
                       width=width or 1.9 * len(heads))

@@ -6,6 +6,9 @@ from wsnb.methods.label_maps import crf_from, crf_text
 from wsnb.papers.single_stage.masks import SOURCES
 
 METHODS = {"single_stage": "single-stage", "cam_baseline": "CAM baseline"}
+PUBLISHED = {"resnet38": (0.1, 3), "vgg16": (0.3, 1), "resnet50": (0.3, 3), "resnet101": (0.3, 3)}
+CAM_BACKGROUND = 0.1  # tag_cut and background_power above, this one for all backbones: the original's configuration
+
 
 def conditions(t, m) -> dict:
     """Protocol fields that follow from the parameters of training (T) and of the masks (M)."""
@@ -20,11 +23,17 @@ def conditions(t, m) -> dict:
         "ignore_label": 255,
         "resolution": f"picture's size, on a {m.canvas} canvas",
         "threshold": f"tag score > {m.tag_cut:g}, {background}",
-        "threshold_split": "none: values of the paper",
+        "threshold_split": "none: values of the paper" if published(t.backbone, m) else "not the paper's, see params",
         "method": METHODS[t.model],
         "backbone": BACKBONES[t.backbone],
         "preset": preset(t),
     }
+
+
+def published(backbone, m) -> bool:
+    """Whether the constants of the masks (M) are the paper's; a backbone that it lacks is held to those of ResNet38."""
+    mine = (m.tag_cut, m.background_power, m.cam_background)
+    return mine == (*PUBLISHED.get(backbone, PUBLISHED["resnet38"]), CAM_BACKGROUND)
 
 
 def preset(t) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from wsnb.data import voc
-from wsnb.files import save_png
+from wsnb.files import FileError, save_png
 from wsnb.methods.crf import crf_labels
 from wsnb.papers.single_stage.inference import picture_scores
 from wsnb.papers.single_stage.steps import Settings
@@ -53,6 +53,14 @@ def folders(sources, crf_iterations) -> list[str]:
     if unknown or not sources:
         raise ValueError(f"tag_sources {list(sources)}: use one or both of {', '.join(map(repr, SOURCES))}")
     return [f"masks{SOURCES[source]}{end}" for source in sources for end in (("", "_crf") if crf_iterations else ("",))]
+
+
+def need_tags(items, sources, split) -> None:
+    """Raise FileError if SOURCES ask for true tags that some pictures of SPLIT have not."""
+    missing = [item.id for item in items if item.mask is None and item.tags is None]
+    if missing and "ground truth" in sources:
+        raise FileError(f"split {split!r}: {len(missing)} of {len(items)} pictures have neither tags nor a mask (the "
+                        f"first is {missing[0]}); take tag_sources=[predicted]")
 
 
 def jobs(infer, items, n_classes, sources, crf, folder):

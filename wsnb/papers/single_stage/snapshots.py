@@ -12,8 +12,14 @@ from wsnb.papers.single_stage import inference
 def book_pictures(items, n_classes=21, count=4):
     """The same few pictures throughout: spread over the split, with at least one object if possible."""
     spread = items[:: max(1, len(items) // (4 * count))]
-    with_objects = [item for item in spread if voc.read_tags(item, n_classes).any()]
-    return (with_objects or spread)[:count]
+    with_objects = [item for item in spread if known_tags(item, n_classes).any()]
+    return (with_objects or items[:: max(1, len(items) // count)])[:count]
+
+
+def known_tags(item, n_classes=21):
+    """The picture's tags [C - 1]; none where nothing is known of it, as in VOC's test split."""
+    known = item.mask is not None or item.tags is not None
+    return voc.read_tags(item, n_classes) if known else np.zeros(n_classes - 1, np.float32)
 
 
 def network_input(item, size):

@@ -39,6 +39,12 @@ def settings_from(params) -> Settings:
     )
 
 
+def check_select(word) -> None:
+    """Raise ValueError unless WORD names a rule that chooses the weights to keep."""
+    if word not in ("best", "last"):
+        raise ValueError(f"select {word!r}: choose best or last")
+
+
 def batch_losses(network, x, image, tags, settings=Settings(), with_masks=True):
     """Forward pass and losses of a batch.
 

@@ -1,0 +1,57 @@
+"""Pictures of which nothing is known, as VOC's test split: they are predicted and shown, and scoring is refused."""
+
+import shutil
+
+import numpy as np
+import pytest
+
+from tests.simple_does_it import chain
+from wsnb.data import make, read
+from wsnb.files import save_png
+from wsnb.papers.simple_does_it import views
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """Four training pictures, and five of a split `test` without a mask."""
+    root = make.shapes(tmp_path_factory.mktemp("data") / "VOCdevkit", train=4, val=1, size=(64, 80))
+    place, names = root / "VOC2012", [f"test_{k:06d}" for k in range(5)]
+    for name in names:
+        shutil.copy(place / "JPEGImages/val_000000.jpg", place / f"JPEGImages/{name}.jpg")
+    (place / "ImageSets/Segmentation/test.txt").write_text("\n".join(names) + "\n")
+    return root
+
+
+def test_pictures_are_chosen_and_shown_without_a_truth(data, tmp_path):
+    items = read.items("voc", data, "test")
+    shown = views.book_pictures(items, "voc", 6, count=2)
+    assert [item.id for item in shown] == ["test_000000", "test_000002"]  # spread evenly
+    for item in shown:
+        save_png(tmp_path / f"{item.id}.png", np.zeros((64, 80), np.uint8))
+    assert views.maps_figure(shown, "voc", 6, {"rectangles": tmp_path}).axes
+
+
+@pytest.fixture(scope="module")
+def tested(data, tmp_path_factory):
+    runs = tmp_path_factory.mktemp("tested")
+    words = {"label_recipes": "[rectangles]", "train_recipes": "[rectangles]", "recursive_recipes": "[rectangles]",
+             "rules": "[outside]", "crf_at_test": "false", "val_split": "test"}
+    return runs, words, chain.run("shapes_semantic", data, runs, **words)
+
+
+def test_the_chain_writes_their_maps_and_scores_nothing(tested):
+    runs, _, done = tested
+    assert done.returncode != 0 and "val_split 'test': 5 of 5 pictures have no mask" in done.stdout, done.stdout
+    assert "`--until 07_train@2` writes their label maps" in done.stdout
+    for stage, name in (("07_train", "rectangles"), ("07_train@2", "rectangles@2")):
+        place = chain.stage(runs, "shapes_semantic", stage)
+        assert (place / "manifest.json").exists() and len(list((place / "val" / name).glob("test_*.png"))) == 5
+
+
+@pytest.mark.parametrize("changed, said", [
+    ({"recursive_recipes": "[box_i]"}, "recursive_recipes ['box_i']"),
+    ({"rules": "[outsides]"}, "rules ['outsides']: choose of outside, reset, crf")])
+def test_words_that_break_a_later_round_are_refused_in_the_first(data, tested, changed, said):
+    runs, words, _ = tested
+    done = chain.run("shapes_semantic", data, runs, "--until", "07_train", **{**words, **changed})
+    assert done.returncode != 0 and said in done.stdout and "training on" not in done.stdout, done.stdout

@@ -1,0 +1,57 @@
+"""Pictures of which nothing is known, as VOC's test split: they are predicted and shown, and scoring is refused."""
+
+import shutil
+
+import numpy as np
+import pytest
+
+from tests.single_stage import chain
+from wsnb.data import make, voc
+from wsnb.files import FileError, save_png
+from wsnb.papers.single_stage import masks, snapshots
+from wsnb.plots.pictures import ladder_figure
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """Four training pictures, and five of a split `test` without a mask."""
+    root = make.shapes(tmp_path_factory.mktemp("data") / "VOCdevkit", train=4, val=1, size=(64, 80))
+    place, names = root / "VOC2012", [f"test_{k:06d}" for k in range(5)]
+    for name in names:
+        shutil.copy(place / "JPEGImages/val_000000.jpg", place / f"JPEGImages/{name}.jpg")
+    (place / "ImageSets/Segmentation/test.txt").write_text("\n".join(names) + "\n")
+    return root
+
+
+def test_pictures_are_chosen_and_shown_without_a_truth(data, tmp_path):
+    items = voc.items(data, "test")
+    shown = snapshots.book_pictures(items, 6, count=2)
+    assert [item.id for item in shown] == ["test_000000", "test_000002"]  # spread evenly
+    assert not snapshots.known_tags(items[0], 6).any()
+    for item in shown:
+        save_png(tmp_path / f"{item.id}.png", np.zeros((64, 80), np.uint8))
+    truth_of = lambda item: voc.read_mask(item, 6)  # noqa: E731
+    assert ladder_figure(shown, voc.read_image, truth_of, {"masks": tmp_path}).axes
+
+
+def test_true_tags_are_refused_in_words(data):
+    items = voc.items(data, "test")
+    with pytest.raises(FileError, match=r"split 'test': 5 of 5.*tag_sources=\[predicted\]"):
+        masks.need_tags(items, ["predicted", "ground truth"], "test")
+    masks.need_tags(items, ["predicted"], "test")
+    masks.need_tags(voc.items(data, "train"), ["ground truth"], "train")
+
+
+def test_the_chain_writes_their_masks_and_scores_nothing(data, tmp_path):
+    done = chain.run(data, tmp_path, epochs=0, split="test", tag_sources="[predicted]")
+    assert done.returncode != 0 and "split 'test': 5 of 5 pictures have no mask" in done.stdout, done.stdout
+    assert "`--until 02_masks` writes their label maps" in done.stdout
+    assert chain.manifest(tmp_path, "02_masks")["notes"]["pictures"] == 5
+    for kind in ("masks", "masks_crf"):
+        assert len(list((chain.stage(tmp_path, "02_masks") / kind).glob("test_*.png"))) == 5
+
+
+def test_an_unknown_choice_of_weights_is_refused_before_training(data, tmp_path):
+    done = chain.run(data, tmp_path, "--until", "01_train", select="newest")
+    assert done.returncode != 0 and "select 'newest': choose best or last" in done.stdout, done.stdout
+    assert "epoch 0" not in done.stdout

@@ -1,0 +1,31 @@
+"""What a result says about the constants of its masks."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from wsnb.book import params, root
+from wsnb.papers.single_stage import evaluation
+
+PUBLISHED, OTHER = "none: values of the paper", "not the paper's, see params"
+
+
+def said(experiment, **changed):
+    values = params.load_yaml(root.find() / f"params/single_stage/{experiment}.yaml")
+    p = SimpleNamespace(**{**values, **changed})
+    return evaluation.conditions(p, p)["threshold_split"]
+
+
+@pytest.mark.parametrize("name", ["voc12_resnet38", "voc12_vgg16", "voc12_resnet50", "voc12_resnet101", "voc_small"])
+def test_the_papers_values_are_called_so(name):
+    assert said(name) == PUBLISHED
+
+
+@pytest.mark.parametrize("changed", [{"tag_cut": 0.2}, {"background_power": 2.0}, {"cam_background": 0.3}])
+def test_other_values_are_not(changed):
+    assert said("voc12_resnet38", **changed) == OTHER
+
+
+def test_values_of_another_backbone_are_not():
+    assert said("shapes") == said("voc12_cam_baseline") == OTHER
+    assert said("voc12_vgg16", background_power=3.0) == OTHER
