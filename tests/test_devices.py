@@ -1,0 +1,211 @@
+"""The notebooks on a second device, pretended on the CPU: nothing in main memory may meet what lies there."""
+
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from tests.no_people_allowed import chain as no_people_allowed
+from tests.panoptic import chain as panoptic
+from tests.pretended import NAME, Pretended
+from tests.simple_does_it import chain as simple_does_it
+from tests.single_stage import chain as single_stage
+from tests.spml import chain as spml
+from wsnb import interact
+from wsnb.book import experiments, plan
+from wsnb.book.stage import Stage
+from wsnb.data import make, make_cityscapes, make_densepose, make_sbd
+from wsnb.files import load_torch
+from wsnb.methods import training
+from wsnb.methods.segmentation import loss
+
+ROOT = Path(__file__).parents[1]
+pytestmark = pytest.mark.filterwarnings("ignore:.*copying from a non-meta parameter")  # There is more than it says
+MAKERS = {"voc": lambda folder: make.shapes(folder, train=6, val=2, size=(64, 80)),
+          "sbd": lambda folder: make_sbd.write(folder, {"train": 3, "val": 2}, size=(64, 80)),
+          "densepose": lambda folder: make_densepose.write(folder, {"train": 4, "minival": 2}, size=(64, 80)),
+          "cityscapes": lambda folder: make_cityscapes.write(folder, counts={"train": 4, "val": 2}, size=(64, 128))}
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """A function layout -> a small data set in it."""
+    made = {}
+
+    def of(layout):
+        if layout not in made:
+            made[layout] = tmp_path_factory.mktemp(layout) / "data"
+            MAKERS[layout](made[layout])
+        return made[layout]
+
+    return of
+
+
+@pytest.fixture
+def device(monkeypatch):
+    """The device, on which every stage is; a control shows one picture."""
+    threads = torch.get_num_threads()
+    monkeypatch.setenv("WSNB_ROOT", str(ROOT))
+    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # a stage may set it, and others run in this process
+    monkeypatch.setattr(Stage, "device", NAME)
+    monkeypatch.setattr(interact, "controls", _shown)
+    yield Pretended()
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(False)
+    plt.close("all")
+
+
+def _shown(function, pointer=None, /, **widgets):
+    """What a control shows at first, and after a click or a drag."""
+    shown = function()
+    if pointer is not None:
+        end = (0.6, 0.8) if pointer.events[0] == "mousedown" else ()
+        function(**(pointer.rule(0, 0.2, 0.3, *end) or {}))
+    return shown
+
+
+def run(device, experiment, data, runs, small, without=(), **more):
+    """Run the notebooks of an experiment cell by cell, but for the stages WITHOUT. Those that name a device use it."""
+    words = [f"{name}={value}" for name, value in {**small, "workers": 0, **more}.items()]
+    resolved = plan.resolve(ROOT, experiments.load(ROOT, *experiment.split("/")), runs, words, data_root=str(data))
+    for stage in [stage for stage in resolved.stages if stage.name not in without]:
+        before, names = device.calls, {"__name__": "__main__"}
+        for cell in stage.notebook.cells:
+            with device:
+                exec(compile(cell.source, f"{stage.name}, cell {cell.index}", "exec"), names)
+            if "parameters" in cell.tags:
+                names.update(stage.values)
+        assert device.calls > before or "device" not in stage.params, f"{stage.name} left the device alone"
+
+
+@pytest.mark.parametrize("more", [{"select": "best", "epochs": 1, "pretrain": 0},
+                                  {"model": "cam_baseline", "epochs": 0}], ids=["own masks", "CAM baseline"])
+def test_single_stage(more, device, data, tmp_path):
+    run(device, "single_stage/shapes", data("voc"), tmp_path, single_stage.SMALL, ["03_evaluate"], batch=3, canvas=96,
+        pamr_iterations=2, pamr_dilations="[1, 2]", tag_sources="[predicted]", **more)
+
+
+TAGS = {"cam_epochs": 1, "cam_crop": 48, "cam_batch": 3, "walk_crf": "[1, 0]", "walk_scales": "[1.0, 0.75]",
+        "flip": "true"}
+FAITHFUL = {"preset": "faithful", "norms": "sync", "optimiser": "inner_sgd", "devices": 3, "window": 48,
+            "window_stride": 32, "classifier_optimiser": "inner_sgd", "prototype_labels": "ground truth"}
+PARTS = {"limit": 4, "batch": 2, "head_width": 8, "walk_crf": "[1]"}
+LATER = ["06_prototypes", "07_retrieval", "08_classifier", "09_inference", "10_evaluate"]
+
+
+@pytest.mark.parametrize("experiment, layout, without, more", [
+    ("shapes_tag", "voc", ["10_evaluate"], TAGS), ("shapes_point", "voc", LATER[-2:], FAITHFUL),
+    ("shapes_densepose", "densepose", LATER, PARTS)], ids=["tags", "points, faithful", "parts"])
+def test_spml(experiment, layout, without, more, device, data, tmp_path):
+    small = {**spml.SMALL, "val_limit": 2, "iterations": 2}
+    run(device, f"spml/{experiment}", data(layout), tmp_path, small, without, **more)
+
+
+def test_panoptic(device, data, tmp_path):
+    run(device, "panoptic/shapes", data("cityscapes"), tmp_path, panoptic.SMALL, flip="true", cam_flip="true",
+        scales="[1.0, 0.75]", bound_epochs=1)
+
+
+def test_boxes_to_instances(device, data, tmp_path):
+    run(device, "simple_does_it/shapes_instance", data("sbd"), tmp_path, simple_does_it.INSTANCE, ["05_evaluate"],
+        last_steps="[1, 2, 3]", boundaries="[2]", overlays=1)
+
+
+def test_boxes_to_segmentation(device, data, tmp_path):
+    run(device, "simple_does_it/shapes_semantic", data("voc"), tmp_path, simple_does_it.SEMANTIC, ["08_evaluate"],
+        label_recipes="[rectangles]", train_recipes="[full, rectangles]", scales="[1.0, 0.75]", deterministic="true")
+
+
+def test_no_people_allowed(device, data, tmp_path):
+    run(device, "no_people_allowed/shapes", data("voc"), tmp_path, no_people_allowed.SMALL, test_scales="[1.0, 0.75]")
+
+
+def test_what_may_not_meet(device):
+    network = torch.nn.Conv2d(2, 2, 1)
+    here, number, refused = torch.rand(2, 2), torch.tensor(1.0), "same device"
+    with device:
+        network, there = network.to(NAME), here.to(NAME)
+        for wrong in (lambda: network(torch.rand(1, 2, 4, 4)), lambda: there + here, lambda: here.mul_(there),
+                      lambda: torch.cat([there, here]), lambda: here[there > 0.5], lambda: number.add_(there.sum()),
+                      lambda: F.cross_entropy(there, torch.tensor([0, 1])), lambda: here.where(there > 0, 0.0)):
+            with pytest.raises(RuntimeError, match=refused):
+                wrong()
+        for wrong in (there.numpy, lambda: np.asarray(there), lambda: np.stack([there, there])):
+            with pytest.raises(TypeError, match="to numpy"):
+                wrong()
+        with pytest.raises(RuntimeError, match="not implemented"):
+            there.long() @ there.long()
+        with pytest.raises(RuntimeError, match="generator"):
+            torch.randperm(4, device=NAME, generator=torch.Generator())
+        backward = Mixing.apply(there.requires_grad_(), here).sum()
+        with pytest.raises(RuntimeError, match=refused):
+            backward.backward()
+
+
+class Mixing(torch.autograd.Function):
+    """Its gradient takes what is in main memory."""
+
+    @staticmethod
+    def forward(ctx, there, here):
+        ctx.here = here
+        return there * 2
+
+    @staticmethod
+    def backward(ctx, gradient):
+        return gradient * ctx.here, None
+
+
+def test_what_may_meet(device):
+    here = torch.rand(2, 3)
+    with device:
+        there = here.to(NAME)
+        assert str(there.device) == NAME and torch.equal(there.cpu(), here)
+        assert torch.equal(there[torch.tensor([1])].cpu(), here[[1]])  # an index from main memory
+        assert torch.equal((there * torch.tensor(2.0)).cpu(), 2 * here)  # and a number
+        assert torch.equal(there[:, [2, 0]].cpu(), here[:, [2, 0]])
+        assert there.tolist() == here.tolist() and float(there.sum()) == float(here.sum())
+        assert there.new_tensor([1.0]).device == torch.arange(2, device=NAME).device == there.device
+        copy = torch.zeros(2, 3)
+        copy[0] = there[0]
+        assert copy.device.type == "cpu" and torch.equal(copy[0], here[0])
+        there[:, 0] = 1.0
+    assert float(here[0, 0]) != 1.0
+
+
+@pytest.mark.parametrize("optimiser", [torch.optim.SGD, torch.optim.AdamW])
+def test_a_training_is_that_of_the_cpu(optimiser, device, tmp_path):
+    def trained(place, path, steps):
+        torch.manual_seed(0)
+        layers = torch.nn.Conv2d(3, 4, 3), torch.nn.BatchNorm2d(4), torch.nn.ReLU(), torch.nn.Conv2d(4, 2, 1)
+        network = torch.nn.Sequential(*layers).to(place, memory_format=torch.channels_last)
+        parts = {"network": network, "optimiser": optimiser(network.parameters(), lr=0.1)}
+        run = training.Training(path, log=lambda text: None, **parts)
+        for _ in run.epochs(steps):
+            x, y = torch.rand(2, 3, 6, 6), torch.randint(0, 2, (2, 4, 4))
+            parts["optimiser"].zero_grad()
+            loss(network(x.to(place)), y.to(place)).backward()
+            parts["optimiser"].step()
+        return network
+
+    wanted = trained("cpu", tmp_path / "cpu.pt", 4).state_dict()
+    with device:
+        trained(NAME, tmp_path / "there.pt", 2)
+        found = trained(NAME, tmp_path / "there.pt", 4)  # goes on from the checkpoint
+        assert {str(p.device) for p in found.parameters()} == {NAME}
+        assert all(torch.equal(value.cpu(), wanted[name]) for name, value in found.state_dict().items())
+    saved = load_torch(tmp_path / "there.pt")["parts"]["network"]
+    assert all(type(value) is torch.Tensor and torch.equal(value, wanted[name]) for name, value in saved.items())
+
+
+def test_repeatable_kernels_are_asked_for_and_not_demanded(device):
+    logits, labels = torch.rand(1, 2, 4, 4), torch.zeros(1, 4, 4, dtype=torch.long)
+    with device:
+        torch.use_deterministic_algorithms(True)
+        with pytest.raises(RuntimeError, match="deterministic"):
+            F.cross_entropy(logits.to(NAME), labels.to(NAME))
+        training.seed_everything(0, deterministic=True)
+        assert torch.are_deterministic_algorithms_enabled()
+        F.cross_entropy(logits.to(NAME), labels.to(NAME))
