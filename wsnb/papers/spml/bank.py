@@ -47,12 +47,17 @@ def extract(clustering, image, labels, scales=(1.0,)) -> dict:
     parts = {"prototype": [], "label": [], "box": []}
     for scale in scales:
         rows, index = clustering(image, scale)
-        small = transforms.resize(None, labels, index.shape)[1]
-        flat = torch.from_numpy(small.astype(np.int64)).to(index.device).ravel()
         parts["prototype"].append(rows.cpu().numpy())
-        parts["label"].append(majority(flat, index.ravel(), len(rows)).cpu().numpy().astype(np.uint8))
+        parts["label"].append(labels_of(index, labels, len(rows)))
         parts["box"].append(_boxes(index.cpu().numpy(), len(rows)))
     return {name: np.concatenate(values) for name, values in parts.items()}
+
+
+def labels_of(index, labels, count):
+    """The most frequent of LABELS uint8 [H, W] in each of COUNT segments INDEX int64 [h, w]: uint8 [count]."""
+    small = transforms.resize(None, labels, index.shape)[1]
+    flat = torch.from_numpy(small.astype(np.int64)).to(index.device).ravel()
+    return majority(flat, index.ravel(), count).cpu().numpy().astype(np.uint8)
 
 
 def _boxes(index, count):

@@ -66,6 +66,17 @@ def ladder(tables, number, skip=()) -> list[dict]:
             for name, table in tables.items() if name not in skip]
 
 
+def of_prototypes(labels, retrieve_labels) -> dict:
+    """What the LABELS of 06's prototypes add to the protocol of retrieval: with the truth it is not weakly supervised.
+    Raises ValueError if the truth would come back as labels to train on."""
+    if labels != "ground truth":
+        return {}
+    if retrieve_labels:
+        raise ValueError("prototype_labels 'ground truth': 08 would be trained on labels that were retrieved from the "
+                         "true masks; take pseudo or weak, or set retrieve_labels: false")
+    return {"label_source": "full"}
+
+
 def conditions(e, p, scales, with_crf, threshold="") -> dict:
     """Protocol fields of predictions made with the parameters P of a stage and E of the embedding."""
     several = len(scales) > 1

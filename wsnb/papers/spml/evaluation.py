@@ -111,7 +111,7 @@ def results(tables, instances, kinds, conditions, common, classes) -> list[dict]
     rows = []
     for kind in kinds:
         protocol = {**common, "method": METHODS[kind.removesuffix("_crf")], **fields[kind]}
-        role = "bound" if common["label_source"] == "full" else "final"
+        role = "bound" if protocol["label_source"] == "full" else "final"
         rows.append({**miou_row(tables[kind], protocol, classes), "role": role})
         objects = 100 * metrics.mean_iou(tables[kind], background=False)
         rows.append({"name": "mIoU of objects", "value": objects, "unit": "%", "role": role,

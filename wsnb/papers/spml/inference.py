@@ -31,7 +31,7 @@ def on_canvas(function, x, crop=0, stride=0, average=True):
 
     CROP is the side of the windows, to which the picture is padded with zeros (the mean colour) at the right and the
     bottom; 0: one window, the picture itself. function(x [1, 3, h, w]) -> [1, C, h, w]. Where windows overlap the
-    values are averaged, or (AVERAGE False) summed, as the original's softmax scripts do.
+    values are averaged, or (AVERAGE False) summed, as the original's softmax scripts of a single scale do.
     """
     if not crop:
         return function(x)[0]
@@ -64,10 +64,10 @@ def embedding(network, x, crop=0, stride=0, device="cpu", cropped=False):
 
 
 @torch.no_grad()
-def logits(network, head, x, crop=0, stride=0, device="cpu"):
+def logits(network, head, x, crop=0, stride=0, device="cpu", average=False):
     """Logits float32 [C, H, W] of a softmax head at the input's size: the embedding is enlarged first and the head's
     3x3 window then covers a quarter of what it covered in training, as in the original."""
-    found = on_canvas(lambda part: head(full_size(network, part)), x.to(device), crop, stride, average=False)
+    found = on_canvas(lambda part: head(full_size(network, part)), x.to(device), crop, stride, average)
     return found[:, : x.shape[2], : x.shape[3]]
 
 
@@ -75,14 +75,16 @@ def logits(network, head, x, crop=0, stride=0, device="cpu"):
 def softmax_maps(network, head, image, size=0, scales=(1.0,), flip=False, crop=0, stride=0, device="cpu"):
     """Class probabilities float32 [C, h, w]: the mean over scales and mirror images.
 
-    One variant stays at the network's size (the original's single-scale scripts work there); several are brought to the
-    picture's size as logits. Mirrored variants come first, as in the original.
+    One variant stays at the network's size (the original's single-scale scripts work there) and sums the logits of
+    overlapping windows; several average them and are brought to the picture's size as logits. Mirrored ones come first,
+    as in the original.
     """
-    shape, total, count = None, 0, 0
+    shape, total, count, several = None, 0, 0, len(scales) > 1 or flip
     for scale in scales:
         for mirrored in (True, False) if flip else (False,):
-            found = logits(network, head, network_input(image, size, scale, mirrored), crop, stride, device)[None]
-            if len(scales) > 1 or flip:
+            x = network_input(image, size, scale, mirrored)
+            found = logits(network, head, x, crop, stride, device, average=several)[None]
+            if several:
                 shape = shape or (image.shape[:2] if not size else transforms.longer_side(*image.shape[:2], size))
                 found = F.interpolate(found, size=shape, mode="bilinear", align_corners=False)
             maps = found.softmax(1)[0]

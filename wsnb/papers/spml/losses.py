@@ -84,13 +84,15 @@ def step(embedding, semantic, regions, tags, head, settings, memory=None, x=None
     sets = None
     if settings.feature_affinity.weight:
         sets = relations.affinity_sets(candidates, settings.n_classes, settings.affinity_threshold)
+    # once for the whole batch: the head's BatchNorm sees all devices, as `synchronised` does over processes
+    logits = None if head is None else head(embedding.detach())
     parts = []
     for pictures in torch.arange(len(embedding), device=embedding.device).chunk(settings.devices):
         chosen = (segments.picture >= pictures[0]) & (segments.picture <= pictures[-1])
         part = segments.of(chosen) if settings.devices > 1 else segments
         losses = contrasts(part, candidates, tags, sets, settings)
-        if head is not None:
-            entropy = cross_entropy(head(embedding[pictures].detach()), semantic[pictures], settings.n_classes)
+        if logits is not None:
+            entropy = cross_entropy(logits[pictures], semantic[pictures], settings.n_classes)
             losses["cross_entropy"] = entropy * (settings.annotation.weight if settings.faithful else 1.0)
         parts.append(losses)
     losses = {name: torch.stack([part[name] for part in parts]).mean() for name in parts[0]}

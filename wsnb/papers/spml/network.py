@@ -11,7 +11,7 @@ from wsnb.methods import adopt, backbones
 from wsnb.methods import weights as weights_of
 from wsnb.methods.deep_stem_resnet import DeepStemResNet
 from wsnb.methods.sync_batchnorm import synchronised
-from wsnb.papers.spml.heads import DilatedSum, PyramidPooling
+from wsnb.papers.spml.heads import DilatedSum, PyramidPooling, SoftmaxHead
 
 DEEP_STEM = "resnet101_deep"
 HEADS = ("deeplab", "pspnet")
@@ -67,6 +67,12 @@ def build(backbone, head="deeplab", dim=64, weights="random", norms="batch", nor
     if checkpoint:
         origin = load_snapshot(checkpoint, network)
     return network, origin
+
+
+def joint_head(dim, n_classes, norms="batch"):
+    """The softmax head beside the embedding; its BatchNorm too is over all devices where NORMS are "sync"."""
+    head = SoftmaxHead(dim, n_classes)
+    return synchronised(head) if norms == "sync" else head
 
 
 def trunk(backbone, weights, output_stride=0):

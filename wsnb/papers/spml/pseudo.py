@@ -38,6 +38,13 @@ def shrunk(maps, size):
     return F.interpolate(maps[None], size=tuple(size), mode="bilinear", align_corners=False)[0]
 
 
+def halved(canvas, size):
+    """Half of a picture of SIZE (h, w) at the upper left of its CANVAS [1, C, H, W]: the padding is cut off after the
+    bilinear reduction, as in the original; it differs where a side is odd."""
+    small = shrunk(canvas[0], [max(1, side // 2) for side in canvas.shape[2:]])[None]
+    return small[..., : max(1, size[0] // 2), : max(1, size[1] // 2)]
+
+
 def mean_softmax(logits, of_logits=False):
     """Class maps [C, h, w] of the LOGITS [C, h, w] of several variants: the mean of softmax, or softmax of the mean."""
     maps = torch.stack(list(logits))
@@ -129,8 +136,9 @@ class Walk:
             for mirrored in (False, True) if self.flip else (False,):
                 x = inference.network_input(image, self.size, scale, mirrored).to(self.device)
                 raw = inference.on_canvas(partial(inference.full_size, self.network), x, self.crop, self.stride)
+                if first is None and self.seeds == "nearest":
+                    first = halved(raw[None], x.shape[2:])
                 raw = raw[None, :, : x.shape[2], : x.shape[3]]
-                first = raw if first is None else first
                 turned = raw.flip(-1) if mirrored else raw
                 rows.append(walk.embedding_at(turned, small))
                 if self.seeds == "softmax":
@@ -140,7 +148,7 @@ class Walk:
         spread = walk.random_walk(seeds, walk.affinity(rows), self.steps)
         return enlarged(spread.cpu().numpy(), shape)
 
-    def _seeds(self, logits, embedding, weak, cams, regions, shape, small):
+    def _seeds(self, logits, half_embedding, weak, cams, regions, shape, small):
         present = present_in(weak, self.n_classes)
         if self.seeds == "cam":
             maps = eighth(cam_seeds(cams[1], cams[0], self.n_classes, self.power).to(self.device))
@@ -151,7 +159,7 @@ class Walk:
         labels = np.stack([weak, regions], axis=2)
         labels = cv2.resize(labels, half[::-1], interpolation=cv2.INTER_NEAREST).astype(np.int64)
         semantic, regions = (torch.from_numpy(labels[None, ..., k]).to(self.device) for k in (0, 1))
-        embedding = F.interpolate(embedding, size=half, mode="bilinear", align_corners=False)
+        embedding = half_embedding if half_embedding.shape[2:] == half else shrunk(half_embedding[0], half)[None]
         maps = nearest_seeds(embedding, semantic, regions, self.n_classes, self.clusters)
         return among_present(shrunk(maps, small), present)
 

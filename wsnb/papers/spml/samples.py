@@ -1,5 +1,7 @@
 """Training samples: pictures with a class and a region at every pixel, augmented as the original does."""
 
+from itertools import pairwise
+
 import numpy as np
 import torch
 
@@ -7,6 +9,8 @@ from wsnb.data.read import image as image_of
 from wsnb.data.transforms import sample_generator
 from wsnb.papers.spml import transforms, weak_masks
 from wsnb.papers.spml.transforms import VOID
+
+TRIES = 5  # pictures of a part that are looked at for an object
 
 
 class Samples(torch.utils.data.Dataset):
@@ -52,9 +56,10 @@ def labelled(item, label_of, regions_of, base=1.0):
     return image, labels
 
 
-
-def book_pictures(items, label_of, n_classes, count=4) -> list:
-    """The same few pictures throughout: spread over the list, with at least one object where that can be had."""
-    spread = items[:: max(1, len(items) // (4 * count))]
-    with_objects = [item for item in spread if weak_masks.tags(label_of(item), n_classes).any()]
-    return (with_objects or spread)[:count]
+def book_pictures(items, label_of=None, n_classes=0, count=4) -> list:
+    """The same few pictures throughout: the first of each of COUNT equal parts of the list; if it holds no object by
+    LABEL_OF, the next of that part that does, as far as TRIES go."""
+    edges = [k * len(items) // count for k in range(count + 1)]
+    parts = [items[first:last] for first, last in pairwise(edges) if first < last]
+    return [next((item for item in part[:TRIES] if label_of and weak_masks.tags(label_of(item), n_classes).any()),
+                 part[0]) for part in parts]

@@ -23,6 +23,22 @@ def known(name, value, choices) -> None:
         raise ValueError(f"{name} is {value!r}: use one of {', '.join(choices)}")
 
 
+def weak_field(layout, supervision) -> str:
+    """The field of an item that holds the weak mask of its list: the reader puts DensePose's points beside the mask."""
+    return "points" if (layout, supervision) == ("densepose", "point") else "mask"
+
+
+def truth(layout, n_classes):
+    """A function from an item to its true mask uint8 [H, W]; all void where it has none, as in a test split."""
+    return partial(_truth, layout, n_classes)
+
+
+def _truth(layout, n_classes, item):
+    if item.mask is None:
+        return np.full(read.image(item).shape[:2], weak_masks.VOID, np.uint8)
+    return read.mask(layout, item, n_classes)
+
+
 def in_folder(folder):
     """A function from an item to its index PNG in FOLDER, uint8 [H, W]."""
     return partial(_png, Path(folder))
@@ -80,7 +96,8 @@ class WeakMasks:
         """The weak mask, uint8 [H, W]. Raises FileError or ValueError naming what is missing."""
         n_classes = len(self.names)
         if self.source in ("list", "folder"):
-            path = item.mask if self.source == "list" else Path(self.folder) / f"{item.id}.png"
+            listed = getattr(item, weak_field(self.layout, self.supervision))
+            path = listed if self.source == "list" else Path(self.folder) / f"{item.id}.png"
             return weak_masks.from_file(regions.read(path, read.image(item).shape[:2]), n_classes)
         if self.supervision == "full":
             return read.mask(self.layout, item, n_classes)
@@ -91,6 +108,10 @@ class WeakMasks:
             keys, maps = cam_store.read(self.cams, item.id)
             return weak_masks.from_boxes(maps, keys + 1, *self.boxes(item), self.box_threshold)
         return weak_masks.grown(self.strokes(item), self.radius)
+
+    def tags(self, item) -> np.ndarray:
+        """The picture's tags, float32 [C - 1]: the classes of its weak mask."""
+        return weak_masks.tags(self.of(item), len(self.names))
 
     def boxes(self, item):
         """The picture's boxes: of its XML, else around the things of its mask."""
@@ -133,15 +154,15 @@ def need_labels(items, supervision, source="made") -> None:
         own_known.need_whole(bare, f"{kind} made of masks", mend)
 
 
-def check(items, source, folder, name) -> None:
-    """Raise FileError naming the first pictures without a file, before any of them is worked on."""
+def check(items, source, folder, name, field="regions") -> None:
+    """Raise FileError naming the first pictures without a file (of a list: without FIELD), before any is worked on."""
     if source == "folder":
         missing = [item.id for item in items if not (Path(folder) / f"{item.id}.png").is_file()]
     elif source == "list":
-        missing = [item.id for item in items if getattr(item, "regions" if name == "regions" else "mask") is None]
+        missing = [item.id for item in items if getattr(item, field) is None]
     else:
         missing = []
     if missing:
         where = f"in {folder}" if source == "folder" else "in the list"
         raise FileError(f"{len(missing)} pictures have no {name} {where}: {', '.join(missing[:5])}; add them, "
-                        f"or use {name.replace(' ', '_')}_source made")
+                        f"or use {'regions' if name == 'regions' else 'weak'}_source made")

@@ -7,10 +7,14 @@ from wsnb.papers.spml.losses import TERMS, Settings, Term
 
 
 def settings_from(p, n_classes) -> Settings:
-    """The loss of a stage's parameters."""
+    """The loss of a stage's parameters, of one process of `gpus`: each has its share of the devices. Raises ValueError
+    if they cannot be shared out; devices 1 is one for each GPU."""
+    if p.devices > 1 and p.devices % p.gpus:
+        raise ValueError(f"devices {p.devices} cannot be shared out to gpus {p.gpus}; make it a multiple of gpus, or 1")
     terms = {name: Term(getattr(p, f"{name}_kappa"), getattr(p, f"{name}_weight")) for name in TERMS}
     return Settings(n_classes, **terms, clusters=tuple(p.clusters), iterations=p.kmeans_iterations,
-                    densepose=p.colour_features, faithful=p.preset == "faithful", devices=p.devices)
+                    densepose=p.colour_features, faithful=p.preset == "faithful",
+                    devices=max(1, p.devices // p.gpus))
 
 
 def sides(layout):

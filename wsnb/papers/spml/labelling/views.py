@@ -6,9 +6,8 @@ import numpy as np
 
 from wsnb import plots
 from wsnb.data import read
-from wsnb.files import load_npz
 from wsnb.methods.segsort import retrieval
-from wsnb.papers.spml import inference
+from wsnb.papers.spml import bank, inference
 from wsnb.papers.spml.views import enlarged, weak_picture
 from wsnb.plots import charts
 
@@ -25,14 +24,14 @@ def walk_figure(item, maps_of, walker, weak, steps=None):
     return plots.grid(tiles, titles, columns=len(tiles))
 
 
-def prototypes_figure(items, cut, label_of, folder):
-    """Pictures, their pseudo labels, and the class that each segment takes."""
+def prototypes_figure(items, cut, label_of):
+    """Pictures, their pseudo labels, and the class that each segment takes at the picture's own scale."""
     tiles = [read.image(item) for item in items]
     tiles += [weak_picture(read.image(item), label_of(item)) for item in items]
     for item in items:
         image = read.image(item)
-        _, index = cut(image)
-        labels = load_npz(folder / f"{item.id}.npz")["label"][: int(index.max()) + 1]
+        rows, index = cut(image)
+        labels = bank.labels_of(index, label_of(item), len(rows))
         index = index.cpu().numpy()
         tiles.append(_outlined(weak_picture(image, enlarged(labels[index], image.shape[:2])), index))
     titles = [title for title in ("picture", "labels", "segments") for _ in items]
