@@ -94,5 +94,9 @@ def lab(project, driver):
             time.sleep(0.5)
     yield address
     server.terminate()
-    server.wait(30)
+    try:
+        server.wait(30)
+    except subprocess.TimeoutExpired:  # now and then it waits for its extensions for ever, all kernels being gone
+        server.kill()
+        server.wait(30)
     log.close()
