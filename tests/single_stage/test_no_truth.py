@@ -1,12 +1,11 @@
 """Pictures of which nothing is known, as VOC's test split: they are predicted and shown, and scoring is refused."""
 
-import shutil
-
 import numpy as np
 import pytest
 
+from tests import unmasked
 from tests.single_stage import chain
-from wsnb.data import make, voc
+from wsnb.data import voc
 from wsnb.files import FileError, save_png
 from wsnb.papers.single_stage import masks, snapshots
 from wsnb.plots.pictures import ladder_figure
@@ -15,12 +14,7 @@ from wsnb.plots.pictures import ladder_figure
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
     """Four training pictures, and five of a split `test` without a mask."""
-    root = make.shapes(tmp_path_factory.mktemp("data") / "VOCdevkit", train=4, val=1, size=(64, 80))
-    place, names = root / "VOC2012", [f"test_{k:06d}" for k in range(5)]
-    for name in names:
-        shutil.copy(place / "JPEGImages/val_000000.jpg", place / f"JPEGImages/{name}.jpg")
-    (place / "ImageSets/Segmentation/test.txt").write_text("\n".join(names) + "\n")
-    return root
+    return unmasked.voc(tmp_path_factory.mktemp("data"))
 
 
 def test_pictures_are_chosen_and_shown_without_a_truth(data, tmp_path):
