@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import departures
 from wsnb.book import experiments, notebook, params
 
 ROOT = Path(__file__).parents[2]
@@ -65,3 +66,9 @@ def test_departures_from_the_paper_say_so(name):
     for line in text.splitlines():
         if "# paper:" in line:
             assert line.split("# paper:")[1].count(",") >= 1, f"{line}: give the reason too"
+
+
+@pytest.mark.parametrize("small, paper", [("shapes", "voc12_resnet38"), ("voc_small", "voc12_resnet38"),
+                                          ("voc_small_cam_baseline", "voc12_cam_baseline")])
+def test_every_departure_is_marked_with_the_papers_value(small, paper):
+    assert not departures.unmarked(f"single_stage/{small}", f"single_stage/{paper}")

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import departures
 from wsnb.book import experiments, notebook, params
 
 ROOT = Path(__file__).parents[2]
@@ -33,6 +34,12 @@ def test_loads_strictly_and_says_how_to_run(name):
     for line in (ROOT / f"params/{name}.yaml").read_text().splitlines():
         if "# paper:" in line:
             assert line.split("# paper:")[1].count(",") >= 1, f"{line}: give the reason too"
+
+
+@pytest.mark.parametrize("small, paper", [(f"{size}_{kind}", f"voc12_{kind}") for size in ("shapes", "voc_small")
+                                          for kind in KINDS] + [("shapes_densepose", "densepose_point")])
+def test_every_departure_is_marked_with_the_papers_value(small, paper):
+    assert not departures.unmarked(f"spml/{small}", f"spml/{paper}")
 
 
 @pytest.mark.parametrize("kind, terms", [
