@@ -69,7 +69,7 @@ def prepare(folder, count):
 
 def jobs(folder, ids, out):
     """The clean-up's jobs, files kept."""
-    opts = options.get_opts("cityscapes", "train", force_overwrite=False)
+    opts = options.Options()
     for name in ids:
         yield runner.Job(name, opts, folder / f"predictions/{name}.png", out / f"labels/{name}.png",
                          out / f"instances/{name}.png", folder / f"scores/{name}.mat", folder / f"mandg/{name}.png",

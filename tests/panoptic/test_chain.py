@@ -147,11 +147,12 @@ def test_the_checkboxes_answer_at_once(whole, data):
 
     item = read.items("cityscapes", data, "train")[0]
     stage = {name: chain.stage(whole, name) for name in ("01_crops", "03_boxes", "04_masks", "07_predict")}
-    opts = options.changed(options.get_opts("cityscapes", "train"), force_overwrite=False, score_thresh=0.3)
+    opts = options.Options(score_thresh=0.3)
     with np.load(stage["01_crops"] / f"tags/{item.id}.npz") as kept:
         tags = kept["windows"], kept["tags"] > 0
-    job = runner.Job(item.id, opts, stage["07_predict"] / f"labels/{item.id}.png", None, None,
-                     stage["07_predict"] / f"scores/{item.id}.mat", stage["04_masks"] / f"mandg/{item.id}.png",
+    predicted = stage["07_predict"] / f"labels/{item.id}.png"
+    job = runner.Job(item.id, opts, predicted, predicted, None, stage["07_predict"] / f"scores/{item.id}.mat",
+                     stage["04_masks"] / f"mandg/{item.id}.png",
                      stage["03_boxes"] / f"boxes/{item.id}.mat", tags=tags)
     inputs, image = runner.loaded(job), read.image(item)
     show = controls.rules(image, inputs, opts, CITYSCAPES)

@@ -206,42 +206,6 @@ def test_components_and_truth():
     assert joined(truth, whole_picture([0], (20, 30))).boxes.tolist()[1] == [0, 0, 30, 20]
 
 
-def test_matching_is_bipartite_and_within_a_class():
-    truth = np.zeros((3, 4, 6), bool)
-    truth[0, :, :3], truth[1, :, 3:5], truth[2, :, 5] = True, True, True
-    prediction = np.array([[0, 0, 1, 1, 1, 2]] * 4)
-    # both instances of class 5 overlap label 1; the best sum takes 0-0, 1-1; the third has another class
-    assert instance_unaries.matched(truth, [5, 5, 6], prediction, [5, 5, 5]) == [(0, 0), (1, 1)]
-    assert instance_unaries.matched(truth, [5, 5, 6], prediction, [5, 5, 6]) == [(0, 0), (1, 1), (2, 2)]
-    assert instance_unaries.matched(truth[:0], [], prediction, [5, 5, 6]) == []
-
-
-def test_matching_loss_does_not_mind_the_order_of_instances():
-    rng = np.random.default_rng(0)
-    truth = np.zeros((2, 4, 6), bool)
-    truth[0, :, :3], truth[1, :, 3:] = True, True
-    logits = torch.tensor(rng.normal(size=(2, 4, 6)) + 3 * truth[::-1], requires_grad=True)
-    loss = instance_unaries.matching_loss(logits, truth, [5, 5], [5, 5])
-    swapped = instance_unaries.matching_loss(logits, truth[::-1], [5, 5], [5, 5])
-    expected = -logits.log_softmax(0)[[1, 0]][torch.tensor(truth)].mean()
-    assert loss.item() == pytest.approx(swapped.item()) == pytest.approx(expected.item())
-    nothing = instance_unaries.matching_loss(logits, truth, [6, 6], [5, 5])
-    nothing.backward()
-    assert nothing.item() == 0 and not logits.grad.any()
-
-
-def test_learned_weights_trust_good_boxes_and_not_bad_ones():
-    labels, cars = street()
-    q = certain(labels)
-    found = joined(whole_picture(SPACE.stuff, labels.shape), cars)
-    left = np.arange(30) < 12
-    truth = np.stack([labels == 0, labels == 1, (labels == 2) & left, (labels == 2) & ~left])
-    box, anywhere, history = instance_unaries.fit_weights([(q, found, truth, [0, 1, 2, 2])])
-    assert box > 1.5 and anywhere == pytest.approx(2 - box) and history[-1] < history[0]
-    with pytest.raises(ValueError, match="at least one"):
-        instance_unaries.fit_weights([])
-
-
 def test_unknown_sources_are_refused():
     with pytest.raises(ValueError, match="choose of components"):
         instance_network.Settings(source="tea leaves")

@@ -85,7 +85,7 @@ def test_tags_of_crops_and_a_crop_without_any():
     tags = crops.window_tags(labels, places, 19)
     assert places[:2].tolist() == [[0, 0, 10, 10], [10, 0, 20, 10]]  # column after column
     assert tags[0].tolist() == [k == CAR for k in range(19)] and not tags[1:].any()
-    seen = cleanup.tag_rule_from_tags(np.full((20, 30), CAR, np.uint8), tags, places)
+    seen = cleanup.tag_rule(np.full((20, 30), CAR, np.uint8), places, tags)
     assert (seen[:10, :10] == CAR).all() and (seen == CAR).sum() == 100  # nothing is left where no tag is
     with pytest.raises(ValueError, match="label 19"):
         crops.window_tags(np.full((20, 30), 19, np.uint8), places, 19)
@@ -98,7 +98,7 @@ def test_boxes_of_instances_groups_and_stuff():
     assert found.labels.tolist() == [0, PERSON, CAR, CAR]
     assert found.boxes.tolist() == [[0, 0, 8, 6], [0, 5, 8, 6], [2, 1, 4, 2], [5, 3, 7, 5]]
     assert found.groups.tolist() == [False, True, False, False] and found.stuff.tolist() == [True, False, False, False]
-    assert len(boxes.from_instance_ids(ids, CITYSCAPES, panoptic=False, groups=False)) == 2
+    assert len(boxes.from_instance_ids(ids, CITYSCAPES, groups=False)) == 3
     with pytest.raises(ValueError, match="class 19"):
         boxes.from_instance_ids(np.array([[18500]], np.uint16), CITYSCAPES)
 
@@ -184,8 +184,8 @@ def test_odd_pictures_go_through_the_whole_chain(found, tmp_path):
     places = crops.windows(p.shape, (8, 10))
     save_boxes(tmp_path / "b.mat", found, CITYSCAPES.names)
     found = load_boxes(tmp_path / "b.mat", CITYSCAPES.names)
-    opts = options.get_opts("cityscapes", "train", run_score_thresh=False)
-    after, last = chain.clean(p, opts, None, p, places, mandg, found)
+    opts = options.Options(run_score_thresh=False)
+    after, last = chain.clean(p, opts, None, (places, crops.window_tags(p, places, 19)), mandg, found)
     assert list(after) == list(options.RULES[1:]) and (last[8:] == 0).all()
     out = chain.instances(last, found)
     if found.boxes.size == 0:
@@ -200,59 +200,42 @@ def test_odd_pictures_go_through_the_whole_chain(found, tmp_path):
 
 def test_a_rule_without_its_input_says_so():
     with pytest.raises(ValueError, match="run_score_thresh is on"):
-        chain.clean(np.zeros((4, 4), np.uint8), options.get_opts("cityscapes", "train"))
+        chain.clean(np.zeros((4, 4), np.uint8), options.Options())
 
 
-def test_options_of_the_original():
-    train, extra = options.get_opts("cityscapes", "train"), options.get_opts("cityscapes", "train_extra")
-    assert train.annotation_dir == "gtFine_bboxes/train/panoptic" and extra.gt_label_dir == "gtCoarse/train_extra"
-    assert extra.gt_label_template == "%s_gtCoarse_labelTrainIds.png" and train.score_thresh == 0.99
-    assert not options.kick_off(train).run_score_thresh and options.kick_off(train).pred_dir == "cam/train"
-    coarse = options.train_extra(train)
-    assert not (coarse.run_apply_bbox_prior or coarse.run_check_image_level_tags or coarse.saves_instances)
-    assert not options.after_five_rounds(train).run_merge_with_mcg_and_grabcut
-    assert not options.changed(train, run_ins_box_process=False).saves_instances
-    for words in (("cityscapes", "test"), ("voc", "train")):
-        with pytest.raises(ValueError):
-            options.get_opts(*words)
+def test_recipes_of_the_original():
+    default = options.Options()
+    assert default.score_thresh == 0.99 and default.ichk_thresh == 0.5
+    coarse = options.train_extra(default)
+    assert not (coarse.run_apply_bbox_prior or coarse.run_check_image_level_tags or coarse.save_ins)
+    assert not options.after_five_rounds(default).run_merge_with_mcg_and_grabcut
     with pytest.raises(ValueError, match="no option"):
-        options.changed(train, threshold=1)
-    with pytest.raises(ValueError, match="255 everywhere"):
-        options.get_opts("cityscapes", "train", ignore_label=0)
+        options.changed(default, threshold=1)
 
 
-@pytest.fixture
-def released(tmp_path):
-    """A picture in the folders of the released program."""
+def test_the_runner_writes_a_picture_once(tmp_path):
     rng = np.random.default_rng(0)
     labels = rng.integers(0, 19, (32, 64)).astype(np.uint8)
     ids = labels.astype(np.uint16)
     ids[4:12, 4:20] = 13000
-    folder, results = tmp_path / "data", tmp_path / "data/results"
-    save_labels(results / "pred_sem_raw/aa_0_0_leftImg8bit.png", labels, CITYSCAPES.palette)
-    save_labels(results / "mcg_and_grabcut/train/aa_0_0_leftImg8bit.png", np.where(ids == 13000, 13, 0),
-                CITYSCAPES.palette)
-    save_scores(results / "pred_flat_feat/aa_0_0_leftImg8bit.mat", np.where(labels % 2, 0.995, 0.5))
-    save_labels(folder / "gtFine/train/aa/aa_0_0_gtFine_labelTrainIds.png", labels, CITYSCAPES.palette)
-    save_boxes(folder / "gtFine_bboxes/train/panoptic/aa_0_0_leftImg8bit.mat", boxes.from_instance_ids(ids, CITYSCAPES),
-               CITYSCAPES.names)
-    return folder
-
-
-def test_the_runner_on_the_released_folders(released):
-    opts = options.get_opts("cityscapes", "train", schk_crop_size=[16, 32])
-    job, = runner.released_jobs(released, ["aa_0_0"], opts)
+    places = crops.windows(labels.shape, (16, 32))
+    job = runner.Job("a", options.Options(), tmp_path / "p.png", tmp_path / "labels.png", tmp_path / "ids.png",
+                     tmp_path / "s.mat", tmp_path / "m.png", tmp_path / "b.mat",
+                     (places, crops.window_tags(labels, places, 19)))
+    save_labels(job.prediction, labels, CITYSCAPES.palette)
+    save_labels(job.mandg, np.where(ids == 13000, 13, 0), CITYSCAPES.palette)
+    save_scores(job.scores, np.where(labels % 2, 0.995, 0.5))
+    save_boxes(job.boxes, boxes.from_instance_ids(ids, CITYSCAPES), CITYSCAPES.names)
     record = runner.finish(job)
     assert list(record["changed"]) == list(options.RULES) and record["pixels"] == 32 * 64
     first = read_index(job.semantic)
     assert (first[first != IGNORE] % 2 == 1).any() and job.instance.exists()
     save_labels(job.semantic, np.zeros((32, 64), np.uint8), CITYSCAPES.palette)
-    kept, = runner.released_jobs(released, ["aa_0_0"], options.changed(opts, force_overwrite=False))
-    assert runner.finish(kept) == {} and not read_index(job.semantic).any()
+    assert runner.finish(job) == {} and not read_index(job.semantic).any()
+    job.semantic.unlink()
     runner.finish(job)
     assert np.array_equal(read_index(job.semantic), first)
-    only, = runner.released_jobs(released, ["aa_0_0"], options.changed(opts, save_ins=False))
-    assert only.instance is None and only.semantic is not None
+    job.semantic.unlink()
     save_scores(job.scores, np.zeros((5, 5)))
     with pytest.raises(FileError, match="make both alike"):
         runner.finish(job)

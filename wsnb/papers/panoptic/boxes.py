@@ -35,11 +35,11 @@ def objects(rows) -> Objects:
     return Objects(table[:, 1:5], table[:, 0], table[:, 5] > 0, table[:, 6] > 0)
 
 
-def from_instance_ids(ids, space, panoptic=True, groups=True) -> Objects:
+def from_instance_ids(ids, space, groups=True) -> Objects:
     """Objects of an instance map uint16 [H, W] of train ids: a stuff class is its id, instance k of thing class c is
     1000 c + k, a group of things the bare class, 255 nothing.
 
-    Stuff in ascending order (only if PANOPTIC), then groups (only if GROUPS, one box around all of a class), then
+    Stuff in ascending order, then groups (only if GROUPS, one box around all of a class), then
     instances. An id of 1000 or between the classes is dropped. The class of an instance is id / 1000 ROUNDED HALF UP,
     as the original's 16-bit division has it: 13499 is a car (13), 13500 a truck (14). Raises ValueError for an
     instance of a class that the space does not have.
@@ -49,7 +49,7 @@ def from_instance_ids(ids, space, panoptic=True, groups=True) -> Objects:
     for value in np.unique(ids).tolist():
         if value == IGNORE:
             continue
-        if panoptic and value in space.stuff:
+        if value in space.stuff:
             stuff.append((value, 0, 0, width, height, 0, 1))
         elif value > PER_CLASS:
             label = (value + PER_CLASS // 2) // PER_CLASS

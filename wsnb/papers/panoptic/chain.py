@@ -6,11 +6,11 @@ from wsnb.papers.panoptic.instances import instance_labels
 from wsnb.papers.panoptic.options import RULES, Options
 
 
-def clean(labels, options: Options, scores=None, truth=None, tags=None, mandg=None, found: Objects | None = None):
+def clean(labels, options: Options, scores=None, tags=None, mandg=None, found: Objects | None = None):
     """({rule: uint8 [H, W] after it}, last map) of a prediction LABELS uint8 [H, W]; rules that are off are left out.
 
-    scores float32 [H, W]; TRUTH labels [H, W] (or None) with TAGS = windows [N, 4] alone, or TAGS = (windows, bool
-    [N, C]); mandg uint8 [H, W]; found: objects of the picture. Raises ValueError for what a rule wants and has not.
+    scores float32 [H, W]; tags: (windows [N, 4], their tags bool [N, C]); mandg uint8 [H, W]; found: objects of the
+    picture. Raises ValueError for what a rule wants and has not.
     """
     wanted = {"run_score_thresh": scores, "run_check_image_level_tags": tags, "run_merge_with_mcg_and_grabcut": mandg,
               "run_apply_bbox_prior": found, "run_check_low_iou": found}
@@ -20,8 +20,7 @@ def clean(labels, options: Options, scores=None, truth=None, tags=None, mandg=No
     inside = None if found is None else clipped(found, labels.shape)
     steps = {
         "run_score_thresh": lambda p: cleanup.score_rule(p, scores, options.score_thresh),
-        "run_check_image_level_tags": lambda p: (cleanup.tag_rule_from_tags(p, tags[1], tags[0]) if truth is None
-                                                 else cleanup.tag_rule(p, truth, tags)),
+        "run_check_image_level_tags": lambda p: cleanup.tag_rule(p, *tags),
         "run_merge_with_mcg_and_grabcut": lambda p: cleanup.merge_rule(p, mandg, options.space),
         "run_apply_bbox_prior": lambda p: cleanup.box_rule(p, inside, options.space),
         "run_check_low_iou": lambda p: cleanup.low_iou_rule(p, inside, options.space, options.ichk_thresh,

@@ -16,19 +16,9 @@ def score_rule(labels, scores, threshold=0.99):
     return out
 
 
-def tag_rule(labels, truth, places):
-    """In each window of PLACES [N, 4] (y0, x0, y1, x1), 255 for every label that the labels TRUTH [H, W] do not have
-    there. A pixel under several windows must pass all of them. Things are checked as well as stuff."""
-    out = labels.copy()
-    for y0, x0, y1, x1 in places:
-        window = out[y0:y1, x0:x1]
-        allowed = np.bincount(truth[y0:y1, x0:x1].ravel(), minlength=256) > 0
-        window[~allowed[window]] = IGNORE
-    return out
-
-
-def tag_rule_from_tags(labels, tags, places):
-    """The same from known tags bool [N, C] of the windows."""
+def tag_rule(labels, places, tags):
+    """In each window of PLACES [N, 4] (y0, x0, y1, x1), 255 for every label that its TAGS bool [N, C] do not name. A
+    pixel under several windows must pass all of them. Things are checked as well as stuff."""
     out = labels.copy()
     for (y0, x0, y1, x1), row in zip(places, tags, strict=True):
         window = out[y0:y1, x0:x1]

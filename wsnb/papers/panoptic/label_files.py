@@ -12,10 +12,10 @@ from wsnb.papers.panoptic.pictures import file_of
 
 
 def options_from(p, space) -> opts.Options:
-    """The clean-up's options from a stage's parameters, which bear their names. The stage keeps finished files."""
+    """The clean-up's options from a stage's parameters, which bear their names."""
     names = (*opts.RULES, "score_thresh", "ichk_thresh", "ichk_do_not_alter_existing_things")
     given = {name: getattr(p, name) for name in names if hasattr(p, name)}
-    return opts.changed(opts.Options(space=space, force_overwrite=False), **given)
+    return opts.changed(opts.Options(space=space), **given)
 
 
 def jobs(pictures, options, extra_options, folder, predictions, scores, mandg, boxes, tags):
@@ -26,7 +26,7 @@ def jobs(pictures, options, extra_options, folder, predictions, scores, mandg, b
         merges = own.run_merge_with_mcg_and_grabcut
         yield runner.Job(
             item.id, own, file_of(predictions, item.id, ".png"), folder / "labels" / f"{item.id}.png",
-            folder / "instances" / f"{item.id}.png" if own.saves_instances else None,
+            folder / "instances" / f"{item.id}.png" if own.save_ins else None,
             file_of(scores, item.id, ".mat") if own.run_score_thresh else None,
             file_of(mandg, item.id, ".png") if merges else None, file_of(boxes, item.id, ".mat"),
             tags=saved_tags(tags, item.id) if own.run_check_image_level_tags else None,
