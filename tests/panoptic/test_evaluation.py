@@ -90,13 +90,6 @@ def test_class_of_a_true_segment_is_that_of_its_first_pixel_by_columns():
         assert overlaps.n_truth == counted
 
 
-def test_cityscapes_counts_the_id_zero():
-    truth = field((1, 0, 10, 0, 10))
-    overlaps = panoptic_authors.Overlaps.of([0, 1])
-    overlaps.add(truth, truth, truth, [0, 1], [1.0, 1.0], none=None)
-    assert panoptic_authors.quality(overlaps)["PQ"].tolist() == [1, 1]
-
-
 def test_ap_by_brute_force():
     rng = np.random.default_rng(0)
     overlaps = panoptic_authors.Overlaps.of([1])

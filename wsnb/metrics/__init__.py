@@ -2,8 +2,6 @@
 
 import numpy as np
 
-IGNORE = 255
-
 
 def confusion(truth, prediction, n_classes) -> np.ndarray:
     """Pixel counts int64 [C, C]: rows ground truth, columns prediction.

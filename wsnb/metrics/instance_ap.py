@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from wsnb.metrics.segments import NONE, VOID, ids_of, iou, labelled, shared_pixels
+from wsnb.metrics.segments import VOID, ids_of, iou, labelled, shared_pixels
 
 THRESHOLDS = tuple(round(0.5 + 0.05 * k, 2) for k in range(10))
 MIN_PIXELS = 100  # smaller true instances are not scored
@@ -25,7 +25,7 @@ class InstanceAP:
         self.confidence, self.true, self.missed = {k: [] for k in keys}, {k: [] for k in keys}, dict.fromkeys(keys, 0)
         self.any_truth = dict.fromkeys(self.classes, False)
 
-    def add(self, true_ids, true_classes, ids, classes, confidences, crowd=(), none=NONE, void=VOID) -> None:
+    def add(self, true_ids, true_classes, ids, classes, confidences, crowd=()) -> None:
         """Count one picture: integer maps [H, W], {id: class}, {id: confidence}; crowd: ids of groups in the truth.
 
         A true instance of at least MIN_PIXELS that is no group is found if a prediction of its class has IoU >
@@ -34,7 +34,7 @@ class InstanceAP:
         threshold. Pixels in void count to its area.
         """
         shared = shared_pixels(true_ids, ids)
-        true_kept, kept = ids_of(true_ids, none, void), ids_of(ids, none, void)
+        true_kept, kept = ids_of(true_ids), ids_of(ids)
         true_class, own_class = labelled(true_kept, true_classes, "truth"), labelled(kept, classes, "prediction")
         row, column = np.searchsorted(shared.rows, true_kept), np.searchsorted(shared.columns, kept)
         overlap = iou(shared)[np.ix_(row, column)] * (true_class[:, None] == own_class[None])
@@ -42,7 +42,7 @@ class InstanceAP:
         area = shared.pixels.sum(0)[column]
         unscored = np.isin(true_kept, list(crowd)) | (shared.pixels.sum(1)[row] < self.min_pixels)
         own = unscored[:, None] & (true_class[:, None] == own_class[None])
-        ignored = (shared.pixels[shared.rows == void].sum(0)[column] + (pixels * own).sum(0)) / np.maximum(area, 1)
+        ignored = (shared.pixels[shared.rows == VOID].sum(0)[column] + (pixels * own).sum(0)) / np.maximum(area, 1)
         confidence = np.array([confidences[int(k)] for k in kept], float)
         for label in self.classes:
             truth, predicted = (true_class == label) & ~unscored, own_class == label

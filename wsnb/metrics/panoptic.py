@@ -20,7 +20,7 @@ class PanopticQuality:
         self.tp, self.fp, self.fn = (np.zeros(n_classes, np.int64) for _ in range(3))
         self.iou = np.zeros(n_classes)
 
-    def add(self, true_ids, true_classes, ids, classes, crowd=(), none=NONE, void=VOID) -> None:
+    def add(self, true_ids, true_classes, ids, classes, crowd=()) -> None:
         """Count one picture.
 
         true_ids, ids: integer maps [H, W]; NONE is no segment, VOID in the truth is not scored. true_classes, classes:
@@ -31,11 +31,11 @@ class PanopticQuality:
         partner is no false positive if more than half of it is void or crowd of its own class.
         """
         shared = shared_pixels(true_ids, ids)
-        true_kept, kept = ids_of(true_ids, none, void), ids_of(ids, none, void)
+        true_kept, kept = ids_of(true_ids), ids_of(ids)
         true_class, own_class = labelled(true_kept, true_classes, "truth"), labelled(kept, classes, "prediction")
         row = np.searchsorted(shared.rows, true_kept)
         column = np.searchsorted(shared.columns, kept)
-        unscored = ~np.isin(shared.rows, true_kept) & (shared.rows == void)
+        unscored = ~np.isin(shared.rows, true_kept) & (shared.rows == VOID)
         free = shared.pixels[unscored].sum(0)
         overlap = iou(shared, free)[np.ix_(row, column)]
         many = np.isin(true_kept, list(crowd))
@@ -60,7 +60,7 @@ class PanopticQuality:
         return {"PQ": sq * dq, "SQ": sq, "DQ": dq}
 
 
-def truth(mask, instances, things, background=None, none=NONE, void=VOID):
+def truth(mask, instances, things, background=None):
     """Ids, classes and crowds of a ground truth that comes as a class mask and an instance mask.
 
     mask uint8 [H, W]; instances integers [H, W], 0 none; things: classes that come in instances. Every other class is
@@ -71,8 +71,8 @@ def truth(mask, instances, things, background=None, none=NONE, void=VOID):
     """
     mask, instances = np.asarray(mask), np.asarray(instances)
     shared = shared_pixels(instances, mask)
-    ids, classes, crowd = np.full(mask.shape, none, np.uint16), {}, []
-    ids[mask == void] = void
+    ids, classes, crowd = np.full(mask.shape, NONE, np.uint16), {}, []
+    ids[mask == VOID] = VOID
     names = numbers(len(shared.rows) + len(shared.columns))
 
     def claim(pixels, label):
@@ -82,14 +82,14 @@ def truth(mask, instances, things, background=None, none=NONE, void=VOID):
         return number
 
     claimed = np.zeros(mask.shape, bool)
-    thing = np.isin(shared.columns, list(things)) & (shared.columns != void)
+    thing = np.isin(shared.columns, list(things)) & (shared.columns != VOID)
     for number, counts in zip(shared.rows, shared.pixels * thing, strict=True):
         if number != 0 and counts.any():
             label = shared.columns[counts.argmax()]
             pixels = (instances == number) & (mask == label)
             claimed |= pixels
             claim(pixels, label)
-    for label in [label for label in shared.columns if label not in (void, background)]:
+    for label in [label for label in shared.columns if label not in (VOID, background)]:
         rest = (mask == label) & ~claimed
         if rest.any():
             number = claim(rest, label)
@@ -98,6 +98,6 @@ def truth(mask, instances, things, background=None, none=NONE, void=VOID):
     return ids, classes, tuple(crowd)
 
 
-def numbers(count, void=VOID):
+def numbers(count):
     """COUNT ids 1, 2, ... that pass over VOID."""
-    return iter([k for k in range(1, count + 2) if k != void][:count])
+    return iter([k for k in range(1, count + 2) if k != VOID][:count])

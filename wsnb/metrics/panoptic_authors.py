@@ -13,10 +13,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from wsnb.metrics.segments import NONE, VOID, ids_of, iou, shared_pixels
+from wsnb.metrics.segments import VOID, ids_of, iou, shared_pixels
 
 VOC_THRESHOLDS = tuple(round(0.1 * k, 1) for k in range(1, 10))  # their mean AP is AP_vol
-CITYSCAPES_THRESHOLDS = (0.1, 0.2, 0.3, 0.4, *(round(0.5 + 0.05 * k, 2) for k in range(10)))
 
 
 @dataclass
@@ -37,23 +36,23 @@ class Overlaps:
         return cls({c: [] for c in classes}, {c: [] for c in classes}, {c: [] for c in classes},
                    dict.fromkeys(classes, 0), fixed)
 
-    def add(self, true_ids, true_mask, ids, id_classes, id_scores, none=NONE, void=VOID) -> None:
+    def add(self, true_ids, true_mask, ids, id_classes, id_scores) -> None:
         """Count one picture.
 
         true_ids [H, W] and true_mask [H, W]: ids of the true segments and classes of the pixels. ids [H, W]: the
-        prediction; id_classes, id_scores: class and score of its ids in ascending order, NONE and VOID left out (the
-        lines of a score file). VOC has NONE 0; Cityscapes has None, so that the id 0 counts.
+        prediction; id_classes, id_scores: class and score of its ids in ascending order, 0 and VOID left out (the
+        lines of a score file).
         """
         true_ids, true_mask, ids = np.asarray(true_ids), np.asarray(true_mask), np.array(ids)
-        unscored = true_ids == void
-        listed = ids_of(ids, none, void)  # before void is taken away: a segment in void alone is still listed
+        unscored = true_ids == VOID
+        listed = ids_of(ids)  # before void is taken away: a segment in void alone is still listed
         if not len(listed) == len(id_classes) == len(id_scores):
             raise ValueError(f"{len(listed)} predicted ids, {len(id_classes)} classes, {len(id_scores)} scores: "
                              f"the score file needs one line an id of the map")
-        ids[unscored] = void
+        ids[unscored] = VOID
         shared = shared_pixels(true_ids, ids)
         overlap = iou(shared)
-        true_listed = ids_of(true_ids, none, void)
+        true_listed = ids_of(true_ids)
         true_class = self._classes(true_ids, true_mask, true_listed)
         for label in self.n_truth:
             own_truth = np.flatnonzero(true_class == label)
@@ -81,14 +80,13 @@ class Overlaps:
         return true_mask.T.ravel()[position[np.searchsorted(values, listed)]]
 
 
-def counts(overlaps, label, threshold, by="score"):
+def counts(overlaps, label, threshold):
     """Predictions of a class, best first: (overlaps sorted, true positives bool [N]) at overlap > THRESHOLD.
 
-    by: "score", or "overlap" for the best order that there is (the oracle). With FIXED a true segment counts once, for
-    the best-ranked prediction.
+    With FIXED a true segment counts once, for the best-ranked prediction.
     """
     overlap = np.array(overlaps.overlap[label])
-    order = np.argsort(-np.array({"score": overlaps.score, "overlap": overlaps.overlap}[by][label]), kind="stable")
+    order = np.argsort(-np.array(overlaps.score[label]), kind="stable")
     overlap, truth = overlap[order], np.array(overlaps.truth[label], np.int64)[order]
     good = overlap > threshold
     if overlaps.fixed:
@@ -113,16 +111,16 @@ def quality(overlaps, threshold=0.5) -> dict[str, np.ndarray]:
     return {name: np.array(values) for name, values in result.items()}
 
 
-def average_precision(overlaps, thresholds=VOC_THRESHOLDS, by="score") -> np.ndarray:
+def average_precision(overlaps, thresholds=VOC_THRESHOLDS) -> np.ndarray:
     """AP^r float64 [C, T] in [0, 1]: the mean, over true segments, of the precision at the rank of each true positive.
 
-    Its mean over VOC_THRESHOLDS is AP_vol. by="overlap" gives the oracle's AP. NaN for a class without true segments.
+    Its mean over VOC_THRESHOLDS is AP_vol. NaN for a class without true segments.
     """
     result = np.full((len(overlaps.n_truth), len(thresholds)), np.nan)
     for c, (label, n_truth) in enumerate(overlaps.n_truth.items()):
         for t, threshold in enumerate(thresholds):
             if n_truth:
-                good = counts(overlaps, label, threshold, by)[1]
+                good = counts(overlaps, label, threshold)[1]
                 precision = np.cumsum(good) / np.arange(1, len(good) + 1)
                 result[c, t] = precision[good].sum() / n_truth
     return result

@@ -47,10 +47,10 @@ def shared_pixels(first, second) -> Shared:
     return Shared(rows, columns, pixels.reshape(len(rows), len(columns)).astype(np.int64))
 
 
-def ids_of(id_map, none=NONE, void=VOID) -> np.ndarray:
-    """Ascending ids of the segments of a map, without NONE and VOID (None: no such value)."""
+def ids_of(id_map) -> np.ndarray:
+    """Ascending ids of the segments of a map, without NONE and VOID."""
     ids = _dense(id_map, "id map")[0]
-    return ids[~np.isin(ids, [value for value in (none, void) if value is not None])]
+    return ids[(ids != NONE) & (ids != VOID)]
 
 
 def iou(shared, free=None) -> np.ndarray:
