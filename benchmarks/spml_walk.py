@@ -24,8 +24,8 @@ def inputs(height, width):
 def main(height=46, width=62):
     torch.set_num_threads(THREADS)
     rows, seeds = inputs(height, width)
-    walk.random_walk(seeds[:, :8, :8], walk.affinity([rows[:64]]))  # both sides start warm
-    fast = spml_plain.timed(lambda: walk.random_walk(seeds, walk.affinity([rows])).flatten(1), repeats=3)
+    walk.random_walk(seeds[:, :8, :8], walk.affinity([rows[:64]]), 64)  # both sides start warm
+    fast = spml_plain.timed(lambda: walk.random_walk(seeds, walk.affinity([rows]), 64).flatten(1), repeats=3)
     slow = spml_plain.timed(spml_plain.random_walk, seeds.flatten(1), rows)
     print(f"random walk, {height * width} nodes, {CLASSES} classes, {PRESENT} present, T^64, {THREADS} threads")
     spml_plain.report(slow, fast)

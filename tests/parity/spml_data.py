@@ -4,7 +4,8 @@ import numpy as np
 
 from tests.parity.compare import absolute, exact, load
 from wsnb.data.densepose import SWAPPED
-from wsnb.papers.spml import evaluation, transforms
+from wsnb.data.transforms import MEAN
+from wsnb.papers.spml import evaluation, inference, transforms
 
 SCALES = ("0.5", "0.75", "1.0", "1.25", "1.5", "0.63", "1.37")
 
@@ -29,7 +30,9 @@ def _basic(path):
     checks += [absolute("longer side 96", shown, d["rwi_96_image"], 1e-5),
                exact("longer side 96, labels", found, d["rwi_96_label0"])]
     checks += _pair("pad 60x80", *transforms.pad(image, labels, (60, 80)), d, "pad_60x80")
-    checks += _pair("pad 40x80", *transforms.pad(image, labels, (40, 80), (0, 0, 0)), d, "pad_40x80")
+    # stored with black at the border: what is padded with the mean of the pictures is black after its subtraction
+    padded, wide = transforms.pad(image + np.float32(MEAN), labels, (40, 80))
+    checks += _pair("pad 40x80", padded - np.float32(MEAN), wide, d, "pad_40x80")
     checks += _pair("crop", *transforms.crop(image, labels, (64, 48), np.random.RandomState(77)), d, "crop_seed77")
     padded = transforms.pad(image, None, (64, 48))[0]
     top, left = transforms.crop_place(*padded.shape[:2], (64, 48), np.random.RandomState(77))
@@ -52,15 +55,15 @@ def _dataset(prefix, pairs):
         for key in ("voc_tags", "voc_cls_tags"):
             if key in d:
                 checks.append(exact(key, np.unique(labels[..., 0]), d[key]))
-        unit = image.astype(np.float32) / 255
         if "eval_image" in d:
-            checks.append(absolute("whole picture", transforms.normalise(unit), d["eval_image"], 1e-5))
+            checks.append(absolute("whole picture", inference.network_input(image)[0], d["eval_image"], 1e-5))
         for k, (ratio, flip) in enumerate((r, f) for r in (0.5, 1.5) for f in (True, False)):
             if f"pyr{k}_image" in d:
-                size = transforms.scaled_size(*image.shape[:2], ratio)
-                shown, found = transforms.resize(*(transforms.mirror(unit, labels) if flip else (unit, labels)), size)
+                shown = inference.network_input(image, 0, ratio, flip)[0]
+                turned = transforms.mirror(image, labels)[1] if flip else labels
+                found = transforms.resize(None, turned, shown.shape[1:])[1]
                 checks += [exact(f"pyramid {k}, mirrored", flip, bool(d[f"pyr{k}_flip"])),
-                           absolute(f"pyramid {k}", transforms.normalise(shown), d[f"pyr{k}_image"], 1e-5),
+                           absolute(f"pyramid {k}", shown, d[f"pyr{k}_image"], 1e-5),
                            exact(f"pyramid {k}, classes", found[..., 0], d[f"pyr{k}_sem"])]
         return checks
 

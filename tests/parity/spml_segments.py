@@ -1,15 +1,18 @@
 """Parity of clustering, prototypes, retrieval and contrast with arrays of the original SPML."""
 
 import re
+import tempfile
+import warnings
+from pathlib import Path
 
 import numpy as np
 import torch
+import torch.distributed as dist
 import torch.nn.functional as F
 
 from tests.parity.compare import absolute, exact, relative, tensors
-from wsnb.methods.segsort import contrast, features, kmeans, relations, retrieval, segments
-
-DIVISOR = 2048
+from wsnb.methods.segsort import contrast, devices, features, kmeans, relations, retrieval, segments
+from wsnb.papers.spml import bank, inference
 
 
 def _sizes(key):
@@ -19,10 +22,12 @@ def _sizes(key):
 def _locations(path):
     checks = []
     for key, stored in tensors(path).items():
-        if key.startswith("int"):
-            checks.append(exact(key, features.grid(*_sizes(key)), stored))
+        height, width = _sizes(key)
+        ours = features.location(height, width) + 0.5
+        if key.startswith("int"):  # whole rows and columns
+            checks.append(exact(key, (ours * torch.tensor([height - 1, width - 1])).round().long(), stored))
         else:
-            checks.append(absolute(key, features.location(*_sizes(key)) + 0.5, stored, 1e-7))
+            checks.append(absolute(key, ours, stored, 1e-7))
     return checks
 
 
@@ -33,7 +38,7 @@ def _local(path):
         absolute("kernel", features.smoothing_kernel().expand(3, 1, 5, 5), d["kernel"], 1e-6),
         absolute("VOC", features.local_features(d["image"], size), d["voc_out"], 1e-5),
         absolute("DensePose", features.local_features(d["image"], size, True), d["densepose_out"], 1e-5),
-        absolute("colour", features.colour(d["image"]), d["densepose_out_nosize_color"], 1e-5),
+        absolute("colour", features.colour(d["image"], (32, 40)), d["densepose_out_nosize_color"], 1e-5),
     ]
 
 
@@ -84,14 +89,14 @@ def _prototypes(path):
     ours = kmeans.prototypes(d["x"], d["labels"])
     return [absolute("prototypes", ours, d["prototypes"], 1e-5),
             absolute("prototypes of 25", kmeans.prototypes(d["x"], d["labels"], 25), d["prototypes_max25"], 1e-5),
-            absolute("means", kmeans.segment_mean(d["x"], d["labels"]), d["segment_mean"], 1e-5),
+            absolute("means", kmeans.segment_mean(d["x"], d["labels"], 20), d["segment_mean"], 1e-5),
             exact("nearest", kmeans.nearest(d["x"], ours), d["nearest"])]
 
 
 def _renumber(path):
     d = tensors(path)
     index, keys = segments.ranks(d["instance"], d["semantic"])
-    most = segments.majority(d["semantic"], d["instance"])
+    most = segments.majority(d["semantic"], d["instance"], int(d["instance"].max()) + 1)
     selected = (most[d["instance"]] == d["semantic"]).nonzero()[:, 0]
     return [exact("labels", keys[:, 1], d["proto_semantic"]), exact("index", index, d["unique_index"]),
             exact("labels, offset 256", keys[:, 1], d["proto_semantic_off256"]),
@@ -107,7 +112,9 @@ def _normalize(path):
 
 def _one_hot(path):
     d = tensors(path)
-    return [exact("7 classes", F.one_hot(d["labels"], 7), d["max7"]), exact("auto", F.one_hot(d["labels"]), d["auto"])]
+    single = d["labels"].reshape(-1, 1)  # one vote each
+    return [exact(key, retrieval.votes(single, stored.shape[-1]).view(stored.shape), stored)
+            for key, stored in d.items() if key != "labels"]
 
 
 def _resize(path):
@@ -141,6 +148,18 @@ def _segments_nolabel(path):
     return _compared("", segments.segment(voc_input(path)["embedding"], clusters=(4, 3)), tensors(path))
 
 
+def _process(rank, path, folder):
+    """One of three processes with a picture each: its prototypes and the others', as a step of learning takes them."""
+    torch.set_num_threads(1)
+    warnings.simplefilter("ignore", FutureWarning)  # of torch's differentiable all_gather
+    dist.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=3)
+    given = voc_input(path)
+    found = segments.segment(*(given[k][rank : rank + 1] for k in ("embedding", "semantic", "instance")))
+    every, first = devices.gathered(segments.prototypes_of(found, torch.zeros(1, 1)), 1)
+    torch.save([vars(every), found.index + first], f"{folder}/{rank}.pt")
+    dist.destroy_process_group()
+
+
 def _segments_densepose(path):
     d, given = tensors(path), voc_input(path)
     given = {**given, **{k: d[k] for k in ("embedding", "semantic", "instance") if k in d}}
@@ -152,12 +171,14 @@ def _segments_densepose(path):
 def _gather(path):
     d, given = tensors(path), voc_input(path)
     whole = segments.segment(given["embedding"], given["semantic"], given["instance"])
-    maps = [given[k] for k in ("embedding", "semantic", "instance")]
-    devices = [segments.segment(*(values[i : i + 1] for values in maps)) for i in range(3)]
+    with tempfile.TemporaryDirectory() as folder:
+        torch.multiprocessing.spawn(_process, (path, folder), nprocs=3)
+        parts = [torch.load(Path(folder, f"{rank}.pt"), weights_only=True) for rank in range(3)]
     checks = []
-    for name, found in (("1 device, ", segments.merged([whole], 3)), ("3 devices, ", segments.merged(devices, 1))):
-        ours = segments.prototypes_of(found, torch.zeros(3, 1))
-        checks += [exact(f"{name}index", found.index, d["cluster_index"]),
+    for name, ours, index in (
+            ("1 device, ", devices.gathered(segments.prototypes_of(whole, torch.zeros(3, 1)), 3)[0], whole.index),
+            ("3 devices, ", segments.Prototypes(**parts[0][0]), torch.cat([index for _, index in parts]))):
+        checks += [exact(f"{name}index", index, d["cluster_index"]),
                    *(exact(f"{name}{key}", getattr(ours, field), d[f"prototype_{key}"]) for key, field in (
                        ("semantic", "semantic"), ("instance", "region"), ("batch", "picture"))),
                    absolute(f"{name}prototypes", ours.embedding, d["prototype"], 1e-5),
@@ -170,15 +191,12 @@ def _same_class(d):
     return d["semantic"], d["proto_semantic"][None] == torch.arange(classes)[:, None]
 
 
-def _loss_checks(name, d, key, arguments, kappa, tolerances, base=False):
-    """The plain form and the chunked form, which float32 does not spoil, with gradients of the mean."""
+def _loss_checks(name, d, key, forms):
+    """FORMS {name: (function of pixels and prototypes, tolerance)}, with gradients of the mean."""
     checks = []
-    forms = [("plain", lambda *a: contrast.plain(*a, base=base), tolerances[0])]
-    if not base:
-        forms.append(("chunked", lambda *a: contrast.contrast(*a, own_repels=True, cells=2000), tolerances[1]))
-    for form, function, pixel_tolerance in forms:
+    for form, (function, pixel_tolerance) in forms.items():
         pixels, prototypes = (d[k].clone().requires_grad_() for k in ("embeddings", "prototypes"))
-        loss = function(pixels, *arguments, prototypes, kappa)
+        loss = function(pixels, prototypes)
         loss.mean().backward()
         checks += [absolute(f"{name} {form}", loss, d[f"pix_{key}"], pixel_tolerance),
                    absolute(f"{name} {form}, mean", loss.mean(), d[f"mean_{key}"], max(1e-5, pixel_tolerance / 50))]
@@ -188,14 +206,44 @@ def _loss_checks(name, d, key, arguments, kappa, tolerances, base=False):
     return checks
 
 
+def _forms(own, group, positive, kappa, tolerances):
+    """The plain form, and the chunked one, which float32 does not spoil."""
+    def plain(pixels, prototypes):
+        return contrast.plain(pixels, own, group, positive, prototypes, kappa)
+
+    def chunked(pixels, prototypes):
+        loss = contrast.contrast(pixels, own, group, positive, prototypes, kappa)
+        # an own segment of another kind repels too in the original: log((m + r) / m) becomes log((m + m + r) / m)
+        return torch.where(positive[group, own], loss, F.softplus(loss))
+
+    return {"plain": (plain, tolerances[0]), "chunked": (chunked, tolerances[1])}
+
+
+def _own_alone(pixels, prototypes, own, group, positive, kappa):
+    """Only the own segment attracts: the loss without the others of its class, one segment's pixels after another."""
+    losses, places = [], []
+    for segment in own.unique().tolist():
+        place = (own == segment).nonzero()[:, 0]
+        kept = ~positive[group[place[0]]]
+        kept[segment] = True
+        mine = int(kept[:segment].sum())
+        losses.append(contrast.plain(pixels[place], torch.full_like(place, mine), torch.zeros_like(place),
+                                     torch.arange(int(kept.sum()))[None] == mine, prototypes[kept], kappa))
+        places.append(place)
+    return torch.cat(losses)[torch.cat(places).argsort()]
+
+
 def _segsort(path):
     d, checks = tensors(path), []
     group, positive = _same_class(d)
     for key in (k[4:] for k in d if k.startswith("pix_")):
         kappa, mode = re.fullmatch(r"k(\d+)_(plus|base)", key).groups()
         tolerance = {6: 1e-5, 8: 1e-5, 10: 1e-4, 12: 1e-3}.get(int(kappa), 5e-3)
-        checks += _loss_checks(key, d, key, (d["own_index"], group, positive), float(kappa), (tolerance, tolerance),
-                               mode == "base")
+        relation = d["own_index"], group, positive, float(kappa)
+        forms = _forms(*relation, (tolerance, tolerance))
+        if mode == "base":
+            forms = {"plain": (lambda e, u, relation=relation: _own_alone(e, u, *relation), tolerance)}
+        checks += _loss_checks(key, d, key, forms)
     return checks
 
 
@@ -214,7 +262,7 @@ def _set_segsort(path):
     for key in ("k8", "k12"):
         # the two forms differ by the cancellation where no tag is shared but the own one
         tolerances = (1e-5, 1e-3 if key == "k12" else 1e-5)
-        checks += _loss_checks(key, d, key, (d["own_index"], group, positive), float(key[1:]), tolerances)
+        checks += _loss_checks(key, d, key, _forms(d["own_index"], group, positive, float(key[1:]), tolerances))
     return checks
 
 
@@ -238,35 +286,39 @@ def _reindex(path):
             exact("prototypes", relation.prototypes, d["proto_keep"])]
 
 
+def _clustering(embedding, clusters, **windows):
+    """A cut of pictures by a network that answers with a stored EMBEDDING."""
+    return bank.Clustering(lambda x: embedding, clusters, **windows)
+
+
 def _prediction(path):
     d = tensors(path)
-    found = segments.segment(d["embedding"], clusters=(5, 5))
-    queries = kmeans.prototypes(found.embedding, found.index)
-    _, index = retrieval.neighbours(queries, d["memory"], 20)
-    labels = d["memory_label"][index]
-    winner = retrieval.winner(labels)
-    return [exact("segments", found.index, d["cluster_index"]),
-            absolute("embedding", found.embedding, d["cluster_embedding"], 1e-5),
+    image, cut = np.zeros((30, 34, 3), np.uint8), _clustering(d["embedding"], (5, 5))
+    embedding = inference.embedding(cut.network, inference.network_input(image))
+    queries, index = cut(image)
+    labels = d["memory_label"][retrieval.neighbours(queries, d["memory"], 20)[1]]
+    maps = bank.vote_maps(cut, bank.Memory(d["memory"], d["memory_label"], None, None), image, 21)
+    winner = torch.from_numpy(maps.argmax(0)).flatten()
+    return [exact("segments", index.flatten(), d["cluster_index"]),
+            absolute("embedding", embedding.flatten(1).T, d["cluster_embedding"], 1e-5),
             absolute("queries", queries, d["query_prototypes"], 1e-5), exact("20 nearest", labels, d["topk_labels"]),
-            exact("majority", winner, d["majority"]), exact("pixels", winner[found.index], d["pixel_pred"]),
-            exact("pixels' nearest", labels[found.index], d["pixel_topk"]),
-            absolute("votes", retrieval.votes(labels, 21)[found.index], d["topk_distribution"], 1e-6)]
+            exact("majority", segments.majority(winner, index.flatten(), len(queries)), d["majority"]),
+            exact("pixels", winner, d["pixel_pred"]),
+            exact("pixels' nearest", labels[index.flatten()], d["pixel_topk"]),
+            absolute("votes", maps.reshape(21, -1).T, d["topk_distribution"], 1e-6)]
 
 
 def _extraction(path):
     d = tensors(path)
     height, width = d["valid_hw"].tolist()
-    padding = torch.full((1, 48, 48), segments.VOID)
-    padding[:, :height, :width] = 0
+    image, labels = np.zeros((height, width, 3), np.uint8), d["semantic"].numpy().astype(np.uint8)
     checks = []
-    for name, embedding, semantic in (("padded", d["embedding_norm"], padding),
-                                      ("cropped", d["embedding_norm"][..., :height, :width], None)):
-        found = segments.segment(embedding, semantic)
-        checks += [exact(f"{name}, segments", found.index.view(height, width), d[f"{name}_cluster_index"]),
-                   absolute(f"{name}, prototypes", kmeans.prototypes(found.embedding, found.index),
-                            d[f"{name}_prototype"], 1e-5),
-                   exact(f"{name}, labels", segments.majority(d["semantic"].flatten(), found.index),
-                         d[f"{name}_label"])]
+    for name in ("padded", "cropped"):
+        cut = _clustering(d["embedding_norm"], (6, 6), crop=48, cropped=name == "cropped")
+        found = bank.extract(cut, image, labels.reshape(height, width))
+        checks += [exact(f"{name}, segments", cut(image)[1], d[f"{name}_cluster_index"]),
+                   absolute(f"{name}, prototypes", found["prototype"], d[f"{name}_prototype"], 1e-5),
+                   exact(f"{name}, labels", found["label"], d[f"{name}_label"])]
     return checks
 
 

@@ -1,5 +1,6 @@
 """Parity of SPML's pseudo labels: seeds, the random walk, votes."""
 
+import numpy as np
 import torch
 
 from tests.parity.compare import absolute, exact, tensors
@@ -9,11 +10,15 @@ from wsnb.papers.spml import heads, pseudo
 CLASSES = 21
 
 
-def _matrices(d):
-    """(affinity, its power's transition matrix T) of the two branches."""
+def _affinity(d):
+    """The mean affinity of the two branches."""
     size = tuple(n // 8 for n in d["emb_plain"].shape[-2:])
-    mean = walk.affinity([walk.embedding_at(d[key], size) for key in ("emb_plain", "emb_flip_branch")])
-    return mean, walk.transition(mean)
+    return walk.affinity([walk.embedding_at(d[key], size) for key in ("emb_plain", "emb_flip_branch")])
+
+
+def _power(mean, size, steps):
+    """T^STEPS [n, n]: each row is the walk of a seed at one node of the grid of SIZE (h, w)."""
+    return walk.random_walk(torch.eye(len(mean)).view(-1, *size), mean, steps).flatten(1)
 
 
 def _cam(path):
@@ -22,17 +27,19 @@ def _cam(path):
     keys = [k + 1 for k in fields]
     seeds = pseudo.cam_seeds(torch.stack(list(fields.values())).numpy(), keys, CLASSES)
     small = pseudo.eighth(seeds)
-    mean, matrix = _matrices(d)
+    mean, size = _affinity(d), small.shape[1:]
     walked = walk.random_walk(small, mean, 64)
-    shape = d["emb_plain"].shape[-2:]
     rows = [0, *keys]
-    large = pseudo.enlarged(walked, shape)
+    branches = iter((d["emb_plain"], d["emb_flip_branch"].flip(-1)))  # of the picture and of its mirror image
+    walker = pseudo.Walk(lambda x: next(branches), None, CLASSES, "cam")
+    blank = np.zeros((*d["emb_plain"].shape[-2:], 3), np.uint8)
+    large = walker(blank, blank[..., 0], (keys, torch.stack(list(fields.values())).numpy()))
     return [
         absolute("background", seeds[0], d["bg"], 1e-5),
         absolute("by 1/8", small[rows], d["cam_down_scale"], 1e-4),
-        absolute("to a size", pseudo.shrunk(seeds, small.shape[1:])[rows], d["cam_down_size_mode"], 1e-4),
-        absolute("affinity", mean, d["affinity"], 1e-4), absolute("T", matrix, d["transition"], 1e-4),
-        absolute("T^64", torch.linalg.matrix_power(matrix.double(), 64), d["transition_pow64"], 1e-4),
+        absolute("to a size", pseudo.shrunk(seeds, size)[rows], d["cam_down_size_mode"], 1e-4),
+        absolute("affinity", mean, d["affinity"], 1e-4), absolute("T", _power(mean, size, 1), d["transition"], 1e-4),
+        absolute("T^64", _power(mean, size, 64), d["transition_pow64"], 1e-4),
         absolute("walked", walked[rows], d["walked"], 1e-4),
         absolute("enlarged", large[rows].transpose(1, 2, 0), d["upsampled"], 1e-4),
         exact("winner", large.argmax(0), d["argmax"]),
@@ -43,7 +50,7 @@ def _softmax(path):
     """Seeds from two maps of logits, and their walks; what is not repeated here lies in random_walk_cam.npz."""
     d, beside = tensors(path), path.parent / "random_walk_cam.npz"
     given = {**(tensors(beside) if beside.exists() else {}), **d}
-    mean = given["affinity"] if "emb_plain" not in given else _matrices(given)[0]
+    mean = given["affinity"] if "emb_plain" not in given else _affinity(given)
     size = given["walked"].shape[-2:] if "walked" in given else d["seed_mean_of_softmax"].shape[-2:]
     named = [v.float() for k, v in d.items() if "logit" in k and not k.startswith("seed")]
     logits = [v.reshape(CLASSES, *v.shape[-2:]) for v in named
@@ -77,14 +84,14 @@ def _densepose(path):
     embedding, semantic, regions = d["embedding"], d["semantic"], d["instance"]
     found = segments.segment(embedding, semantic, regions, (8, 8))
     bank = segments.prototypes_of(found, torch.zeros(1, 1))
-    sets = pseudo.retrieval.label_sets(found.embedding, bank.embedding, bank.semantic, found.picture, bank.picture, 15,
-                                       1, -1.0)
+    sets = pseudo.nearest_classes(found, 15)
+    shares = kmeans.segment_mean(sets.float(), found.index, found.count)
     maps = pseudo.nearest_seeds(embedding, semantic, regions, 15, (8, 8))
     present = torch.isin(torch.arange(15), torch.tensor([0, 2, 7]))
     seeds = pseudo.among_present(pseudo.shrunk(maps, d["seed"].shape[-2:]), present)
     return [exact("segments", found.index, d["cluster_index"]), exact("labels", bank.semantic, d["proto_label"]),
             exact("pixels' classes", sets, d["pixel_tags"]),
-            absolute("segments' shares", kmeans.segment_mean(sets.float(), found.index), d["segment_prob"], 1e-5),
+            absolute("segments' shares", shares, d["segment_prob"], 1e-5),
             absolute("pixels' shares", maps[None], d["pixel_prob"], 1e-5),
             absolute("seeds", seeds[None], d["seed"], 1e-5)]
 

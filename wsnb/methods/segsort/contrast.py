@@ -10,59 +10,56 @@ import torch
 CELLS = 2**20  # similarities held at once by `contrast` on a processor
 
 
-def plain(pixels, own, group, positive, prototypes, kappa, base=False):
+def plain(pixels, own, group, positive, prototypes, kappa):
     """Loss of each pixel [P], as the original computes it: positives are a sum less the own segment's term.
 
     pixels [P, C] and prototypes [S, C] of unit length; own int64 [P], the pixel's segment; group int64 [P]. In float32
     the subtraction loses small positives at a large kappa, and an own segment that is not of the pixel's kind counts
-    among the negatives as well. BASE: only the own segment attracts.
+    among the negatives as well.
     """
     similarity = torch.exp(pixels @ prototypes.T * kappa)  # [P, S]
     same = positive[group].to(similarity.dtype)
     mine = similarity.gather(1, own[:, None])[:, 0]
     others = (similarity * same).sum(1) - mine
-    attract = mine if base else torch.where(others > 0, others, mine)
+    attract = torch.where(others > 0, others, mine)
     return -torch.log(attract / (attract + (similarity * (1 - same)).sum(1)))
 
 
-def contrast(pixels, own, group, positive, prototypes, kappa, own_repels=False, cells=0):
+def contrast(pixels, own, group, positive, prototypes, kappa):
     """Loss of each pixel [P]; arguments as in `plain`, in chunks, without the plain form's cancellation.
 
-    At most CELLS similarities exist at a time; the backward pass computes them again. Unit vectors bound every exponent
-    by kappa, so sums of exp(kappa (cosine - 1)) need no running maximum. OWN_REPELS: an own segment that is not of the
-    pixel's kind counts among the negatives too, as in the original.
+    At most CELLS similarities (64 times as many on a GPU) exist at a time; the backward pass computes them again. Unit
+    vectors bound every exponent by kappa, so sums of exp(kappa (cosine - 1)) need no running maximum. The own segment
+    never repels.
     """
-    cells = cells or (CELLS if pixels.device.type == "cpu" else 64 * CELLS)
-    return _Contrast.apply(pixels, prototypes, own, group, positive, float(kappa), own_repels, cells)
+    cells = CELLS if pixels.device.type == "cpu" else 64 * CELLS
+    return _Contrast.apply(pixels, prototypes, own, group, positive, float(kappa), cells)
 
 
 class _Contrast(torch.autograd.Function):
     """Per-pixel losses and their gradients; rows are visited group by group, so that a chunk needs few masks."""
 
     @staticmethod
-    def forward(ctx, pixels, prototypes, own, group, positive, kappa, own_repels, cells):
+    def forward(ctx, pixels, prototypes, own, group, positive, kappa, cells):
         order = torch.argsort(group, stable=True)
         attract, repel = pixels.new_empty(len(pixels)), pixels.new_empty(len(pixels))
         alone = torch.empty(len(pixels), dtype=torch.bool, device=pixels.device)
         for rows, masks, inverse in _chunks(order, group, positive, cells):
             weight = _weights(pixels, prototypes, rows, kappa)
             mine = weight.gather(1, own[rows, None])[:, 0]
-            same = masks[inverse, own[rows]]
             weight.scatter_(1, own[rows, None], 0.0)
             others = _chosen(weight @ masks.to(weight.dtype).T, inverse)
             negative = _chosen(weight @ (~masks).to(weight.dtype).T, inverse)
-            if own_repels:
-                negative = negative + torch.where(same, 0.0, mine)
             lonely = others <= 0
             alone[rows], attract[rows], repel[rows] = lonely, torch.where(lonely, mine, others), negative
         ctx.save_for_backward(pixels, prototypes, own, group, positive, order, attract, repel, alone)
-        ctx.settings = kappa, own_repels, cells
+        ctx.settings = kappa, cells
         return torch.log1p(repel / attract)
 
     @staticmethod
     def backward(ctx, gradient):
         pixels, prototypes, own, group, positive, order, attract, repel, alone = ctx.saved_tensors
-        kappa, own_repels, cells = ctx.settings
+        kappa, cells = ctx.settings
         of_pixels, of_prototypes = torch.empty_like(pixels), torch.zeros_like(prototypes)
         total = attract + repel
         # d loss / d cosine_j = kappa weight_j / total where j repels, kappa weight_j (1 / total - 1 / attract) else
@@ -71,7 +68,6 @@ class _Contrast(torch.autograd.Function):
             weight = _weights(pixels, prototypes, rows, kappa)
             column = own[rows, None]
             mine = weight.gather(1, column)[:, 0]
-            same = masks[inverse, own[rows]]
             lonely = alone[rows]
             far, near = push[rows], pull[rows]
             if len(masks) == 1:
@@ -79,13 +75,10 @@ class _Contrast(torch.autograd.Function):
             else:
                 factor = torch.where(masks[inverse], torch.where(lonely, 0.0, near)[:, None], far[:, None])
             weight *= factor
-            self_factor = torch.where(lonely, near, 0.0)
-            if own_repels:
-                self_factor = self_factor + torch.where(same, 0.0, far)
-            weight.scatter_(1, column, (mine * self_factor)[:, None])
+            weight.scatter_(1, column, (mine * torch.where(lonely, near, 0.0))[:, None])
             of_pixels[rows] = weight @ prototypes
             of_prototypes.addmm_(weight.T, pixels[rows])
-        return of_pixels, of_prototypes, None, None, None, None, None, None
+        return of_pixels, of_prototypes, None, None, None, None, None
 
 
 def _chunks(order, group, positive, cells):

@@ -1,4 +1,4 @@
-"""What is clustered beside the embedding: places and colours of pixels; and small helpers of the same file's kind."""
+"""What is clustered beside the embedding: places and colours of pixels; unit length; labels at another size."""
 
 import torch
 import torch.nn.functional as F
@@ -11,26 +11,20 @@ def unit(x, dim=-1):
     return F.normalize(x, dim=dim, eps=1e-12)
 
 
-def grid(height, width, device="cpu") -> torch.Tensor:
-    """Row and column of every pixel, int64 [H, W, 2]."""
-    rows, columns = torch.arange(height, device=device), torch.arange(width, device=device)
-    return torch.stack(torch.meshgrid(rows, columns, indexing="ij"), dim=-1)
-
-
 def location(height, width, device="cpu") -> torch.Tensor:
     """(y, x) of every pixel, float32 [H, W, 2], from -0.5 to 0.5 with both ends; a single row or column is -0.5."""
     y, x = (torch.linspace(0, 1, n, device=device) - 0.5 for n in (height, width))
     return torch.stack(torch.meshgrid(y, x, indexing="ij"), dim=-1)
 
 
-def smoothing_kernel(size=5) -> torch.Tensor:
-    """[SIZE, SIZE]: a pixel's distance to the centre over the sum of all. So the centre counts nothing, as in SPML."""
-    offsets = torch.arange(size, dtype=torch.float32) - size // 2
+def smoothing_kernel() -> torch.Tensor:
+    """[5, 5]: a pixel's distance to the centre over the sum of all. So the centre counts nothing, as in SPML."""
+    offsets = torch.arange(-2.0, 3.0)
     distance = torch.hypot(offsets[:, None], offsets[None])
     return distance / distance.sum()
 
 
-def colour(x, size=None) -> torch.Tensor:
+def colour(x, size) -> torch.Tensor:
     """Smoothed colours of normalised pictures x [N, C, H, W]: [N, h, w, C] in -1..1 (SIZE is h, w).
 
     Each channel is weighed by `smoothing_kernel` without padding (4 pixels less a side), resized bilinearly, freed of
@@ -39,8 +33,7 @@ def colour(x, size=None) -> torch.Tensor:
     channels = x.shape[1]
     kernel = smoothing_kernel().to(x).expand(channels, 1, -1, -1)
     smooth = F.conv2d(x, kernel, groups=channels)
-    if size is not None:
-        smooth = F.interpolate(smooth, size=tuple(size), mode="bilinear", align_corners=False)
+    smooth = F.interpolate(smooth, size=tuple(size), mode="bilinear", align_corners=False)
     smooth = smooth - smooth.mean(dim=(2, 3), keepdim=True)
     largest = smooth.abs().amax(dim=(2, 3), keepdim=True)
     return torch.where(largest > FLAT, smooth / largest, 0.0).permute(0, 2, 3, 1)

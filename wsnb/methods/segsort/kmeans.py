@@ -20,9 +20,8 @@ def segment_sum(values, index, count) -> torch.Tensor:
     return values.new_zeros(count, values.shape[1]).index_add(0, index, values)
 
 
-def segment_mean(values, index, count=None) -> torch.Tensor:
+def segment_mean(values, index, count) -> torch.Tensor:
     """Means over the members; 0 for a segment without any."""
-    count = int(index.max()) + 1 if count is None else count
     sizes = torch.bincount(index, minlength=count).clamp_min(1).to(values.dtype)
     return segment_sum(values, index, count) / sizes[:, None]
 
@@ -45,7 +44,7 @@ def nearest(values, centres) -> torch.Tensor:
 
 
 @torch.no_grad()
-def kmeans(values, index, count=None, iterations=10) -> torch.Tensor:
+def kmeans(values, index, count, iterations) -> torch.Tensor:
     """Clusters int64 [P] of unit VALUES [P, C] after ITERATIONS rounds from INDEX: centre = prototype, then nearest.
 
     The number of centres stays COUNT; an empty one is the zero vector. Stops early where nothing moves: the further
@@ -53,7 +52,6 @@ def kmeans(values, index, count=None, iterations=10) -> torch.Tensor:
     """
     if not len(values):
         return index
-    count = int(index.max()) + 1 if count is None else count
     for _ in range(iterations):
         moved = nearest(values, prototypes(values, index, count))
         if torch.equal(moved, index):

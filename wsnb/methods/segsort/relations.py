@@ -10,6 +10,7 @@ import torch
 
 from wsnb.methods.segsort import retrieval
 
+ALIKE = 0.95  # cosine from which on two segments have the same class
 
 @dataclass
 class Relation:
@@ -63,12 +64,12 @@ def feature_affinity(own, sets) -> Relation:
     return Relation(_all(own), own, group[own], kinds.float() @ sets.float().T > 0, _all(sets))
 
 
-def affinity_sets(prototypes, n_classes, threshold=0.95, top=1) -> torch.Tensor:
-    """The class sets of `feature_affinity`, 0/1 [S, n_classes]: labels of the TOP most similar labelled segments of the
-    same picture, where the cosine of their features reaches THRESHOLD; all classes where none does."""
+def affinity_sets(prototypes, n_classes) -> torch.Tensor:
+    """The class sets of `feature_affinity`, 0/1 [S, n_classes]: the label of the most similar labelled segment of the
+    same picture, where the cosine of their features reaches ALIKE; all classes where it does not."""
     with torch.no_grad():
         sets = retrieval.label_sets(prototypes.feature, prototypes.feature, prototypes.semantic, prototypes.picture,
-                                    prototypes.picture, n_classes, top, threshold)
+                                    prototypes.picture, n_classes, 1, ALIKE)
         return torch.where(sets.any(1, keepdim=True), sets, torch.ones_like(sets))
 
 

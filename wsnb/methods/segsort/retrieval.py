@@ -7,7 +7,7 @@ CELLS = 2**24  # similarities held at once
 
 
 @torch.no_grad()
-def neighbours(queries, memory, k=20):
+def neighbours(queries, memory, k):
     """(cosines, indices) [Q, k] of the k rows of MEMORY [M, C] most similar to each of QUERIES [Q, C], best first.
 
     A partial selection instead of a full sort; fewer columns where the memory has fewer rows.
@@ -24,12 +24,7 @@ def votes(labels, n_classes) -> torch.Tensor:
     return F.one_hot(labels, n_classes).sum(1).float() / labels.shape[1]
 
 
-def winner(labels, n_classes=None) -> torch.Tensor:
-    """The most frequent of retrieved LABELS [Q, k], the lowest of equally frequent ones: int64 [Q]."""
-    return F.one_hot(labels, n_classes or -1).sum(1).argmax(1)
-
-
-def label_sets(queries, keys, labels, query_picture, key_picture, n_classes, top=1, threshold=0.95) -> torch.Tensor:
+def label_sets(queries, keys, labels, query_picture, key_picture, n_classes, top, threshold) -> torch.Tensor:
     """0/1 [Q, n_classes]: which labels the TOP nearest admissible KEYS of each query have.
 
     Admissible: of the query's picture and labelled (< n_classes); the similarity of the others is replaced by the
@@ -45,12 +40,3 @@ def label_sets(queries, keys, labels, query_picture, key_picture, n_classes, top
     named = labels[index]
     counts = (found >= threshold) & (named < n_classes)
     return sets.scatter_reduce_(1, named.clamp(max=n_classes - 1), counts.long(), "amax")
-
-
-@torch.no_grad()
-def top_accuracy(prototypes, labels, k=5) -> float:
-    """Share of equal labels among the K nearest segments of each segment, itself included (the original logs it)."""
-    if not len(prototypes):
-        return float("nan")
-    _, index = neighbours(prototypes, prototypes, k)
-    return float((labels[index] == labels[:, None]).float().mean())

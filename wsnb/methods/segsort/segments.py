@@ -76,10 +76,10 @@ def segment(embedding, semantic=None, region=None, clusters=(6, 6), iterations=1
     return Segments(e[kept], f[kept], semantic, region, index, picture, picture * (height * width) + place)
 
 
-def squeezed(segments, local, share=0.1) -> Segments:
-    """Segments whose feature is unit([SHARE e, local]), local [N, H, W, L]: the original's DensePose."""
+def squeezed(segments, local) -> Segments:
+    """Segments whose feature is unit([0.1 e, local]), local [N, H, W, L]: the original's DensePose."""
     flat = local.reshape(-1, local.shape[-1])[segments.position].to(segments.embedding.dtype)
-    return replace(segments, feature=unit(torch.cat([share * segments.embedding, flat], dim=-1)))
+    return replace(segments, feature=unit(torch.cat([0.1 * segments.embedding, flat], dim=-1)))
 
 
 @dataclass
@@ -115,21 +115,9 @@ def prototypes_of(segments, tags) -> Prototypes:
                       segments.semantic[first], segments.region[first], picture, tags[picture])
 
 
-def merged(devices, pictures) -> Segments:
-    """Segments of several devices, each of PICTURES pictures from 0 on, as those of one batch.
-
-    Positions stay those within each device's maps.
-    """
-    parts = [replace(part, picture=part.picture + i * pictures) for i, part in enumerate(devices)]
-    joined = {name: torch.cat([getattr(part, name) for part in parts]) for name in vars(parts[0])}
-    index, _ = ranks(joined["picture"], joined["index"], joined["semantic"], joined["region"])
-    return Segments(**{**joined, "index": index})
-
-
-def majority(labels, index, count=None) -> torch.Tensor:
+def majority(labels, index, count) -> torch.Tensor:
     """The most frequent of LABELS int64 [P] in each segment, the lowest of equally frequent ones; 0 in an empty one."""
     if not len(labels):
-        return torch.zeros(count or 0, dtype=torch.long, device=labels.device)
-    count = int(index.max()) + 1 if count is None else count
+        return torch.zeros(count, dtype=torch.long, device=labels.device)
     classes = int(labels.max()) + 1
     return torch.bincount(index * classes + labels, minlength=count * classes).view(count, classes).argmax(1)

@@ -41,18 +41,12 @@ def sharpened(affinity):
     return power
 
 
-def transition(affinity):
-    """T [n, n]: a^20 with columns that sum to 1."""
-    power = sharpened(affinity)
-    return power.div_(power.sum(0, keepdim=True))
-
-
-def chebyshev(steps, least=1e-8) -> list[float]:
+def chebyshev(steps) -> list[float]:
     """Coefficients c_k of x^STEPS = sum of c_k C_k(2 x - 1), C_k Chebyshev's polynomials; those that together are below
-    LEAST are left out. They are binomial probabilities: about 32 of them make 64 steps."""
+    1e-8 are left out. They are binomial probabilities: about 32 of them make 64 steps."""
     whole = [math.comb(2 * steps, steps - k) / 2 ** (2 * steps - (k > 0)) for k in range(steps + 1)]
     kept = len(whole)
-    while kept > 2 and sum(whole[kept - 1 :]) < least:
+    while kept > 2 and sum(whole[kept - 1 :]) < 1e-8:
         kept -= 1
     return whole[:kept]
 
@@ -68,8 +62,8 @@ def product(power):
     return lambda x: (sparse @ x.T.contiguous()).T
 
 
-def random_walk(seeds, affinity, steps=64):
-    """seeds [K, h, w] @ T^STEPS: float32 [K, h, w].
+def random_walk(seeds, affinity, steps):
+    """seeds [K, h, w] @ T^STEPS, T [n, n] being a^20 with columns that sum to 1: float32 [K, h, w].
 
     The original squares T six times. Here the rows that hold anything are multiplied by T a few times: T's eigenvalues
     lie in [0, 1] (a and its powers are positive definite), where a Chebyshev series takes half as many products as

@@ -12,9 +12,9 @@ from wsnb.papers.spml.labelling.views import neighbours_tiles
 from wsnb.plots.tiles import SIDE, smaller, tiles
 
 
-def cuts(image, tree, start, side=2 * SIDE):
+def cuts(image, tree, start):
     """A function of the height at which the tree is cut: regions in their mean colours."""
-    small = smaller(image, side)
+    small = smaller(image, 2 * SIDE)
 
     def show(height=start):
         found = hierarchies.regions(tree, height)
@@ -24,13 +24,13 @@ def cuts(image, tree, start, side=2 * SIDE):
     return show
 
 
-def relations(scene, settings, start, side=SIDE):
+def relations(scene, settings, start):
     """A function of a picture of the scene and a pixel (y, x in 0..1): a row a relation, segments that attract the
     pixel green, those that repel it red."""
 
     @cache
     def opened():
-        return replace(scene, images=[smaller(image, side) for image in scene.images])
+        return replace(scene, images=[smaller(image, SIDE) for image in scene.images])
 
     def show(picture=start[0], y=start[1], x=start[2]):
         drawn, titles, count = [], [], len(scene.images)
@@ -42,7 +42,7 @@ def relations(scene, settings, start, side=SIDE):
     return show
 
 
-def neighbours(shown, start, cut, memory, items, classes, side=SIDE):
+def neighbours(shown, start, cut, memory, items, classes):
     """A function of a picture of SHOWN and a pixel (y, x in 0..1): its segment, and the training segments nearest to
     it. A picture goes through the network CUT when it is first asked for."""
 
@@ -53,7 +53,7 @@ def neighbours(shown, start, cut, memory, items, classes, side=SIDE):
 
     def show(picture=0, y=start[0], x=start[1]):
         pictures, titles = neighbours_tiles(*segments(picture), (y, x), memory, items, classes)
-        return tiles([smaller(one, side) for one in pictures], titles, 5)
+        return tiles([smaller(one, SIDE) for one in pictures], titles, 5)
 
     return show
 

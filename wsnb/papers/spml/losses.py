@@ -1,6 +1,6 @@
 """The complete loss of a training step: clustering, prototypes, four relations, the joint classifier."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import torch
 from torch.utils.checkpoint import checkpoint
@@ -35,13 +35,12 @@ class Settings:
     """
 
     n_classes: int
-    annotation: Term = field(default_factory=lambda: Term(6, 0.3))
-    co_occurrence: Term = field(default_factory=lambda: Term(8, 0.3))
-    image_similarity: Term = field(default_factory=lambda: Term(16, 0.1))
-    feature_affinity: Term = field(default_factory=Term)
+    annotation: Term = Term()
+    co_occurrence: Term = Term()
+    image_similarity: Term = Term()
+    feature_affinity: Term = Term()
     clusters: tuple = (6, 6)
     iterations: int = 10
-    affinity_threshold: float = 0.95
     densepose: bool = False
     faithful: bool = True
     devices: int = 1
@@ -83,7 +82,7 @@ def step(embedding, semantic, regions, tags, head, settings, memory=None, x=None
     candidates = (memory or MemoryBank(0)).with_current(current)
     sets = None
     if settings.feature_affinity.weight:
-        sets = relations.affinity_sets(candidates, settings.n_classes, settings.affinity_threshold)
+        sets = relations.affinity_sets(candidates, settings.n_classes)
     # once for the whole batch: the head's BatchNorm sees all devices, as `synchronised` does over processes
     logits = None if head is None else head(embedding.detach())
     parts = []

@@ -3,7 +3,6 @@
 import re
 from pathlib import Path
 
-import torch.nn.functional as F
 from torch import nn
 
 from wsnb.files import FileError, load_torch
@@ -11,7 +10,7 @@ from wsnb.methods import adopt, backbones
 from wsnb.methods import weights as weights_of
 from wsnb.methods.deep_stem_resnet import DeepStemResNet
 from wsnb.methods.sync_batchnorm import synchronised
-from wsnb.papers.spml.heads import DilatedSum, PyramidPooling, SoftmaxHead
+from wsnb.papers.spml.heads import DilatedSum, PyramidPooling, SoftmaxHead, upsample
 
 DEEP_STEM = "resnet101_deep"
 HEADS = ("deeplab", "pspnet")
@@ -40,7 +39,7 @@ class Embedding(adopt.Adopted):
 
     def forward(self, x):
         small = self.new_modules[0](self.feature_maps(x)[-1])
-        return F.interpolate(small, scale_factor=2, mode="bilinear", align_corners=False)
+        return upsample(small, [2 * side for side in small.shape[-2:]])
 
 
 def build(backbone, head="deeplab", dim=64, weights="random", norms="batch", norm_momentum=0.1, output_stride=0,

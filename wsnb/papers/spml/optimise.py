@@ -18,22 +18,13 @@ def parameter_groups(network, head, lr, weight_decay, new_multiplier=10) -> list
     return [group for group in groups if group["params"]]
 
 
-def optimiser(kind, groups, momentum=0.9):
+def optimiser(kind, groups):
     """"inner_sgd": the original's; else see `adopt.optimiser` ("sgd", "adamw")."""
-    return InnerSGD(groups, groups[0]["lr"], momentum) if kind == "inner_sgd" else adopt.optimiser(kind, groups,
-                                                                                                   momentum)
+    return InnerSGD(groups, groups[0]["lr"]) if kind == "inner_sgd" else adopt.optimiser(kind, groups)
 
 
-def rate(step, steps, warmup=100, power=0.9) -> float:
-    """Factor of the learning rate at STEP of STEPS: (1 - step / steps) ** power; while STEP < WARMUP at most what rises
+def rate(step, steps, warmup) -> float:
+    """Factor of the learning rate at STEP of STEPS: (1 - step / steps) ** 0.9; while STEP < WARMUP at most what rises
     from 0.1 to 1, as in the original program."""
-    return min(_rising(step, warmup), max(0.0, 1 - step / steps) ** power)
-
-
-def stepped(step, milestones, warmup=0, factor=0.1) -> float:
-    """The other policy that the original knows: FACTOR for every milestone passed; rising while STEP < WARMUP."""
-    return _rising(step, warmup) if step < warmup else factor ** sum(step >= m for m in milestones)
-
-
-def _rising(step, warmup):
-    return 0.1 * (1 - step / warmup) + step / warmup if step < warmup else 1.0
+    falling = max(0.0, 1 - step / steps) ** 0.9
+    return min(0.1 * (1 - step / warmup) + step / warmup, falling) if step < warmup else falling

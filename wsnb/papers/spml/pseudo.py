@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from wsnb.files import save_png
 from wsnb.methods.crf import CRF, crf_labels
 from wsnb.methods.segsort import retrieval, walk
+from wsnb.methods.segsort.kmeans import segment_mean
 from wsnb.methods.segsort.segments import prototypes_of, segment
 from wsnb.papers.spml import inference, transforms
 
@@ -60,19 +61,22 @@ def among_present(maps, present):
     return maps * torch.as_tensor(present, device=maps.device)[:, None, None]
 
 
-def nearest_seeds(embedding, semantic, regions, n_classes, clusters=(24, 24), iterations=10):
+def nearest_classes(segments, n_classes):
+    """0/1 [P, n_classes]: the class of the labelled segment nearest to each pixel of a picture's SEGMENTS."""
+    bank = prototypes_of(segments, torch.zeros(1, 1, device=segments.picture.device))
+    return retrieval.label_sets(segments.embedding, bank.embedding, bank.semantic, segments.picture, bank.picture,
+                                n_classes, top=1, threshold=-1.0)
+
+
+def nearest_seeds(embedding, semantic, regions, n_classes, clusters):
     """Class maps float32 [n_classes, H, W] of DensePose: each pixel takes the class of the labelled segment nearest to
     it, each segment shares its pixels' classes out.
 
     embedding raw [1, C, H, W]; semantic (void 255 is taken as unlabelled), regions int64 [1, H, W].
     """
     semantic = torch.where(semantic >= n_classes, n_classes, semantic)
-    found = segment(embedding, semantic, regions, clusters, iterations)
-    bank = prototypes_of(found, torch.zeros(1, 1, device=embedding.device))
-    sets = retrieval.label_sets(found.embedding, bank.embedding, bank.semantic, found.picture, bank.picture, n_classes,
-                                top=1, threshold=-1.0).float()
-    counts = sets.new_zeros(found.count, n_classes).index_add(0, found.index, sets)
-    share = counts / torch.bincount(found.index, minlength=found.count)[:, None]
+    found = segment(embedding, semantic, regions, clusters)
+    share = segment_mean(nearest_classes(found, n_classes).float(), found.index, found.count)
     return share[found.index].T.reshape(n_classes, *semantic.shape[1:])
 
 

@@ -29,14 +29,14 @@ def made(image, threshold=0.3, scale=1.0) -> np.ndarray:
     return cv2.resize(found, (width, height), interpolation=cv2.INTER_NEAREST)
 
 
-def at_most(hierarchy, threshold, most=MOST) -> np.ndarray:
-    """The segmentation at THRESHOLD, or at the lowest height above it that has at most MOST regions: uint8."""
+def at_most(hierarchy, threshold) -> np.ndarray:
+    """The segmentation at THRESHOLD, or at the lowest height above it that has at most 255 regions: uint8."""
     heights = np.unique(hierarchy.heights[hierarchy.heights > threshold])
     candidates = np.concatenate([[threshold], heights])
     low, high = 0, len(candidates) - 1  # the number of regions never grows with the height
     while low < high:
         middle = (low + high) // 2
-        if int(regions(hierarchy, candidates[middle]).max()) < most:
+        if int(regions(hierarchy, candidates[middle]).max()) < MOST:
             high = middle
         else:
             low = middle + 1

@@ -56,10 +56,10 @@ def labelled(item, label_of, regions_of, base=1.0):
     return image, labels
 
 
-def book_pictures(items, label_of=None, n_classes=0, count=4) -> list:
-    """The same few pictures throughout: the first of each of COUNT equal parts of the list; if it holds no object by
+def book_pictures(items, label_of=None, n_classes=0) -> list:
+    """The same few pictures throughout: the first of each of four equal parts of the list; if it holds no object by
     LABEL_OF, the next of that part that does, as far as TRIES go."""
-    edges = [k * len(items) // count for k in range(count + 1)]
+    edges = [k * len(items) // 4 for k in range(5)]
     parts = [items[first:last] for first, last in pairwise(edges) if first < last]
     return [next((item for item in part[:TRIES] if label_of and weak_masks.tags(label_of(item), n_classes).any()),
                  part[0]) for part in parts]

@@ -86,7 +86,7 @@ def signs(scene, own, settings) -> dict:
     bank = scene.prototypes
     here = bank.picture == bank.picture[own]
     labelled = bank.semantic < settings.n_classes
-    sets = affinity_sets(bank, settings.n_classes, settings.affinity_threshold)
+    sets = affinity_sets(bank, settings.n_classes)
     known = labelled & labelled[own]
     every = torch.ones_like(here)
     rules = {"image_similarity": (here, bank.region == bank.region[own]),

@@ -28,9 +28,9 @@ def plan(pictures, batch, iterations) -> tuple[int, int]:
     return steps, math.ceil(iterations / steps)
 
 
-def snapshot_epochs(epochs, count=5) -> set[int]:
-    """Numbers of the epochs (1..EPOCHS) after which a snapshot is taken: about COUNT of them, the last one among."""
-    return {round(epochs * k / count) for k in range(1, count + 1)} if epochs else set()
+def snapshot_epochs(epochs) -> set[int]:
+    """Numbers of the epochs (1..EPOCHS) after which a snapshot is taken: about five of them, the last one among."""
+    return {round(epochs * k / 5) for k in range(1, 6)} if epochs else set()
 
 
 def means(running) -> dict:

@@ -37,11 +37,11 @@ def resize(image, labels, size):
     return image, None if labels is None else cv2.resize(labels, to, interpolation=cv2.INTER_NEAREST)
 
 
-def pad(image, labels, size, colour=MEAN):
-    """To at least SIZE (height, width), at the bottom and the right: COLOUR (the mean, which normalisation makes 0),
-    and void labels."""
+def pad(image, labels, size):
+    """To at least SIZE (height, width), at the bottom and the right: the mean colour, which normalisation makes 0, and
+    void labels."""
     height, width = (max(side, least) for side, least in zip(image.shape[:2], size, strict=True))
-    padded = np.tile(np.float32(colour), (height, width, 1))
+    padded = np.tile(np.float32(MEAN), (height, width, 1))
     padded[: image.shape[0], : image.shape[1]] = image
     if labels is not None:
         wide = np.full((height, width, *labels.shape[2:]), VOID, labels.dtype)

@@ -16,9 +16,9 @@ RELATIONS = {"image_similarity": "1 image similarity", "annotation": "2 annotati
              "feature_affinity": "4 feature affinity"}
 
 
-def random_colours(count, seed=0):
+def random_colours(count):
     """COUNT colours that neighbours can be told apart by, uint8 [COUNT, 3]."""
-    return np.random.default_rng(seed).integers(40, 240, (max(count, 1), 3)).astype(np.uint8)
+    return np.random.default_rng(0).integers(40, 240, (max(count, 1), 3)).astype(np.uint8)
 
 
 def segments_picture(image, segments, mean=False):
@@ -106,10 +106,10 @@ def weak_figure(items, weak_of, truth_of, classes):
     return plots.grid(tiles, titles, columns=len(items))
 
 
-def short(names, most=2) -> str:
-    """The first MOST of some names, and how many more there are."""
-    more = len(names) - most
-    return ", ".join(names[:most]) + (f" + {more} more" if more > 0 else "")
+def short(names) -> str:
+    """The first two of some names, and how many more there are."""
+    more = len(names) - 2
+    return ", ".join(names[:2]) + (f" + {more} more" if more > 0 else "")
 
 
 def threshold_figure(item, cam_folder, power, thresholds):
@@ -167,10 +167,10 @@ def principal_colours(embeddings):
     return [(255 * s).astype(np.uint8) for s in shaped]
 
 
-def embedding_figure(items, folder, columns=6):
+def embedding_figure(items, folder):
     """A row a picture: the picture, then its embedding's colours over the training."""
     paths = sorted(Path(folder).glob("embedding_*.npz"))
-    paths = [paths[i] for i in np.unique(np.linspace(0, len(paths) - 1, columns).round().astype(int))]
+    paths = [paths[i] for i in np.unique(np.linspace(0, len(paths) - 1, 6).round().astype(int))]
     images = [read.image(item) for item in items]
     colours = [principal_colours([load_npz(path)[str(k)] for k in range(len(items))]) for path in paths]
     tiles, titles = [], []

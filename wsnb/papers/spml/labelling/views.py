@@ -49,9 +49,9 @@ def class_counts_figure(counts):
     return figure
 
 
-def plane_figure(memory, classes, most=3000):
-    """The two first principal components of at most MOST prototypes, in the colours of their classes."""
-    step = max(1, len(memory.label) // most)
+def plane_figure(memory, classes):
+    """The two first principal components of at most 3000 prototypes, in the colours of their classes."""
+    step = max(1, len(memory.label) // 3000)
     rows, labels = memory.prototype[::step].cpu().numpy(), memory.label[::step].cpu().numpy()
     centred = rows - rows.mean(axis=0)
     _, vectors = np.linalg.eigh(np.cov(centred.T))
@@ -75,17 +75,17 @@ def query_of(item, cut, truth_of):
     return round(y / truth.shape[0], 2), round(x / truth.shape[1], 2)
 
 
-def neighbours_figure(item, place, cut, memory, items, classes, count=9):
+def neighbours_figure(item, place, cut, memory, items, classes):
     """A query segment, outlined, and the training segments nearest to it, boxed in their pictures."""
     image = read.image(item)
-    return plots.grid(*neighbours_tiles(image, *cut(image), place, memory, items, classes, count), columns=5)
+    return plots.grid(*neighbours_tiles(image, *cut(image), place, memory, items, classes), columns=5)
 
 
-def neighbours_tiles(image, rows, index, place, memory, items, classes, count=9):
+def neighbours_tiles(image, rows, index, place, memory, items, classes):
     """The same as (pictures, titles), from the prototypes ROWS [S, C] and the segments INDEX [h, w] of the picture."""
     part = tuple(min(int(share * side), side - 1) for share, side in zip(place, index.shape, strict=True))
     own = int(index[part])
-    cosines, places = retrieval.neighbours(rows[own : own + 1], memory.prototype, count)
+    cosines, places = retrieval.neighbours(rows[own : own + 1], memory.prototype, 9)
     tiles = [_outlined(image, (index == own).long().cpu().numpy(), (255, 255, 0), 2)]
     titles = ["query"]
     for cosine, k in zip(cosines[0].tolist(), places[0].tolist(), strict=True):
@@ -94,10 +94,10 @@ def neighbours_tiles(image, rows, index, place, memory, items, classes, count=9)
     return tiles, titles
 
 
-def maps_figure(image, maps, classes, count=3):
-    """The winning class and the COUNT largest maps of a picture."""
+def maps_figure(image, maps, classes):
+    """The winning class and the three largest maps of a picture."""
     small = inference.crf_image(image, maps.shape[1:])
-    order = np.argsort(-maps.mean(axis=(1, 2)))[:count]
+    order = np.argsort(-maps.mean(axis=(1, 2)))[:3]
     tiles = [plots.overlay(small, maps.argmax(axis=0).astype(np.uint8)), *(plots.heat(small, maps[c]) for c in order)]
     return plots.grid(tiles, ["winner", *(classes[c] for c in order)])
 
@@ -114,12 +114,12 @@ def _outlined(image, index, colour=(255, 255, 255), width=1):
     return shown
 
 
-def _boxed(image, box, colour, width=3):
+def _boxed(image, box, colour):
     """A picture, dimmed outside of a box (0..1) that is drawn in COLOUR."""
     height, wide = image.shape[:2]
     x0, y0, x1, y1 = (int(round(float(v) * side)) for v, side in zip(box, (wide, height, wide, height), strict=True))
     shown = (image * 0.45).astype(np.uint8)
-    top, left = max(0, y0 - width), max(0, x0 - width)
-    shown[top : y1 + width, left : x1 + width] = colour
+    top, left = max(0, y0 - 3), max(0, x0 - 3)
+    shown[top : y1 + 3, left : x1 + 3] = colour
     shown[y0:y1, x0:x1] = image[y0:y1, x0:x1]
     return shown
