@@ -2,7 +2,7 @@
 
 `python -m benchmarks.inference [repeats] [side]`; the same weights and scales, one thread, probabilities compared.
 Seconds of the processor count, so that other work on the machine does not. Ours keeps the network's memory in the order
-that its convolutions like (channels last), as the stages do; folded: the normalisations merged into the convolutions.
+that its convolutions like (channels last), as the stages do.
 """
 
 import copy
@@ -15,7 +15,6 @@ import torch.nn.functional as F
 
 from wsnb.data import transforms
 from wsnb.methods import segmenter
-from wsnb.methods.folded import folded
 from wsnb.methods.segmentation import predict
 
 SCALES, CLASSES = (0.5, 0.75, 1.0), 21
@@ -54,12 +53,10 @@ def main(repeats=5, side=320):
     torch.set_num_threads(1)
     network = network_of()
     ordered = copy.deepcopy(network).to(memory_format=torch.channels_last)
-    merged = folded(network, torch.randn(1, 3, 64, 64))
     image = np.random.default_rng(0).integers(0, 256, (side * 3 // 4, side, 3), dtype=np.uint8)
     ways = {
         "plain": lambda: plain(network, image),
         "batched": lambda: predict(ordered, image, SCALES, True),
-        "batched, folded": lambda: predict(merged, image, SCALES, True),
     }
     seconds, found = dict.fromkeys(ways, np.inf), {}
     for _ in range(repeats):  # in turn; the best of each counts
@@ -70,7 +67,7 @@ def main(repeats=5, side=320):
     print(f"a picture of {side} x {side * 3 // 4}, scales {SCALES}, mirrored, one thread")
     for name, value in seconds.items():
         error = np.abs(found[name] - found["plain"]).max()
-        print(f"{name:16} {value:6.3f} s  {seconds['plain'] / value:5.2f} x  largest difference {error:.1e}")
+        print(f"{name:8} {value:6.3f} s  {seconds['plain'] / value:5.2f} x  largest difference {error:.1e}")
 
 
 if __name__ == "__main__":
