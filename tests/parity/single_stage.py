@@ -20,9 +20,10 @@ def _pamr(path):
         for band in (7, None)
     ]
     if "local_std" in d:
+        affinity = pamr.affinity(*pamr.prepared(d["image"], dilations), 0, d["image"].shape[2], dilations)
         checks += [
             absolute("local_std", pamr.local_std(d["image"], dilations), d["local_std"][:, :, 0], 1e-5),
-            absolute("affinity", pamr.affinity(d["image"], dilations), d["affinity_softmax"][:, 0], 1e-5),
+            absolute("affinity", affinity, d["affinity_softmax"][:, 0], 1e-5),
         ]
         reach = max(dilations)
         padded = pamr._pad(d["mask"][:, :1], reach)
@@ -106,8 +107,13 @@ def _merge_multiscale(path):
     d = load(path)
     size = tuple(d["imsize"].tolist())
     tags, masks, pads = d["labels"], torch.from_numpy(d["masks"].astype(np.float32)), d["pads"]
-    whole = inference.gate(inference.merge_scales(masks, pads, size), tags, background_power=3)
-    some = inference.gate(inference.merge_scales(masks[::2], pads[::2], size, flip=False), tags, background_power=3)
+    whole, some = (
+        inference.gate(inference.with_power(mean, 3).numpy(), tags)
+        for mean in (
+            inference.merge_scales(masks, pads, size),
+            inference.merge_scales(masks[::2], pads[::2], size, flip=False),
+        )
+    )
     return [
         absolute("merged", whole, d["merged_bgpow3"], 1e-6),
         absolute("without flip", some, d["merged_noflip_bgpow3"], 1e-6),
@@ -116,10 +122,14 @@ def _merge_multiscale(path):
 
 
 def _merge_crops(path):
+    """Crops at (y0, y1, x0, x1) of a picture that begins at (top, left); those of even number are mirrored."""
     d = load(path)
-    merged = inference.merge_crops(
-        torch.from_numpy(d["masks"].astype(np.float32)), d["coords"], tuple(d["imsize"].tolist()), d["labels"]
-    )
+    masks, places = torch.from_numpy(d["masks"].astype(np.float32)), d["coords"]
+    masks[::2] = masks[::2].flip(-1)
+    parts = zip(masks, places[:, 0].tolist(), places[:, 2].tolist(), strict=True)
+    mean = inference.averaged(parts, (places[:, 1].max(), places[:, 3].max()))
+    (top, left), (height, width) = places[0, 4:], d["imsize"]
+    merged = inference.gate(mean[:, top : top + height, left : left + width].numpy(), d["labels"])
     return [absolute("merged", merged, d["merged"], 1e-6)]
 
 

@@ -101,9 +101,9 @@ def test_baseline_scores():
 
 def test_gate_and_power():
     scores = torch.tensor([0.5, 0.3, 0.2])[:, None, None]
-    gated = inference.gate(scores, [1, 0], background_power=3)
+    gated = inference.gate(inference.with_power(scores, 3).numpy(), [1, 0])
     assert gated[:, 0, 0].tolist() == pytest.approx([0.125, 0.3, 0])  # not normalised again
-    assert inference.gate(scores, np.array([True, True]))[:, 0, 0].tolist() == pytest.approx([0.5, 0.3, 0.2])
+    assert inference.gate(scores.numpy(), np.array([True, True]))[:, 0, 0].tolist() == pytest.approx([0.5, 0.3, 0.2])
     assert scores[0, 0, 0] == 0.5
 
 

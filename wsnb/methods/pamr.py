@@ -51,7 +51,12 @@ def local_std(image, dilations=DILATIONS):
     return squares.div_(samples - 1).sqrt_()
 
 
-def _affinity(padded, scale, top, rows, dilations):
+def affinity(padded, scale, top, rows, dilations=DILATIONS):
+    """How much each neighbour counts: softmax over the neighbours of the negative scaled colour distance.
+
+    padded, scale: of `prepared` -> [B, 8 * len(dilations), ROWS, W] of the rows from TOP on, neighbours in the order of
+    `offsets`, sums to 1. Distance: mean over colours of |I(p) - I(q)| / (1e-8 + 0.1 std(p)) (equation 6 of the paper).
+    """
     reach = max(dilations)
     centre = _view(padded, 0, 0, top, rows, reach)
     scale = scale[:, :, top : top + rows]
@@ -64,19 +69,9 @@ def _affinity(padded, scale, top, rows, dilations):
     return distance.div_(distance.sum(dim=1, keepdim=True))
 
 
-def _inverse_scale(image, dilations):
-    return local_std(image, dilations).mul_(0.1).add_(EPSILON).reciprocal_()
-
-
-@torch.no_grad()
-def affinity(image, dilations=DILATIONS):
-    """How much each neighbour counts: softmax over the neighbours of the negative scaled colour distance.
-
-    image [B, K, H, W] in [0, 1] -> [B, 8 * len(dilations), H, W], neighbours in the order of `offsets`, sums to 1.
-    Distance: mean over colours of |I(p) - I(q)| / (1e-8 + 0.1 std(p)) (equation 6 of the paper).
-    """
-    padded = _pad(image, max(dilations))
-    return _affinity(padded, _inverse_scale(image, dilations), 0, image.shape[-2], dilations)
+def prepared(image, dilations=DILATIONS):
+    """(IMAGE [B, K, H, W] in [0, 1] padded for all neighbours, the factor of its colour distances [B, K, H, W])."""
+    return _pad(image, max(dilations)), local_std(image, dilations).mul_(0.1).add_(EPSILON).reciprocal_()
 
 
 @torch.no_grad()
@@ -97,12 +92,12 @@ def pamr(image, masks, dilations=DILATIONS, iterations=10, band=None):
     if band is None:
         band = height if image.is_cuda else max(8, 2**19 // (8 * len(dilations) * width))
     bands = [(top, min(band, height - top)) for top in range(0, height, band)]
-    padded, scale = _pad(image, max(dilations)), _inverse_scale(image, dilations)
-    kept = _affinity(padded, scale, 0, height, dilations) if len(bands) == 1 else None
+    padded, scale = prepared(image, dilations)
+    kept = affinity(padded, scale, 0, height, dilations) if len(bands) == 1 else None
     for _ in range(iterations):
         above = masks[:, :, :1].expand(-1, -1, max(dilations), -1)
         for top, rows in bands:
-            weights = _affinity(padded, scale, top, rows, dilations) if kept is None else kept
+            weights = affinity(padded, scale, top, rows, dilations) if kept is None else kept
             above = _propagate(masks, above, weights, top, rows, dilations)
     return masks
 

@@ -69,21 +69,39 @@ def merge_scales(masks, pads, size, flip=True):
 
     Padding is cut off, the rest resized (bilinear, corners not aligned), odd entries mirrored back if FLIP.
     """
-    total = 0
-    for i, (mask, (top, left, h, w)) in enumerate(zip(masks, np.asarray(pads).astype(int).tolist(), strict=True)):
-        part = mask[None, :, top : top + h, left : left + w]
-        part = F.interpolate(part, size=tuple(size), mode="bilinear", align_corners=False)[0]
-        total = total + (part.flip(-1) if flip and i % 2 else part)
-    return total / len(pads)
+
+    def parts():
+        for i, (mask, (top, left, h, w)) in enumerate(zip(masks, np.asarray(pads).astype(int).tolist(), strict=True)):
+            part = mask[None, :, top : top + h, left : left + w]
+            part = F.interpolate(part, size=tuple(size), mode="bilinear", align_corners=False)[0]
+            yield (part.flip(-1) if flip and i % 2 else part), 0, 0
+
+    return averaged(parts(), size)
 
 
-def gate(scores, tags, background_power=1.0):
-    """scores [C, H, W] with the foreground multiplied by tags [C - 1] and the background raised to BACKGROUND_POWER.
+def averaged(parts, size):
+    """Mean of PARTS (mask [C, h, w], top, left) laid on a map of SIZE (H, W): float32 [C, H, W], each pixel divided by
+    the number of parts that cover it, which is one at least."""
+    total, visits = None, None
+    for mask, top, left in parts:
+        if total is None:
+            total, visits = mask.new_zeros(len(mask), *size), mask.new_zeros(*size)
+        total[:, top : top + mask.shape[1], left : left + mask.shape[2]] += mask
+        visits[top : top + mask.shape[1], left : left + mask.shape[2]] += 1
+    return total / visits
+
+
+def with_power(scores, background_power):
+    """scores [C, H, W] whose background is raised to BACKGROUND_POWER; nothing is normalised again."""
+    return torch.cat([scores[:1] ** background_power, scores[1:]])
+
+
+def gate(scores, tags) -> np.ndarray:
+    """scores float32 [C, H, W] with the foreground multiplied by tags [C - 1] in {0, 1}.
 
     Nothing is normalised again: the CRF gets these scores as they are, as in the original.
     """
-    factor = torch.as_tensor(np.asarray(tags, np.float32), device=scores.device)
-    return torch.cat([scores[:1] ** background_power, scores[1:] * factor[:, None, None]])
+    return scores * np.concatenate([[1], tags]).astype(np.float32)[:, None, None]
 
 
 def picture_scores(
@@ -115,21 +133,5 @@ def picture_scores(
     )  # one at a time
     mean = merge_scales(masks, pads, size, flip)
     whole = np.zeros((maps.shape[1], *size), np.float32)
-    whole[classes] = gate(mean, np.ones(len(classes) - 1), background_power).cpu().numpy()
+    whole[classes] = with_power(mean, background_power).cpu().numpy()
     return best, whole
-
-
-def merge_crops(masks, coords, size, tags):
-    """The original's other mode: masks [V, C, h, w] of overlapping crops, averaged by how often a pixel was visited.
-
-    A row of coords is (y0, y1, x0, x1, top, left): where the crop lies on the padded picture, and where the picture
-    of SIZE (H, W) begins on it. EVEN entries are mirrored; there is no background power.
-    """
-    coords = np.asarray(coords).astype(int)
-    total = masks.new_zeros(masks.shape[1], coords[:, 1].max(), coords[:, 3].max())
-    visits = torch.zeros_like(total[:1])
-    for i, (mask, (y0, y1, x0, x1)) in enumerate(zip(masks, coords[:, :4].tolist(), strict=True)):
-        total[:, y0:y1, x0:x1] += mask if i % 2 else mask.flip(-1)
-        visits[:, y0:y1, x0:x1] += 1
-    top, left = coords[0, 4:]
-    return gate((total / visits)[:, top : top + size[0], left : left + size[1]], tags)

@@ -8,7 +8,7 @@ import numpy as np
 from wsnb.data import voc
 from wsnb.files import FileError, save_png
 from wsnb.methods.crf import crf_labels
-from wsnb.papers.single_stage.inference import picture_scores
+from wsnb.papers.single_stage.inference import gate, picture_scores
 from wsnb.papers.single_stage.steps import Settings
 
 SOURCES = {"predicted": "", "ground truth": "_clean"}  # where image tags come from, and the folder's suffix
@@ -87,7 +87,7 @@ def finish(job) -> None:
     image, scores, tags, crf, paths = job
     paths = iter(paths)
     for one in tags:
-        gated = scores * np.concatenate([[1], one]).astype(np.float32)[:, None, None]
+        gated = gate(scores, one)
         save_png(next(paths), gated.argmax(axis=0).astype(np.uint8))
         if crf.iterations:
             save_png(next(paths), crf_labels(image, gated, crf))

@@ -45,15 +45,13 @@ class SingleStage(Adopted):
         _initialise(self.new_modules)
         self.fixed_norms += [m for m in self.aspp.modules() if isinstance(m, nn.BatchNorm2d)]
 
-    def forward(self, x, keep=None):
-        """KEEP fixes the gate's draw in training (tests); by default it is drawn anew."""
+    def forward(self, x):
         shallow, deep = self.shallow_and_deep(x)
         context = upsample(self.aspp(deep), shallow.shape[-2:])
         deep = self.fc8_x(torch.cat([context, self.fc8_skip(shallow)], dim=1))
         cue = self.shallow_mask(shallow, deep)
-        if self.training and keep is None:
-            keep = keep_mask(deep, self.psi)
-        logits = self.last_conv(stochastic_gate(deep, cue, self.psi, keep if self.training else None))
+        keep = keep_mask(deep, self.psi) if self.training else None
+        logits = self.last_conv(stochastic_gate(deep, cue, self.psi, keep))
         return torch.cat([torch.ones_like(logits[:, :1]), logits], dim=1)
 
 
