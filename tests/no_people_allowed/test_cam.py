@@ -10,7 +10,7 @@ from torch import nn
 from wsnb import metrics
 from wsnb.files import FileError
 from wsnb.methods import backbones, cam, cam_store, gradcam, label_crf, segmenter, sweep
-from wsnb.papers.no_people_allowed import classifiers
+from wsnb.papers.no_people_allowed import classifiers, labelling
 from wsnb.papers.single_stage.network import CAMBaseline, SingleStage
 
 
@@ -141,9 +141,11 @@ def test_maps_that_share_a_lattice_are_the_same_bit_for_bit():
 
 def test_reversed_thresholds_leave_nothing_unsure():
     image, maps = picture()
-    plain = replace(label_crf.LABEL_CRF, iterations=0)
-    reverse = label_crf.confident_labels(image, maps, [4, 9], 0.0075, 0.24, plain)
-    right = label_crf.confident_labels(image, maps, [4, 9], 0.6, 0.3, plain)
+    maps /= maps.max()
+    recipes = [labelling.Recipe(None, None, "joint", *thresholds, 0.5) for thresholds in ((0.0075, 0.24), (0.6, 0.3))]
+    found = labelling.labels(image, np.array([3, 8]), maps, recipes, replace(label_crf.LABEL_CRF, iterations=0))
+    (reverse, _), (right, plain) = found
+    assert ((plain == 0) == (maps.max(0) <= 0.5)).all() and set(np.unique(plain)) == {0, 4, 9}
     assert not (reverse == 255).any() and (right == 255).any()
     assert set(np.unique(right)) <= {0, 4, 9, 255}
     top = maps.max(0)
@@ -152,8 +154,9 @@ def test_reversed_thresholds_leave_nothing_unsure():
 
 def test_no_class_is_all_background():
     image, _ = picture()
-    found = label_crf.confident_labels(image, np.zeros((0, 24, 30)), [], 0.3, 0.05)
-    assert (found == 0).all()
+    recipe, none = labelling.Recipe(None, None, "per class", 0.3, 0.05, 0.15), np.zeros(0, np.int64)
+    (found,) = labelling.labels(image, none, np.zeros((0, 24, 30), np.float32), [recipe], label_crf.LABEL_CRF)
+    assert not any(label.any() for label in found)
 
 
 def test_the_sweep_is_a_hundred_passes():

@@ -1,7 +1,9 @@
 """Parity of `no_people_allowed` with arrays of the original programs."""
 
 import random
+import tempfile
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -10,8 +12,9 @@ import torch.nn.functional as F
 from tests.parity import no_people_allowed_networks as networks
 from tests.parity.compare import absolute, agreement, array, exact, load, relative, tensors
 from wsnb import metrics
-from wsnb.methods import affinity, irnet_instances, label_crf, path_index, walk
-from wsnb.papers.no_people_allowed import classifiers, crops, pseudo, schedules, scores, tta
+from wsnb.files import read_index
+from wsnb.methods import affinity, cam_store, irnet_instances, label_crf, path_index, walk
+from wsnb.papers.no_people_allowed import classifiers, crops, labelling, pseudo, schedules, scores, tta, walking
 
 
 def _path_index(path):
@@ -113,17 +116,28 @@ def _random_walk(path):
 def _sem_seg_post(path):
     d = load(path)
     size, keys = tuple(d["orig_size"].tolist()), d["keys"][1:]
-    rw = d["rw"][:, 0]
-    irn, npa = pseudo.enlarged(rw, size, "irn"), pseudo.enlarged(rw, size, "npa")
-    whole = pseudo.walked(d["cam"], d["edge"][0], size)
+    rw, edge = d["rw"][:, 0], d["edge"][0]
+    cover = pseudo.reach(edge.shape, size)
+    irn, npa = pseudo.enlarged(rw, size, cover), pseudo.enlarged(rw, size)
     return [
-        absolute("walk", walk.random_walk(d["cam"], d["edge"][0]), rw, 1e-4),
+        absolute("walk", pseudo.walked(d["cam"], edge), rw, 1e-4),
         absolute("irn, enlarged", irn, d["irn_up"].reshape(irn.shape), 1e-5),
         exact("irn, labels", pseudo.labels(d["irn_up"].reshape(irn.shape), keys, 0.25), d["irn_label_bg025"]),
         absolute("npa, enlarged", npa, d["b_up"].reshape(npa.shape), 1e-5),
         exact("npa, labels", pseudo.labels(npa, keys, 0.3), d["b_label_bg03"]),
-        agreement("npa, labels from the walk on", pseudo.labels(whole, keys, 0.3), d["b_label_bg03"], 0.999),
+        agreement("irn, labels from the walk on", _mask(d, cover, 0.25), d["irn_label_bg025"], 0.999),
+        agreement("npa, labels from the walk on", _mask(d, (1.0, 1.0), 0.3), d["b_label_bg03"], 0.999),
     ]
+
+
+def _mask(d, cover, threshold):
+    """The pseudo mask that the walk's stage writes for stored class maps."""
+    with tempfile.TemporaryDirectory() as folder:
+        cams, maps, path, size = Path(folder) / "cams", Path(folder) / "maps", Path(folder) / "a.png", d["orig_size"]
+        cam_store.write(cams, "a", d["keys"][1:] - 1, d["cam"], size)
+        walking.finish(walking.Job("a", cams, d["edge"][0], size, cover, walking.Walk("joint"), maps))
+        walking.write_mask(walking.Mask("a", maps, threshold, path, image=None))
+        return read_index(path)
 
 
 def _bce(path):
@@ -131,7 +145,7 @@ def _bce(path):
     each = F.binary_cross_entropy_with_logits(d["logits"], d["targets"], reduction="none")
     return [
         absolute("per element", each, d["per_element"], 1e-6),
-        relative("sum over classes, mean over the batch", classifiers.bce(d["logits"], d["targets"]),
+        relative("sum over classes, mean over the batch", classifiers.loss_of("bce")(d["logits"], d["targets"]),
                  d["sum_over_classes_mean_over_batch"], 1e-6),
         relative("mean", each.mean(), d["mean_all"], 1e-6),
     ]
@@ -149,7 +163,8 @@ def _ir_label(path):
                        agreement(f"{who} {name} after", *_same_scale(after, d[f"{who}_{name}_after_crf"], numbers),
                                  0.995)]
         for crf, settings in (("crf0", plain), ("crf1", label_crf.LABEL_CRF)):
-            found = label_crf.confident_labels(d["image"], d["cams"], numbers[1:], foreground, background, settings)
+            recipe = labelling.Recipe(None, None, "joint", foreground, background, foreground)
+            ((found, _),) = labelling.labels(d["image"], numbers[1:] - 1, d["cams"], [recipe], settings)
             compare = exact(f"{who} without CRF", found, d[f"{who}_conf_{crf}"]) if crf == "crf0" else agreement(
                 f"{who} with CRF", found, d[f"{who}_conf_{crf}"], 0.995)
             checks.append(compare)

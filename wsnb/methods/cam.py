@@ -16,19 +16,18 @@ def activation_map(features, weight):
     return torch.einsum("bkhw,ck->bchw", features, weight.reshape(len(weight), -1))
 
 
-def multiscale(maps_of, x, scales, sizes, flip=True, x_of=None):
+def multiscale(maps_of, x, scales, sizes):
     """Sum of class maps over scales and mirror images, at several sizes.
 
-    maps_of(x [B, 3, h, w]) -> [B, K, h', w']; x [1, 3, H, W] is scaled bilinearly (corners not aligned), or x_of(scale)
-    gives the scaled input. A picture and its mirror image go through MAPS_OF together. sizes: [(h, w), ...].
+    maps_of(x [B, 3, h, w]) -> [B, K, h', w']; x [1, 3, H, W] is scaled bilinearly (corners not aligned). A picture and
+    its mirror image go through MAPS_OF together. sizes: [(h, w), ...].
     Returns ([sum at each size, [K, h, w]], [map of each scale, mirrored part added, [K, h', w']]); no ReLU, no maximum.
     """
     each = []
     for scale in scales:
-        size = tuple(max(1, round(side * scale)) for side in x.shape[-2:]) if x_of is None else None
-        scaled = resized(x, size) if x_of is None else x_of(scale)
-        maps = maps_of(torch.cat([scaled, scaled.flip(-1)]) if flip else scaled)
-        each.append(maps[0] + maps[1].flip(-1) if flip else maps[0])
+        scaled = resized(x, tuple(max(1, round(side * scale)) for side in x.shape[-2:]))
+        maps = maps_of(torch.cat([scaled, scaled.flip(-1)]))
+        each.append(maps[0] + maps[1].flip(-1))
     return [sum(resized(maps[None], size)[0] for maps in each) for size in sizes], each
 
 

@@ -5,19 +5,20 @@ import numpy as np
 from wsnb.methods.crf import CRF, side_by_side
 
 IGNORE = 255
+SURE = 0.7
 LABEL_CRF = CRF(10, 3, 3, 50, 5, 10)
 
 
-def label_unary(labels, n_labels, sure=0.7) -> np.ndarray:
+def label_unary(labels, n_labels) -> np.ndarray:
     """Energies float32 [n_labels, H * W]: a pixel's own label is true with probability SURE, the others share the
     rest."""
-    other = (1 - sure) / max(n_labels - 1, 1)
+    other = (1 - SURE) / max(n_labels - 1, 1)
     energy = np.full((n_labels, labels.size), -np.log(other) if n_labels > 1 else 0, np.float32)
-    energy[labels.ravel(), np.arange(labels.size)] = -np.log(sure)
+    energy[labels.ravel(), np.arange(labels.size)] = -np.log(SURE)
     return energy
 
 
-def refine_labels(image, maps, n_labels, settings=LABEL_CRF, sure=0.7) -> list[np.ndarray]:
+def refine_labels(image, maps, n_labels, settings=LABEL_CRF) -> list[np.ndarray]:
     """Several label maps of one picture, each after its own CRF; side by side in one lattice, which is what costs time.
 
     image uint8 [H, W, 3]; maps: integer arrays [H, W] in 0..n_labels - 1 -> int64 [H, W] each, bit for bit as with a
@@ -28,7 +29,7 @@ def refine_labels(image, maps, n_labels, settings=LABEL_CRF, sure=0.7) -> list[n
         raise ValueError(f"picture {image.shape[:2]} and labels {wrong[0]} differ in size: resize the labels")
     if n_labels < 2 or not settings.iterations:
         return maps
-    unaries = np.stack([label_unary(labels, n_labels, sure) for labels in maps])
+    unaries = np.stack([label_unary(labels, n_labels) for labels in maps])
     marginals = side_by_side(image, unaries, settings)
     return [marginals[:, k].argmax(-1).reshape(labels.shape) for k, labels in enumerate(maps)]
 
@@ -39,23 +40,13 @@ def with_background(maps, threshold) -> np.ndarray:
     return np.concatenate([np.full((1, *maps.shape[1:]), threshold, np.float32), maps]).argmax(0)
 
 
-def confident_labels(image, maps, keys, foreground, background, settings=LABEL_CRF, sure=0.7) -> np.ndarray:
+def combined(objects, ground) -> np.ndarray:
     """Labels that are sure enough to learn from: uint8 [H, W], 255 where it is unsure.
 
-    image uint8 [H, W, 3]; maps [K, H, W] in [0, 1]; keys [K]: label numbers 1.. of the maps. A pixel counts as an
-    object where the winner against the threshold FOREGROUND is one, as background where even the lower threshold
-    BACKGROUND finds none; both after the CRF. IRN: 0.30 and 0.05. NoPeopleAllowed: 0.0075 and 0.24, that is, the wrong
-    way round, so that nothing is left unsure.
+    Of label numbers [H, W] by the foreground's and by the background's threshold: an object where the first finds one,
+    0 where neither does, else 255. IRN: 0.30 and 0.05. NoPeopleAllowed: 0.0075 and 0.24, that is, the wrong way round,
+    so that nothing is left unsure.
     """
-    numbers = np.concatenate([[0], np.asarray(keys, np.int64)])
-    picked = [with_background(maps, threshold) for threshold in (foreground, background)]
-    objects, ground = (numbers[labels] for labels in refine_labels(image, picked, len(numbers), settings, sure))
-    return combined(objects, ground)
-
-
-def combined(objects, ground) -> np.ndarray:
-    """Label numbers [H, W] by the foreground's and by the background's threshold -> uint8: an object where the first
-    finds one, 0 where neither does, else 255."""
     result = np.where(objects != 0, objects, IGNORE)
     result[(objects == 0) & (ground == 0)] = 0
     return result.astype(np.uint8)

@@ -48,7 +48,8 @@ def walked(net, item, store, walk, p, scale, steps):
     maps = pseudo.normalised(raw, walk.normalise)
     if not len(keys):
         return image, keys, np.zeros((1, *image.shape[:2]), np.float32)
-    return image, keys, pseudo.walked(maps, edge, image.shape[:2], cover, walk.radius, walk.beta, steps)
+    spread = pseudo.walked(maps, edge, walk.radius, walk.beta, steps)
+    return image, keys, pseudo.enlarged(spread, image.shape[:2], cover)
 
 
 def walk_figure(net, item, store, walk, p, scale):

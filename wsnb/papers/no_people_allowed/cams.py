@@ -58,7 +58,7 @@ def raw(network, image, tags, settings, device="cpu", source="image tags"):
     if settings.method == "irn cam":
         stacks = [irn_cam.maps(network, irn_cam.scaled_input(picture, scale).to(device))[0][chosen]
                   for scale in settings.scales]
-        maps = irn_cam.merged(stacks, picture.shape[:2])[0]
+        maps = irn_cam.merged(stacks, picture.shape)
     else:
         (maps,), _ = cam.multiscale(lambda x: of_batch(network, x, chosen, settings), x, settings.scales,
                                     [grid_of(picture.shape)])

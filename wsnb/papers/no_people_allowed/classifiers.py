@@ -12,7 +12,6 @@ from wsnb.methods.classifier import multilabel_loss
 from wsnb.papers.no_people_allowed import released
 from wsnb.papers.no_people_allowed.whole import WHOLE, Whole, initialise, load_whole
 
-NAMES = ("vgg_gap", "resnet50", "resnet34", "resnet50_full", "resnet50_oaa", "resnet_gap")
 VGG_LAYOUT = (64, 64, "M", 128, 128, "M", 256, 256, 256, "M", 512, 512, 512, "N", 512, 512, 512)
 
 
@@ -91,17 +90,6 @@ class GapClassifier(Adopted):
 
     def forward(self, x):
         return self.extra_linear(self.deep(x).mean((2, 3)))
-
-
-def of_registry(name, n_tags):
-    """A classifier of the original's registry with random weights; two classes mean one output (person or not).
-
-    Raises ValueError for an unknown name.
-    """
-    if name not in NAMES:
-        raise ValueError(f"classifier {name!r}: choose one of {', '.join(NAMES)}")
-    outputs = 1 if n_tags == 2 else n_tags
-    return GapClassifier(VGG16BN(), outputs) if name == "vgg_gap" else Whole(name, outputs)
 
 
 def build(backbone, n_tags, weights="random", extra=512, output_stride=0, freeze=False, detach_below=0, bias=True,

@@ -43,8 +43,8 @@ def walk(net, item, store, rule, p, scale, most=8, side=SIDE):
         small, maps = smaller(image, side), pseudo.normalised(raw, rule.normalise)
         if not len(keys):
             return small, [np.zeros(small.shape[:2], np.uint8)] * (most + 1)
-        walked = [pseudo.walked(maps, edge, small.shape[:2], cover, rule.radius, rule.beta, k) for k in range(most + 1)]
-        return small, [pseudo.labels(one, keys + 1, 0.3) for one in walked]
+        walked = [pseudo.walked(maps, edge, rule.radius, rule.beta, k) for k in range(most + 1)]
+        return small, [pseudo.labels(pseudo.enlarged(one, small.shape[:2], cover), keys + 1, 0.3) for one in walked]
 
     def show(steps=most):
         image, labels = opened()

@@ -6,6 +6,7 @@ from PIL import Image
 
 from wsnb.data import transforms
 from wsnb.methods.cam import activation_map, resized
+from wsnb.papers.no_people_allowed.recipes import grid_of
 
 
 @torch.no_grad()
@@ -32,18 +33,6 @@ def scaled_input(image, scale):
     return transforms.normalise(transforms.to_unit(image if scale == 1 else rescaled(image, scale)))[None]
 
 
-def strided(size, stride):
-    """Sides at a stride, rounded up."""
-    return tuple((int(side) - 1) // stride + 1 for side in size)
-
-
-def strided_up(size):
-    """Sides rounded up to a multiple of 16."""
-    return tuple(16 * side for side in strided(size, 16))
-
-
 def merged(stacks, size):
-    """Sum over scales of maps [C, h, w] for a picture of SIZE (H, W): (at stride 4, at the picture's size)."""
-    low = sum(resized(one[None], strided(size, 4))[0] for one in stacks)
-    high = sum(resized(one[None], strided_up(size))[0] for one in stacks)
-    return low, high[:, : int(size[0]), : int(size[1])]
+    """Sum over scales of maps [C, h, w] for a picture of SIZE (H, W): [C, h', w'] at stride 4."""
+    return sum(resized(one[None], grid_of(size))[0] for one in stacks)

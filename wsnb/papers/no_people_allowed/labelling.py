@@ -47,16 +47,25 @@ def finish(job: Job) -> None:
     if all(path.exists() for path in paths):  # names only ever show whole files
         return
     image = sized(files.read_rgb(job.image), job.side, job.scale)
-    keys, raw = cam_store.read(job.cams, job.id, image.shape[:2])
-    numbers = np.concatenate([[0], keys + 1])
-    picked = []
-    for recipe in job.recipes:
+    found = labels(image, *cam_store.read(job.cams, job.id, image.shape[:2]), job.recipes, job.crf)
+    for recipe, (confident, plain) in zip(job.recipes, found, strict=True):
+        files.save_png(recipe.folder / f"{job.id}.png", confident)
+        files.save_png(recipe.crf_folder / f"{job.id}.png", plain)
+
+
+def labels(image, keys, raw, recipes, crf) -> list:
+    """[(confident labels, labels of the plain CRF), uint8 [H, W] both] of a picture for each of RECIPES.
+
+    image uint8 [H, W, 3]; keys: 0-based classes int [K] of the class maps raw float [K, H, W]. All CRFs share one
+    lattice.
+    """
+    numbers, picked = np.concatenate([[0], keys + 1]), []
+    for recipe in recipes:
         maps = pseudo.normalised(raw, recipe.normalise)
         picked += [label_crf.with_background(maps, t) for t in (recipe.foreground, recipe.background, recipe.plain)]
-    refined = [numbers[labels] for labels in label_crf.refine_labels(image, picked, len(numbers), job.crf)]
-    for recipe, k in zip(job.recipes, range(0, len(refined), 3), strict=True):
-        files.save_png(recipe.folder / f"{job.id}.png", label_crf.combined(*refined[k : k + 2]))
-        files.save_png(recipe.crf_folder / f"{job.id}.png", refined[k + 2].astype(np.uint8))
+    refined = [numbers[one] for one in label_crf.refine_labels(image, picked, len(numbers), crf)]
+    return [(label_crf.combined(*refined[k : k + 2]), refined[k + 2].astype(np.uint8))
+            for k in range(0, len(refined), 3)]
 
 
 def shares(items, folder) -> dict:

@@ -16,28 +16,21 @@ def normalised(maps, rule):
     return NORMALISE[rule](maps)
 
 
-def walked(cam, edge, size, cover=(1.0, 1.0), radius=5, beta=10, exp_times=8):
-    """Class maps [K, h, w] spread along boundaries EDGE [h', w'] and enlarged to the picture's SIZE: [K, H, W] in
-    [0, 1].
+def walked(cam, edge, radius=5, beta=10, exp_times=8) -> np.ndarray:
+    """Class maps [K, h, w] spread along boundaries EDGE [h', w']: float32 [K, h', w'].
 
-    The maps are resized to the boundaries first (NoPeopleAllowed) or lie on the same grid already (IRN). cover: see
-    `cam.covering`.
+    The maps are resized to the boundaries first (NoPeopleAllowed) or lie on the same grid already (IRN).
     """
+    if not len(cam):
+        return np.zeros((0, *edge.shape), np.float32)
     cam = resized(torch.as_tensor(np.asarray(cam, np.float32))[None], edge.shape)[0].numpy()
-    spread = torch.from_numpy(random_walk(cam, edge, radius, beta, exp_times))[None]
-    return over_joint_maximum(covering(spread, size, cover)[0].numpy())
+    return random_walk(cam, edge, radius, beta, exp_times)
 
 
-def enlarged(spread, size, style="npa") -> np.ndarray:
-    """Walked maps [K, h, w] at the picture's SIZE, divided by the one maximum of all: float32 [K, H, W].
-
-    style "irn": enlarged 4 times, then cropped; "npa": resized straight to SIZE, which may squeeze.
-    """
-    if style not in ("irn", "npa"):
-        raise ValueError(f"style {style!r}: use irn or npa")
-    spread = torch.as_tensor(np.asarray(spread, np.float32))[None]
-    cover = reach(spread.shape[-2:], size) if style == "irn" else (1.0, 1.0)
-    return over_joint_maximum(covering(spread, size, cover)[0].numpy())
+def enlarged(spread, size, cover=(1.0, 1.0)) -> np.ndarray:
+    """Walked maps [K, h, w] at the picture's SIZE (H, W), divided by the one maximum of all: float32 [K, H, W] in
+    [0, 1]. cover: see `cam.covering`."""
+    return over_joint_maximum(covering(torch.from_numpy(np.asarray(spread, np.float32))[None], size, cover)[0].numpy())
 
 
 def reach(shape, size) -> tuple:

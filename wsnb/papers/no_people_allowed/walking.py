@@ -5,14 +5,12 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import torch
 
 from wsnb import files
 from wsnb.data import read
 from wsnb.methods import cam_store, irnet, label_crf
-from wsnb.methods.cam import resized, squashed
+from wsnb.methods.cam import squashed
 from wsnb.methods.crf import CRF
-from wsnb.methods.walk import random_walk
 from wsnb.papers.no_people_allowed import pseudo
 from wsnb.papers.no_people_allowed.recipes import sized
 
@@ -69,9 +67,8 @@ def finish(job: Job | None) -> None:
     if job is None:
         return
     keys, raw = cam_store.read(job.cams, job.id, "stored")
-    maps = torch.from_numpy(pseudo.normalised(raw, job.walk.normalise))
-    cam = resized(maps[None], job.edge.shape)[0].numpy() if len(keys) else np.zeros((0, *job.edge.shape), np.float32)
-    spread = random_walk(cam, job.edge, job.walk.radius, job.walk.beta, job.walk.exp_times)
+    maps = pseudo.normalised(raw, job.walk.normalise)
+    spread = pseudo.walked(maps, job.edge, job.walk.radius, job.walk.beta, job.walk.exp_times)
     cam_store.write(job.folder, job.id, keys, spread, job.size, job.cover)
 
 

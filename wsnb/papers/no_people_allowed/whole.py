@@ -24,8 +24,8 @@ def initialise(module):
 class Whole(nn.Module):
     """A ResNet of the original's registry under its own names: x -> logits [B, n_tags].
 
-    resnet50, resnet34: torchvision's with dilated layers 3 and 4 (50 only) and `fc`. resnet50_full, resnet50_oaa,
-    resnet_gap: `backbone.N` (cut after layer3 for resnet_gap), three `extra_convs` for resnet50_oaa, `extra_linear`.
+    resnet34: torchvision's with `fc`. The others are of a ResNet-50 with dilated layers 3 and 4: `backbone.N` (cut
+    after layer3 for resnet_gap), three `extra_convs` for resnet50_oaa, `extra_linear`.
     """
 
     def __init__(self, name, n_tags):
@@ -39,7 +39,7 @@ class Whole(nn.Module):
         self.body = [nn.ModuleDict(dict(parts))]  # under torchvision's names; in a list, so that they are no names here
         width = {"resnet34": 512, "resnet_gap": 1024}.get(name, 2048)
         self.extra_convs = nn.Sequential()
-        if name in ("resnet50", "resnet34"):
+        if name == "resnet34":
             self.parts = [key for key, _ in parts]
             for key, child in parts:
                 self.add_module(key, child)
