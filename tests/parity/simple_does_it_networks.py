@@ -1,14 +1,17 @@
 """Parity of the instance network of `simple_does_it` and of its training steps."""
 
 import re
+from types import SimpleNamespace
 
 import numpy as np
 import torch
 
 from tests.parity.compare import absolute, agreement, exact, load, relative
-from wsnb.papers.simple_does_it import inputs, losses, optimise
+from wsnb.papers.simple_does_it import inputs, instances, losses, optimise
 from wsnb.papers.simple_does_it.convert import tensorflow_names, torch_layout
-from wsnb.papers.simple_does_it.network import BoxNetwork, VGGStages, bilinear_kernel
+from wsnb.papers.simple_does_it.network import BoxNetwork, VGGStages, bilinear_kernel, enlarge
+
+STAGE = SimpleNamespace(weight_decay=0.0002, preset="faithful")  # parameters of the training stage
 
 
 def _shape(name, parameter):
@@ -39,12 +42,18 @@ def _hwc(array):
 def _network_forward(path):
     d = load(path)
     network, order, names = seeded()
-    x, label = _hwc(inputs.preprocess(d["input_u8"])), torch.from_numpy(inputs.binary_label(d["label_u8"]))[None, None]
-    maps, sides = network.enlarged_sides(x)
-    main, _ = network(x)
+    pixels = d["input_u8"]
+    x = instances.network_input(pixels[..., :3], pixels[..., 3], "vgg16", "faithful")
+    label = torch.from_numpy(inputs.binary_label(d["label_u8"]))[None, None]
+    features = []
+    hooks = [side.register_forward_hook(lambda *three: features.append(three[2])) for side in network.side]
+    main, sides = network(x)
+    for hook in hooks:
+        hook.remove()
+    maps = [enlarge(one, stride, x.shape[-2:]) for one, stride in zip(features, network.body.strides, strict=True)]
     probability = torch.sigmoid(main)[0, 0].detach()
     five = [float(losses.balanced_loss(z, label).detach()) for z in (*sides, main)]
-    reg = losses.decay(network)
+    reg = losses.decay(network, 0.0002, count_frozen=True)
     checks = [
         absolute("input", x[0], d["input_pre"].transpose(2, 0, 1), 0),
         exact("label", label[0, 0], d["label_pre"]),
@@ -64,8 +73,7 @@ def _network_forward(path):
     totals = []
     for supervision in (1, 2, 3):
         network.zero_grad(set_to_none=True)
-        main, sides = network(x)
-        total = losses.total_loss(main, sides, label, supervision) + losses.decay(network)
+        total, = step_losses(network, [(x, label, "")], [0], supervision)
         total.backward()
         totals.append(float(total.detach()))
         checks += _norms(f"gradients, supervision {supervision}", network, order, names,
@@ -80,6 +88,11 @@ def _network_forward(path):
         diagonal = torch.einsum("ij,cd->ijcd", bilinear_kernel(4), torch.eye(16, dtype=torch.float64))
         checks.append(absolute("enlarging maps 2", diagonal, d["up_multi2_kernel"], 1e-7))
     return checks
+
+
+def step_losses(network, samples, chosen, supervision):
+    """The losses of the chosen samples as the training stage takes them."""
+    return instances.sample_losses(network, samples, chosen, supervision, STAGE, "cpu", lambda loss, name: None)
 
 
 def _norms(name, network, order, names, wanted):
@@ -111,15 +124,14 @@ def _network_forward_meta(path):
         exact("variables", [str(s) for s in shapes], [str(list(v)) for v in meta["variables"]]),
         exact("decay terms", sorted(ours), sorted(terms)),
         relative("decay a term", [ours.get(k, 0) for k in sorted(terms)], [terms[k] for k in sorted(terms)], 1e-5),
-        relative("decay", losses.decay(network), meta["reg_total"], 1e-5),
+        relative("decay", losses.decay(network, 0.0002, count_frozen=True), meta["reg_total"], 1e-5),
     ]
-    x = torch.zeros(1, 4, 37, 45)
+    x, label = torch.zeros(1, 4, 37, 45), torch.zeros(1, 1, 37, 45)
+    label[..., :5, :5] = 1
     for supervision in (1, 2, 3):
         network.zero_grad(set_to_none=True)
-        main, sides = network(x)
-        label = torch.zeros_like(main)
-        label[..., :5, :5] = 1
-        (losses.total_loss(main, sides, label, supervision) + losses.decay(network)).backward()
+        total, = step_losses(network, [(x, label, "")], [0], supervision)
+        total.backward()
         ours = [t for t in order if parameters[names[t]].grad is None]
         theirs = [v.removesuffix(":0") for v in meta[f"grad_none_sup{supervision}"]]
         checks.append(exact(f"without gradient {supervision}", ours, theirs))
@@ -144,15 +156,11 @@ def trained(supervision, steps=4, samples=2):
     network, order, names = seeded()
     parameters = dict(network.named_parameters())
     before = {k: p.detach().clone() for k, p in parameters.items()}
-    averaged, printed = optimise.Averaged(network, samples), []
+    averaged, printed = optimise.Averaged(network, 0.9, "momentum"), []
+    drawn = [(*sample(j), str(j)) for j in range(steps * samples)]
     for step in range(steps):
-        def each(step=step):
-            for j in range(step * samples, (step + 1) * samples):
-                x, label = sample(j)
-                main, sides = network(x)
-                yield losses.total_loss(main, sides, label, supervision) + losses.decay(network)
-
-        printed.append(averaged.step(each(), optimise.rate_at(step, (1, 2), (1e-8, 1e-9, 1e-8))))
+        each = step_losses(network, drawn, range(step * samples, (step + 1) * samples), supervision)
+        printed.append(averaged.step(each, optimise.rate_at(step, (1, 2), (1e-8, 1e-9, 1e-8))))
     state = averaged.inner.state
     changes, momenta = {}, {}
     for theirs in order:

@@ -199,6 +199,6 @@ def test_the_presets_of_objects_and_inputs():
 
 @pytest.mark.parametrize("wrong", [([5, 3, 9], [4], [1, 2]), ([1, 2], [], [1]), ([1, 2, 3], [2], [1])])
 def test_schedules_that_do_not_fit_are_refused(wrong):
-    optimise.check_schedule([15000, 30000, 50000], optimise.BOUNDARIES, optimise.RATES)
+    optimise.check_schedule([15000, 30000, 50000], [10000, 15000], [1e-8, 1e-9, 1e-8])
     with pytest.raises(ValueError, match="last_steps|rates"):
         optimise.check_schedule(*wrong)

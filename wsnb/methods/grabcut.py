@@ -22,14 +22,14 @@ def filled(shape, box) -> np.ndarray:
     return mask
 
 
-def grabcut_label(image, box, seed: int | None = 0, iterations: int = 5) -> np.ndarray:
+def grabcut_label(image, box, seed: int = 0, iterations: int = 5) -> np.ndarray:
     """The object in a box: bool [H, W] from a picture uint8 [H, W, 3] (RGB) and a box (x0, y0, x1, y1, half-open).
 
     Outside the box is background; inside, two mixtures of five Gaussians and a cut along colour contrast decide, over
     ITERATIONS. A box of fewer than 9 pixels is the label itself; one of the whole picture is shrunk by 3 pixels a side.
     The box is cut to the picture first; one outside it gives an empty label. The label may be empty: a small object's
     colours may all be explained by the background. SEED feeds OpenCV's generator, so that a label does not depend on
-    what was computed before; None leaves the generator as it is, as the original program does.
+    what was computed before, as the original program's do.
     """
     image = np.asarray(image)
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
@@ -46,13 +46,12 @@ def grabcut_label(image, box, seed: int | None = 0, iterations: int = 5) -> np.n
             return filled((height, width), (x0, y0, x1, y1))
     mask = np.zeros((height, width), np.uint8)
     models = np.zeros((1, 65)), np.zeros((1, 65))
-    if seed is not None:
-        cv2.setRNGSeed(int(seed))
+    cv2.setRNGSeed(int(seed))
     cv2.grabCut(np.ascontiguousarray(image[..., ::-1]), mask, rectangle, *models, iterations, cv2.GC_INIT_WITH_RECT)
     return (mask == cv2.GC_FGD) | (mask == cv2.GC_PR_FGD)
 
 
-def grabcut_from_map(image, scores, percentiles=(15, 70, 99.5), seed: int | None = 0, iterations=5) -> np.ndarray:
+def grabcut_from_map(image, scores, percentiles=(15, 70, 99.5), seed: int = 0, iterations=5) -> np.ndarray:
     """The object that a class activation map points at: bool [H, W] from a picture uint8 [H, W, 3] (RGB) and SCORES
     float [H, W].
 
@@ -65,8 +64,7 @@ def grabcut_from_map(image, scores, percentiles=(15, 70, 99.5), seed: int | None
                      [cv2.GC_BGD, cv2.GC_PR_BGD, cv2.GC_PR_FGD], cv2.GC_FGD).astype(np.uint8)
     if not ((mask == cv2.GC_BGD) | (mask == cv2.GC_PR_BGD)).any() or not (mask == cv2.GC_FGD).any():
         return np.zeros(mask.shape, bool)
-    if seed is not None:
-        cv2.setRNGSeed(int(seed))
+    cv2.setRNGSeed(int(seed))
     models = np.zeros((1, 65)), np.zeros((1, 65))
     cv2.grabCut(np.ascontiguousarray(image[..., ::-1]), mask, None, *models, iterations, cv2.GC_INIT_WITH_MASK)
     return (mask == cv2.GC_FGD) | (mask == cv2.GC_PR_FGD)

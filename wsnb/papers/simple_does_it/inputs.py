@@ -42,23 +42,13 @@ def predicted_mask(probability):
     return np.where(np.asarray(probability, np.float32) < CUT, 0, 255).astype(np.uint8)
 
 
-def original_order(count, batch=1, seed=1):
-    """Endless batches of sample numbers in the original's order.
-
-    NumPy's legacy generator shuffles 0..count - 1; where a batch would reach the end, it takes the rest, the order is
-    shuffled again in place, and the batch is completed from its start.
-    """
-    if not 0 < batch <= count:
-        raise ValueError(f"{count} samples in batches of {batch}: take batches of 1 to {count}")
-    generator = np.random.RandomState(seed)
-    order, at = np.arange(count), 0
-    generator.shuffle(order)
+def original_order(count):
+    """Endless sample numbers in the original's order: NumPy's legacy generator shuffles 0..COUNT - 1, and the order
+    once more in place for each epoch. Raises ValueError without samples."""
+    if count < 1:
+        raise ValueError(f"{count} samples: give at least one")
+    generator = np.random.RandomState(1)
+    order = np.arange(count)
     while True:
-        if at + batch >= count:
-            rest = order[at:].copy()
-            generator.shuffle(order)
-            at = batch - len(rest)
-            yield np.concatenate([rest, order[:at]])
-        else:
-            yield order[at : at + batch].copy()
-            at += batch
+        generator.shuffle(order)
+        yield from order.tolist()

@@ -98,7 +98,7 @@ def numbers(count, samples, first_step):
     for _ in range(first_step * samples):
         next(order)
     while True:
-        yield [int(next(order)[0]) for _ in range(samples)]
+        yield [next(order) for _ in range(samples)]
 
 
 def sample_losses(net, samples, chosen, supervision, p, device, check):

@@ -1,6 +1,5 @@
 """The losses of the instance system: class-balanced sums, weight decay, and how side outputs are supervised."""
 
-import torch
 import torch.nn.functional as F
 
 SIDE_WEIGHT = {1: 1.0, 2: 0.5, 3: 0.0}  # of the side outputs' losses in the three stages of supervision
@@ -19,22 +18,12 @@ def balanced_loss(logits, label):
     return (total - positive) / total * (each * y).sum() + positive / total * (each * (1 - y)).sum()
 
 
-def unstable_loss(logits, label):
-    """The original's other form of `balanced_loss`, which it never uses: log(sigmoid + 1e-5), where a label between 0
-    and 1 is both positive and negative."""
-    positive, negative = (label > 0).to(logits.dtype), (label < 1).to(logits.dtype)
-    p = torch.sigmoid(logits)
-    total = positive.sum() + negative.sum()
-    likelihood = negative.sum() / total * (positive * torch.log(p + 1e-5)).sum()
-    return -likelihood - positive.sum() / total * (negative * torch.log(1 - p + 1e-5)).sum()
-
-
 def kernels(network):
     """The trained convolution kernels: they decay, biases do not."""
     return [p for name, p in network.named_parameters() if name.endswith("weight") and p.dim() == 4]
 
 
-def decay(network, weight_decay=0.0002, count_frozen=True):
+def decay(network, weight_decay, count_frozen):
     """weight_decay / 2 of the sum of squared kernels. COUNT_FROZEN adds the constant of the fixed bilinear kernels, as
     the original does: the printed loss only."""
     total = weight_decay / 2 * sum(p.pow(2).sum() for p in kernels(network))

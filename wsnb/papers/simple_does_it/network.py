@@ -107,19 +107,9 @@ class BoxNetwork(nn.Module):
             nn.init.normal_(conv.weight, std=0.001)
             nn.init.zeros_(conv.bias)
 
-    def enlarged_sides(self, x):
-        """The four 16-channel maps and the four side logits, at the picture's size."""
-        size = x.shape[-2:]
-        maps, logits = [], []
-        for stride, side, score, feature in zip(self.body.strides, self.side, self.score, self.body(x), strict=True):
-            one = side(feature)
-            maps.append(enlarge(one, stride, size))
-            logits.append(enlarge(score(one), stride, size))
-        return maps, logits
-
     def forward(self, x):
-        """As `fuse` of the concatenated `enlarged_sides`, but each stage is summed over its channels first: both are
-        linear, so one channel is enlarged instead of sixteen."""
+        """Each stage is summed by its part of `fuse` over its channels before it is enlarged: both are linear, so one
+        channel is enlarged instead of sixteen."""
         size = x.shape[-2:]
         main, logits = self.fuse.bias.view(1, 1, 1, 1), []
         weights = self.fuse.weight.split(SIDE, dim=1)

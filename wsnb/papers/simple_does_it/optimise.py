@@ -2,12 +2,10 @@
 
 import torch
 
-BOUNDARIES = (10000, 15000, 25000, 30000, 40000)  # steps
-RATES = (1e-8, 1e-9, 1e-8, 1e-9, 1e-8, 1e-9)  # the loss is a sum over pixels, hence so small
 FACTORS = {"fuse": (0.01, 0.02), "score": (0.1, 0.2)}  # of weights and biases; 1 and 2 for all others
 
 
-def rate_at(step, boundaries=BOUNDARIES, rates=RATES) -> float:
+def rate_at(step, boundaries, rates) -> float:
     """Learning rate of the step after STEP steps were done; a boundary belongs to the piece on its left."""
     return rates[sum(step > boundary for boundary in boundaries)]
 
@@ -35,10 +33,10 @@ class Averaged:
     A parameter without a gradient is left alone. `state_dict` holds the momentum, for checkpoints between steps.
     """
 
-    def __init__(self, network, samples=10, momentum=0.9, kind="momentum"):
+    def __init__(self, network, momentum, kind):
         if kind not in ("momentum", "adamw"):
             raise ValueError(f"optimiser {kind!r}: momentum or adamw")
-        self.network, self.samples, self.kind = network, samples, kind
+        self.kind = kind
         self.named = [(name, p) for name, p in network.named_parameters() if p.requires_grad]
         if kind == "momentum":
             self.inner = torch.optim.SGD([p for _, p in self.named], lr=0.0, momentum=momentum)
@@ -48,7 +46,7 @@ class Averaged:
             self.inner = torch.optim.AdamW(groups, lr=0.0, weight_decay=0.0)  # decay is in the loss
 
     def step(self, losses, rate) -> float:
-        """One step from an iterable of `samples` losses; returns the last one's value (the original prints that)."""
+        """One step from an iterable of losses, one a sample; returns the value of the last (the original prints it)."""
         self.inner.zero_grad(set_to_none=True)
         last, count = float("nan"), 0
         for loss in losses:
