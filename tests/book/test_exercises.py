@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from wsnb.book import code, notebook
-from wsnb.book.exercises import TAGS, check, right
+from wsnb.book.code import ASIDE
+from wsnb.book.exercises import check, right
 
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 STAGES = sorted(NOTEBOOKS.glob("*/[0-9]*.ipynb"))
@@ -61,7 +62,7 @@ def test_every_notebook_has_a_goal_and_an_exercise_with_its_answer(path):
     cells = json.loads(path.read_text())["cells"]
     texts = ["".join(cell["source"]) for cell in cells]
     tagged = {tag: [text for cell, text in zip(cells, texts, strict=True) if tag in cell["metadata"].get("tags", [])]
-              for tag in TAGS}
+              for tag in ASIDE}
     assert "**You will learn**" in texts[0] and texts[-1].count("**References.**") == 1
     numbers = [int(n) for text in texts for n in re.findall(r"^### Exercise (\d+): ", text, re.M)]
     assert numbers and numbers == list(range(1, len(numbers) + 1)), "exercises are numbered from 1"
@@ -72,7 +73,7 @@ def test_every_notebook_has_a_goal_and_an_exercise_with_its_answer(path):
               if "solution" in cell["metadata"].get("tags", [])]
     assert all(hidden)
     end = next(i for i, text in enumerate(texts) if ".finish(" in text or path in LESSONS and "## Exercises" in text)
-    assert not any(set(TAGS) & set(cell["metadata"].get("tags", [])) for cell in cells[:end])
+    assert not any(set(ASIDE) & set(cell["metadata"].get("tags", [])) for cell in cells[:end])
 
 
 @pytest.mark.parametrize("paper", sorted({path.parent.name for path in STAGES}))

@@ -8,7 +8,7 @@ from PIL import Image
 from pycocotools import mask as run_lengths
 
 from tests.data import tree
-from wsnb.data import densepose, densepose_json, doctor, read
+from wsnb.data import checked, densepose, densepose_json, doctor, read
 from wsnb.data.making import grey
 from wsnb.files import FileError, save_json
 
@@ -94,9 +94,9 @@ def test_lists(root):
     tree.text(root / "list.txt", f"images/train2014/{name}.jpg {densepose.POINTS}/{name}.png "
                                  f"seginst/pmi_0.1_256/{name}.png\n")
     item, = densepose.items(root, str(root / "list.txt"))
-    drawn = read.weak_map("densepose", item, "points", 15)
+    drawn = checked.weak_map(item, "points", 15)
     assert (drawn == 1).sum() == 1 and (drawn == 255).sum() == 191
-    assert read.regions(item).max() == 191 and item.mask.parent.name == "gray"
+    assert checked.regions(item).max() == 191 and item.mask.parent.name == "gray"
     assert doctor.check(root, [str(root / "list.txt")], layout="densepose").ok
     tree.text(root / "panoptic_minival2014.txt", f"images/{name}.jpg a b c\n/x y z\n" + f"i/{name}.jpg\n" * 2)
     report = doctor.check(root, ["minival2014"], layout="densepose")

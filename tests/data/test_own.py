@@ -10,7 +10,7 @@ from PIL import Image
 
 from tests.data import tree
 from wsnb.book.cli import main
-from wsnb.data import doctor, own, own_example, read, voc, voc_xml
+from wsnb.data import checked, doctor, own, own_example, read, voc, voc_xml
 from wsnb.files import FileError, save_json, save_png
 
 NAMES = ("cat 1", "dog-2", "empty_3", "both 4", "cat_5")
@@ -99,9 +99,9 @@ def test_strokes_and_points(folder):
     (folder / "scribbles.csv").write_text("cat 1,cat,10,10,20,10\ndog-2,dog,3,3,3,20,12,20\n")
     made = own.make(folder)
     item = everything(made)["cat_1"]
-    points = read.weak_map("voc", item, "points", 3)
+    points = checked.weak_map(item, "points", 3)
     assert points[6, 5] == 1 and points[29, 39] == 0 and (points != 255).sum() == 2
-    scribble = read.weak_map("voc", item, "scribbles", 3)
+    scribble = checked.weak_map(item, "scribbles", 3)
     assert (scribble[10, 10:21] == 1).all() and (scribble != 255).sum() <= 13 * 5
     mask = voc.read_mask(item, 3)
     assert np.array_equal(mask != 255, (points != 255) | (scribble != 255))
@@ -122,7 +122,7 @@ def test_label_maps_shrink_with_their_picture(folder):
     made = own.make(folder, longest=100)
     assert made.splits == {"train": 1, "val": 1} and made.known == {"scribbles": 1, "masks": 1}
     assert list(made_items(made, "val")) == ["dog-2"], "the picture with a full mask is held out"
-    small = read.weak_map("voc", made_items(made)["cat_1"], "scribbles", 3)
+    small = checked.weak_map(made_items(made)["cat_1"], "scribbles", 3)
     assert small.shape == (75, 100) and (small[25] == 2).sum() == 76 and (small != 255).sum() == 76
     assert np.array_equal(voc.read_mask(made_items(made, "val")["dog-2"], 3), full)
     assert doctor.check(made.root).ok
@@ -210,7 +210,7 @@ def test_the_example_has_every_kind_of_label(tmp_path):
     assert made.splits == {"train": 4, "val": 2} and doctor.check(made.root).ok
     for item in made_items(made).values():
         boxes, labels, _ = voc.read_boxes(item, made.classes)
-        drawn = read.weak_map("voc", item, "points", 6)
+        drawn = checked.weak_map(item, "points", 6)
         for (x0, y0, x1, y1), label in zip(boxes, labels, strict=True):
             assert (drawn[y0:y1, x0:x1] == label).any(), "a thing's point lies in its box"
 

@@ -8,6 +8,7 @@ import pytest
 from tests.data.test_shapes import hashes
 from wsnb.book import builtin
 from wsnb.data import (
+    checked,
     cityscapes,
     densepose,
     doctor,
@@ -132,7 +133,7 @@ def test_figures_come_back_from_run_lengths(made):
         mask = densepose.read_mask(item)
         known = mask != 255
         assert np.array_equal(mask[known], drawn.parts[known])
-        points = read.weak_map("densepose", item, "points", 15)
+        points = checked.weak_map(item, "points", 15)
         marked = points != 255
         assert marked.any() and np.array_equal(points[marked], mask[marked])
 

@@ -171,14 +171,6 @@ def test_label_at_the_number_of_classes(devkit):
         voc.read_mask(only(devkit), n_classes=6)
 
 
-def test_void_colour_becomes_ignore_not_background():
-    coloured = voc.PALETTE[tree.mask()]
-    assert np.array_equal(voc.from_colours(coloured), tree.mask())
-    coloured[0, 0] = (1, 2, 3)
-    with pytest.raises(ValueError, match="#010203"):
-        voc.from_colours(coloured)
-
-
 @pytest.mark.parametrize("keep", [0, 90])
 def test_truncated_files_are_refused_by_name(devkit, keep):
     tree.sbd(devkit)

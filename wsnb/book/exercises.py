@@ -7,8 +7,6 @@ Cells with these two tags are no part of a stage's key, so an answer re-runs not
 
 import numpy as np
 
-TAGS = ("exercise", "solution")
-
 
 def check(answer, solution, tolerance: float = 0.01, hint: str = "") -> bool | None:
     """Say whether ANSWER is right; None ("not answered yet", or no answer in this run's data: SOLUTION is NaN), True or

@@ -13,7 +13,7 @@ from wsnb.data import weak
 from wsnb.data.checked import VOID, classes_only, given, of_image_size, read_numbers
 from wsnb.data.item import Item
 from wsnb.data.voc_lists import read_list
-from wsnb.files import FileError, read_index, read_rgb, voc_palette
+from wsnb.files import FileError, read_index, voc_palette
 
 CLASSES = ("road", "sidewalk", "building", "wall", "fence", "pole", "traffic light", "traffic sign", "vegetation",
            "terrain", "sky", "person", "rider", "car", "truck", "bus", "train", "motorcycle", "bicycle")
@@ -82,11 +82,6 @@ def _item(image: Path, name: str, labels: Path, kind: str) -> Item:
 
 def _first(official: Path, raw: Path) -> Path:
     return official if official.exists() else raw
-
-
-def read_image(item: Item) -> np.ndarray:
-    """The picture, uint8 [H, W, 3]. Raises FileError."""
-    return read_rgb(item.image)
 
 
 def read_mask(item: Item, n_classes: int = 19) -> np.ndarray:

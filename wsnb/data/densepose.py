@@ -11,7 +11,7 @@ import numpy as np
 from wsnb.data.checked import classes_only, given, of_image_size
 from wsnb.data.item import Item
 from wsnb.data.voc_lists import read_list
-from wsnb.files import FileError, read_index, read_rgb, voc_palette
+from wsnb.files import FileError, read_index, voc_palette
 
 CLASSES = ("background", "torso", "right hand", "left hand", "left foot", "right foot", "right thigh", "left thigh",
            "right leg", "left leg", "left arm", "right arm", "left forearm", "right forearm", "head")
@@ -85,11 +85,6 @@ def _item(root: Path, path: Path, line: str) -> Item:
         points, mask = mask, root / GREY / f"{image.stem}.png"
         mask = mask if mask.exists() else None
     return Item(image.stem, image, mask, regions=regions, points=points if points.exists() else None)
-
-
-def read_image(item: Item) -> np.ndarray:
-    """The picture, uint8 [H, W, 3]. Raises FileError."""
-    return read_rgb(item.image)
 
 
 def read_mask(item: Item, n_classes: int = 15) -> np.ndarray:

@@ -14,7 +14,7 @@ from wsnb.data import weak
 from wsnb.data.checked import classes_only, given, of_image_size
 from wsnb.data.item import Item
 from wsnb.data.voc_lists import read_list
-from wsnb.files import FileError, load_json, read_index, read_rgb, voc_palette
+from wsnb.files import FileError, load_json, read_index, voc_palette
 
 BACKGROUND = 0
 PALETTE = voc_palette()
@@ -121,11 +121,6 @@ def _item(folder: Path, name: str, tags) -> Item:
     places = (*(folder / name for name in _MASKS), folder.parent / _MASKS[1])
     masks = next((place for place in places if place.is_dir()), None)
     return Item(identity, image, masks / f"{identity}.png" if masks else None, tags=tags)
-
-
-def read_image(item: Item) -> np.ndarray:
-    """The picture, uint8 [H, W, 3]. Raises FileError."""
-    return read_rgb(item.image)
 
 
 def read_mask(item: Item, n_classes: int = N_CLASSES) -> np.ndarray:

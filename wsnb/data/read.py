@@ -6,7 +6,7 @@ it has; the functions here take its name, so that a chain runs on any of them.
 
 import numpy as np
 
-from wsnb.data import checked, cityscapes, densepose, imagenet_det, sbd, voc, weak
+from wsnb.data import cityscapes, densepose, imagenet_det, sbd, voc, weak
 from wsnb.data.item import Item
 from wsnb.files import FileError, read_rgb
 
@@ -73,18 +73,6 @@ def tags(layout: str, item: Item, n_classes: int) -> np.ndarray:
     if hasattr(reader, "read_tags"):
         return reader.read_tags(item, n_classes)
     return weak.tags(reader.read_mask(item, n_classes), n_classes, reader.BACKGROUND)
-
-
-def weak_map(layout: str, item: Item, what: str, n_classes: int) -> np.ndarray:
-    """The set's own scribbles or points (WHAT), or the mask of its list as a weak one ("mask"): uint8 [H, W], 255
-    wherever nothing is known. Raises FileError where the set has none: draw them from the mask with `wsnb.data.weak`.
-    """
-    return checked.weak_map(item, what, n_classes)
-
-
-def regions(item: Item) -> np.ndarray:
-    """The set's own over-segmentation, int64 [H, W]. Raises FileError where it has none."""
-    return checked.regions(item)
 
 
 def _reader(layout: str, name: str, what: str):

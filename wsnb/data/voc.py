@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from wsnb.data import sbd, voc_xml, weak
-from wsnb.data.checked import VOID, classes_only, given, of_image_size, read_numbers
+from wsnb.data.checked import classes_only, given, of_image_size, read_numbers
 from wsnb.data.item import Item
 from wsnb.data.voc_lists import CLASSES, Places, places, read_list, resolve, split_lines
 from wsnb.files import FileError, load_json, read_index, read_rgb, voc_palette
@@ -154,17 +154,3 @@ def read_tags(item: Item, n_classes: int = 21) -> np.ndarray:
 def read_boxes(item: Item, names=CLASSES) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Boxes int64 [N, 4] half-open, labels [N], difficult bool [N] of the picture's XML; see `voc_xml.read`."""
     return voc_xml.read(given(item, "boxes"), tuple(names))
-
-
-def from_colours(image) -> np.ndarray:
-    """Labels uint8 [H, W] of a mask that was saved in VOC's colours, uint8 [H, W, 3]; void's colour becomes 255.
-
-    Raises ValueError for a colour that no label 0..20 or void has (a resized or JPEG mask).
-    """
-    codes = np.asarray(image).astype(np.int64) @ (1 << 16, 1 << 8, 1)
-    table = {int(PALETTE[label].astype(np.int64) @ (1 << 16, 1 << 8, 1)): label for label in (*range(21), VOID)}
-    values, inverse = np.unique(codes, return_inverse=True)
-    unknown = [value for value in values.tolist() if value not in table]
-    if unknown:
-        raise ValueError(f"colour #{unknown[0]:06x} is not one of VOC's; take the unscaled PNG of the mask")
-    return np.array([table[value] for value in values.tolist()], np.uint8)[inverse].reshape(codes.shape)
