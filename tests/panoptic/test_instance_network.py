@@ -5,9 +5,9 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-import torch
 from scipy.io import savemat
 
+from tests.panoptic import every_pair
 from wsnb.files import FileError
 from wsnb.methods import detection_files, instance_unaries, meanfield
 from wsnb.methods.crf import CRF
@@ -84,17 +84,10 @@ def test_mean_field_against_every_pair_of_pixels():
     picture[:, 12:] = 180
     picture += rng.integers(0, 6, picture.shape).astype(np.uint8)
     evidence = rng.random((3, 24, 32)).astype(np.float32)
-    quick, exact = meanfield.marginals(picture, evidence), meanfield.exact_marginals(picture, evidence).numpy()
+    quick, exact = meanfield.marginals(picture, evidence), every_pair.marginals(picture, evidence).numpy()
     assert np.abs(quick - exact).mean() < 0.02 and (quick.argmax(0) == exact.argmax(0)).mean() > 0.97
     assert (exact.argmax(0) != evidence.argmax(0)).mean() > 0.1  # the CRF did something
     assert exact.sum(0) == pytest.approx(1, abs=1e-5)
-
-
-def test_exact_mean_field_has_the_right_gradient():
-    rng = np.random.default_rng(1)
-    picture = rng.integers(0, 30, (4, 5, 3)).astype(np.uint8)
-    evidence = torch.tensor(rng.random((3, 4, 5)) * 0.8 + 0.1, requires_grad=True)
-    assert torch.autograd.gradcheck(lambda e: meanfield.exact_marginals(picture, e), (evidence,))
 
 
 def test_ids_are_renumbered_past_255_and_survive_their_files(tmp_path):
