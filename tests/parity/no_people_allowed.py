@@ -223,8 +223,8 @@ def _poly_optimizer(path):
     d = tensors(path)
     p, q = d["p0"].clone().requires_grad_(), d["q0"].clone().requires_grad_()
     rates = d["lr"][0].tolist()
-    optimiser = schedules.PolySGD([{"params": [p], "lr": rates[0]}, {"params": [q], "lr": rates[1]}], rates[0], 1e-4,
-                                  int(d["max_step"]))
+    groups = [{"params": [p], "lr": rates[0]}, {"params": [q], "lr": rates[1]}]
+    optimiser = schedules.optimiser("sgd", groups, rates[0], 1e-4, int(d["max_step"]))
     ours = {"p": [], "q": [], "lr": []}
     for step in range(1, len(d["p"]) + 1):
         p.grad, q.grad = torch.tensor([0.1, 0.2, -0.3]) * step, torch.tensor([0.05, -0.02])
@@ -237,15 +237,14 @@ def _poly_optimizer(path):
 
 def _lr_schedules(path):
     d = load(path)
-
-    def poly(name, rates):
-        return [[schedules.poly_rate(e, len(d[name]), rate) for rate in rates] for e in range(len(d[name]))]
-
-    steps = [[rate * schedules.step_rate(e) for rate in (1e-4, 2e-4, 1e-3, 2e-3)] for e in range(len(d["cls"]))]
-    seg = poly("seg", (1e-3, 1e-2))
-    irn = poly("irn", (0.005, 0.05))
-    return [absolute(name, np.array(ours, d[name].dtype), d[name], 1e-9)
-            for name, ours in (("seg", seg), ("irn", irn), ("cls", steps))]
+    checks = []
+    for name, kind, rates in (("seg", "poly epochs", (1e-3, 1e-2)), ("irn", "poly epochs", (0.005, 0.05)),
+                              ("cls", "step", (1e-4, 2e-4, 1e-3, 2e-3))):
+        epochs = len(d[name])
+        factor = schedules.rate(kind, epochs, 10)  # of 10 steps
+        ours = [[rate * factor(10 * epoch + 9, 10 * epochs) for rate in rates] for epoch in range(epochs)]
+        checks.append(absolute(name, np.array(ours, d[name].dtype), d[name], 1e-9))
+    return checks
 
 
 def _quarter_labels(path):

@@ -3,26 +3,16 @@
 import torch
 
 
-def step_rate(epoch, every=3, gamma=0.2) -> float:
-    """Factor of the learning rate in EPOCH (0-based) of the classifier: GAMMA every EVERY epochs."""
-    return gamma ** (epoch // every)
-
-
-def poly_rate(epoch, epochs, base, power=0.9, floor=1e-6) -> float:
-    """Learning rate in EPOCH (0-based): max(base (1 - epoch / epochs)^power, floor)."""
-    return max(base * (1 - epoch / epochs) ** power, floor)
-
-
 class PolySGD(torch.optim.SGD):
-    """IRN's optimiser: SGD whose learning rates fall as (1 - step / steps)^power at every step, then stay.
+    """IRN's optimiser: SGD whose learning rates fall as (1 - step / steps)^0.9 at every step, then stay.
 
-    faithful: the original passes the weight decay where the momentum belongs, so that the momentum is WEIGHT_DECAY
-    (1e-4); the groups decay as they should. The step count is kept in the state dict.
+    The original passes the weight decay where the momentum belongs, so that the momentum is WEIGHT_DECAY (1e-4); the
+    groups decay as they should. The step count is kept in the state dict.
     """
 
-    def __init__(self, groups, lr, weight_decay, steps, power=0.9, momentum=0.9, faithful=True):
-        super().__init__(groups, lr, momentum=weight_decay if faithful else momentum, weight_decay=weight_decay)
-        self.steps, self.power = steps, power
+    def __init__(self, groups, lr, weight_decay, steps):
+        super().__init__(groups, lr, momentum=weight_decay, weight_decay=weight_decay)
+        self.steps = steps
         for group in self.param_groups:
             group["first_lr"], group["count"] = group["lr"], 0
 
@@ -30,7 +20,7 @@ class PolySGD(torch.optim.SGD):
     def step(self, closure=None):
         for group in self.param_groups:
             if group["count"] < self.steps:
-                group["lr"] = group["first_lr"] * (1 - group["count"] / self.steps) ** self.power
+                group["lr"] = group["first_lr"] * (1 - group["count"] / self.steps) ** 0.9
             group["count"] += 1
         return super().step(closure)
 
@@ -38,12 +28,12 @@ class PolySGD(torch.optim.SGD):
 def rate(kind, epochs, steps_an_epoch, every=3):
     """A function (step, steps) -> factor of the first learning rates, for `segmentation.fit`.
 
-    "step": `step_rate` (the classifier), "poly epochs": power 0.9 once an epoch (IRNet and segmenter of the paper),
-    "poly": power 0.9 at every step (IRN). Raises ValueError for another.
+    "step": a fifth every EVERY epochs (the classifier), "poly epochs": power 0.9 once an epoch, 1e-6 at least (IRNet
+    and segmenter of the paper), "poly": power 0.9 at every step (IRN). Raises ValueError for another.
     """
     kinds = {
-        "step": lambda step, steps: step_rate(step // steps_an_epoch, every),
-        "poly epochs": lambda step, steps: poly_rate(step // steps_an_epoch, epochs, 1.0, floor=1e-6),
+        "step": lambda step, steps: 0.2 ** (step // steps_an_epoch // every),
+        "poly epochs": lambda step, steps: max((1 - step // steps_an_epoch / epochs) ** 0.9, 1e-6),
         "poly": lambda step, steps: max(0.0, 1 - step / max(steps, 1)) ** 0.9,
     }
     if kind not in kinds:

@@ -16,18 +16,18 @@ from wsnb.methods.segmentation import predict
 
 
 @torch.no_grad()
-def mean_logits(network, x, scales=(0.5, 1.0, 2.0), flip=True):
+def mean_logits(network, x, scales=(0.5, 1.0, 2.0)):
     """Mean of the logits over mirror image and scales: x [1, 3, H, W] -> [1, C, H, W].
 
     Inputs and logits are scaled by the nearest pixel, as the original's library does by default: the mirror image is
     scaled, and its logits scaled back before they are mirrored back, since the nearest pixel of a mirror image is
     another one. A picture and its mirror image go through the network together.
     """
-    total, pair = 0, torch.cat([x, x.flip(-1)]) if flip else x
+    total, pair = 0, torch.cat([x, x.flip(-1)])
     for scale in scales:
         scaled = pair if scale == 1 else F.interpolate(pair, scale_factor=scale, mode="nearest")
         logits = F.interpolate(resized(network(scaled), scaled.shape[-2:]), size=x.shape[-2:], mode="nearest")
-        total = total + ((logits[:1] + logits[1:].flip(-1)) / 2 if flip else logits)
+        total = total + (logits[:1] + logits[1:].flip(-1)) / 2
     return total / len(scales)
 
 
@@ -36,14 +36,14 @@ def nearest_labels(logits, size) -> np.ndarray:
     return F.interpolate(logits, size=tuple(size), mode="nearest")[0].argmax(0).cpu().numpy().astype(np.uint8)
 
 
-def faithful(network, image, side, scales, flip, device) -> np.ndarray:
+def faithful(network, image, side, scales, device) -> np.ndarray:
     """The original's labels uint8 [H, W] of a picture, squashed to SIDE x SIDE for the network."""
     x = squashed(image, side)[1].to(device)
-    return nearest_labels(mean_logits(network, x, scales, flip), image.shape[:2])
+    return nearest_labels(mean_logits(network, x, scales), image.shape[:2])
 
 
 @torch.no_grad()
-def smooth(network, image, side, scales, flip, device) -> np.ndarray:
+def smooth(network, image, side, scales, device) -> np.ndarray:
     """Labels of the same variants with bilinear scaling, probabilities averaged at the picture's own size."""
     total = 0
     for scale in scales:
@@ -51,8 +51,8 @@ def smooth(network, image, side, scales, flip, device) -> np.ndarray:
         interpolation = cv2.INTER_AREA if size < min(image.shape[:2]) else cv2.INTER_LINEAR
         picture = cv2.resize(image, (size, size), interpolation=interpolation)
         x = squashed(picture, 0)[1].to(device)
-        maps = network(torch.cat([x, x.flip(-1)]) if flip else x).softmax(1)
-        maps = (maps[:1] + maps[1:].flip(-1)) / 2 if flip else maps
+        maps = network(torch.cat([x, x.flip(-1)])).softmax(1)
+        maps = (maps[:1] + maps[1:].flip(-1)) / 2
         total = total + resized(maps, image.shape[:2])
     return total[0].argmax(0).cpu().numpy().astype(np.uint8)
 
@@ -62,9 +62,9 @@ STYLES = ("nearest", "smooth", "own shape")
 def label_picture(network, image, style, side, base, scales, device="cpu"):
     """Labels uint8 [H, W] of a picture: style "nearest" (faithful), "smooth" or "own shape" (BASE times its size)."""
     if style == "nearest":
-        return faithful(network, image, side, scales, True, device)
+        return faithful(network, image, side, scales, device)
     if style == "smooth":
-        return smooth(network, image, side, scales, True, device)
+        return smooth(network, image, side, scales, device)
     if style != "own shape":
         raise ValueError(f"test_style {style!r}: use one of {', '.join(STYLES)}")
     return predict(network, image, scales, True, device, base=base).argmax(0).astype(np.uint8)
