@@ -9,7 +9,7 @@ from wsnb.files import read_index
 from wsnb.methods import cam_store
 from wsnb.methods.cam import over_class_maximum, resized
 from wsnb.methods.gradcam import gradcam
-from wsnb.papers.panoptic.cleanup import tag_rule_from_tags
+from wsnb.papers.panoptic.cleanup import tag_rule
 from wsnb.papers.panoptic.crop_samples import network_input
 from wsnb.papers.panoptic.quality import Quality
 from wsnb.papers.panoptic.space import IGNORE
@@ -81,7 +81,7 @@ def sweep(items, folder, places, tags, space, thresholds):
         classes, maps = cam_store.read(folder, item.id)
         for threshold, quality in each.items():
             labels = labels_from(classes, maps, threshold)
-            quality.add_labels(item, tag_rule_from_tags(labels, tags[item.id], places[item.id]))
+            quality.add_labels(item, tag_rule(labels, places[item.id], tags[item.id]))
     return [{"threshold": threshold, **quality.scores(segments=False)} for threshold, quality in each.items()]
 
 
