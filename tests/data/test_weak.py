@@ -29,7 +29,7 @@ def test_boxes_from_components_and_from_instances(mask):
     instances = np.where(mask == 3, 1, np.where(mask == 1, 2, mask)).astype(np.uint8)
     boxes, labels = weak.boxes(mask, instances)
     assert boxes.tolist() == [[5, 5, 45, 44], [50, 30, 70, 55]] and labels.tolist() == [3, 1]
-    assert len(weak.boxes(mask, min_area=200)[0]) == 2
+    assert len(weak.things(mask, min_area=200)) == 2
     empty, none = weak.boxes(np.zeros((4, 4), np.uint8))
     assert empty.shape == (0, 4) and none.shape == (0,)
 

@@ -63,7 +63,7 @@ def masks_of(image, found: Objects, settings: Settings):
             for k, proposal in zip(wanted, proposed, strict=True)]
 
 
-def merged(masks, found: Objects, shape, group_boxes=True):
+def merged(masks, found: Objects, shape):
     """M&G labels uint8 [H, W] from `masks_of`: 0 background, a thing's class where both masks say object, 255 where
     they differ.
 
@@ -72,9 +72,8 @@ def merged(masks, found: Objects, shape, group_boxes=True):
     single thing claims is 255.
     """
     labels = np.full(shape, BACKGROUND, np.uint8)
-    if group_boxes:
-        for x0, y0, x1, y1 in found.boxes[found.groups & ~found.stuff].tolist():
-            labels[y0:y1, x0:x1] = IGNORE
+    for x0, y0, x1, y1 in found.boxes[found.groups & ~found.stuff].tolist():
+        labels[y0:y1, x0:x1] = IGNORE
     for k, grabcut, proposal in masks:
         labels[grabcut ^ proposal] = IGNORE
         labels[grabcut & proposal] = found.labels[k]

@@ -10,10 +10,10 @@ def notes(folder) -> dict:
     return load_json(Path(folder) / "results.json")["notes"]
 
 
-def is_flat(losses, least=0.0) -> bool:
-    """Whether the last of the rounds' training losses is not below the one before it by a share of more than LEAST:
-    the authors stop there. False with fewer than two."""
-    return len(losses) > 1 and losses[-1] >= losses[-2] * (1 - least)
+def is_flat(losses) -> bool:
+    """Whether the last of the rounds' training losses is not below the one before it: the authors stop
+    there. False with fewer than two."""
+    return len(losses) > 1 and losses[-1] >= losses[-2]
 
 
 def results(folder) -> list[dict]:

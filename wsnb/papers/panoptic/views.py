@@ -64,11 +64,11 @@ def cams_figure(image, classes, maps, labels, space, columns=4):
     return plots.grid(tiles, [*(space.names[c] for c in classes), "CAM labels"], columns=columns, width=12)
 
 
-def draw_boxes(image, found, space, groups=True):
+def draw_boxes(image, found, space):
     """The picture with its boxes of things in their classes' colours, groups dashed; stuff is left out."""
     out, thick = image.copy(), max(1, image.shape[1] // 300)
     for k, (x0, y0, x1, y1) in enumerate(found.boxes.tolist()):
-        if found.stuff[k] or (found.groups[k] and not groups):
+        if found.stuff[k]:
             continue
         colour = space.palette[found.labels[k]].tolist()
         if not found.groups[k]:

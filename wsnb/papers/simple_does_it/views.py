@@ -23,11 +23,11 @@ def _truth(layout, item, image, n_classes):
     return known_truth(item, lambda item: read.mask(layout, item, n_classes), image.shape[:2])
 
 
-def outlined(image, boxes, labels=None, palette=plots.PALETTE, width=2):
+def outlined(image, boxes, labels=None, width=2):
     """The picture with its boxes drawn in the colours of their classes."""
     drawn = np.ascontiguousarray(image.copy())
     for k, (x0, y0, x1, y1) in enumerate(np.asarray(boxes, int).reshape(-1, 4).tolist()):
-        colour = (255, 255, 0) if labels is None else tuple(int(v) for v in palette[labels[k]])
+        colour = (255, 255, 0) if labels is None else tuple(int(v) for v in plots.PALETTE[labels[k]])
         cv2.rectangle(drawn, (x0, y0), (x1 - 1, y1 - 1), (255, 255, 255), width + 2)
         cv2.rectangle(drawn, (x0, y0), (x1 - 1, y1 - 1), colour, width)
     return drawn
@@ -82,16 +82,15 @@ def recipes_figure(items, source, folder, names, layout):
     return plots.grid(tiles, heads + [""] * (len(tiles) - len(heads)), columns=len(heads), width=1.4 * len(heads))
 
 
-def maps_figure(items, layout, n_classes, folders, columns_title=semantic.title, width=None):
+def maps_figure(items, layout, n_classes, folders):
     """A row a picture: picture, ground truth, and the map of each folder {name: folder}."""
     tiles = []
     for item in items:
         image = read.image(item)
         maps = [read_index(folder / f"{item.id}.png") for folder in folders.values()]
         tiles += [image, *(plots.overlay(image, m) for m in (_truth(layout, item, image, n_classes), *maps))]
-    heads = ["picture", "ground truth", *(columns_title(name) for name in folders)]
-    return plots.grid(tiles, heads + [""] * (len(tiles) - len(heads)), columns=len(heads),
-                      width=width or 1.9 * len(heads))
+    heads = ["picture", "ground truth", *(semantic.title(name) for name in folders)]
+    return plots.grid(tiles, heads + [""] * (len(tiles) - len(heads)), columns=len(heads), width=1.9 * len(heads))
 
 
 def scores_figure(frame):
