@@ -24,10 +24,10 @@ MALLOC := hugetlb=1 trim_threshold=4000000000 mmap_threshold=4000000000 top_pad=
 book: setup
 	OMP_WAIT_POLICY=passive GLIBC_TUNABLES=$(subst $() ,:,$(MALLOC:%=glibc.malloc.%)) \
 	  $(MAKE) --no-print-directory --keep-going -j 2 $(RUNS) lessons
-	$(BIN)/python -m wsnb.book.cli report
+	$(BIN)/python -m wsnb.run.cli report
 
 $(RUNS): run/%:
-	$(BIN)/python -m wsnb.book.cli run $* --workers 0
+	$(BIN)/python -m wsnb.run.cli run $* --workers 0
 
 # the notebooks that belong to no paper, run again only after an edit
 lessons: runs/00_start.ipynb runs/own_pictures.ipynb

@@ -11,7 +11,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from wsnb.methods import cam_store
+from wsnb.ops import cam
 
 VOC = 10582
 
@@ -33,11 +33,11 @@ def main(pictures=40):
             seconds[0] += time.perf_counter() - start
             plain += (Path(folder) / f"{k}.npy").stat().st_size
             start = time.perf_counter()
-            cam_store.write(folder, str(k), np.arange(len(maps)), maps, (375, 500))
+            cam.write(folder, str(k), np.arange(len(maps)), maps, (375, 500))
             seconds[1] += time.perf_counter() - start
             start = time.perf_counter()
-            found = cam_store.read(folder, str(k), "stored")[1]
-            cam_store.read(folder, str(k))
+            found = cam.read(folder, str(k), "stored")[1]
+            cam.read(folder, str(k))
             seconds[2] += time.perf_counter() - start
             error = max(error, float(np.abs(found - maps).max() / np.abs(maps).max()))
         ours = sum(path.stat().st_size for path in Path(folder).glob("*.npz"))

@@ -11,7 +11,7 @@ import sys
 import torch
 
 from benchmarks import spml_plain
-from wsnb.methods.segsort.contrast import contrast
+from wsnb.ops.segsort.contrast import contrast
 
 KAPPA, CLASSES, THREADS = 6.0, 21, spml_plain.THREADS
 

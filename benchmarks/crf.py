@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from benchmarks import irn_plain
-from wsnb.methods import label_crf
+from wsnb.ops import crf
 
 
 def inputs(seed, size=(375, 500)):
@@ -19,7 +19,7 @@ def inputs(seed, size=(375, 500)):
     image = cv2.normalize(image, None, 0, 255, cv2.NORM_MINMAX)
     maps = np.stack([cv2.GaussianBlur(rng.random(size).astype(np.float32), (0, 0), 30) for _ in range(2)])
     maps = (maps - maps.min()) / (maps.max() - maps.min())
-    return image, [label_crf.with_background(maps, threshold) for threshold in (0.6, 0.4)]
+    return image, [crf.with_background(maps, threshold) for threshold in (0.6, 0.4)]
 
 
 def main(pictures=3):
@@ -27,9 +27,9 @@ def main(pictures=3):
     for seed in range(pictures):
         image, maps = inputs(seed)
         for k, call in enumerate((
-            lambda: irn_plain.crf(image, maps, 21, label_crf.LABEL_CRF),  # noqa: B023
-            lambda: [label_crf.refine_labels(image, [one], 3)[0] for one in maps],  # noqa: B023
-            lambda: label_crf.refine_labels(image, maps, 3),  # noqa: B023
+            lambda: irn_plain.crf(image, maps, 21, crf.LABEL_CRF),  # noqa: B023
+            lambda: [crf.refine_labels(image, [one], 3)[0] for one in maps],  # noqa: B023
+            lambda: crf.refine_labels(image, maps, 3),  # noqa: B023
         )):
             start = time.perf_counter()
             out = call()

@@ -10,9 +10,9 @@ import time
 import cv2
 import numpy as np
 
-from wsnb.data import shapes
-from wsnb.methods import parallel
-from wsnb.papers.simple_does_it import recipes
+from wsnb.data.synthetic import shapes
+from wsnb.ops import parallel
+from wsnb.papers.simple_does_it import box_labels
 
 KINDS = ("grabcut", "grabcut_plus", "proposal")
 
@@ -21,7 +21,7 @@ def label(job):
     """(seconds a kind, hash of all masks) of one picture."""
     index, height = job
     scene = shapes.scene(index, size=(height, height * 4 // 3))
-    picture, seconds, masks = recipes.Picture(scene.image), {}, []
+    picture, seconds, masks = box_labels.Picture(scene.image), {}, []
     for kind in KINDS:
         start = time.perf_counter()
         masks += [picture.object_mask(kind, tuple(box), k) for k, box in enumerate(scene.boxes.tolist())]
@@ -30,7 +30,7 @@ def label(job):
 
 
 def main(pictures=24, processes=2, height=375):
-    from benchmarks.grabcut import label  # by its importable name, also when this file is the program
+    pass  # by its importable name, also when this file is the program
 
     jobs, walls, found = [(index, height) for index in range(pictures)], {}, {}
     for workers in (1, processes):

@@ -13,11 +13,12 @@ import numpy as np
 import torch
 
 from wsnb import metrics
-from wsnb.data import make, voc
+from wsnb.data import voc
+from wsnb.data.synthetic import make_voc
 from wsnb.files import read_index
-from wsnb.methods import parallel
-from wsnb.methods.crf import CRF
-from wsnb.papers.single_stage import build, masks
+from wsnb.ops import parallel
+from wsnb.ops.crf import CRF
+from wsnb.papers.single_stage import inference, model
 
 COUNTS = (10, 100, 1000)
 
@@ -25,10 +26,10 @@ COUNTS = (10, 100, 1000)
 def label(items, folder, workers):
     """The label stage of the chapter: network, CRF, index PNGs."""
     torch.manual_seed(0)
-    network, _ = build.build("single_stage", "mobilenet_v2", n_classes=6, width=16)
-    infer = masks.Inference(network.eval(), [1.0], 96, cut=0.0)
-    jobs = masks.jobs(infer, items, 6, ["predicted"], CRF(iterations=2), folder)
-    for _ in parallel.map_images(masks.finish, jobs, workers):
+    network, _ = model.build("single_stage", "mobilenet_v2", n_classes=6, width=16)
+    infer = inference.Inference(network.eval(), [1.0], 96, cut=0.0)
+    jobs = inference.jobs(infer, items, 6, ["predicted"], CRF(iterations=2), folder)
+    for _ in parallel.map_images(inference.finish, jobs, workers):
         pass
 
 
@@ -43,7 +44,7 @@ def evaluate(items, folder):
 def main(workers=2):
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as place:
-        root = make.shapes(Path(place) / "VOCdevkit", train=max(COUNTS), val=1, size=(48, 64))
+        root = make_voc.shapes(Path(place) / "VOCdevkit", train=max(COUNTS), val=1, size=(48, 64))
         print("pictures  label s  a picture ms  evaluate s  peak MiB (parent)")
         for count in COUNTS:
             items, folder = voc.items(root, "train", count), Path(place) / str(count)

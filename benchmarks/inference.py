@@ -14,8 +14,8 @@ import torch
 import torch.nn.functional as F
 
 from wsnb.data import transforms
-from wsnb.methods import segmenter
-from wsnb.methods.segmentation import predict
+from wsnb.models import heads
+from wsnb.ops.segmentation import predict
 
 SCALES, CLASSES = (0.5, 0.75, 1.0), 21
 
@@ -40,7 +40,7 @@ def plain(network, image):
 def network_of(seed=0):
     """A segmenter with random weights whose normalisations have seen pictures, so that its output is not flat."""
     torch.manual_seed(seed)
-    network, _ = segmenter.build("largefov", "mobilenet_v2", CLASSES, "random", freeze=False)
+    network, _ = heads.build("largefov", "mobilenet_v2", CLASSES, "random", freeze=False)
     for module in network.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
             module.momentum = 1.0

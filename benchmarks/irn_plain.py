@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from wsnb import metrics
-from wsnb.methods.path_index import directions, path
+from wsnb.ops.affinity import directions, path
 
 
 def walk(cam, edge, radius=5, beta=10, exp_times=8):

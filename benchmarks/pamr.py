@@ -12,7 +12,7 @@ import time
 import torch
 
 from benchmarks import plain
-from wsnb.methods import pamr as ours
+from wsnb.ops import pamr
 
 SIZE, THREADS = 321, 2
 
@@ -24,13 +24,13 @@ def inputs(classes, size=SIZE):
 
 def measure(which, classes, queue):
     torch.set_num_threads(THREADS)
-    function = {"plain": plain.pamr, "ours": ours.pamr}[which]
-    function(*inputs(classes, 24), ours.DILATIONS, 2)
+    function = {"plain": plain.pamr, "ours": pamr.pamr}[which]
+    function(*inputs(classes, 24), pamr.DILATIONS, 2)
     image, masks = inputs(classes)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     start = time.perf_counter()
     with torch.no_grad():
-        out = function(image, masks, ours.DILATIONS, 10)
+        out = function(image, masks, pamr.DILATIONS, 10)
     seconds = time.perf_counter() - start
     queue.put((seconds, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024, out.numpy()))
 
@@ -48,7 +48,7 @@ def run(which, classes):
 def main(classes=21):
     slow, fast = run("plain", classes), run("ours", classes)
     difference = abs(slow[2] - fast[2]).max()
-    print(f"PAMR {SIZE}x{SIZE}, {classes} classes, dilations {ours.DILATIONS}, 10 iterations, {THREADS} threads")
+    print(f"PAMR {SIZE}x{SIZE}, {classes} classes, dilations {pamr.DILATIONS}, 10 iterations, {THREADS} threads")
     print(f"plain  {slow[0]:7.2f} s  {slow[1] / 2**20:8.1f} MiB")
     print(f"ours   {fast[0]:7.2f} s  {fast[1] / 2**20:8.1f} MiB")
     print(

@@ -2,7 +2,7 @@
 pictures, parallel over processes, killed and continued.
 
 `python -m benchmarks.panoptic_labels [pictures] [workers]`. The scenes are drawn at Cityscapes' size
-(`wsnb.data.streets`); predictions are their labels with shifted patches.
+(`wsnb.data.synthetic.streets`); predictions are their labels with shifted patches.
 """
 
 import os
@@ -18,15 +18,16 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from wsnb.data import cityscapes, streets
+from wsnb.data import cityscapes
 from wsnb.data.item import Item
+from wsnb.data.synthetic import streets
 from wsnb.files import read_rgb, save_png
-from wsnb.methods import parallel
-from wsnb.papers.panoptic import boxes, consensus, crops, mask_files, options, runner
-from wsnb.papers.panoptic.annotation import saved_tags
-from wsnb.papers.panoptic.box_files import save_boxes
-from wsnb.papers.panoptic.score_files import save_labels, save_scores
-from wsnb.papers.panoptic.space import CITYSCAPES, IGNORE
+from wsnb.ops import parallel
+from wsnb.papers.panoptic import boxes, cleanup, data, iterate, masks
+from wsnb.papers.panoptic.boxes import save_boxes
+from wsnb.papers.panoptic.data import saved_tags
+from wsnb.papers.panoptic.label_space import CITYSCAPES, IGNORE
+from wsnb.papers.panoptic.predict import save_labels, save_scores
 
 SIZE = (1024, 2048)
 
@@ -53,7 +54,7 @@ def prepare(folder, count):
             continue
         image, labels, ids = scene(k)
         found = boxes.clipped(boxes.from_instance_ids(ids, CITYSCAPES), ids.shape)
-        places = crops.windows(labels.shape, (400, 500))
+        places = data.windows(labels.shape, (400, 500))
         noise = cv2.resize(rng.random((64, 128)).astype(np.float32), SIZE[::-1])
         prediction = np.where(noise > 0.75, np.roll(labels, 40, axis=1), labels)
         save_png(folder / f"images/p{k:05d}.png", image)
@@ -62,16 +63,16 @@ def prepare(folder, count):
         save_scores(folder / f"scores/p{k:05d}.mat", 1 - 0.02 * noise)
         save_labels(folder / f"mandg/p{k:05d}.png", np.where(ids >= 1000, labels, 0), CITYSCAPES.palette)
         save_boxes(folder / f"boxes/p{k:05d}.mat", found, CITYSCAPES.names)
-        tags = crops.window_tags(labels, places, 19).astype(np.uint8)
+        tags = data.window_tags(labels, places, 19).astype(np.uint8)
         np.savez(folder / f"tags/p{k:05d}.npz", windows=places, tags=tags)
     return [f"p{k:05d}" for k in range(count)]
 
 
 def jobs(folder, ids, out):
     """The clean-up's jobs, files kept."""
-    opts = options.Options()
+    opts = cleanup.Options()
     for name in ids:
-        yield runner.Job(name, opts, folder / f"predictions/{name}.png", out / f"labels/{name}.png",
+        yield iterate.Job(name, opts, folder / f"predictions/{name}.png", out / f"labels/{name}.png",
                          out / f"instances/{name}.png", folder / f"scores/{name}.mat", folder / f"mandg/{name}.png",
                          folder / f"boxes/{name}.mat", tags=saved_tags(folder / "tags", name))
 
@@ -84,7 +85,7 @@ def clean(folder, ids, out, workers, repeats=1):
             shutil.rmtree(out, ignore_errors=True)
         os.sync()
         start = time.perf_counter()
-        for _ in parallel.map_images(runner.finish, jobs(folder, ids, out), workers):
+        for _ in parallel.map_images(iterate.clean_up_files, jobs(folder, ids, out), workers):
             pass
         seconds = min(seconds, time.perf_counter() - start)
     return seconds
@@ -95,15 +96,15 @@ def parts(folder):
     image = read_rgb(folder / "images/p00000.png")
     job = next(jobs(folder, ["p00000"], folder / "none"))
     start = time.perf_counter()
-    inputs = runner.loaded(job)
+    inputs = iterate.loaded(job)
     read = time.perf_counter()
-    runner.process(job)
+    iterate.process(job)
     whole = time.perf_counter()
     found = boxes.clipped(inputs["found"], image.shape[:2])
     single = found.boxes[~(found.stuff | found.groups)]
-    consensus.proposals_of(image, single, consensus.Settings().side)
+    masks.proposals_of(image, single, masks.Settings().side)
     proposed = time.perf_counter()
-    consensus.masks_of(image, found, consensus.Settings())
+    masks.masks_of(image, found, masks.Settings())
     grabbed = time.perf_counter()
     things = int((~found.stuff & ~found.groups).sum())
     print(f"one picture of {SIZE[0]} x {SIZE[1]}, {things} things, one process:")
@@ -115,8 +116,8 @@ def mask_and_clean(folder, ids, workers):
     """Seconds of both label stages, M&G and clean-up, in WORKERS processes."""
     items, out = [Item(name, folder / f"images/{name}.png", None) for name in ids], folder / f"both_{workers}"
     start = time.perf_counter()
-    made = mask_files.jobs(items, folder / "boxes", CITYSCAPES, consensus.Settings(), out / "mandg")
-    for _ in parallel.map_images(mask_files.finish, made, workers):
+    made = masks.jobs(items, folder / "boxes", CITYSCAPES, masks.Settings(), out / "mandg")
+    for _ in parallel.map_images(masks.finish, made, workers):
         pass
     return time.perf_counter() - start + clean(folder, ids, out, workers)
 

@@ -6,7 +6,7 @@ import sys
 import torch
 
 from benchmarks import spml_plain
-from wsnb.methods.segsort.retrieval import neighbours
+from wsnb.ops.segsort.retrieval import neighbours
 
 THREADS = spml_plain.THREADS
 

@@ -6,7 +6,7 @@ import sys
 import torch
 
 from benchmarks import spml_plain
-from wsnb.methods.segsort import walk
+from wsnb.ops.segsort import random_walk
 
 THREADS, CLASSES, PRESENT = spml_plain.THREADS, 21, 4
 
@@ -24,8 +24,10 @@ def inputs(height, width):
 def main(height=46, width=62):
     torch.set_num_threads(THREADS)
     rows, seeds = inputs(height, width)
-    walk.random_walk(seeds[:, :8, :8], walk.affinity([rows[:64]]), 64)  # both sides start warm
-    fast = spml_plain.timed(lambda: walk.random_walk(seeds, walk.affinity([rows]), 64).flatten(1), repeats=3)
+    random_walk.random_walk(seeds[:, :8, :8], random_walk.affinity([rows[:64]]), 64)  # both sides start warm
+    fast = spml_plain.timed(
+        lambda: random_walk.random_walk(seeds, random_walk.affinity([rows]), 64).flatten(1), repeats=3
+    )
     slow = spml_plain.timed(spml_plain.random_walk, seeds.flatten(1), rows)
     print(f"random walk, {height * width} nodes, {CLASSES} classes, {PRESENT} present, T^64, {THREADS} threads")
     spml_plain.report(slow, fast)

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from benchmarks import irn_plain
-from wsnb.methods.sweep import LEVELS, Sweep
+from wsnb.ops.threshold_sweep import LEVELS, Sweep
 
 
 def picture(seed, size=(375, 500)):

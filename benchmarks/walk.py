@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from benchmarks import irn_plain
-from wsnb.methods.walk import random_walk
+from wsnb.ops.random_walk import random_walk
 
 THREADS = 2
 

@@ -16,19 +16,20 @@ import torch
 from wsnb import files
 from wsnb.data import cityscapes
 from wsnb.data.item import Item
-from wsnb.methods import cam_store, hierarchies
-from wsnb.methods.crf import CRF
-from wsnb.methods.detections import Detections
-from wsnb.methods.segsort import segments
-from wsnb.papers.no_people_allowed import controls as npa
-from wsnb.papers.panoptic import boxes, instance_network, options, space
-from wsnb.papers.panoptic import controls as street
-from wsnb.papers.simple_does_it import controls as by_box
-from wsnb.papers.simple_does_it import recipes
-from wsnb.papers.single_stage import controls as single
+from wsnb.ops import cam, hierarchies
+from wsnb.ops.crf import CRF
+from wsnb.ops.detections import Detections
+from wsnb.ops.segsort import segments
+from wsnb.papers.no_people_allowed import figures
+from wsnb.papers.panoptic import boxes, cleanup, instance_network, label_space
+from wsnb.papers.panoptic import figures as street
+from wsnb.papers.simple_does_it import box_labels
+from wsnb.papers.simple_does_it import figures as by_box
+from wsnb.papers.single_stage import figures as single
 from wsnb.papers.single_stage import steps
-from wsnb.papers.spml import controls as pixel
-from wsnb.papers.spml import losses, snapshots
+from wsnb.papers.spml import figures as pixel
+from wsnb.papers.spml import losses
+from wsnb.papers.spml import steps as snapshots
 
 
 def noise(rng, size, spread):  # 0..1, float32 [H, W]
@@ -63,8 +64,8 @@ def widgets(image, folder, n_classes=20, seed=0):
     maps = np.stack([noise(rng, size, min(size) / 8) for _ in range(n_classes)]) ** 3
     shares = maps / maps.sum(0)
     files.save_png(Path(folder, "one.png"), image)
-    cam_store.write(folder, "one", np.arange(n_classes), maps[:, ::8, ::8], size)
-    items, names = [Item("one", Path(folder, "one.png"), None)] * 4, space.CITYSCAPES
+    cam.write(folder, "one", np.arange(n_classes), maps[:, ::8, ::8], size)
+    items, names = [Item("one", Path(folder, "one.png"), None)] * 4, label_space.CITYSCAPES
     labels, places = shares[: len(names)].argmax(0).astype(np.uint8), range(0, width * 3 // 4, width // 16)
     found = boxes.objects((names.things[k % 8], x, 9, x + width // 6, height, 0, 0) for k, x in enumerate(places))
     things = Detections.of(found.labels, found.boxes)
@@ -76,7 +77,7 @@ def widgets(image, folder, n_classes=20, seed=0):
     small = np.stack([cv2.resize(one, (width // 4, height // 4)) for one in maps])
     field = {kind: single.crf(image, shares[:k], CRF()) for kind, k in (("3 classes", 3), ("all classes", n_classes))}
     return {
-        "CAM threshold, 4 pictures": (npa.threshold(items, folder), [{"percent": 20 + 9 * k} for k in range(6)]),
+        "CAM threshold, 4 pictures": (figures.threshold(items, folder), [{"percent": 20 + 9 * k} for k in range(6)]),
         "CAM threshold, street": (street.threshold(image, np.arange(len(names)), maps[: len(names)], names, 0.5),
                                   [{"threshold": 0.1 + 0.1 * k} for k in range(6)]),
         "PAMR iterations": (single.refinement(image, small, list(range(n_classes)), steps.Settings()),
@@ -86,9 +87,9 @@ def widgets(image, folder, n_classes=20, seed=0):
         "CRF of instances": (street.field(image, shares, things, names, instance_network.Settings(),
                                           {"palette": cityscapes.PALETTE, "things": names.things}),
                              [{"iterations": k + 5, "box_weight": 0.5 * k} for k in range(6)]),
-        "GrabCut in a drawn box": (by_box.box_by_hand(image, recipes.Settings()),
+        "GrabCut in a drawn box": (by_box.box_by_hand(image, box_labels.Settings()),
                                    [{"left": 4 + k, "top": 5, "right": 96 - 7 * k} for k in range(6)]),
-        "clean-up switches": (street.rules(image, clean, options.Options(score_thresh=0.05), names),
+        "clean-up switches": (street.rules(image, clean, cleanup.Options(score_thresh=0.05), names),
                               [{rule: False} for rule in ("score", "tags", "merge", "box_prior", "low_iou")]),
         "pixel -> relations": (pixel.relations(many, relation, (0, 0.5, 0.5)),
                                [{"picture": k % 4, "y": 0.15 * k, "x": 0.1} for k in range(6)]),

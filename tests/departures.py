@@ -5,7 +5,7 @@ from pathlib import Path
 
 import yaml
 
-from wsnb.book import params
+from wsnb.run import params
 
 PARAMS = Path(__file__).parents[1] / "params"
 ANYWHERE = {"stages", "data_root", "run_dir", "layout", "workers", "threads", "seed", "train_split", "limit",

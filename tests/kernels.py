@@ -4,12 +4,14 @@ import signal
 
 import psutil
 
-from wsnb.book import warm
+from wsnb.run import kernel_forkserver
 
 
 def kernels_of(process):
     """Processes that run the notebooks of the runner PROCESS, a subprocess.Popen."""
-    return [p for p in psutil.Process(process.pid).children(recursive=True) if p.name() == warm.NAME]
+    return [
+        p for p in psutil.Process(process.pid).children(recursive=True) if p.name() == kernel_forkserver.PROCESS_NAME
+    ]
 
 
 def kill_all(process):

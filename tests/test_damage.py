@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from tests.methods.test_backbones import fabricated, saved, shell, torchvision_shapes
+from tests.ops.test_backbones import fabricated, saved, shell, torchvision_shapes
 from tests.parity import __main__ as command
 from wsnb import files, metrics
 from wsnb.files import FileError
-from wsnb.methods import backbones
-from wsnb.methods.training import Training
+from wsnb.models import backbones
+from wsnb.models.training import Training
 
 
 @pytest.mark.parametrize("truth, found", [([0], [256 + 3]), ([1], [-250]), ([0], [-1])])

@@ -14,17 +14,17 @@ from tests.pretended import NAME, Pretended
 from tests.simple_does_it import chain as simple_does_it
 from tests.single_stage import chain as single_stage
 from tests.spml import chain as spml
-from wsnb import interact
-from wsnb.book import experiments, plan
-from wsnb.book.stage import Stage
-from wsnb.data import make, make_cityscapes, make_densepose, make_sbd
+from wsnb.data.synthetic import make_cityscapes, make_densepose, make_sbd, make_voc
 from wsnb.files import load_torch
-from wsnb.methods import training
-from wsnb.methods.segmentation import loss
+from wsnb.models import training
+from wsnb.ops.segmentation import loss
+from wsnb.run import experiments, plan
+from wsnb.run.stage import Stage
+from wsnb.viz import interactive
 
 ROOT = Path(__file__).parents[1]
 pytestmark = pytest.mark.filterwarnings("ignore:.*copying from a non-meta parameter")  # There is more than it says
-MAKERS = {"voc": lambda folder: make.shapes(folder, train=6, val=2, size=(64, 80)),
+MAKERS = {"voc": lambda folder: make_voc.shapes(folder, train=6, val=2, size=(64, 80)),
           "sbd": lambda folder: make_sbd.write(folder, {"train": 3, "val": 2}, size=(64, 80)),
           "densepose": lambda folder: make_densepose.write(folder, {"train": 4, "minival": 2}, size=(64, 80)),
           "cityscapes": lambda folder: make_cityscapes.write(folder, counts={"train": 4, "val": 2}, size=(64, 128))}
@@ -51,7 +51,7 @@ def device(monkeypatch):
     monkeypatch.setenv("WSNB_ROOT", str(ROOT))
     monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # a stage may set it, and others run in this process
     monkeypatch.setattr(Stage, "device", NAME)
-    monkeypatch.setattr(interact, "controls", _shown)
+    monkeypatch.setattr(interactive, "controls", _shown)
     yield Pretended()
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(False)

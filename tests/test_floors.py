@@ -1,4 +1,4 @@
-"""The four floors import only downwards, files stay small, notebooks carry no outputs."""
+"""The five floors import only downwards, files stay small, notebooks carry no outputs."""
 
 import ast
 import json
@@ -9,18 +9,13 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-FLOORS = {
-    "wsnb": 0,
-    "wsnb.files": 0,
-    "wsnb.legacy_pickle": 0,
-    "wsnb.interact": 1,
-    "wsnb.metrics": 1,
-    "wsnb.plots": 1,
-    "wsnb.data": 1,
-    "wsnb.methods": 2,
-    "wsnb.papers": 3,
-    "wsnb.book": 4,
-}
+FLOORS = (  # as README draws them, from the ground up
+    ("wsnb", "wsnb.files"),
+    ("wsnb.data", "wsnb.metrics", "wsnb.viz"),
+    ("wsnb.models", "wsnb.ops"),
+    ("wsnb.papers",),
+    ("wsnb.run", "wsnb.report"),
+)
 SOURCES = sorted((ROOT / "wsnb").rglob("*.py"))
 NOTEBOOKS = sorted((ROOT / "notebooks").rglob("*.ipynb"))
 
@@ -31,9 +26,10 @@ def module_of(path):
 
 
 def floor(module):
-    while module not in FLOORS:
+    floors = {name: level for level, names in enumerate(FLOORS) for name in names}
+    while module not in floors:
         module = module.rpartition(".")[0]
-    return FLOORS[module]
+    return floors[module]
 
 
 def imported(path):
@@ -49,20 +45,20 @@ def test_imports_go_downwards(path):
     own = module_of(path)
     above = [name for name in imported(path) if floor(name) > floor(own)]
     assert not above, f"{own} imports from a floor above: {above}"
-    if own.startswith("wsnb.book"):
-        assert not [n for n in imported(path) if n.startswith(("wsnb.papers", "wsnb.methods"))], (
-            "book finds papers by path"
+    if own.startswith(("wsnb.run", "wsnb.report")):
+        assert not [n for n in imported(path) if n.startswith(("wsnb.papers", "wsnb.models", "wsnb.ops"))], (
+            "run and report find papers by path"
         )
     if own.startswith("wsnb.papers."):
         paper = own.split(".")[2]
         assert not [n for n in imported(path) if n.startswith("wsnb.papers.") and n.split(".")[2] != paper], (
-            "papers do not import each other: move it down to methods"
+            "papers do not import each other: move it down to models or ops"
         )
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=module_of)
 def test_files_stay_small(path):
-    assert len(path.read_text().splitlines()) <= 300
+    assert len(path.read_text().splitlines()) <= 500
 
 
 def test_ruff_is_content():
@@ -85,7 +81,7 @@ def test_notebooks_are_clean(path):
 
 
 def test_torchvision_is_loaded_only_where_it_is_needed():
-    modules = [module_of(path) for path in SOURCES if not module_of(path).startswith("wsnb.book")]
+    modules = [module_of(path) for path in SOURCES if not module_of(path).startswith(("wsnb.run", "wsnb.report"))]
     code = "import importlib, sys\nfor name in sys.argv[1:]: importlib.import_module(name)\nprint(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code, *modules], capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 0, done.stderr

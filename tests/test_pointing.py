@@ -3,9 +3,8 @@
 import numpy as np
 import pytest
 
-from wsnb import interact
-from wsnb.interact import pointing
-from wsnb.plots.tiles import tiles
+from wsnb.viz import interactive
+from wsnb.viz.tiles import tiles
 
 
 class Shown:
@@ -34,12 +33,12 @@ def shown():
 
 
 def panel(shown, pointer):
-    return interact.panel(shown, pointer, left=(0, 100), top=(0, 100), right=(0, 100), bottom=(0, 100))
+    return interactive.panel(shown, pointer, left=(0, 100), top=(0, 100), right=(0, 100), bottom=(0, 100))
 
 
 def test_a_click_sets_two_sliders_at_once(shown):
     seen = []
-    made = panel(shown, pointing.Click(lambda *place: seen.append(place) or {"left": 30, "top": 20}))
+    made = panel(shown, interactive.Click(lambda *place: seen.append(place) or {"left": 30, "top": 20}))
     pointer = made.listener._dom_handlers.callbacks[0]
     assert made.listener.source is made.picture and made.listener.watched_events == ["click"]
     before = made.picture.value
@@ -53,7 +52,7 @@ def test_a_click_sets_two_sliders_at_once(shown):
 
 
 def test_a_drag_draws_a_box(shown):
-    made = panel(shown, pointing.Drag(boxes))
+    made = panel(shown, interactive.Drag(boxes))
     hand = made.listener._dom_handlers.callbacks[0]
     hand(event("mousemove", 10, 30, buttons=0))
     hand(event("mousedown", 90, 58))
@@ -67,7 +66,7 @@ def test_a_drag_draws_a_box(shown):
 
 
 def test_a_button_let_go_outside_ends_the_drag(shown):
-    made = panel(shown, pointing.Drag(boxes))
+    made = panel(shown, interactive.Drag(boxes))
     hand = made.listener._dom_handlers.callbacks[0]
     hand(event("mousedown", 114, 28))
     hand(event("mousemove", 194, 48, buttons=0))
@@ -76,7 +75,7 @@ def test_a_button_let_go_outside_ends_the_drag(shown):
 
 @pytest.mark.parametrize("start, end", [((50, 5), (80, 60)), ((50, 30), (52, 60))])
 def test_what_is_no_box_is_left_alone(shown, start, end):
-    made = panel(shown, pointing.Drag(boxes))
+    made = panel(shown, interactive.Drag(boxes))
     hand, still = made.listener._dom_handlers.callbacks[0], made.picture.value
     for kind, place in (("mousedown", start), ("mousemove", end), ("mouseup", end)):
         hand(event(kind, *place, buttons=1))
@@ -84,7 +83,7 @@ def test_what_is_no_box_is_left_alone(shown, start, end):
 
 
 def test_an_unknown_control_of_a_rule_is_told(shown):
-    made = panel(shown, pointing.Click(lambda *place: {"lefft": 1}))
+    made = panel(shown, interactive.Click(lambda *place: {"lefft": 1}))
     with pytest.raises(KeyError, match="lefft"):
         made.listener._dom_handlers.callbacks[0](event("click", 10, 30))
     made.kwargs_widgets[0].value = 7  # and the sliders still work

@@ -9,15 +9,15 @@ import pytest
 import torch
 
 from benchmarks import widgets
-from wsnb import plots
-from wsnb.book import code, notebook
-from wsnb.methods.crf import CRF, crf_labels
-from wsnb.methods.pamr import pamr
-from wsnb.papers.simple_does_it import controls as by_box
-from wsnb.papers.single_stage import controls as single
+from wsnb import viz
+from wsnb.ops.crf import CRF, crf_labels
+from wsnb.ops.pamr import pamr
+from wsnb.papers.simple_does_it import figures
+from wsnb.papers.single_stage import figures as single
 from wsnb.papers.single_stage.steps import Settings
-from wsnb.papers.spml import controls as pixel
-from wsnb.plots import tiles
+from wsnb.papers.spml import figures as pixel
+from wsnb.run import fingerprint, notebooks
+from wsnb.viz import tiles
 
 SMALL = (60, 80)
 NAMES = ("CAM threshold, 4 pictures", "CAM threshold, street", "PAMR iterations", "CRF parameters, 3 classes",
@@ -70,7 +70,7 @@ def test_pamr_step_by_step_is_pamr(made):
     show = single.refinement(image, masks, [0, 1, 2], Settings(), most=6)
     unit = torch.from_numpy(image).permute(2, 0, 1)[None] / 255
     labels = pamr(unit, torch.from_numpy(masks)[None], iterations=5)[0].argmax(0).numpy()
-    wanted = tiles.tiles([image, plots.overlay(image, labels.astype(np.uint8))], ["picture", "5 iterations"], 2, 700)
+    wanted = tiles.tiles([image, viz.overlay(image, labels.astype(np.uint8))], ["picture", "5 iterations"], 2, 700)
     assert (show(5).pixels == wanted.pixels).all()
 
 
@@ -80,7 +80,7 @@ def test_a_picture_that_is_small_enough_has_the_whole_crf():
     scores = np.stack([widgets.noise(rng, (40, 50), 6) for _ in range(3)])
     before, after = scores.argmax(0).astype(np.uint8), crf_labels(image, scores, CRF(5))
     shown = single.crf(image, scores, CRF())(iterations=5)
-    drawn = [image, plots.overlay(image, before), plots.overlay(image, after)]
+    drawn = [image, viz.overlay(image, before), viz.overlay(image, after)]
     wanted = tiles.tiles(drawn, ["picture", "without CRF", f"with CRF: {100 * (before != after).mean():.1f} % changed"],
                          3, 840)
     assert (shown.pixels == wanted.pixels).all()
@@ -110,16 +110,16 @@ def test_networks_see_the_picture_as_it_is():
         seen.append((kind, picture.shape, box))
         return np.full(picture.shape[:2], 0.5)
 
-    shown = by_box.box_for_networks(image, ("boxes", "masks"), probability)(10, 20, 90, 80)
+    shown = figures.box_for_networks(image, ("boxes", "masks"), probability)(10, 20, 90, 80)
     assert seen == [(kind, (300, 600, 3), (60, 60, 540, 240)) for kind in ("boxes", "masks")]
     assert len(shown.places) == 3
-    assert by_box.drawn().rule(2, 0.1, 0.2, 0.9, 0.8) == {"left": 10, "top": 20, "right": 90, "bottom": 80}
+    assert figures.drawn().rule(2, 0.1, 0.2, 0.9, 0.8) == {"left": 10, "top": 20, "right": 90, "bottom": 80}
 
 
 @pytest.mark.parametrize("sides, box", [((10, 20, 60, 80), (10, 10, 60, 40)), ((60, 80, 10, 20), (10, 10, 60, 40)),
                                         ((100, 100, 100, 100), (99, 49, 100, 50)), ((0, 0, 0, 0), (0, 0, 1, 1))])
 def test_a_box_in_percent(sides, box):
-    assert by_box.box_in((50, 100), *sides) == box
+    assert figures.box_in((50, 100), *sides) == box
 
 
 def test_more_labels_make_a_smaller_picture():
@@ -136,9 +136,9 @@ def test_smaller_pictures_and_labels_agree():
 
 def test_controls_change_no_result():
     root = Path(widgets.__file__).parents[1]
-    parts = code.reached(notebook.read(root / "notebooks/simple_does_it/06_labels.ipynb"))
-    assert "wsnb.papers.simple_does_it.recipes" in parts
-    assert not [part for part in parts if part.endswith((".controls", ".views")) or "interact" in part]
+    parts = fingerprint.reached(notebooks.read(root / "notebooks/simple_does_it/06_labels.ipynb"))
+    assert "wsnb.papers.simple_does_it.box_labels" in parts
+    assert not [part for part in parts if part.endswith(".figures") or "interactive" in part]
 
 
 def test_tiles_lie_where_they_say():

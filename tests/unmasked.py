@@ -2,12 +2,12 @@
 
 import shutil
 
-from wsnb.data import make
+from wsnb.data.synthetic import make_voc
 
 
 def voc(folder):
     """Write four training pictures, one of val and five of `test` into FOLDER/VOCdevkit; returns it."""
-    root = make.shapes(folder / "VOCdevkit", train=4, val=1, size=(64, 80))
+    root = make_voc.shapes(folder / "VOCdevkit", train=4, val=1, size=(64, 80))
     place, names = root / "VOC2012", [f"test_{k:06d}" for k in range(5)]
     for name in names:
         shutil.copy(place / "JPEGImages/val_000000.jpg", place / f"JPEGImages/{name}.jpg")

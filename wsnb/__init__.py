@@ -1,6 +1,6 @@
 """wsnb: weakly-supervised segmentation, an experiment book over one thin library.
 
-Four floors, each importing only those below it: data, methods, papers, book.
+Five floors, each importing only those below it: files; data, metrics and viz; models and ops; papers; run and report.
 """
 
 import importlib.abc

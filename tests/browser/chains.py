@@ -10,7 +10,7 @@ from tests.panoptic import chain as panoptic
 from tests.simple_does_it import chain as simple_does_it
 from tests.single_stage import chain as single_stage
 from tests.spml import chain as spml
-from wsnb.data import make, make_cityscapes, make_sbd
+from wsnb.data.synthetic import make_cityscapes, make_sbd, make_voc
 
 ROOT = Path(__file__).parents[2]
 RUNS = {  # experiment -> a function that runs it by the command, with the least that every notebook needs
@@ -30,7 +30,7 @@ RUNS = {  # experiment -> a function that runs it by the command, with the least
 
 def voc(folder):
     place = folder / "VOCdevkit"
-    return place if place.exists() else make.shapes(place, train=8, val=3, size=(64, 80))
+    return place if place.exists() else make_voc.shapes(place, train=8, val=3, size=(64, 80))
 
 
 def sbd(folder):

@@ -22,7 +22,7 @@ def named(notebook):
     """Names of the controls that the code of NOTEBOOK (its JSON) asks for, from the first cell to the last."""
     calls = [node for cell in notebook["cells"] if cell["cell_type"] == "code"
              for node in ast.walk(ast.parse("".join(cell["source"]))) if isinstance(node, ast.Call)]
-    return [word.arg for call in calls if ast.unparse(call.func) == "interact.controls" for word in call.keywords]
+    return [word.arg for call in calls if ast.unparse(call.func) == "interactive.controls" for word in call.keywords]
 
 
 def in_page(driver):

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.book_results import made
 from tests.browser.conftest import ROOT
-from wsnb.book import report
+from tests.report import made
+from wsnb.report import build
 
 By = pytest.importorskip("selenium.webdriver.common.by", reason="selenium is not installed").By
 
@@ -35,7 +35,7 @@ def site(driver, tmp_path_factory):
         folder = made.manifest(root / "runs", "single_stage/shapes", stage, [made.result(52.3, dataset="shapes")])
         made.notebook(folder / "notebook.ipynb", stage)
     (folder / "good_and_bad.png").write_bytes(made.png())
-    report.build(root / "runs", root / "figures", root / "_site", project=root)
+    build.build(root / "runs", root / "figures", root / "_site", project=root)
     return root / "_site"
 
 

@@ -4,11 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from wsnb import plots
+from wsnb import viz
 from wsnb.data.item import Item
 from wsnb.files import save_png
-from wsnb.plots import charts
-from wsnb.plots.pictures import good_and_bad_figure, ladder_figure
+from wsnb.viz import charts
+from wsnb.viz.pictures import good_and_bad_figure, ladder_figure
 
 
 def test_charts_draw_their_numbers():
@@ -33,9 +33,9 @@ def test_palette_and_background():
     palette = np.zeros((256, 3), np.uint8)
     palette[0] = (10, 200, 30)
     image, mask = np.zeros((8, 8, 3), np.uint8), np.zeros((8, 8), np.uint8)
-    assert (plots.overlay(image, mask) == 0).all()  # background is left alone
-    assert plots.overlay(image, mask, alpha=1.0, palette=palette, background=None)[4, 4].tolist() == [10, 200, 30]
-    assert plots.colour(mask, palette)[0, 0].tolist() == [10, 200, 30]
+    assert (viz.overlay(image, mask) == 0).all()  # background is left alone
+    assert viz.overlay(image, mask, alpha=1.0, palette=palette, background=None)[4, 4].tolist() == [10, 200, 30]
+    assert viz.colour(mask, palette)[0, 0].tolist() == [10, 200, 30]
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from wsnb.data import cityscapes, doctor, read, weak
-from wsnb.data.making import grey
+from wsnb.data.synthetic.writing import grey
 from wsnb.files import FileError, save_png
 
 SIZE = (10, 16)
@@ -60,7 +60,7 @@ def test_train_ids(root):
     assert {int(LABELS[y, x]): int(mask[y, x]) for y in range(10) for x in range(16)} == {
         0: 255, 7: 0, 23: 10, 26: 13, 24: 11, 29: 255}
     assert read.tags("cityscapes", item, 19).nonzero()[0].tolist() == [0, 10, 11, 13]
-    assert read.background("cityscapes") is None and read.things("cityscapes", 19) == tuple(range(11, 19))
+    assert read.background("cityscapes") is None and read.thing_classes("cityscapes", 19) == tuple(range(11, 19))
 
 
 def test_instances(root):
@@ -83,7 +83,7 @@ def test_three_hundred_instances(root):
     save_png(root / "leftImg8bit/val/ulm/ulm_000000_000019_leftImg8bit.png", np.zeros((20, 30, 3), np.uint8))
     item, = cityscapes.items(root, "val")
     assert cityscapes.read_instances(item).max() == 300 and len(cityscapes.read_boxes(item)[1]) == 300
-    things = weak.things(cityscapes.read_mask(item), cityscapes.read_instances(item), ground=None)
+    things = weak.objects(cityscapes.read_mask(item), cityscapes.read_instances(item), ground=None)
     assert len(things) == 300 and {label for label, _ in things} == {13}
     assert base.exists()
 
@@ -133,6 +133,6 @@ def test_sixteen_bits_survive(tmp_path):
     grey(tmp_path / "a.png", np.uint16([[65535, 1]]))
     with Image.open(tmp_path / "a.png") as image:
         assert image.mode.startswith("I")
-    from wsnb.data.checked import read_numbers
+    from wsnb.data.item import read_numbers
 
     assert read_numbers(tmp_path / "a.png").tolist() == [[65535, 1]]

@@ -4,14 +4,14 @@ import pytest
 
 from tests.data import tree
 from tests.data.test_twins import SMALL
-from wsnb.book.cli import main
-from wsnb.data import sbd, twins
+from wsnb.data import sbd, synthetic
+from wsnb.run.cli import main
 
 
 @pytest.mark.parametrize("name", SMALL)
 def test_make_a_layout(name, tmp_path, monkeypatch, capsys):
     maker, counts, size = SMALL[name]
-    layout = twins.MAKERS[name][0]
+    layout = synthetic.MAKERS[name][0]
     monkeypatch.setattr(maker, "COUNTS", counts)
     monkeypatch.setattr(maker.write, "__defaults__", (counts, size, *maker.write.__defaults__[2:]))
     assert main(["data", "make", "shapes", "--layout", layout, "--root", str(tmp_path / name)]) == 0

@@ -8,8 +8,9 @@ from PIL import Image
 from pycocotools import mask as run_lengths
 
 from tests.data import tree
-from wsnb.data import checked, densepose, densepose_json, doctor, read
-from wsnb.data.making import grey
+from wsnb.data import densepose, doctor, read
+from wsnb.data import item as checked
+from wsnb.data.synthetic.writing import grey
 from wsnb.files import FileError, save_json
 
 
@@ -48,7 +49,7 @@ def root(tmp_path):
 
 
 def test_parts_from_run_lengths(root):
-    assert densepose_json.to_png(root) == {"train": 1}
+    assert densepose.to_png(root) == {"train": 1}
     item, = densepose.items(root, "train2014")
     wanted = np.zeros(tree.SIZE, np.uint8)
     wanted[8:11, 1:4] = wanted[8:11, 10:13] = 255  # nobody marked their parts
@@ -59,7 +60,7 @@ def test_parts_from_run_lengths(root):
         assert image.mode == "L"
     assert item.regions is None and read.tags("densepose", item, 15).nonzero()[0].tolist() == [0, 1, 13]
     before = item.mask.stat().st_mtime_ns
-    densepose_json.to_png(root)
+    densepose.to_png(root)
     assert item.mask.stat().st_mtime_ns == before
 
 
@@ -77,11 +78,11 @@ def test_broken_annotations(root, spoil, word):
     spoil(content)
     save_json(path, content)
     with pytest.raises(FileError, match=word):
-        densepose_json.to_png(root)
+        densepose.to_png(root)
 
 
 def test_lists(root):
-    densepose_json.to_png(root)
+    densepose.to_png(root)
     with pytest.raises(FileError, match="there are train2014"):
         densepose.items(root, "minival2014")
     name = "COCO_train2014_000000000007"

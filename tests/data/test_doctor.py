@@ -5,7 +5,8 @@ import pytest
 from PIL import Image
 
 from tests.data import tree
-from wsnb.data import doctor, make, voc
+from wsnb.data import doctor, voc
+from wsnb.data.synthetic import make_voc
 from wsnb.files import save_png
 
 NAMES = [f"2007_{k:06d}" for k in range(12)]
@@ -94,7 +95,7 @@ def test_sbd_masks_are_looked_at(root):
 
 
 def test_processes_see_the_same(tmp_path, monkeypatch):
-    make.shapes(tmp_path, train=10, val=2, size=(32, 32))
+    make_voc.shapes(tmp_path, train=10, val=2, size=(32, 32))
     place(tmp_path, "JPEGImages", "train_000007", "jpg").write_bytes(b"")
     monkeypatch.setattr(doctor, "_AT_HOME", 4)
     seen = []

@@ -9,10 +9,10 @@ import pytest
 
 from tests.data import tree
 from wsnb import files
-from wsnb.book.params import load_yaml
 from wsnb.data import doctor, imagenet_det, imagenet_lists, read
-from wsnb.data.making import grey
+from wsnb.data.synthetic.writing import grey
 from wsnb.files import FileError, save_json, save_npz
+from wsnb.run.params import load_yaml
 
 ENTRIES = [["2013/a/x_1", [3, 1]], ["2013/b/x_2", []], ["2014/x_3", [200]]]
 

@@ -9,9 +9,11 @@ import pytest
 from PIL import Image
 
 from tests.data import tree
-from wsnb.book.cli import main
-from wsnb.data import checked, doctor, own, own_example, read, voc, voc_xml
+from wsnb.data import doctor, read, voc
+from wsnb.data import item as checked
+from wsnb.data.own import dataset, example
 from wsnb.files import FileError, save_json, save_png
+from wsnb.run.cli import main
 
 NAMES = ("cat 1", "dog-2", "empty_3", "both 4", "cat_5")
 TAGS = "image,tags\ncat 1.jpg,cat\ndog-2.jpg,dog\nempty_3.jpg,\nboth 4.jpg,cat;dog\ncat_5.jpg,cat\n"
@@ -46,7 +48,7 @@ def boxes_json(folder, **changes):
 
 def test_tags_alone(folder):
     (folder / "tags.csv").write_text(TAGS)
-    made = own.make(folder, val=2)
+    made = dataset.make(folder, val=2)
     assert made.classes == ("background", "cat", "dog") and made.splits == {"train": 3, "val": 2}
     assert made.known == {"tags": 5} and not made.notes
     items = everything(made)
@@ -60,19 +62,19 @@ def test_tags_alone(folder):
 def test_the_same_tags_as_text(folder):
     rows = "\ufeffcat 1;cat\r\ndog-2.jpg;dog\r\n# a remark;\r\nboth 4.jpg;dog;cat\r\n"  # as a spreadsheet saves it
     (folder / "tags.csv").write_text(rows, "utf-8")
-    made = own.make(folder)
+    made = dataset.make(folder)
     assert made.notes == ["2 pictures have no label of any kind and are left out, the first is cat_5"]
     tags = {name: item.tags for name, item in everything(made).items()}
     assert tags == {"cat_1": (1,), "dog-2": (2,), "both_4": (1, 2)}
     (folder / "list.txt").write_text("dog-2.jpg dog\nempty_3\ncat_5.jpg cat\n")
     (folder / "tags.csv").unlink()
-    again = own.make(folder, folder / "b", tags=folder / "list.txt")
+    again = dataset.make(folder, folder / "b", tags=folder / "list.txt")
     assert {n: item.tags for n, item in everything(again).items()} == {"dog-2": (2,), "empty_3": (), "cat_5": (1,)}
 
 
 def test_coco_boxes(folder):
     boxes_json(folder)
-    made = own.make(folder)
+    made = dataset.make(folder)
     items = everything(made)
     boxes, labels, difficult = voc.read_boxes(items["both_4"], made.classes)
     assert boxes.tolist() == [[1, 1, 6, 6], [20, 10, 40, 30]] and labels.tolist() == [1, 2]
@@ -86,9 +88,9 @@ def test_coco_boxes(folder):
 def test_voc_boxes(folder):
     (folder / "boxes").mkdir()
     names = ("background", "cat", "bird")
-    voc_xml.save(folder / "boxes/cat 1.xml", "x.jpg", (30, 40), [(2, 3, 12, 15)], [2], names)
-    voc_xml.save(folder / "boxes/cat_5.xml", "x.jpg", (30, 40), [], [], names)
-    made = own.make(folder)
+    voc.save(folder / "boxes/cat 1.xml", "x.jpg", (30, 40), [(2, 3, 12, 15)], [2], names)
+    voc.save(folder / "boxes/cat_5.xml", "x.jpg", (30, 40), [], [], names)
+    made = dataset.make(folder)
     items = everything(made)
     assert made.classes == ("background", "bird") and sorted(items) == ["cat_1", "cat_5"]
     assert voc.read_boxes(items["cat_1"], made.classes)[0].tolist() == [[2, 3, 12, 15]]
@@ -97,7 +99,7 @@ def test_voc_boxes(folder):
 def test_strokes_and_points(folder):
     (folder / "points.csv").write_text("name,class,x,y\ncat 1.jpg,cat,5,6\ncat 1,background,39,29\n")
     (folder / "scribbles.csv").write_text("cat 1,cat,10,10,20,10\ndog-2,dog,3,3,3,20,12,20\n")
-    made = own.make(folder)
+    made = dataset.make(folder)
     item = everything(made)["cat_1"]
     points = checked.weak_map(item, "points", 3)
     assert points[6, 5] == 1 and points[29, 39] == 0 and (points != 255).sum() == 2
@@ -119,7 +121,7 @@ def test_label_maps_shrink_with_their_picture(folder):
     (folder / "masks").mkdir()
     save_png(folder / "masks/dog-2.png", full)
     (folder / "classes.txt").write_text("background\ncat\ndog\n")
-    made = own.make(folder, longest=100)
+    made = dataset.make(folder, longest=100)
     assert made.splits == {"train": 1, "val": 1} and made.known == {"scribbles": 1, "masks": 1}
     assert list(made_items(made, "val")) == ["dog-2"], "the picture with a full mask is held out"
     small = checked.weak_map(made_items(made)["cat_1"], "scribbles", 3)
@@ -133,7 +135,7 @@ def test_upright_as_the_camera_says(folder):
     exif[0x0112] = 6
     Image.fromarray(np.zeros((40, 30, 3), np.uint8)).save(folder / "cat 1.jpg", exif=exif)
     boxes_json(folder)
-    made = own.make(folder)
+    made = dataset.make(folder)
     assert read.image(everything(made)["cat_1"]).shape == (30, 40, 3) and doctor.check(made.root).ok
 
 
@@ -153,7 +155,7 @@ def test_faults_are_told_before_anything_is_written(folder, files, words):
     for name, content in files.items():
         tree.text(folder / name, content)
     with pytest.raises(FileError) as caught:
-        own.make(folder)
+        dataset.make(folder)
     for word in words:
         assert word in str(caught.value)
     assert not (folder / "VOCdevkit").exists() or not list((folder / "VOCdevkit").iterdir())
@@ -163,18 +165,18 @@ def test_boxes_outside_and_broken_pictures(folder):
     boxes_json(folder, annotations=[{"image_id": 0, "category_id": 9, "bbox": [35, 3, 10, 12]},
                                     {"image_id": 1, "category_id": 3, "bbox": [5, 5, 0, 4]}])
     with pytest.raises(FileError) as caught:
-        own.make(folder)
+        dataset.make(folder)
     assert "box 35,3,45,15" in str(caught.value) and "box 5,5,5,9" in str(caught.value)
     (folder / "cat 1.jpg").write_bytes(b"no picture")
     with pytest.raises(FileError, match="cat 1.jpg: not a readable picture"):
-        own.make(folder)
+        dataset.make(folder)
 
 
 def test_names_that_would_meet(folder):
     tree.picture(folder / "cat_1.png", (30, 40))
     (folder / "tags.csv").write_text("cat 1,cat\ncat_1,cat\n")
     with pytest.raises(FileError, match="becomes cat_1"):
-        own.make(folder)
+        dataset.make(folder)
 
 
 def test_masks_of_foreign_labels(folder):
@@ -182,13 +184,13 @@ def test_masks_of_foreign_labels(folder):
     for name in NAMES[:2]:
         save_png(folder / "masks" / f"{name}.png", np.full((30, 40), 7, np.uint8))
     with pytest.raises(FileError, match="classes.txt: missing"):
-        own.make(folder)
+        dataset.make(folder)
     (folder / "classes.txt").write_text("cat\n")
     with pytest.raises(FileError, match="label 7"):
-        own.make(folder)
+        dataset.make(folder)
     save_png(folder / "masks/cat 1.png", np.zeros((3, 4), np.uint8))
     with pytest.raises(FileError, match="4x3, but its picture is 40x30"):
-        own.make(folder)
+        dataset.make(folder)
 
 
 def test_the_command(folder, capsys):
@@ -205,7 +207,7 @@ def test_the_command(folder, capsys):
 
 
 def test_the_example_has_every_kind_of_label(tmp_path):
-    made = own.make(own_example.example(tmp_path / "mine", count=6, masks=2, size=(48, 64)))
+    made = dataset.make(example.example(tmp_path / "mine", count=6, masks=2, size=(48, 64)))
     assert made.known == {"tags": 6, "boxes": 6, "scribbles": 6, "points": 6, "masks": 2, "objects": 2}
     assert made.splits == {"train": 4, "val": 2} and doctor.check(made.root).ok
     for item in made_items(made).values():
@@ -216,7 +218,7 @@ def test_the_example_has_every_kind_of_label(tmp_path):
 
 
 def test_the_notebook_runs_on_a_users_folder(tmp_path):
-    mine = own_example.example(tmp_path / "mine", count=5, masks=1, size=(48, 64))
+    mine = example.example(tmp_path / "mine", count=5, masks=1, size=(48, 64))
     notebook = Path(__file__).parents[2] / "notebooks/own_pictures.ipynb"
     source = notebook.read_text().replace("answer_2 = None", "answer_2 = 4").replace("answer_3 = None", "answer_3 = 60")
     (tmp_path / "in.ipynb").write_text(source)

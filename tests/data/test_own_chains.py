@@ -22,9 +22,11 @@ from tests.panoptic import chain as panoptic
 from tests.simple_does_it import chain as simple_does_it
 from tests.single_stage import chain as single_stage
 from tests.spml import chain as spml
-from wsnb.book import own_pictures
-from wsnb.data import own, own_example, shapes, voc_xml
+from wsnb.data import voc
+from wsnb.data.own import dataset, example
+from wsnb.data.synthetic import shapes
 from wsnb.files import load_json, read_index, save_json
+from wsnb.run import own_pictures
 
 ROOT = Path(__file__).parents[2]
 SLOW = pytest.mark.skipif(not os.environ.get("WSNB_SLOW"), reason="a whole chain runs half a minute: set WSNB_SLOW=1")
@@ -45,14 +47,14 @@ FILES = {"tags": ("tags.csv",), "COCO boxes": ("boxes.json",), "scribbles": ("sc
 def place(tmp_path_factory):
     """A folder of pictures a kind of label, as a user may bring them."""
     root = tmp_path_factory.mktemp("mine")
-    every = own_example.example(root / "every", COUNT, 2, SIZE)
+    every = example.example(root / "every", COUNT, 2, SIZE)
     scenes = [shapes.scene(k, "test", SIZE) for k in range(COUNT)]
     for kind, names in FILES.items():
         for path in (*every.glob("*.jpg"), *(every / name for name in names)):
             (root / kind).mkdir(exist_ok=True)
             (shutil.copytree if path.is_dir() else shutil.copy)(path, root / kind / path.name)
     for k, scene in enumerate(scenes):
-        voc_xml.save(root / f"VOC boxes and masks/boxes/picture {k + 1:02d}.xml", "x.jpg", SIZE, scene.boxes,
+        voc.save(root / f"VOC boxes and masks/boxes/picture {k + 1:02d}.xml", "x.jpg", SIZE, scene.boxes,
                      scene.labels, shapes.CLASSES)
     coco = load_json(every / "boxes.json")
     tagged = {3, 5}  # what is only tagged is stuff
@@ -75,7 +77,7 @@ def made(place):
 def command(*words) -> str:
     """What the command says; it has to succeed."""
     environment = {**os.environ, "WSNB_ROOT": str(ROOT), "PYTHONPATH": str(ROOT), "OMP_WAIT_POLICY": "passive"}
-    done = subprocess.run([sys.executable, "-m", "wsnb.book.cli", *words], env=environment, cwd=ROOT, text=True,
+    done = subprocess.run([sys.executable, "-m", "wsnb.run.cli", *words], env=environment, cwd=ROOT, text=True,
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=900)
     assert done.returncode == 0, done.stdout
     return done.stdout
@@ -131,7 +133,7 @@ def test_a_label_counts_if_every_picture_has_it(tmp_path):
     assert not own_pictures.fitting(tmp_path / "other", {"tags": 9}, 9), "only what the project has"
 
 
-@pytest.mark.parametrize("full", [{"tags"}, {"tags", "boxes", "scribbles", "points"}, {"tags", *own.KINDS}])
+@pytest.mark.parametrize("full", [{"tags"}, {"tags", "boxes", "scribbles", "points"}, {"tags", *dataset.KINDS}])
 def test_every_command_of_the_table_is_one(full):
     """The experiments are there, and they have the parameters and stages that the commands name."""
     for chain in own_pictures.CHAINS:

@@ -6,13 +6,15 @@ import numpy as np
 import pytest
 
 from tests.data import tree
-from wsnb.data import own, read, voc
+from wsnb.data import read, voc
+from wsnb.data.own import dataset
 from wsnb.files import FileError, save_json, save_png
-from wsnb.papers.panoptic import annotation, instance_network, scoring, space
-from wsnb.papers.panoptic import pictures as sets
-from wsnb.papers.simple_does_it import labelling, preparing, semantic
-from wsnb.papers.simple_does_it.instance_scores import scored
-from wsnb.papers.spml import samples, sources
+from wsnb.papers.panoptic import data, evaluate, instance_network, label_space
+from wsnb.papers.simple_does_it import box_labels, semantic
+from wsnb.papers.simple_does_it import data as preparing
+from wsnb.papers.simple_does_it.evaluate import scored
+from wsnb.papers.spml import data as samples
+from wsnb.papers.spml import weak_labels
 
 SIZE = (40, 60)
 BOX = (10, 10, 30, 25)
@@ -33,13 +35,13 @@ def boxed(folder):
         "categories": [{"id": 1, "name": "cat"}],
         "annotations": [{"image_id": k, "category_id": 1, "bbox": [10, 10, 20, 15]} for k in (0, 1)]})
     (folder / "tags.csv").write_text("a,cat;sky\n")
-    return own.make(folder)
+    return dataset.make(folder)
 
 
 @pytest.fixture
 def tagged(folder):
     (folder / "tags.csv").write_text("a,cat;sky\nb,cat\n")
-    return own.make(folder)
+    return dataset.make(folder)
 
 
 def items(made):
@@ -48,37 +50,37 @@ def items(made):
 
 
 def test_crops_get_their_tags_from_boxes_and_from_tags_of_stuff(boxed):
-    classes = space.at("voc", boxed.root)
+    classes = label_space.at("voc", boxed.root)
     assert classes.names == ("background", "cat", "sky") and classes.things == (1,) and classes.stuff == (0, 2)
-    places, tags = annotation.tags_of("voc", items(boxed)["a"], classes, (20, 30))
+    places, tags = data.tags_of("voc", items(boxed)["a"], classes, (20, 30))
     assert places.tolist() == [[0, 0, 20, 30], [20, 0, 40, 30], [0, 30, 20, 60], [20, 30, 40, 60]]
     assert tags.tolist() == [[False, True, True]] * 2 + [[False, False, True]] * 2, "what is not sky is not known"
-    _, tags = annotation.tags_of("voc", items(boxed)["b"], classes, (20, 30))
+    _, tags = data.tags_of("voc", items(boxed)["b"], classes, (20, 30))
     assert tags.tolist() == [[True, True, False]] * 2 + [[True, False, False]] * 2
-    listed = {name: annotation.objects_of("voc", item, classes) for name, item in items(boxed).items()}
+    listed = {name: data.objects_of("voc", item, classes) for name, item in items(boxed).items()}
     assert listed["a"].labels.tolist() == [0, 2, 1] and listed["b"].labels.tolist() == [0, 1]
 
 
 def test_names_in_stuff_are_classes(boxed):
     (boxed.root / "VOC2012/stuff.txt").write_text("sea\n")
     with pytest.raises(FileError, match="'sea' is no class of the set"):
-        space.at("voc", boxed.root)
+        label_space.at("voc", boxed.root)
 
 
 def test_panoptic_labels_want_boxes_and_the_bound_whole_masks(boxed):
     found = list(items(boxed).values())
-    annotation.need_boxes("voc", found)
+    data.need_boxes("voc", found)
     p = SimpleNamespace(layout="voc", train_split="train", extra_split="", limit=0)
-    pictures = sets.of(p, boxed.root)
-    assert not sets.with_masks(pictures, "weak", 0.0, 0)
+    pictures = data.of(p, boxed.root)
+    assert not data.with_masks(pictures, "weak", 0.0, 0)
     with pytest.raises(FileError, match="label_source 'full'.*no whole mask.*take label_source 'weak'"):
-        sets.with_masks(pictures, "full", 0.0, 0)
+        data.with_masks(pictures, "full", 0.0, 0)
 
 
 def test_segments_that_nobody_marked_are_not_scored(boxed):
-    classes, item = space.at("voc", boxed.root), items(boxed)["a"]
-    ids, names, crowd, _ = scoring.truth_of(item, classes)
-    assert (ids == 255).all() and names == {} and crowd == () and scoring.with_truth([item]) == [item]
+    classes, item = label_space.at("voc", boxed.root), items(boxed)["a"]
+    ids, names, crowd, _ = evaluate.truth_of(item, classes)
+    assert (ids == 255).all() and names == {} and crowd == () and evaluate.with_truth([item]) == [item]
     settings = instance_network.Settings("ground truth")
     found = instance_network.found_things(item, np.zeros((3, *SIZE)), classes, settings)
     assert found.boxes.tolist() == [list(BOX)] and found.classes.tolist() == [1], "boxes of the annotation stand in"
@@ -97,15 +99,15 @@ def test_pixels_of_an_object_that_nobody_named(folder):
         "annotations": [{"image_id": 0, "category_id": 1, "bbox": [10, 10, 25, 10]},
                         {"image_id": 0, "category_id": 1, "bbox": [30, 10, 20, 10]},
                         {"image_id": 1, "category_id": 1, "bbox": [0, 0, 5, 5]}]})
-    made = own.make(folder)
+    made = dataset.make(folder)
     item = items(made)["a"]
-    ids, names, crowd, _ = scoring.truth_of(item, space.at("voc", made.root))
+    ids, names, crowd, _ = evaluate.truth_of(item, label_space.at("voc", made.root))
     assert len(names) == 3 and len(crowd) == 1 and (ids == crowd[0]).sum() == 50
-    assert [item.id for item in scoring.with_truth(items(made).values())] == ["a"]
+    assert [item.id for item in evaluate.with_truth(items(made).values())] == ["a"]
 
 
 def test_objects_without_a_mask_are_their_boxes(boxed):
-    source, item = labelling.Source("voc", boxed.classes), items(boxed)["a"]
+    source, item = box_labels.Source("voc", boxed.classes), items(boxed)["a"]
     (number, label, mask), = preparing.objects_of(source, item, drop_first=True)
     assert (number, label, mask.sum()) == (1, 1, 300) and mask[10:25, 10:30].all()
     assert scored([item], [("a.jpg", "a_1.png", BOX)]) == ([], [])
@@ -117,19 +119,19 @@ def test_objects_without_a_mask_are_their_boxes(boxed):
 
 
 def test_labels_are_not_made_of_masks_that_are_not_whole(tagged):
-    item, source = items(tagged)["a"], labelling.Source("voc", tagged.classes)
+    item, source = items(tagged)["a"], box_labels.Source("voc", tagged.classes)
     with pytest.raises(FileError, match="boxes from masks: 1 of 1 .*give boxes of every picture"):
-        labelling.boxes_of(source, item)
+        box_labels.boxes_of(source, item)
     with pytest.raises(FileError, match="a: neither boxes nor masks of single objects; give boxes"):
         preparing.objects_of(source, item, drop_first=True)
     with pytest.raises(FileError, match="1 of 1 pictures have no boxes file .*the first is a"):
-        annotation.need_boxes("voc", [item])
-    annotation.need_boxes("voc", [item], boxes_dir="elsewhere")
+        data.need_boxes("voc", [item])
+    data.need_boxes("voc", [item], boxes_dir="elsewhere")
     for supervision, mend in (("box", "give boxes of"), ("point", "take weak_source=dataset"), ("full", "weak superv")):
         with pytest.raises(FileError, match=mend):
-            sources.need_labels([item], supervision)
-    sources.need_labels([item], "tag")
-    sources.need_labels([item], "point", "dataset")
+            weak_labels.need_labels([item], supervision)
+    weak_labels.need_labels([item], "tag")
+    weak_labels.need_labels([item], "point", "dataset")
 
 
 def test_the_classifier_of_spml_learns_the_tags(tagged):

@@ -5,7 +5,8 @@ import hashlib
 import numpy as np
 import pytest
 
-from wsnb.data import doctor, make, shapes, voc
+from wsnb.data import doctor, voc
+from wsnb.data.synthetic import make_voc, shapes
 from wsnb.files import FileError
 
 
@@ -16,7 +17,7 @@ def hashes(root):
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory):
-    return make.shapes(tmp_path_factory.mktemp("shapes") / "a", train=5, val=2, size=(48, 64))
+    return make_voc.shapes(tmp_path_factory.mktemp("shapes") / "a", train=5, val=2, size=(48, 64))
 
 
 def test_a_scene_depends_on_its_arguments_alone():
@@ -83,33 +84,35 @@ def test_main_lists(root):
 
 
 def test_continues_and_grows_to_the_same_bytes(root, tmp_path):
-    whole = make.shapes(tmp_path / "whole", train=5, val=2, size=(48, 64))
+    whole = make_voc.shapes(tmp_path / "whole", train=5, val=2, size=(48, 64))
     assert hashes(whole) == hashes(root)
     (whole / "VOC2012/SegmentationClass/train_000001.png").unlink()  # as after a kill
     kept = whole / "VOC2012/JPEGImages/train_000000.jpg"
     before = kept.stat().st_mtime_ns
-    make.shapes(whole, train=5, val=2, size=(48, 64))
+    make_voc.shapes(whole, train=5, val=2, size=(48, 64))
     assert hashes(whole) == hashes(root) and kept.stat().st_mtime_ns == before
-    grown = make.shapes(tmp_path / "grown", train=2, val=1, size=(48, 64))
-    make.shapes(grown, train=5, val=2, size=(48, 64))
+    grown = make_voc.shapes(tmp_path / "grown", train=2, val=1, size=(48, 64))
+    make_voc.shapes(grown, train=5, val=2, size=(48, 64))
     assert hashes(grown) == hashes(root)
 
 
 def test_refuses_another_set_in_the_same_place(root, tmp_path):
     with pytest.raises(FileError, match="choose another root"):
-        make.shapes(root, train=5, val=2, size=(48, 64), seed=1)
+        make_voc.shapes(root, train=5, val=2, size=(48, 64), seed=1)
     (tmp_path / "VOC2012").mkdir()
     (tmp_path / "VOC2012/mine.txt").write_text("precious")
     with pytest.raises(FileError, match="choose another root"):
-        make.shapes(tmp_path)
+        make_voc.shapes(tmp_path)
 
 
 def test_progress_and_bad_arguments(tmp_path):
     seen = []
-    make.shapes(tmp_path / "a", train=1, val=1, size=(32, 32), progress=lambda done, total: seen.append((done, total)))
+    make_voc.shapes(
+        tmp_path / "a", train=1, val=1, size=(32, 32), progress=lambda done, total: seen.append((done, total))
+    )
     assert seen == [(1, 2), (2, 2)]
     with pytest.raises(ValueError, match="train=0"):
-        make.shapes(tmp_path / "b", train=0)
+        make_voc.shapes(tmp_path / "b", train=0)
     with pytest.raises(ValueError, match="at least 32"):
         shapes.scene(0, size=(16, 64))
     with pytest.raises(ValueError, match="split"):

@@ -6,23 +6,11 @@ import numpy as np
 import pytest
 
 from tests.data.test_shapes import hashes
-from wsnb.book import builtin
-from wsnb.data import (
-    checked,
-    cityscapes,
-    densepose,
-    doctor,
-    figures,
-    make_cityscapes,
-    make_densepose,
-    make_imagenet_det,
-    make_sbd,
-    read,
-    shapes,
-    streets,
-    twins,
-)
+from wsnb.data import cityscapes, densepose, doctor, read, synthetic
+from wsnb.data import item as checked
+from wsnb.data.synthetic import make_cityscapes, make_densepose, make_imagenet_det, make_sbd, people, shapes, streets
 from wsnb.files import FileError
+from wsnb.run import experiments
 
 SMALL = {
     "cityscapes": (make_cityscapes, {"train": 3, "val": 1, "train_extra": 1}, (48, 96)),
@@ -42,7 +30,7 @@ def made(tmp_path_factory):
 
 @pytest.mark.parametrize("name", SMALL)
 def test_doctor_is_content(made, name):
-    layout = twins.MAKERS[name][0]
+    layout = synthetic.MAKERS[name][0]
     report = doctor.check(made / name, doctor.usual_splits(made / name, layout), layout=layout)
     assert report.ok, report.text()
     assert sum(report.pictures.values()) >= sum(SMALL[name][1].values()) and not report.official
@@ -67,13 +55,13 @@ def test_whole_or_not(made, tmp_path, monkeypatch, name):
     monkeypatch.setattr(maker, "COUNTS", counts)
     monkeypatch.setattr(maker.identity, "__defaults__", (size, *maker.identity.__defaults__[1:]))
     again = shutil.copytree(made / name, tmp_path / name)
-    assert twins.is_whole(again)
+    assert synthetic.is_whole(again)
     for path in sorted(path for path in again.rglob("*") if path.suffix in (".jpg", ".JPEG", ".png", ".mat"))[::4]:
         moved = path.rename(path.with_suffix(".away"))
-        assert not twins.is_whole(again), path
+        assert not synthetic.is_whole(again), path
         moved.rename(path)
     (again / maker.PLACE / maker.RECORD).write_text("{")
-    assert not twins.is_whole(again)
+    assert not synthetic.is_whole(again)
 
 
 @pytest.mark.parametrize("name", SMALL)
@@ -83,15 +71,15 @@ def test_made_on_demand_for_an_experiment(tmp_path, monkeypatch, capsys, name):
     monkeypatch.setattr(maker.write, "__defaults__", (counts, size, *maker.write.__defaults__[2:]))
     monkeypatch.setattr(maker.identity, "__defaults__", (size, *maker.identity.__defaults__[1:]))
     place = f"data/shapes/{name}"
-    assert builtin.is_builtin(tmp_path, place) and not builtin.is_builtin(tmp_path, f"data/{name}")
-    builtin.ensure(tmp_path, print, place)
-    assert "making the synthetic data set" in capsys.readouterr().out and builtin.is_whole(tmp_path / place)
-    builtin.ensure(tmp_path, print, place)
+    assert experiments.is_builtin(tmp_path, place) and not experiments.is_builtin(tmp_path, f"data/{name}")
+    experiments.ensure(tmp_path, print, place)
+    assert "making the synthetic data set" in capsys.readouterr().out and experiments.is_whole(tmp_path / place)
+    experiments.ensure(tmp_path, print, place)
     assert not capsys.readouterr().out
     victim = sorted(path for path in (tmp_path / place).rglob("*") if path.suffix in (".mat", ".png"))[-1]
     before = victim.read_bytes()
     victim.unlink()
-    builtin.ensure(tmp_path, print, place)
+    experiments.ensure(tmp_path, print, place)
     assert victim.read_bytes() == before
 
 
@@ -129,7 +117,7 @@ def test_coarse_labels_are_true_where_they_are():
 
 def test_figures_come_back_from_run_lengths(made):
     for index, item in enumerate(densepose.items(made / "densepose", "train2014")):
-        drawn = figures.figures(index, "train", (64, 96))
+        drawn = people.figures(index, "train", (64, 96))
         mask = densepose.read_mask(item)
         known = mask != 255
         assert np.array_equal(mask[known], drawn.parts[known])
@@ -142,7 +130,7 @@ def test_figures_know_right_from_left():
     """Who faces us has the right hand on the picture's left, and the other way round from behind."""
     ways = []
     for index in range(30):
-        drawn = figures.figures(index)
+        drawn = people.figures(index)
         for person in range(1, drawn.people.max() + 1):
             x = [np.flatnonzero(((drawn.parts == part) & (drawn.people == person)).any(0)) for part in (11, 10)]
             if all(len(where) for where in x):

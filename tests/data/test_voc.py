@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from tests.data import tree
-from wsnb.data import sbd, voc, voc_xml
+from wsnb.data import sbd, voc
 from wsnb.files import FileError
 
 
@@ -48,8 +48,8 @@ def test_boxes_count_from_zero_and_are_half_open(devkit):
 
 def test_boxes_survive_writing(tmp_path):
     boxes, labels = np.array([[0, 0, 16, 12], [3, 4, 5, 6]]), np.array([1, 20])
-    voc_xml.save(tmp_path / "a.xml", "a.jpg", (12, 16), boxes, labels, voc.CLASSES)
-    again = voc_xml.read(tmp_path / "a.xml", voc.CLASSES)
+    voc.save(tmp_path / "a.xml", "a.jpg", (12, 16), boxes, labels, voc.CLASSES)
+    again = voc.read(tmp_path / "a.xml", voc.CLASSES)
     assert np.array_equal(again[0], boxes) and np.array_equal(again[1], labels)
 
 

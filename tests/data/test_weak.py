@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from wsnb.data import shapes, stroke, weak
+from wsnb.data import weak
+from wsnb.data.synthetic import shapes
 
 
 @pytest.fixture
@@ -29,7 +30,7 @@ def test_boxes_from_components_and_from_instances(mask):
     instances = np.where(mask == 3, 1, np.where(mask == 1, 2, mask)).astype(np.uint8)
     boxes, labels = weak.boxes(mask, instances)
     assert boxes.tolist() == [[5, 5, 45, 44], [50, 30, 70, 55]] and labels.tolist() == [3, 1]
-    assert len(weak.things(mask, min_area=200)) == 2
+    assert len(weak.objects(mask, min_area=200)) == 2
     empty, none = weak.boxes(np.zeros((4, 4), np.uint8))
     assert empty.shape == (0, 4) and none.shape == (0,)
 
@@ -67,7 +68,7 @@ def test_drawn_labels_are_true_and_seeded(draw, mask):
 
 
 def test_every_thing_gets_a_scribble_and_its_points(mask):
-    regions = weak.things(mask)
+    regions = weak.objects(mask)
     drawn = weak.scribbles(mask, 0)
     assert all((drawn[region] == label).any() for label, region in regions)
     drawn = weak.points(mask, 0, n=3, background=4)
@@ -86,7 +87,7 @@ def test_scribble_length_and_width(mask):
 def test_a_stroke_runs_the_length_of_a_thing():
     bar = np.zeros((40, 300), bool)
     bar[10:30, 10:290] = True
-    line = stroke.along(bar, np.random.default_rng(0))
+    line = weak.along(bar, np.random.default_rng(0))
     columns = np.flatnonzero(line.any(0))
     assert columns[0] < 40 and columns[-1] > 260 and not (line & ~bar).any()
 
@@ -94,7 +95,7 @@ def test_a_stroke_runs_the_length_of_a_thing():
 @pytest.mark.parametrize("region", [np.ones((1, 1), bool), np.eye(200, dtype=bool), np.ones((3, 500), bool),
                                     np.eye(90, dtype=bool)[:, ::-1], np.indices((9, 9)).sum(0) % 2 == 0])
 def test_strokes_in_awkward_regions(region):
-    line = stroke.along(region, np.random.default_rng(0))
+    line = weak.along(region, np.random.default_rng(0))
     assert line.any() and not (line & ~region).any()
 
 
@@ -102,12 +103,12 @@ def test_nothing_to_label():
     for empty in (np.zeros((20, 20), np.uint8), np.full((20, 20), 255, np.uint8)):
         for draw in (weak.scribbles, weak.points):
             assert set(np.unique(draw(empty, 0))) <= {0, 255}
-    assert not stroke.along(np.zeros((5, 5), bool), np.random.default_rng(0)).any()
+    assert not weak.along(np.zeros((5, 5), bool), np.random.default_rng(0)).any()
 
 
 def test_three_hundred_instances_and_void():
     """In a wide instance mask 255 is a number; in an 8-bit one it is void."""
     mask = np.ones((20, 30), np.uint8)
     many = np.repeat(np.arange(1, 301, dtype=np.uint16).reshape(20, 15), 2, axis=1)
-    assert len(weak.things(mask, many)) == 300
-    assert len(weak.things(mask, np.full((20, 30), 255, np.uint8))) == 0
+    assert len(weak.objects(mask, many)) == 300
+    assert len(weak.objects(mask, np.full((20, 30), 255, np.uint8))) == 0

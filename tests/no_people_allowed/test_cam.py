@@ -9,14 +9,15 @@ from torch import nn
 
 from wsnb import metrics
 from wsnb.files import FileError
-from wsnb.methods import backbones, cam, cam_store, gradcam, label_crf, segmenter, sweep
-from wsnb.papers.no_people_allowed import classifiers, labelling
-from wsnb.papers.single_stage.network import CAMBaseline, SingleStage
+from wsnb.models import backbones, heads
+from wsnb.ops import cam, crf, gradcam, threshold_sweep
+from wsnb.papers.no_people_allowed import confident_labels, model
+from wsnb.papers.single_stage.model import CAMBaseline, SingleStage
 
 
 def network(extra=6, inplace=True):
     torch.manual_seed(0)
-    net = classifiers.GapClassifier(classifiers.backbones.build("tiny"), 4, extra).eval()
+    net = model.GapClassifier(model.backbones.build("tiny"), 4, extra).eval()
     nn.init.normal_(net.extra_linear.weight)
     for layer in net.extra_convs[1::2]:
         layer.inplace = inplace
@@ -68,7 +69,7 @@ def test_maps_need_no_gradient_of_the_weights():
 def test_grad_cam_of_networks_that_give_maps_is_the_class_map():
     """Behind a last 1x1 convolution the gradient of the summed logits is that convolution's weight."""
     x = torch.randn(1, 3, 64, 64)
-    net = segmenter.build("largefov", "tiny", 4, width=8)[0].eval()
+    net = heads.build("largefov", "tiny", 4, width=8)[0].eval()
     logits = net(x).detach()
     maps = gradcam.gradcam(net, "head.layers", x, [0, 3])
     assert torch.allclose(maps, (logits - net.head.fc8.bias[:, None, None])[:, [0, 3]], atol=1e-5)
@@ -106,23 +107,23 @@ def test_labels_that_a_classifier_finds():
 
 def test_the_store_keeps_maps_small_and_close(tmp_path):
     maps = np.random.default_rng(0).standard_normal((2, 20, 30)).astype(np.float32) * 1e-6
-    cam_store.write(tmp_path, "a", [3, 7], maps, (80, 120))
-    keys, found = cam_store.read(tmp_path, "a", "stored")
+    cam.write(tmp_path, "a", [3, 7], maps, (80, 120))
+    keys, found = cam.read(tmp_path, "a", "stored")
     assert keys.tolist() == [3, 7] and np.abs(found - maps).max() <= 1e-3 * np.abs(maps).max()
-    assert cam_store.read(tmp_path, "a")[1].shape == (2, 80, 120)
-    assert cam_store.read(tmp_path, "a", (7, 9))[1].shape == (2, 7, 9)
+    assert cam.read(tmp_path, "a")[1].shape == (2, 80, 120)
+    assert cam.read(tmp_path, "a", (7, 9))[1].shape == (2, 7, 9)
     assert (tmp_path / "a.npz").stat().st_size < 2 * 2 * 20 * 30 + 2000
-    cam_store.write(tmp_path, "none", [], np.zeros((0, 20, 30)), (80, 120))
-    assert cam_store.read(tmp_path, "none")[1].shape == (0, 80, 120)
+    cam.write(tmp_path, "none", [], np.zeros((0, 20, 30)), (80, 120))
+    assert cam.read(tmp_path, "none")[1].shape == (0, 80, 120)
 
 
 def test_the_store_refuses_what_is_broken(tmp_path):
     with pytest.raises(FileError, match="NaN"):
-        cam_store.write(tmp_path, "a", [0], np.full((1, 2, 2), np.nan), (8, 8))
+        cam.write(tmp_path, "a", [0], np.full((1, 2, 2), np.nan), (8, 8))
     assert not list(tmp_path.iterdir())
     (tmp_path / "b.npz").write_bytes(b"")
     with pytest.raises(FileError, match="b.npz"):
-        cam_store.read(tmp_path, "b")
+        cam.read(tmp_path, "b")
 
 
 def picture(seed=0, size=(24, 30)):
@@ -132,9 +133,9 @@ def picture(seed=0, size=(24, 30)):
 
 def test_maps_that_share_a_lattice_are_the_same_bit_for_bit():
     image, maps = picture()
-    labels = [label_crf.with_background(maps, t) for t in (0.2, 0.5, 0.9)]
-    together = label_crf.refine_labels(image, labels, 3)
-    alone = [label_crf.refine_labels(image, [one], 3)[0] for one in labels]
+    labels = [crf.with_background(maps, t) for t in (0.2, 0.5, 0.9)]
+    together = crf.refine_labels(image, labels, 3)
+    alone = [crf.refine_labels(image, [one], 3)[0] for one in labels]
     assert all((a == b).all() for a, b in zip(together, alone, strict=True))
     assert any((a != b).any() for a, b in zip(together, labels, strict=True))
 
@@ -142,8 +143,11 @@ def test_maps_that_share_a_lattice_are_the_same_bit_for_bit():
 def test_reversed_thresholds_leave_nothing_unsure():
     image, maps = picture()
     maps /= maps.max()
-    recipes = [labelling.Recipe(None, None, "joint", *thresholds, 0.5) for thresholds in ((0.0075, 0.24), (0.6, 0.3))]
-    found = labelling.labels(image, np.array([3, 8]), maps, recipes, replace(label_crf.LABEL_CRF, iterations=0))
+    recipes = [
+        confident_labels.LabelSettings(None, None, "joint", *thresholds, 0.5)
+        for thresholds in ((0.0075, 0.24), (0.6, 0.3))
+    ]
+    found = confident_labels.labels(image, np.array([3, 8]), maps, recipes, replace(crf.LABEL_CRF, iterations=0))
     (reverse, _), (right, plain) = found
     assert ((plain == 0) == (maps.max(0) <= 0.5)).all() and set(np.unique(plain)) == {0, 4, 9}
     assert not (reverse == 255).any() and (right == 255).any()
@@ -154,14 +158,14 @@ def test_reversed_thresholds_leave_nothing_unsure():
 
 def test_no_class_is_all_background():
     image, _ = picture()
-    recipe, none = labelling.Recipe(None, None, "per class", 0.3, 0.05, 0.15), np.zeros(0, np.int64)
-    (found,) = labelling.labels(image, none, np.zeros((0, 24, 30), np.float32), [recipe], label_crf.LABEL_CRF)
+    recipe, none = confident_labels.LabelSettings(None, None, "per class", 0.3, 0.05, 0.15), np.zeros(0, np.int64)
+    (found,) = confident_labels.labels(image, none, np.zeros((0, 24, 30), np.float32), [recipe], crf.LABEL_CRF)
     assert not any(label.any() for label in found)
 
 
 def test_the_sweep_is_a_hundred_passes():
     rng = np.random.default_rng(3)
-    counted = sweep.Sweep(6)
+    counted = threshold_sweep.Sweep(6)
     pictures = []
     for _ in range(3):
         truth = rng.choice([0, 1, 2, 5, 255], (12, 14)).astype(np.uint8)
@@ -181,7 +185,7 @@ def test_the_sweep_is_a_hundred_passes():
 
 
 def test_the_sweep_of_nothing():
-    empty = sweep.Sweep(3)
+    empty = threshold_sweep.Sweep(3)
     assert np.isnan(empty.curve()[1]).all() and 0 <= empty.best() < 256
     empty.add(np.zeros((2, 2), np.uint8), [], np.zeros((0, 2, 2)))
     assert empty.confusion(10)[0, 0] == 4

@@ -12,16 +12,16 @@ import torch
 
 from tests.kernels import kernels_of
 from tests.no_people_allowed import chain
-from wsnb.data import make
+from wsnb.data.synthetic import make_voc
 from wsnb.files import load_torch, read_index, save_png
-from wsnb.methods import cam_store
+from wsnb.ops import cam
 
 PRESETS = ("faithful", "fixed")
 
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    return make.shapes(tmp_path_factory.mktemp("data") / "VOCdevkit", train=8, val=3, size=(64, 80))
+    return make_voc.shapes(tmp_path_factory.mktemp("data") / "VOCdevkit", train=8, val=3, size=(64, 80))
 
 
 @pytest.fixture(scope="module")
@@ -121,7 +121,7 @@ def only(data, train):
 
 @pytest.mark.parametrize("case", ["one picture", "19 pictures", "no tag"])
 def test_odd_data_sets(case, tmp_path):
-    data = make.shapes(tmp_path / "VOCdevkit", train=19, val=1, size=(64, 80))
+    data = make_voc.shapes(tmp_path / "VOCdevkit", train=19, val=1, size=(64, 80))
     if case == "one picture":
         only(data, ["train_000000"])
     if case == "no tag":  # one picture of three has only background, another only void
@@ -144,7 +144,7 @@ def test_maps_that_are_zero_everywhere(data, whole, tmp_path):
     torch.save(weights, tmp_path / "zero.pth")
     done = chain.run(data, tmp_path, checkpoint=tmp_path / "zero.pth")
     assert done.returncode == 0, done.stdout
-    keys, maps = cam_store.read(chain.stage(tmp_path, "02_cam") / "cams", "train_000000")
+    keys, maps = cam.read(chain.stage(tmp_path, "02_cam") / "cams", "train_000000")
     assert len(keys) and (maps == 0).all()
     assert (read_index(chain.stage(tmp_path, "05_walk") / "fixed/train_000000.png") == 0).all()
     assert np.isfinite(chain.values(chain.manifest(tmp_path, "08_evaluate"))["mIoU", "three-step (final)", "fixed"])

@@ -7,7 +7,8 @@ import zipfile
 import pytest
 
 from tests.no_people_allowed import chain
-from wsnb.data import imagenet_det, make_imagenet_det
+from wsnb.data import imagenet_det
+from wsnb.data.synthetic import make_imagenet_det
 from wsnb.files import read_index
 
 EXPERIMENT = "no_people_allowed/shapes_det"

@@ -13,8 +13,8 @@ from tests.parity import __main__ as command
 from tests.parity import no_people_allowed, no_people_allowed_networks
 from tests.parity.compare import load
 from wsnb.files import save_json, save_npz
-from wsnb.methods import irnet, weights
-from wsnb.papers.no_people_allowed import released
+from wsnb.models import backbones, irnet
+from wsnb.papers.no_people_allowed import model
 
 GOLDENS = Path(__file__).parents[1] / "goldens/no_people_allowed"
 HANDLERS = no_people_allowed.HANDLERS
@@ -60,14 +60,14 @@ def test_variants_at_test_as_the_original_makes_them(tmp_path):
 
 def test_irns_network_with_its_wrapper(tmp_path):
     """The wrapper pads the pair as it is given, crops both to a quarter, mirrors the second back, and averages."""
-    network = irnet.IRNet(released.PooledResNet50(), "stored mean", "fixed")
+    network = irnet.IRNet(model.PooledResNet50(), "stored mean", "fixed")
     shapes = {}
     for ours, value in network.state_dict().items():
         theirs = ours.removeprefix("branches.") if ours.startswith("branches.") else f"resnet50.{ours}"
         shapes[theirs] = {"shape": list(value.shape), "aliases": []}
     save_json(tmp_path / "irn_original_keys.json", {"irn_net": shapes, "cam_net": {}})
     state = no_people_allowed_networks.by_key({k: v["shape"] for k, v in shapes.items()}, "irnnet.")
-    weights.fill(network, released.irn_state(state), "made", counters=False)
+    backbones.fill(network, model.irn_state(state), "made", counters=False)
     generator = torch.Generator().manual_seed(3)
     x, pair = (torch.randn(2, 3, 70, 90, generator=generator) for _ in range(2))
     with torch.no_grad():

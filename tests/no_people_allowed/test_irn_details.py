@@ -9,44 +9,46 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 
-from wsnb.data import make, read, transforms
-from wsnb.methods import backbones, cam_store, irnet
-from wsnb.papers.no_people_allowed import irn_cam, irnet_training, pseudo, recipes, samples, walking
+from wsnb.data import read, transforms
+from wsnb.data.synthetic import make_voc
+from wsnb.models import backbones, irnet
+from wsnb.ops import cam
+from wsnb.papers.no_people_allowed import cams, data, presets, pseudo_masks, steps
 
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory):
     """A tiny synthetic data set in VOC's layout."""
-    return make.shapes(tmp_path_factory.mktemp("voc") / "VOCdevkit", train=5, val=2, size=(50, 67))
+    return make_voc.shapes(tmp_path_factory.mktemp("voc") / "VOCdevkit", train=5, val=2, size=(50, 67))
 
 
 def test_maps_are_enlarged_fourfold_and_cropped(tmp_path):
     maps, size = np.random.default_rng(0).random((2, 13, 17), dtype=np.float32), (50, 67)
-    cam_store.write(tmp_path, "a", [0, 3], maps, size, pseudo.reach(maps.shape[1:], size))
+    cam.write(tmp_path, "a", [0, 3], maps, size, pseudo_masks.reach(maps.shape[1:], size))
     grown = F.interpolate(torch.from_numpy(maps)[None], scale_factor=4, mode="bilinear")[0, :, :50, :67].numpy()
-    assert np.abs(cam_store.read(tmp_path, "a")[1] - grown).max() < 2e-3
-    cam_store.write(tmp_path, "b", [0, 3], maps, size)
-    assert np.abs(cam_store.read(tmp_path, "b")[1] - grown).max() > 0.02  # resized as a whole: squeezed by 2 pixels
-    half = cam_store.read(tmp_path, "a", (25, 34))[1]
+    assert np.abs(cam.read(tmp_path, "a")[1] - grown).max() < 2e-3
+    cam.write(tmp_path, "b", [0, 3], maps, size)
+    assert np.abs(cam.read(tmp_path, "b")[1] - grown).max() > 0.02  # resized as a whole: squeezed by 2 pixels
+    half = cam.read(tmp_path, "a", (25, 34))[1]
     assert half.shape == (2, 25, 34) and np.abs(half - grown[:, ::2, ::2]).mean() < 0.1
 
 
 def test_maps_that_do_not_cover_their_picture():
     with pytest.raises(ValueError, match="too small for a picture"):
-        pseudo.reach((12, 17), (50, 67))
+        pseudo_masks.reach((12, 17), (50, 67))
 
 
 def test_squashed_pictures_are_resized_whole_and_others_covered():
     net, image = irnet.IRNet(backbones.build("tiny")).eval(), np.zeros((50, 67, 3), np.uint8)
-    assert walking.edge_of(net, image, side=64)[2] == (1.0, 1.0)
-    assert walking.edge_of(net, image)[2] == pytest.approx((52 / 50, 68 / 67))
-    assert walking.edge_of(net, image, scale=2.0)[2] == pytest.approx((1.0, 136 / 134))
+    assert pseudo_masks.edge_of(net, image, side=64)[2] == (1.0, 1.0)
+    assert pseudo_masks.edge_of(net, image)[2] == pytest.approx((52 / 50, 68 / 67))
+    assert pseudo_masks.edge_of(net, image, scale=2.0)[2] == pytest.approx((1.0, 136 / 134))
 
 
 def test_pictures_of_a_test_split_can_be_shown(root):
     """Nobody knows their classes: VOC's test pictures have neither masks nor tags."""
     items = [replace(item, mask=None) for item in read.items("voc", root, "train")]
-    assert recipes.shown(items, "voc", 6, count=2) == items[:2]
+    assert presets.shown(items, "voc", 6, count=2) == items[:2]
 
 
 class Elsewhere(torch.nn.Module):
@@ -62,7 +64,7 @@ class Elsewhere(torch.nn.Module):
 
 
 def test_the_picture_goes_where_the_network_is():
-    assert walking.edge_of(Elsewhere(), np.zeros((16, 20, 3), np.uint8))[0].shape == (4, 5)
+    assert pseudo_masks.edge_of(Elsewhere(), np.zeros((16, 20, 3), np.uint8))[0].shape == (4, 5)
 
 
 @pytest.mark.parametrize("scale, stored", [(0.53, 1), (1.37, 1), (1.37, 0.6)])
@@ -71,8 +73,8 @@ def test_crops_are_resized_as_pil_does(root, scale, stored):
     half to even."""
     item = read.items("voc", root, "train")[0]
     image, label = read.image(item), read.mask("voc", item, 6)
-    label = irn_cam.fitted(label, [round(side * stored) for side in label.shape])
-    sample = samples.Crops([item], 120, label_of=lambda _: label, scales=(scale, scale))[0]
+    label = cams.fitted(label, [round(side * stored) for side in label.shape])
+    sample = data.Crops([item], 120, label_of=lambda _: label, scales=(scale, scale))[0]
     inside = sample["x"].abs().sum(0) > 0  # x is 0 outside of the picture
     rows, columns = inside.any(1).nonzero()[:, 0], inside.any(0).nonzero()[:, 0]
     size = tuple(round(side * scale) for side in image.shape[1::-1])
@@ -90,18 +92,18 @@ def test_the_mean_is_measured_on_every_picture_as_inference_sees_it(root):
     items = read.items("voc", root, "train")
     p = SimpleNamespace(irnet_side=80, irnet_batch=2, irnet_drop_last=False, workers=0, seed=0)
     crops = SimpleNamespace(irnet_style="crops")
-    batches = list(irnet_training.mean_batches(p, crops, items, 1.0))
+    batches = list(steps.mean_batches(p, crops, items, 1.0))
     assert [name for batch in batches for name in batch["id"]] == [item.id for item in items]
     first = read.image(items[0])
-    seen = samples.TopLeft(items, 80)[0]["x"]
-    plain = samples.TopLeft(items, max(first.shape))[0]["x"]
+    seen = data.TopLeft(items, 80)[0]["x"]
+    plain = data.TopLeft(items, max(first.shape))[0]["x"]
     assert seen.shape == (3, 80, 80) and torch.equal(seen[:, :67, :67], plain[:, :67, :67])
     assert not plain[:, first.shape[0]:].any() and not plain[:, :, first.shape[1]:].any()
-    squashed = list(irnet_training.mean_batches(p, SimpleNamespace(irnet_style="squashed"), items, 1.0))
-    again = list(irnet_training.mean_batches(p, SimpleNamespace(irnet_style="squashed"), items, 1.0))
+    squashed = list(steps.mean_batches(p, SimpleNamespace(irnet_style="squashed"), items, 1.0))
+    again = list(steps.mean_batches(p, SimpleNamespace(irnet_style="squashed"), items, 1.0))
     assert all(torch.equal(a["x"], b["x"]) for a, b in zip(squashed, again, strict=True))
     net = irnet.IRNet(backbones.build("tiny"))
-    irnet_training.measure_mean(net, batches, "cpu")
+    steps.measure_mean(net, batches, "cpu")
     with torch.no_grad():
         means = [net.train()(batch["x"])[1].mean((0, 2, 3)) for batch in batches]
     assert torch.allclose(net.branches.mean_shift.running_mean, torch.stack(means).mean(0), atol=1e-6)
@@ -109,8 +111,8 @@ def test_the_mean_is_measured_on_every_picture_as_inference_sees_it(root):
 
 def test_only_the_named_split_is_scored(root):
     items, few = read.items("voc", root, "train"), read.items("voc", root, "val")
-    assert recipes.of_split(items, "voc", root) == items
+    assert presets.of_split(items, "voc", root) == items
     both = [*items, *few]
-    assert [item.id for item in recipes.of_split(both, "voc", root, "val")] == [item.id for item in few]
+    assert [item.id for item in presets.of_split(both, "voc", root, "val")] == [item.id for item in few]
     with pytest.raises(ValueError, match="score_split 'val'"):
-        recipes.of_split(items, "voc", root, "val")
+        presets.of_split(items, "voc", root, "val")

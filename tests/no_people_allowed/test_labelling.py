@@ -4,7 +4,7 @@ import numpy as np
 
 from wsnb.data.item import Item
 from wsnb.files import save_png
-from wsnb.papers.no_people_allowed import labelling
+from wsnb.papers.no_people_allowed import confident_labels
 
 
 def test_right_counts_known_pixels_alone(tmp_path):
@@ -13,14 +13,14 @@ def test_right_counts_known_pixels_alone(tmp_path):
     save_png(tmp_path / "a.png", label)
     save_png(tmp_path / "b.png", np.array([[1, 2]], np.uint8))  # enlarged: half of b's 32 pixels are right
     items = [Item(id=name, image=None, mask=None) for name in truth]
-    found = labelling.right(items[:1], lambda item: truth[item.id], tmp_path)
+    found = confident_labels.right(items[:1], lambda item: truth[item.id], tmp_path)
     assert found == {"background": 2 / 3, "object": 2 / 3}
-    found = labelling.right(items, lambda item: truth[item.id], tmp_path)
+    found = confident_labels.right(items, lambda item: truth[item.id], tmp_path)
     assert found == {"background": 2 / 3, "object": 18 / 35}
 
 
 def test_right_of_no_pixel_is_none(tmp_path):
     save_png(tmp_path / "a.png", np.full((2, 2), 255, np.uint8))
     truth = np.zeros((2, 2), np.uint8)
-    found = labelling.right([Item(id="a", image=None, mask=None)], lambda _: truth, tmp_path)
+    found = confident_labels.right([Item(id="a", image=None, mask=None)], lambda _: truth, tmp_path)
     assert found == {"background": None, "object": None}

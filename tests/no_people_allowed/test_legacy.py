@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from wsnb import files
-from wsnb.methods import cam_store
-from wsnb.methods.grabcut import grabcut_from_map
-from wsnb.papers.no_people_allowed import legacy
+from wsnb.ops import cam
+from wsnb.ops.grabcut import grabcut_from_map
+from wsnb.papers.no_people_allowed import confident_labels
 
 
 def scene(centres, size=(60, 80), radius=11, seed=0):
@@ -46,27 +46,27 @@ def test_a_flat_map_points_at_nothing(scores):
 
 def test_two_classes_and_none():
     image, masks, maps = scene([(30, 20), (30, 60)])
-    label = legacy.labels(image, np.array([4, 18]), maps)
+    label = confident_labels.grabcut_labels(image, np.array([4, 18]), maps)
     assert label.dtype == np.uint8 and set(np.unique(label)) == {0, 5, 19}
     assert iou(label == 5, masks[0]) > 0.9 and iou(label == 19, masks[1]) > 0.9
-    assert not legacy.labels(image, np.zeros(0, int), np.zeros((0, 15, 20))).any()
+    assert not confident_labels.grabcut_labels(image, np.zeros(0, int), np.zeros((0, 15, 20))).any()
 
 
 def test_the_higher_map_lies_in_front():
     image, (mask,), maps = scene([(30, 40)])
-    label = legacy.labels(image, np.array([0, 1]), np.concatenate([0.5 * maps, maps]))
+    label = confident_labels.grabcut_labels(image, np.array([0, 1]), np.concatenate([0.5 * maps, maps]))
     assert set(np.unique(label[mask])) == {2}
 
 
 def test_written_at_the_pictures_size_and_once(tmp_path):
     image, (mask,), maps = scene([(30, 40)])
     files.save_png(tmp_path / "a.png", image)
-    cam_store.write(tmp_path, "a", [2], maps, (48, 48))
-    job = legacy.Job("a", tmp_path / "a.png", tmp_path, tmp_path / "labels", 48, 1.0, 5)
+    cam.write(tmp_path, "a", [2], maps, (48, 48))
+    job = confident_labels.GrabCutJob("a", tmp_path / "a.png", tmp_path, tmp_path / "labels", 48, 1.0, 5)
     (tmp_path / "labels").mkdir()
-    legacy.finish(job)
+    confident_labels.write_grabcut_label(job)
     found = files.read_index(tmp_path / "labels/a.png")
     assert found.shape == (60, 80) and iou(found == 3, mask) > 0.85
     files.save_png(tmp_path / "labels/a.png", np.zeros((60, 80), np.uint8))
-    legacy.finish(job)
+    confident_labels.write_grabcut_label(job)
     assert not files.read_index(tmp_path / "labels/a.png").any()

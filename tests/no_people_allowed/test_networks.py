@@ -9,19 +9,11 @@ import torch
 from torch import nn
 
 from wsnb.files import FileError, save_torch
-from wsnb.methods import backbones, deeplabv3plus, irnet, irnet_instances, segmenter
-from wsnb.papers.no_people_allowed import (
-    augment,
-    classifiers,
-    crops,
-    irnet_training,
-    recipes,
-    released,
-    schedules,
-    scores,
-    things,
-    tta,
-)
+from wsnb.models import backbones, deeplabv3plus, heads, irnet
+from wsnb.ops import displacements
+from wsnb.papers.no_people_allowed import data as augment
+from wsnb.papers.no_people_allowed import evaluate, inference, instances, model, steps
+from wsnb.papers.no_people_allowed import presets as recipes
 
 
 @pytest.mark.parametrize("name", ["tiny", "mobilenet_v2"])
@@ -58,7 +50,7 @@ def test_centring():
     assert moved.mean((2, 3)).abs().max() < 1e-4
     net = irnet.IRNet(backbones.build("tiny"), "stored mean")
     raw = net.train()(x)[1]
-    irnet_training.measure_mean(net, [{"x": x}], "cpu")
+    steps.measure_mean(net, [{"x": x}], "cpu")
     assert not net.training and torch.allclose(net(x)[1].mean((0, 2, 3)), torch.zeros(2), atol=1e-5)
     assert raw.mean((0, 2, 3)).abs().max() > 1e-4
     with pytest.raises(ValueError, match="stored mean or instance norm"):
@@ -68,19 +60,19 @@ def test_centring():
 def test_released_irnets_load_and_foreign_files_do_not(tmp_path):
     own = irnet.IRNet(backbones.build("tiny"))
     save_torch(tmp_path / "own.pth", own.state_dict())
-    net, origin = released.irnet("tiny", "stored mean", "fixed", checkpoint=tmp_path / "own.pth")
+    net, origin = model.irnet("tiny", "stored mean", "fixed", checkpoint=tmp_path / "own.pth")
     assert origin == "checkpoint own.pth" and all(
         torch.equal(a, b) for a, b in zip(net.state_dict().values(), own.state_dict().values(), strict=True))
     save_torch(tmp_path / "bad.pth", {k: v for k, v in own.state_dict().items() if "fc_edge6" not in k})
     with pytest.raises(FileError, match="missing"):
-        released.irnet("tiny", "stored mean", "fixed", checkpoint=tmp_path / "bad.pth")
+        model.irnet("tiny", "stored mean", "fixed", checkpoint=tmp_path / "bad.pth")
 
 
 def test_what_irn_does_not_train():
-    net = classifiers.build("mobilenet_v2", 3, extra=0, freeze=True, detach_below=4)[0]
+    net = model.build("mobilenet_v2", 3, extra=0, freeze=True, detach_below=4)[0]
     first = [k for k, p in net.named_parameters() if p.requires_grad][0]
     assert first == "features.7.conv.0.0.weight"
-    groups = classifiers.learning_groups(net, 0.1)
+    groups = model.learning_groups(net, 0.1)
     assert [g["lr"] for g in groups] == pytest.approx([0.1, 0.2, 1.0, 2.0])
     assert sum(len(g["params"]) for g in groups) == sum(p.requires_grad for p in net.parameters())
 
@@ -99,12 +91,12 @@ def test_pixels_of_two_wheels_are_two_things():
     field = np.zeros((2, 20, 40), np.float32)
     y, x = np.mgrid[:20, :40].astype(np.float32)
     field[0], field[1] = 10 - y, np.where(x < 20, 9 - x, 30 - x)
-    found = irnet_instances.centroids(field, 50)
+    found = displacements.centroids(field, 50)
     assert set(zip(found[0].ravel().tolist(), found[1].ravel().tolist(), strict=True)) == {(10, 9), (10, 30)}
-    numbers = irnet_instances.clusters(found, field)
+    numbers = displacements.clusters(found, field)
     assert numbers.max() == 1 and (numbers[:, :20] == 0).all() and (numbers[:, 20:] == 1).all()
-    maps, owner = irnet_instances.split_by_cluster(np.ones((1, 20, 40), np.float32), numbers)
-    detections = irnet_instances.instances(maps, owner, [7])
+    maps, owner = displacements.split_by_cluster(np.ones((1, 20, 40), np.float32), numbers)
+    detections = displacements.instances(maps, owner, [7])
     assert [(label, score) for label, score, _ in detections] == [(7, 1.0), (7, 1.0)]
     assert (detections[0][2] == (x < 20)).all() and (detections[1][2] == (x >= 20)).all()
 
@@ -112,15 +104,15 @@ def test_pixels_of_two_wheels_are_two_things():
 def test_specks_score_nothing_and_nothing_is_nothing():
     walked = np.zeros((1, 40, 40), np.float32)
     walked[0, 3, 3] = walked[0, 10:30, 10:30] = 1
-    found = irnet_instances.instances(walked, np.array([0]), [2], smallest=0.01)
+    found = displacements.instances(walked, np.array([0]), [2], smallest=0.01)
     assert sorted(score for _, score, _ in found) == [0.0, 1.0]
-    assert irnet_instances.instances(np.zeros((1, 5, 5)), np.array([0]), [1]) == []
+    assert displacements.instances(np.zeros((1, 5, 5)), np.array([0]), [1]) == []
 
 
 def test_masks_are_packed_without_loss():
     region = np.zeros((9, 11), bool)
     region[2:5, 3:8] = region[6, 9] = True
-    assert (things.unpacked(*things.packed(region), (9, 11)) == region).all()
+    assert (instances.unpacked(*instances.packed(region), (9, 11)) == region).all()
 
 
 class Colour(nn.Module):
@@ -132,14 +124,14 @@ def test_inference_of_a_network_that_sees_colours(tmp_path):
     image = np.zeros((30, 44, 3), np.uint8)
     image[:, :22, 0] = image[:, 22:, 1] = 255
     wanted = (np.arange(44) >= 22)[None].repeat(30, 0)
-    for style in tta.STYLES:
-        found = tta.label_picture(Colour().eval(), image, style, 32, 1.0, [0.5, 1.0])
+    for style in inference.STYLES:
+        found = inference.label_picture(Colour().eval(), image, style, 32, 1.0, [0.5, 1.0])
         assert found.dtype == np.uint8 and (found == wanted).mean() > 0.95, style
     with pytest.raises(ValueError, match="use one of"):
-        tta.label_picture(Colour(), image, "cubic", 32, 1.0, [1.0])
+        inference.label_picture(Colour(), image, "cubic", 32, 1.0, [1.0])
     cv2.imwrite(str(tmp_path / "a.png"), found)
     for name in ("one.zip", "two.zip"):
-        tta.submission(tmp_path, ["a"], tmp_path / name)
+        inference.submission(tmp_path, ["a"], tmp_path / name)
     assert (tmp_path / "one.zip").read_bytes() == (tmp_path / "two.zip").read_bytes()
     with zipfile.ZipFile(tmp_path / "one.zip") as archive:
         assert archive.namelist() == ["a.png"]
@@ -162,7 +154,7 @@ def test_the_mirror_image_is_scaled_and_scaled_back_before_it_is_mirrored_back()
             picture = torch.nn.functional.interpolate(picture, scale_factor=scale, mode="nearest")
             logits = torch.nn.functional.interpolate(network(picture), size=(33, 45), mode="nearest")
             wanted.append(logits.flip(-1) if flipped else logits)
-    found = tta.mean_logits(network, x)
+    found = inference.mean_logits(network, x)
     assert torch.allclose(found, torch.stack(wanted).mean(0), atol=1e-5)
 
 
@@ -209,7 +201,7 @@ def test_a_picture_on_a_canvas_and_a_window_of_it():
         def randrange(self, stop):
             return stop - 1
 
-    assert crops.crop_box((30, 80), 50, Last()) == (20, 50, 0, 50, 0, 30, 30, 80)
+    assert augment.crop_box((30, 80), 50, Last()) == (20, 50, 0, 50, 0, 30, 30, 80)
 
 
 def test_presets_are_lists_of_one_length():
@@ -227,68 +219,68 @@ def test_presets_are_lists_of_one_length():
 
 
 def test_schedules_and_optimisers():
-    rate = schedules.rate("step", 9, 10)
+    rate = steps.rate("step", 9, 10)
     assert [round(rate(e * 10, 90), 3) for e in (0, 2, 3, 6)] == [1, 1, 0.2, 0.04]
-    assert schedules.rate("poly epochs", 4, 10)(19, 40) == pytest.approx(0.75**0.9)
-    assert schedules.rate("poly", 4, 10)(20, 40) == pytest.approx(0.5**0.9)
+    assert steps.rate("poly epochs", 4, 10)(19, 40) == pytest.approx(0.75**0.9)
+    assert steps.rate("poly", 4, 10)(20, 40) == pytest.approx(0.5**0.9)
     weights = [{"params": [nn.Parameter(torch.ones(1))]}]
-    assert schedules.optimiser("sgd", weights, 0.1, 1e-4, 10).param_groups[0]["momentum"] == 1e-4
-    for wrong in (lambda: schedules.rate("cosine", 1, 1), lambda: schedules.optimiser("lion", weights, 0.1, 0, 1)):
+    assert steps.optimiser("sgd", weights, 0.1, 1e-4, 10).param_groups[0]["momentum"] == 1e-4
+    for wrong in (lambda: steps.rate("cosine", 1, 1), lambda: steps.optimiser("lion", weights, 0.1, 0, 1)):
         with pytest.raises(ValueError, match="use"):
             wrong()
 
 
 def test_scores_by_hand():
     table = np.array([[6, 2, 0], [1, 3, 0], [0, 0, 0]])
-    found = scores.segmentation_scores(table)
+    found = evaluate.segmentation_scores(table)
     assert found["mIoU"] == pytest.approx((6 / 9 + 3 / 6) / 2)
     assert found["mean accuracy"] == pytest.approx((6 / 8 + 3 / 4) / 2)
     assert found["pixel accuracy"] == pytest.approx(9 / 12)
-    assert np.isnan(scores.plain_mean_iou(table))
-    assert np.isnan(scores.segmentation_scores(np.zeros((2, 2)))["mIoU"])
+    assert np.isnan(evaluate.plain_mean_iou(table))
+    assert np.isnan(evaluate.segmentation_scores(np.zeros((2, 2)))["mIoU"])
     table = [[2, 1, 0], [1, 3, 1], [0, 0, 2]]
-    assert scores.object_scores(table) == pytest.approx({"called object": 7 / 10, "right": 5 / 7, "found": 5 / 7})
-    assert np.isnan(scores.object_scores(np.diag([3, 0, 0]))["right"])
+    assert evaluate.object_scores(table) == pytest.approx({"called object": 7 / 10, "right": 5 / 7, "found": 5 / 7})
+    assert np.isnan(evaluate.object_scores(np.diag([3, 0, 0]))["right"])
 
 
 def test_what_irn_trains_with_is_left_out_of_its_file():
     """Its training network keeps index tensors beside the weights, and its file has them."""
-    state = dict(irnet.IRNet(released.PooledResNet50(), "stored mean").state_dict())
+    state = dict(irnet.IRNet(model.PooledResNet50(), "stored mean").state_dict())
     theirs = {k.removeprefix("branches.") if "branches." in k else f"resnet50.{k}": v for k, v in state.items()}
     for name in ("path_indices0", "path_indices12", "ind_from", "ind_to", "disp_target"):
         theirs[name] = torch.zeros(3)
-    assert released.irn_state(theirs).keys() == state.keys()
+    assert model.irn_state(theirs).keys() == state.keys()
 
 
 def test_released_files_load_through_the_chain(tmp_path):
     """IRN's classifier and NoPeopleAllowed's DeepLabV3+ under their own names, as the checkpoints of 01 and 06."""
-    ours, _ = classifiers.build("resnet50", 20, extra=0, bias=False)
+    ours, _ = model.build("resnet50", 20, extra=0, bias=False)
     state = {f"resnet50.{key}" if not key.startswith("extra_linear.") else "classifier.weight":
              value if not key.startswith("extra_linear.") else value[..., None, None]
              for key, value in ours.state_dict().items() if not key.endswith("num_batches_tracked")}
     state |= {"stage1.0.weight": state["resnet50.conv1.weight"], "newly_added.0.weight": state["classifier.weight"]}
     save_torch(tmp_path / "res50_cam.pth", state)
-    loaded, origin = classifiers.build("resnet50", 20, extra=0, bias=False, checkpoint=str(tmp_path / "res50_cam.pth"))
+    loaded, origin = model.build("resnet50", 20, extra=0, bias=False, checkpoint=str(tmp_path / "res50_cam.pth"))
     assert origin == "checkpoint res50_cam.pth"
     assert all(torch.equal(value, ours.state_dict()[key]) for key, value in loaded.state_dict().items())
 
-    network, _ = segmenter.build("deeplabv3plus", "resnet50", 5, output_stride=8)
+    network, _ = heads.build("deeplabv3plus", "resnet50", 5, output_stride=8)
     theirs = {f"model.classifier.{key[5:]}" if key.startswith("head.") else f"model.backbone.{key}": value
               for key, value in network.state_dict().items()}
     for content in (theirs, {"model": theirs, "epoch": torch.tensor(40)}):
         save_torch(tmp_path / "deeplab.pth", content)
         file = tmp_path / "deeplab.pth"
-        loaded, _ = segmenter.build("deeplabv3plus", "resnet50", 5, output_stride=8, checkpoint=file)
+        loaded, _ = heads.build("deeplabv3plus", "resnet50", 5, output_stride=8, checkpoint=file)
         assert all(torch.equal(value, network.state_dict()[key]) for key, value in loaded.state_dict().items())
     del theirs["model.classifier.project.0.weight"]
     save_torch(tmp_path / "deeplab.pth", theirs)
     with pytest.raises(FileError, match="1 tensors missing"):
-        segmenter.build("deeplabv3plus", "resnet50", 5, output_stride=8, checkpoint=tmp_path / "deeplab.pth")
+        heads.build("deeplabv3plus", "resnet50", 5, output_stride=8, checkpoint=tmp_path / "deeplab.pth")
 
 
 def test_deeplabv3plus_has_torchvisions_dilations():
     """Stage 3 is dilated from its second block on, stage 4 begins with 2: as the released network was trained."""
-    network, _ = segmenter.build("deeplabv3plus", "resnet50", 5, output_stride=8)
+    network, _ = heads.build("deeplabv3plus", "resnet50", 5, output_stride=8)
     found = [[block.conv2.dilation[0] for block in getattr(network, f"layer{i}")] for i in (2, 3, 4)]
     assert found == [[1] * 4, [1, 2, 2, 2, 2, 2], [2, 4, 4]]
     plain = backbones.build("resnet50", 8)

@@ -6,29 +6,29 @@ import pytest
 import torch
 
 from wsnb.files import FileError, save_torch
-from wsnb.methods import evaluation
-from wsnb.papers.no_people_allowed import cams, classifiers
+from wsnb.ops import label_maps
+from wsnb.papers.no_people_allowed import cams, model
 
 
-@pytest.mark.parametrize("name", ("vgg16_bn", *classifiers.WHOLE))
+@pytest.mark.parametrize("name", ("vgg16_bn", *model.WHOLE))
 def test_every_classifier_of_the_registry(name):
-    net = classifiers.build(name, 1, extra=0 if name in classifiers.WHOLE else 512)[0].eval()
+    net = model.build(name, 1, extra=0 if name in model.WHOLE else 512)[0].eval()
     with torch.no_grad():
         assert net(torch.randn(1, 3, 64, 64)).shape == (1, 1)
     net.get_submodule(net.cam_layer)
     with pytest.raises(ValueError, match="choose one of"):
-        classifiers.build("vgg", 20)
+        model.build("vgg", 20)
 
 
-@pytest.mark.parametrize("name", classifiers.WHOLE)
+@pytest.mark.parametrize("name", model.WHOLE)
 def test_a_whole_network_of_the_registry_learns_and_has_maps(name, tmp_path):
     from torchvision import models
 
     theirs = (models.resnet34 if name == "resnet34" else models.resnet50)().state_dict()
     save_torch(tmp_path / "resnet.pth", theirs)
-    net, origin = classifiers.build(name, 3, str(tmp_path / "resnet.pth"), extra=0)
+    net, origin = model.build(name, 3, str(tmp_path / "resnet.pth"), extra=0)
     assert origin == "resnet.pth" and torch.equal(net.body[0]["conv1"].weight, theirs["conv1.weight"])
-    groups = classifiers.learning_groups(net, 0.1)
+    groups = model.learning_groups(net, 0.1)
     learn = {id(t) for group in groups for t in group["params"]}
     assert learn == {id(t) for t in net.parameters()}
     assert id(net.class_weights) in {id(t) for t in groups[2]["params"]}  # a new layer
@@ -38,12 +38,12 @@ def test_a_whole_network_of_the_registry_learns_and_has_maps(name, tmp_path):
     if name != "resnet50_oaa":  # whose tapped layer has a ReLU behind it; elsewhere both are one, up to a factor
         scale = maps["cam"].abs().max() / maps["gradcam"].abs().max()
         assert torch.allclose(maps["cam"], scale * maps["gradcam"], atol=1e-4 * float(maps["cam"].abs().max()))
-    assert name in evaluation.BACKBONES  # its name in tables
+    assert name in label_maps.BACKBONES  # its name in tables
     save_torch(tmp_path / "own.pth", {"model": net.state_dict()})
-    again, origin = classifiers.build(name, 3, extra=0, checkpoint=str(tmp_path / "own.pth"))
+    again, origin = model.build(name, 3, extra=0, checkpoint=str(tmp_path / "own.pth"))
     assert origin == "checkpoint own.pth" and torch.equal(again.class_weights, net.class_weights)
     with pytest.raises(ValueError, match="set extra 0, output_stride 0"):
-        classifiers.build(name, 3, freeze=True, extra=0)
+        model.build(name, 3, freeze=True, extra=0)
     save_torch(tmp_path / "bad.pth", {key: value for key, value in theirs.items() if "layer2" not in key})
     with pytest.raises(FileError, match="missing"):
-        classifiers.build(name, 3, str(tmp_path / "bad.pth"), extra=0)
+        model.build(name, 3, str(tmp_path / "bad.pth"), extra=0)

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from tests.parity.no_people_allowed import dense_walk
-from wsnb.methods import affinity, path_index, walk
-from wsnb.papers.no_people_allowed import pseudo
+from wsnb.ops import affinity, random_walk
+from wsnb.papers.no_people_allowed import pseudo_masks
 
 
 def boundaries(seed, height, width):
@@ -15,27 +15,27 @@ def boundaries(seed, height, width):
 
 @pytest.mark.parametrize("radius, count", [(3, 12), (5, 34), (10, 152)])
 def test_as_many_directions_as_the_papers(radius, count):
-    assert len(path_index.directions(radius)) == count
-    for dy, dx in path_index.directions(radius):
-        found = path_index.path(dy, dx)
+    assert len(affinity.directions(radius)) == count
+    for dy, dx in affinity.directions(radius):
+        found = affinity.path(dy, dx)
         assert found[0].tolist() == [dy, dx] and found[-1].tolist() == [0, 0]
         assert len({tuple(point) for point in found.tolist()}) == len(found)
 
 
 def test_too_small_a_map_is_named():
     with pytest.raises(ValueError, match="radius 5 wants 5 x 9"):
-        path_index.path_index(5, 4, 20)
+        affinity.path_index(5, 4, 20)
 
 
 @pytest.mark.parametrize("size", [(9, 12), (1, 7), (3, 3), (14, 2)])
 def test_the_walk_is_the_dense_one(size):
     edge, cam = boundaries(0, *size), np.random.default_rng(1).random((3, *size)).astype(np.float32)
     plain, _, _ = dense_walk(cam.astype(float), edge.astype(float), 4, 6, 5)
-    assert np.abs(walk.random_walk(cam, edge, 4, 6, 5) - plain).max() < 1e-5
+    assert np.abs(random_walk.random_walk(cam, edge, 4, 6, 5) - plain).max() < 1e-5
 
 
 def test_columns_are_probabilities():
-    matrix, sums = walk.transition(boundaries(2, 20, 30))
+    matrix, sums = random_walk.transition(boundaries(2, 20, 30))
     columns = np.asarray((matrix / sums[None]).sum(0)).ravel()
     assert np.abs(columns - 1).max() < 1e-6
     assert abs(matrix - matrix.T).max() == 0
@@ -44,9 +44,9 @@ def test_columns_are_probabilities():
 
 def test_boundaries_everywhere_give_nothing():
     cam = np.ones((2, 8, 9), np.float32)
-    matrix, sums = walk.transition(np.ones((8, 9)))
+    matrix, sums = random_walk.transition(np.ones((8, 9)))
     assert abs(matrix - np.eye(72)).max() == 0 and (sums == 1).all()
-    assert (walk.random_walk(cam, np.ones((8, 9))) == 0).all()
+    assert (random_walk.random_walk(cam, np.ones((8, 9))) == 0).all()
 
 
 def test_paint_stays_behind_a_wall():
@@ -54,19 +54,19 @@ def test_paint_stays_behind_a_wall():
     edge[:, 10] = 1
     cam = np.zeros((1, 10, 21), np.float32)
     cam[0, 2, 3] = 1
-    found = walk.random_walk(cam, edge)[0]
+    found = random_walk.random_walk(cam, edge)[0]
     assert found[:, 11:].max() == 0 and found[:, :10].min() > 0
 
 
 def test_sizes_must_agree_and_no_class_is_no_error():
     with pytest.raises(ValueError, match="differ in size"):
-        walk.random_walk(np.ones((1, 4, 5)), np.zeros((4, 6)))
-    assert walk.random_walk(np.zeros((0, 8, 8)), np.zeros((8, 8))).shape == (0, 8, 8)
+        random_walk.random_walk(np.ones((1, 4, 5)), np.zeros((4, 6)))
+    assert random_walk.random_walk(np.zeros((0, 8, 8)), np.zeros((8, 8))).shape == (0, 8, 8)
 
 
 def test_denormals_come_back():
     tiny = np.full(2, 1e-39, np.float32)
-    with walk.flushed_denormals():
+    with random_walk.flushed_denormals():
         assert (tiny * np.float32(0.5) == 0).all()
     assert (tiny * np.float32(0.5) > 0).all()
 
@@ -75,9 +75,9 @@ def test_affinity_of_a_pair_is_what_lies_between():
     edge = torch.zeros(1, 1, 6, 12)
     edge[0, 0, 2, 5] = 0.7
     found = affinity.edge_to_affinity(edge, 3)[0]
-    index = path_index.path_index(3, 6, 12)
-    for d, direction in enumerate(path_index.displacements(3).tolist()):
-        crossed = {(2 - y, 5 - x) for y, x in path_index.path(*direction).tolist()}
+    index = affinity.path_index(3, 6, 12)
+    for d, direction in enumerate(affinity.displacements(3).tolist()):
+        crossed = {(2 - y, 5 - x) for y, x in affinity.path(*direction).tolist()}
         for k, source in enumerate(index.sources.tolist()):
             through = divmod(source, 12) in crossed
             assert float(found[d, k]) == pytest.approx(0.3 if through else 1.0)
@@ -117,10 +117,10 @@ def test_quarter_has_a_fourth_of_the_pixels(rule, size):
 
 
 def test_no_maximum_no_nan():
-    for rule in pseudo.NORMALISE:
+    for rule in pseudo_masks.NORMALISE:
         for maps in (np.zeros((2, 4, 5), np.float32), -np.ones((1, 4, 5), np.float32), np.zeros((0, 4, 5), np.float32)):
-            found = pseudo.normalised(maps, rule)
+            found = pseudo_masks.normalised(maps, rule)
             assert found.shape == maps.shape and (found == 0).all()
-    assert (pseudo.labels(np.zeros((2, 4, 5)), [3, 9], 0.3) == 0).all()
+    assert (pseudo_masks.labels(np.zeros((2, 4, 5)), [3, 9], 0.3) == 0).all()
     with pytest.raises(ValueError, match="use joint or per class"):
-        pseudo.normalised(np.zeros((1, 2, 2)), "sum")
+        pseudo_masks.normalised(np.zeros((1, 2, 2)), "sum")

@@ -7,9 +7,9 @@ from types import SimpleNamespace
 
 from matplotlib import pyplot
 
-from wsnb.book import experiments, notebook, params
-from wsnb.book.manifest import plain
-from wsnb.book.stage import Stage
+from wsnb.run import experiments, notebooks, params
+from wsnb.run.manifest import plain
+from wsnb.run.stage import Stage
 
 ROOT = Path(__file__).parents[2]
 
@@ -20,7 +20,7 @@ class Stand:
     device = "cpu"
 
     def __init__(self, name, runs, values):
-        read = notebook.read(next((ROOT / "notebooks/panoptic").glob(f"{name}_*.ipynb")))
+        read = notebooks.read(next((ROOT / "notebooks/panoptic").glob(f"{name}_*.ipynb")))
         declared = {key: param.default for key, param in params.declared(read).items()}
         self.params = SimpleNamespace(**{key: values.get(key, value) for key, value in declared.items()})
         again = getattr(self.params, "round", 1)

@@ -19,7 +19,7 @@ def environment():
 
 def command(data, runs, *more, experiment="panoptic/shapes", without=(), **overrides):
     """The words of `wsnb run` for a small experiment; parameters in WITHOUT are not set."""
-    words = [sys.executable, "-m", "wsnb.book.cli", "run", experiment, "--data-root", str(data), "--runs", str(runs)]
+    words = [sys.executable, "-m", "wsnb.run.cli", "run", experiment, "--data-root", str(data), "--runs", str(runs)]
     for name, value in {**SMALL, **overrides}.items():
         if name not in without:
             words += ["-p", f"{name}={value}"]

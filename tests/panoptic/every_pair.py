@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from wsnb.methods.meanfield import FLOOR, INSTANCES
+from wsnb.ops.instance_crf import FLOOR, INSTANCES
 
 
 def marginals(image, evidence) -> torch.Tensor:

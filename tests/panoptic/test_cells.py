@@ -11,13 +11,13 @@ import pytest
 import torch
 
 from tests.panoptic import cells
-from wsnb.data import make_cityscapes, read
+from wsnb.data import read
+from wsnb.data.synthetic import make_cityscapes
 from wsnb.files import FileError, load_torch, save_png
-from wsnb.methods import segmentation
-from wsnb.papers.panoptic import annotation, boxes, crop_cams, rounds
-from wsnb.papers.panoptic import pictures as sets
-from wsnb.papers.panoptic import space as spaces
-from wsnb.papers.panoptic.space import CITYSCAPES
+from wsnb.ops import segmentation
+from wsnb.papers.panoptic import boxes, cams, iterate, label_space
+from wsnb.papers.panoptic import data as sets
+from wsnb.papers.panoptic.label_space import CITYSCAPES
 
 SMALL = {"workers": 0, "width": 16, "crop": 48, "batch": 4, "epochs": 2, "later_epochs": 1, "cam_flip": False,
          "cam_epochs": 1, "crop_input": [28, 35], "crf_iterations": 0, "detections": ["components"], "val_limit": 3}
@@ -43,7 +43,7 @@ def chain(data):
         known = read.items
         patch.setattr(read, "items", lambda *words: [
             replace(item, instances=None) if item.id == "shapes_000001_000000" else item for item in known(*words)])
-        patch.setattr(crop_cams, "stitched", lambda *_: pytest.fail("Grad-CAM of a classifier that never learned"))
+        patch.setattr(cams, "stitched", lambda *_: pytest.fail("Grad-CAM of a classifier that never learned"))
         items = read.items("cityscapes", data / "city", "train")
         for item in items:
             save_png(data / "cam" / f"{item.id}.png", read.mask("cityscapes", item, 19))
@@ -101,7 +101,7 @@ def test_every_stage_shows_the_same_picture_first(chain, data):
     items = read.items("cityscapes", data / "city", "train")
     space = chain["01"]["space"]
     busy = [int((~one.stuff & ~one.groups).sum()) for one in (
-        annotation.objects_of("cityscapes", item, space) for item in items)]
+        sets.objects_of("cityscapes", item, space) for item in items)]
     assert busy[0] < max(busy), "the first picture must not be the busiest"
     busiest = items[int(np.argmax(busy))].id
     assert {chain[name]["shown"][0].id for name in ("01", "02", "03", "07")} == {busiest}
@@ -129,11 +129,11 @@ def test_what_lacks_is_told_before_anything_is_trained(chain, data, monkeypatch,
 def test_followed_pictures_have_known_instances_first_then_most_things(monkeypatch):
     counts = {"a": 1, "b": 9, "c": 3, "d": 3, "far": 20}
     items = [SimpleNamespace(id=name, boxes=True, instances=name != "b" or None) for name in counts]
-    monkeypatch.setattr(annotation, "objects_of", lambda layout, item, space: boxes.objects(
+    monkeypatch.setattr(sets, "objects_of", lambda layout, item, space: boxes.objects(
         [(13, 0, 0, 4, 4, 0, 0)] * counts[item.id] + [(13, 0, 0, 9, 9, 1, 0)] * 5))
     pictures = sets.Pictures(CITYSCAPES, tuple(items), (), ())
     assert [item.id for item in sets.followed(pictures, 9, among=4)] == ["c", "d", "a", "b"]
-    elsewhere = sets.Pictures(spaces.of("voc", ("background", "x")), tuple(SimpleNamespace(
+    elsewhere = sets.Pictures(label_space.of("voc", ("background", "x")), tuple(SimpleNamespace(
         id=name, boxes=None, instances=None) for name in "ab"), (), ())  # their boxes come from boxes_dir
     assert [item.id for item in sets.followed(elsewhere, 2)] == ["a", "b"]
 
@@ -144,6 +144,6 @@ def test_followed_pictures_have_known_instances_first_then_most_things(monkeypat
 ])
 def test_how_a_later_round_begins(stop, warm, losses, found):
     p = SimpleNamespace(round=3, stop_when_flat=stop, warm_start=warm, epochs=5, later_epochs=2)
-    assert rounds.beginning(p, losses) == found
+    assert iterate.beginning(p, losses) == found
     first = SimpleNamespace(**{**vars(p), "round": 1})
-    assert rounds.beginning(first, []) == (False, False, 5)
+    assert iterate.beginning(first, []) == (False, False, 5)

@@ -10,12 +10,12 @@ import pytest
 from PIL import Image
 
 from tests.panoptic import chain
-from wsnb.data import make_cityscapes
+from wsnb.data.synthetic import make_cityscapes
 from wsnb.files import read_index, save_png
-from wsnb.papers.panoptic import runner
-from wsnb.papers.panoptic.box_files import load_boxes
-from wsnb.papers.panoptic.score_files import load_scores
-from wsnb.papers.panoptic.space import CITYSCAPES
+from wsnb.papers.panoptic import iterate
+from wsnb.papers.panoptic.boxes import load_boxes
+from wsnb.papers.panoptic.label_space import CITYSCAPES
+from wsnb.papers.panoptic.predict import load_scores
 
 SEMI = {"label_source": "share", "full_share": 0.5, "extra_split": "train_extra"}
 WEAK = ("01_crops", "02_cams", "03_boxes", "04_masks", "05_labels")
@@ -143,19 +143,19 @@ def test_scenes_of_which_nothing_is_known(tmp_path):
 def test_the_checkboxes_answer_at_once(whole, data):
     """Switching a rule off and drawing the four pictures takes less than 0.3 s (twice that under the tests' load)."""
     from wsnb.data import read
-    from wsnb.papers.panoptic import controls, options
+    from wsnb.papers.panoptic import cleanup, figures
 
     item = read.items("cityscapes", data, "train")[0]
     stage = {name: chain.stage(whole, name) for name in ("01_crops", "03_boxes", "04_masks", "07_predict")}
-    opts = options.Options(score_thresh=0.3)
+    opts = cleanup.Options(score_thresh=0.3)
     with np.load(stage["01_crops"] / f"tags/{item.id}.npz") as kept:
         tags = kept["windows"], kept["tags"] > 0
     predicted = stage["07_predict"] / f"labels/{item.id}.png"
-    job = runner.Job(item.id, opts, predicted, predicted, None, stage["07_predict"] / f"scores/{item.id}.mat",
+    job = iterate.Job(item.id, opts, predicted, predicted, None, stage["07_predict"] / f"scores/{item.id}.mat",
                      stage["04_masks"] / f"mandg/{item.id}.png",
                      stage["03_boxes"] / f"boxes/{item.id}.mat", tags=tags)
-    inputs, image = runner.loaded(job), read.image(item)
-    show = controls.rules(image, inputs, opts, CITYSCAPES)
+    inputs, image = iterate.loaded(job), read.image(item)
+    show = figures.rules(image, inputs, opts, CITYSCAPES)
     show()
     start = time.process_time()
     show(low_iou=False).jpeg()

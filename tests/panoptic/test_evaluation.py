@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from wsnb.metrics import instance_ap, panoptic, panoptic_authors, segments
+from wsnb.metrics import instances as instance_ap
+from wsnb.metrics import panoptic, panoptic_authors, segments
 
 
 def field(*boxes, size=(20, 20), dtype=np.int64):

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests import departures
-from wsnb.book import experiments, notebook, params
+from wsnb.run import experiments, notebooks, params
 
 ROOT = Path(__file__).parents[2]
 NAMES = [name for name in experiments.names(ROOT) if name.startswith("panoptic/")]
@@ -45,7 +45,7 @@ def test_the_bound_needs_no_weak_labels():
 @pytest.mark.parametrize("path", sorted((ROOT / "notebooks/panoptic").glob("*.ipynb")), ids=lambda p: p.stem)
 def test_run_all_is_the_experiment_shapes(path):
     written = params.load_yaml(ROOT / "params/panoptic/shapes.yaml")
-    for name, param in params.declared(notebook.read(path)).items():
+    for name, param in params.declared(notebooks.read(path)).items():
         assert name in (*SHARED, "round") or param.default == written[name], name
 
 

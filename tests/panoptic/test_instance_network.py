@@ -9,11 +9,11 @@ from scipy.io import savemat
 
 from tests.panoptic import every_pair
 from wsnb.files import FileError
-from wsnb.methods import detection_files, instance_unaries, meanfield
-from wsnb.methods.crf import CRF
-from wsnb.methods.detections import Detections, clean, from_segmentation, from_truth, joined, whole_picture
+from wsnb.ops import detections, instance_crf
+from wsnb.ops.crf import CRF
+from wsnb.ops.detections import Detections, clean, from_segmentation, from_truth, joined, whole_picture
 from wsnb.papers.panoptic import instance_network
-from wsnb.papers.panoptic.space import Space
+from wsnb.papers.panoptic.label_space import Space
 
 SPACE = Space(("road", "sky", "car", "person"), (0, 1), (2, 3))
 PLAIN = instance_network.Settings(field=CRF(iterations=0))
@@ -39,15 +39,15 @@ def street():
 def test_terms_by_hand():
     q = certain(np.zeros((2, 3), np.int64))
     found = Detections.of([0, 2], [[1, 0, 3, 1], [0, 0, 9, 9]], [0.5, 1.0])
-    box, anywhere = instance_unaries.box_term(q, found), instance_unaries.global_term(q, found)
+    box, anywhere = instance_crf.box_term(q, found), instance_crf.global_term(q, found)
     assert box[0] == pytest.approx(np.array([[0, 0.35, 0.35], [0, 0, 0]])) and box[1] == pytest.approx(0.1)
     assert anywhere[0] == pytest.approx(0.7) and anywhere[1] == pytest.approx(0.1)
-    assert instance_unaries.evidence(q, found, 3, 1) == pytest.approx((3 * box + anywhere) / 4)
+    assert instance_crf.evidence(q, found, 3, 1) == pytest.approx((3 * box + anywhere) / 4)
     with pytest.raises(ValueError, match="one of them above"):
-        instance_unaries.evidence(q, found, 0, 0)
+        instance_crf.evidence(q, found, 0, 0)
 
 
-@pytest.mark.parametrize("field", [CRF(iterations=0), meanfield.INSTANCES])
+@pytest.mark.parametrize("field", [CRF(iterations=0), instance_crf.INSTANCES])
 def test_touching_cars_are_parted_by_their_boxes(field):
     labels, cars = street()
     settings = instance_network.Settings(field=field)
@@ -84,7 +84,7 @@ def test_mean_field_against_every_pair_of_pixels():
     picture[:, 12:] = 180
     picture += rng.integers(0, 6, picture.shape).astype(np.uint8)
     evidence = rng.random((3, 24, 32)).astype(np.float32)
-    quick, exact = meanfield.marginals(picture, evidence), every_pair.marginals(picture, evidence).numpy()
+    quick, exact = instance_crf.marginals(picture, evidence), every_pair.marginals(picture, evidence).numpy()
     assert np.abs(quick - exact).mean() < 0.02 and (quick.argmax(0) == exact.argmax(0)).mean() > 0.97
     assert (exact.argmax(0) != evidence.argmax(0)).mean() > 0.1  # the CRF did something
     assert exact.sum(0) == pytest.approx(1, abs=1e-5)
@@ -94,10 +94,10 @@ def test_ids_are_renumbered_past_255_and_survive_their_files(tmp_path):
     winner = np.arange(600).reshape(20, 30) // 2 % 300  # 300 labels of two pixels
     found = Detections.of(np.full(300, 2), [[0, 0, 30, 20]] * 300)
     q = certain(np.full((20, 30), 2))
-    ids, classes, scores = instance_unaries.instance_map(winner, q, found)
+    ids, classes, scores = instance_crf.instance_map(winner, q, found)
     assert ids.dtype == np.uint16 and ids.max() == 301 and not (ids == 255).any() and len(np.unique(ids)) == 300
-    detection_files.save_instances(tmp_path, "a", ids, classes, scores)
-    read_ids, read_classes, read_scores = detection_files.load_instances(tmp_path, "a")
+    detections.save_instances(tmp_path, "a", ids, classes, scores)
+    read_ids, read_classes, read_scores = detections.load_instances(tmp_path, "a")
     assert (read_ids == ids).all() and read_classes == classes and read_scores == pytest.approx(scores, abs=1e-6)
 
 
@@ -105,7 +105,7 @@ def test_detections_without_pixels_vanish_and_the_background_is_zero():
     winner = np.zeros((20, 30), np.int64)
     winner[5:9] = 2
     found = Detections.of([0, 2, 3], [[0, 0, 30, 20]] * 3)
-    ids, classes, scores = instance_unaries.instance_map(winner, certain(winner + winner // 2), found, (0,))
+    ids, classes, scores = instance_crf.instance_map(winner, certain(winner + winner // 2), found, (0,))
     assert classes == [3] and scores == pytest.approx([0.7]) and (ids[5:9] == 1).all() and ids.sum() == 120
 
 
@@ -120,18 +120,18 @@ def test_a_picture_without_objects_is_its_stuff():
 
 def test_damaged_and_unfitting_files_are_named(tmp_path):
     with pytest.raises(FileError, match="a.png"):
-        detection_files.load_instances(tmp_path, "a")
+        detections.load_instances(tmp_path, "a")
     ids = np.array([[1, 2], [0, 255]], np.uint16)
-    detection_files.save_instances(tmp_path, "a", ids, [1, 2], [0.5, 0.25])
+    detections.save_instances(tmp_path, "a", ids, [1, 2], [0.5, 0.25])
     assert (tmp_path / "a.txt").read_text() == "1 0.500000\n2 0.250000\n"
     (tmp_path / "a.txt").write_text("1 0.5\n")
     with pytest.raises(FileError, match="1 lines for 2 ids"):
-        detection_files.load_instances(tmp_path, "a")
+        detections.load_instances(tmp_path, "a")
     with pytest.raises(ValueError, match="one of each"):
-        detection_files.save_instances(tmp_path, "b", ids, [1], [0.5])
+        detections.save_instances(tmp_path, "b", ids, [1], [0.5])
     (tmp_path / "a.png").write_bytes((tmp_path / "a.png").read_bytes()[:40])
     with pytest.raises(FileError, match="a.png"):
-        detection_files.load_instances(tmp_path, "a")
+        detections.load_instances(tmp_path, "a")
 
 
 def test_detections_of_every_format_agree(tmp_path):
@@ -139,15 +139,15 @@ def test_detections_of_every_format_agree(tmp_path):
     (tmp_path / "b.txt").write_text("car 4 8 11 15 0.9\n\n")
     savemat(tmp_path / "c.mat", {"detections": np.array([[2, 4, 8, 11, 15, 0.9]])})
     for name in "abc":
-        found = detection_files.of_picture(tmp_path, name, SPACE.names)
+        found = detections.of_picture(tmp_path, name, SPACE.names)
         assert (found.classes.tolist(), found.boxes.tolist(), found.scores.tolist()) == ([2], [[4, 8, 12, 16]], [0.9])
     (tmp_path / "empty.txt").write_text("")
     savemat(tmp_path / "none.mat", {"detections": np.zeros((0, 6))})
-    assert len(detection_files.read(tmp_path / "empty.txt", SPACE.names)) == 0
-    assert len(detection_files.read(tmp_path / "none.mat", SPACE.names)) == 0
+    assert len(detections.read(tmp_path / "empty.txt", SPACE.names)) == 0
+    assert len(detections.read(tmp_path / "none.mat", SPACE.names)) == 0
     names = ("traffic light", "car")
     (tmp_path / "d.txt").write_text("traffic light 0 0 1 1 1\n")
-    assert detection_files.read(tmp_path / "d.txt", names).classes.tolist() == [0]
+    assert detections.read(tmp_path / "d.txt", names).classes.tolist() == [0]
 
 
 @pytest.mark.parametrize("text, what", [
@@ -159,16 +159,16 @@ def test_detections_of_every_format_agree(tmp_path):
 def test_wrong_detections_are_refused(tmp_path, text, what):
     (tmp_path / "a.txt").write_text(text)
     with pytest.raises(FileError, match=what):
-        detection_files.read(tmp_path / "a.txt", SPACE.names)
+        detections.read(tmp_path / "a.txt", SPACE.names)
 
 
 def test_missing_and_foreign_detections_are_refused(tmp_path):
     with pytest.raises(FileError, match="empty .txt"):
-        detection_files.of_picture(tmp_path, "a", SPACE.names)
+        detections.of_picture(tmp_path, "a", SPACE.names)
     for name, content in (("a.json", "[1]"), ("b.mat", "x"), ("c.xml", "<a/>"), ("d.json", "{")):
         (tmp_path / name).write_text(content)
         with pytest.raises(FileError, match=name):
-            detection_files.read(tmp_path / name, SPACE.names)
+            detections.read(tmp_path / name, SPACE.names)
 
 
 def test_clean_cuts_drops_and_suppresses():

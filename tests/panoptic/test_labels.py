@@ -10,11 +10,11 @@ import scipy.io
 
 from tests.parity import panoptic as parity
 from wsnb.files import FileError, read_index
-from wsnb.papers.panoptic import boxes, chain, cleanup, crops, options, runner
-from wsnb.papers.panoptic.box_files import load_boxes, save_boxes
-from wsnb.papers.panoptic.instances import instance_labels
-from wsnb.papers.panoptic.score_files import load_scores, save_labels, save_scores
-from wsnb.papers.panoptic.space import CITYSCAPES, IGNORE
+from wsnb.papers.panoptic import boxes, cleanup, data, iterate
+from wsnb.papers.panoptic.boxes import load_boxes, save_boxes
+from wsnb.papers.panoptic.cleanup import instance_labels
+from wsnb.papers.panoptic.label_space import CITYSCAPES, IGNORE
+from wsnb.papers.panoptic.predict import load_scores, save_labels, save_scores
 
 ROOT = Path(__file__).parents[2]
 CAR, PERSON = 13, 11
@@ -68,27 +68,27 @@ def test_more_than_255_instances(tmp_path):
 @pytest.mark.parametrize("side, crop, found", [(2048, 500, [0, 387, 774, 1161, 1548]), (1024, 400, [0, 312, 624]),
                                                (10, 10, [0]), (20, 10, [0, 10]), (64, 17, [0, 15, 30, 45])])
 def test_starts_of_crops(side, crop, found):
-    assert crops.starts(side, crop) == found
+    assert data.starts(side, crop) == found
 
 
 def test_crops_that_do_not_fit():
     for side, crop in ((10, 11), (10, 0)):
         with pytest.raises(ValueError, match="crop of"):
-            crops.starts(side, crop)
-    assert crops.crop_size((1024, 2048), (0, 0)) == (400, 500) and crops.crop_size((360, 480), (100, 0)) == (100, 117)
+            data.starts(side, crop)
+    assert data.crop_size((1024, 2048), (0, 0)) == (400, 500) and data.crop_size((360, 480), (100, 0)) == (100, 117)
 
 
 def test_tags_of_crops_and_a_crop_without_any():
     labels = np.full((20, 30), IGNORE, np.uint8)
     labels[0, 0] = CAR
-    places = crops.windows(labels.shape, (10, 10))
-    tags = crops.window_tags(labels, places, 19)
+    places = data.windows(labels.shape, (10, 10))
+    tags = data.window_tags(labels, places, 19)
     assert places[:2].tolist() == [[0, 0, 10, 10], [10, 0, 20, 10]]  # column after column
     assert tags[0].tolist() == [k == CAR for k in range(19)] and not tags[1:].any()
     seen = cleanup.tag_rule(np.full((20, 30), CAR, np.uint8), places, tags)
     assert (seen[:10, :10] == CAR).all() and (seen == CAR).sum() == 100  # nothing is left where no tag is
     with pytest.raises(ValueError, match="label 19"):
-        crops.window_tags(np.full((20, 30), 19, np.uint8), places, 19)
+        data.window_tags(np.full((20, 30), 19, np.uint8), places, 19)
 
 
 def test_boxes_of_instances_groups_and_stuff():
@@ -181,13 +181,13 @@ def test_odd_pictures_go_through_the_whole_chain(found, tmp_path):
     p = np.full((16, 20), CAR, np.uint8)
     p[8:] = 0
     mandg = np.where(p == CAR, CAR, 0).astype(np.uint8)
-    places = crops.windows(p.shape, (8, 10))
+    places = data.windows(p.shape, (8, 10))
     save_boxes(tmp_path / "b.mat", found, CITYSCAPES.names)
     found = load_boxes(tmp_path / "b.mat", CITYSCAPES.names)
-    opts = options.Options(run_score_thresh=False)
-    after, last = chain.clean(p, opts, None, (places, crops.window_tags(p, places, 19)), mandg, found)
-    assert list(after) == list(options.RULES[1:]) and (last[8:] == 0).all()
-    out = chain.instances(last, found)
+    opts = cleanup.Options(run_score_thresh=False)
+    after, last = cleanup.clean(p, opts, None, (places, data.window_tags(p, places, 19)), mandg, found)
+    assert list(after) == list(cleanup.RULES[1:]) and (last[8:] == 0).all()
+    out = cleanup.instances(last, found)
     if found.boxes.size == 0:
         assert (last[:8] == IGNORE).all() and set(np.unique(out.ids)) == {0, IGNORE} and not len(out.labels)
     elif found.groups.any():
@@ -200,17 +200,17 @@ def test_odd_pictures_go_through_the_whole_chain(found, tmp_path):
 
 def test_a_rule_without_its_input_says_so():
     with pytest.raises(ValueError, match="run_score_thresh is on"):
-        chain.clean(np.zeros((4, 4), np.uint8), options.Options())
+        cleanup.clean(np.zeros((4, 4), np.uint8), cleanup.Options())
 
 
 def test_recipes_of_the_original():
-    default = options.Options()
+    default = cleanup.Options()
     assert default.score_thresh == 0.99 and default.ichk_thresh == 0.5
-    coarse = options.train_extra(default)
+    coarse = cleanup.train_extra(default)
     assert not (coarse.run_apply_bbox_prior or coarse.run_check_image_level_tags or coarse.save_ins)
-    assert not options.after_five_rounds(default).run_merge_with_mcg_and_grabcut
+    assert not cleanup.after_five_rounds(default).run_merge_with_mcg_and_grabcut
     with pytest.raises(ValueError, match="no option"):
-        options.changed(default, threshold=1)
+        cleanup.changed(default, threshold=1)
 
 
 def test_the_runner_writes_a_picture_once(tmp_path):
@@ -218,24 +218,24 @@ def test_the_runner_writes_a_picture_once(tmp_path):
     labels = rng.integers(0, 19, (32, 64)).astype(np.uint8)
     ids = labels.astype(np.uint16)
     ids[4:12, 4:20] = 13000
-    places = crops.windows(labels.shape, (16, 32))
-    job = runner.Job("a", options.Options(), tmp_path / "p.png", tmp_path / "labels.png", tmp_path / "ids.png",
+    places = data.windows(labels.shape, (16, 32))
+    job = iterate.Job("a", cleanup.Options(), tmp_path / "p.png", tmp_path / "labels.png", tmp_path / "ids.png",
                      tmp_path / "s.mat", tmp_path / "m.png", tmp_path / "b.mat",
-                     (places, crops.window_tags(labels, places, 19)))
+                     (places, data.window_tags(labels, places, 19)))
     save_labels(job.prediction, labels, CITYSCAPES.palette)
     save_labels(job.mandg, np.where(ids == 13000, 13, 0), CITYSCAPES.palette)
     save_scores(job.scores, np.where(labels % 2, 0.995, 0.5))
     save_boxes(job.boxes, boxes.from_instance_ids(ids, CITYSCAPES), CITYSCAPES.names)
-    record = runner.finish(job)
-    assert list(record["changed"]) == list(options.RULES) and record["pixels"] == 32 * 64
+    record = iterate.clean_up_files(job)
+    assert list(record["changed"]) == list(cleanup.RULES) and record["pixels"] == 32 * 64
     first = read_index(job.semantic)
     assert (first[first != IGNORE] % 2 == 1).any() and job.instance.exists()
     save_labels(job.semantic, np.zeros((32, 64), np.uint8), CITYSCAPES.palette)
-    assert runner.finish(job) == {} and not read_index(job.semantic).any()
+    assert iterate.clean_up_files(job) == {} and not read_index(job.semantic).any()
     job.semantic.unlink()
-    runner.finish(job)
+    iterate.clean_up_files(job)
     assert np.array_equal(read_index(job.semantic), first)
     job.semantic.unlink()
     save_scores(job.scores, np.zeros((5, 5)))
     with pytest.raises(FileError, match="make both alike"):
-        runner.finish(job)
+        iterate.clean_up_files(job)

@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from wsnb.book.protocol import Protocol
 from wsnb.data import read
 from wsnb.files import FileError, save_npz, save_png
-from wsnb.methods.crf import CRF
-from wsnb.papers.panoptic import instance_network, reporting, scoring, space
+from wsnb.ops.crf import CRF
+from wsnb.papers.panoptic import evaluate, instance_network, label_space
+from wsnb.report.protocol import Protocol
 
 PLAIN = {"field": CRF(iterations=0), "min_pixels": 1}
-CITY = space.CITYSCAPES
+CITY = label_space.CITYSCAPES
 
 
 def scene(kind):
@@ -57,8 +57,8 @@ def scored(root, items, source, **more):
     settings = instance_network.Settings(source, **{**PLAIN, **more})
     jobs = instance_network.jobs(items, root / "q", CITY, settings, root / source)
     rows = [instance_network.run(job) for job in jobs]
-    tallies, per_picture = scoring.tallies(items, {source: root / source}, CITY)
-    return rows, scoring.by_class(tallies[source], CITY), per_picture
+    tallies, per_picture = evaluate.tallies(items, {source: root / source}, CITY)
+    return rows, evaluate.by_class(tallies[source], CITY), per_picture
 
 
 def test_no_object(pictures):
@@ -97,7 +97,7 @@ def test_several_pictures_and_their_results(pictures):
     assert table["PQ"][11] == 0  # 300 people in rows are 10 components
     confusion = np.diag(np.bincount([0, 0, 10, 11, 13], minlength=19))
     common = {"dataset": "toy", "dataset_size": 4, "split": "val"}
-    results = reporting.results({"components": table, "ground truth": perfect}, confusion, common, "", CITY)
+    results = evaluate.results({"components": table, "ground truth": perfect}, confusion, common, "", CITY)
     names = [(row["name"], row.get("role")) for row in results]
     assert len(names) == len({(r["name"], str(r["protocol"])) for r in results})
     assert ("PQ (things)", None) in names and ("PQ (things)", "bound") in names and ("IoU (stuff)", None) in names
@@ -126,7 +126,7 @@ def test_a_finished_picture_is_kept_and_a_damaged_one_made_again(pictures):
 def test_a_missing_map_is_an_error(pictures):
     root, items = pictures("cars")
     with pytest.raises(FileError, match="run the stage again"):
-        scoring.tallies(items, {"nothing": root / "nothing"}, CITY)
+        evaluate.tallies(items, {"nothing": root / "nothing"}, CITY)
 
 
 def test_detections_from_files(pictures):

@@ -13,18 +13,20 @@ from tests.parity import no_people_allowed_networks as networks
 from tests.parity.compare import absolute, agreement, array, exact, load, relative, tensors
 from wsnb import metrics
 from wsnb.files import read_index
-from wsnb.methods import affinity, cam_store, irnet_instances, label_crf, path_index, walk
-from wsnb.papers.no_people_allowed import classifiers, crops, labelling, pseudo, schedules, scores, tta, walking
+from wsnb.ops import affinity, displacements, random_walk
+from wsnb.ops import cam as cam_store
+from wsnb.ops import crf as label_crf
+from wsnb.papers.no_people_allowed import confident_labels, data, evaluate, inference, model, pseudo_masks, steps
 
 
 def _path_index(path):
     d = load(path)
     radius = int(d.get("radius", d["radius_floor"] + 1))
-    index = path_index.path_index(radius, *d["size"].tolist())
-    groups = path_index.grouped(radius)
+    index = affinity.path_index(radius, *d["size"].tolist())
+    groups = affinity.grouped(radius)
     checks = [
-        exact("directions", path_index.displacements(radius), d["search_dst"]),
-        exact("as many as emitted", len(path_index.directions(radius)), len(d["search_dst"])),
+        exact("directions", affinity.displacements(radius), d["search_dst"]),
+        exact("as many as emitted", len(affinity.directions(radius)), len(d["search_dst"])),
         exact("sources", index.sources, d["src_indices"]),
         exact("destinations", index.destinations, d["dst_indices"]),
         exact("lengths", [group.shape[1] for group in groups], d["lengths"]),
@@ -76,10 +78,10 @@ def dense_walk(cam, edge, radius, beta, exp_times):
     """The published formulation, written straight down: a dense matrix, squared; (rw, affinity, transition)."""
     height, width = edge.shape
     dense = np.eye(height * width)
-    for dy, dx in path_index.directions(radius):
+    for dy, dx in affinity.directions(radius):
         for y in range(height - dy):
             for x in range(max(0, -dx), width - max(0, dx)):
-                a = 1 - max(edge[y + py, x + px] for py, px in path_index.path(dy, dx))
+                a = 1 - max(edge[y + py, x + px] for py, px in affinity.path(dy, dx))
                 here, there = y * width + x, (y + dy) * width + x + dx
                 dense[here, there] = dense[there, here] = a
     power = dense**beta
@@ -94,18 +96,18 @@ def _random_walk(path):
     d = load(path)
     settings = [int(d[name]) for name in ("radius", "beta", "exp_times")]
     edge = d["edge"][0]
-    walked = walk.random_walk(d["cam"], edge, *settings)
+    walked = random_walk.random_walk(d["cam"], edge, *settings)
     rows, dense, power = dense_walk(d["cam"].astype(float), edge.astype(float), *settings)
     checks = [
         absolute("rw", walked, d["rw"].reshape(walked.shape), 1e-4),
         absolute("rw of the dense matrix", rows, d["rw"].reshape(walked.shape), 1e-4),
     ]
     if "dense_affinity" in d:
-        own = walk.transition(edge, settings[0], 1)[0].toarray()
+        own = random_walk.transition(edge, settings[0], 1)[0].toarray()
         checks += [absolute("affinity", own, d["dense_affinity"], 1e-6),
                    absolute("dense affinity", dense, d["dense_affinity"], 1e-6)]
     if "transition" in d:
-        matrix, sums = walk.transition(edge, *settings[:2])
+        matrix, sums = random_walk.transition(edge, *settings[:2])
         one = matrix.toarray() / sums[None]
         for _ in range(settings[2]):
             one = one @ one
@@ -117,14 +119,14 @@ def _sem_seg_post(path):
     d = load(path)
     size, keys = tuple(d["orig_size"].tolist()), d["keys"][1:]
     rw, edge = d["rw"][:, 0], d["edge"][0]
-    cover = pseudo.reach(edge.shape, size)
-    irn, npa = pseudo.enlarged(rw, size, cover), pseudo.enlarged(rw, size)
+    cover = pseudo_masks.reach(edge.shape, size)
+    irn, npa = pseudo_masks.enlarged(rw, size, cover), pseudo_masks.enlarged(rw, size)
     return [
-        absolute("walk", pseudo.walked(d["cam"], edge), rw, 1e-4),
+        absolute("walk", pseudo_masks.walked(d["cam"], edge), rw, 1e-4),
         absolute("irn, enlarged", irn, d["irn_up"].reshape(irn.shape), 1e-5),
-        exact("irn, labels", pseudo.labels(d["irn_up"].reshape(irn.shape), keys, 0.25), d["irn_label_bg025"]),
+        exact("irn, labels", pseudo_masks.labels(d["irn_up"].reshape(irn.shape), keys, 0.25), d["irn_label_bg025"]),
         absolute("npa, enlarged", npa, d["b_up"].reshape(npa.shape), 1e-5),
-        exact("npa, labels", pseudo.labels(npa, keys, 0.3), d["b_label_bg03"]),
+        exact("npa, labels", pseudo_masks.labels(npa, keys, 0.3), d["b_label_bg03"]),
         agreement("irn, labels from the walk on", _mask(d, cover, 0.25), d["irn_label_bg025"], 0.999),
         agreement("npa, labels from the walk on", _mask(d, (1.0, 1.0), 0.3), d["b_label_bg03"], 0.999),
     ]
@@ -135,8 +137,8 @@ def _mask(d, cover, threshold):
     with tempfile.TemporaryDirectory() as folder:
         cams, maps, path, size = Path(folder) / "cams", Path(folder) / "maps", Path(folder) / "a.png", d["orig_size"]
         cam_store.write(cams, "a", d["keys"][1:] - 1, d["cam"], size)
-        walking.finish(walking.Job("a", cams, d["edge"][0], size, cover, walking.Walk("joint"), maps))
-        walking.write_mask(walking.Mask("a", maps, threshold, path, image=None))
+        pseudo_masks.finish(pseudo_masks.Job("a", cams, d["edge"][0], size, cover, pseudo_masks.Walk("joint"), maps))
+        pseudo_masks.write_mask(pseudo_masks.Mask("a", maps, threshold, path, image=None))
         return read_index(path)
 
 
@@ -145,7 +147,7 @@ def _bce(path):
     each = F.binary_cross_entropy_with_logits(d["logits"], d["targets"], reduction="none")
     return [
         absolute("per element", each, d["per_element"], 1e-6),
-        relative("sum over classes, mean over the batch", classifiers.loss_of("bce")(d["logits"], d["targets"]),
+        relative("sum over classes, mean over the batch", model.loss_of("bce")(d["logits"], d["targets"]),
                  d["sum_over_classes_mean_over_batch"], 1e-6),
         relative("mean", each.mean(), d["mean_all"], 1e-6),
     ]
@@ -163,8 +165,8 @@ def _ir_label(path):
                        agreement(f"{who} {name} after", *_same_scale(after, d[f"{who}_{name}_after_crf"], numbers),
                                  0.995)]
         for crf, settings in (("crf0", plain), ("crf1", label_crf.LABEL_CRF)):
-            recipe = labelling.Recipe(None, None, "joint", foreground, background, foreground)
-            ((found, _),) = labelling.labels(d["image"], numbers[1:] - 1, d["cams"], [recipe], settings)
+            recipe = confident_labels.LabelSettings(None, None, "joint", foreground, background, foreground)
+            ((found, _),) = confident_labels.labels(d["image"], numbers[1:] - 1, d["cams"], [recipe], settings)
             compare = exact(f"{who} without CRF", found, d[f"{who}_conf_{crf}"]) if crf == "crf0" else agreement(
                 f"{who} with CRF", found, d[f"{who}_conf_{crf}"], 0.995)
             checks.append(compare)
@@ -192,8 +194,8 @@ def _tta(path):
     def network(x):
         return F.conv2d(x, d["w"], d["b"], padding=d["w"].shape[-1] // 2)
 
-    logits = tta.mean_logits(network, d["x"])
-    found = tta.nearest_labels(logits, d["orig_size"].tolist())
+    logits = inference.mean_logits(network, d["x"])
+    found = inference.nearest_labels(logits, d["orig_size"].tolist())
     return [absolute("mean logits", logits, d["avg_logits"], 1e-5),
             exact("labels", found, d["pred_resized"].reshape(found.shape))]
 
@@ -201,8 +203,8 @@ def _tta(path):
 def _metrics(path):
     d = load(path)
     table = metrics.confusion(d["gt"], d["pred"], int(d["n_classes"]))
-    found = scores.segmentation_scores(table)
-    tags = scores.tag_scores(d["ml_logits"], d["ml_targets"])
+    found = evaluate.segmentation_scores(table)
+    tags = evaluate.tag_scores(d["ml_logits"], d["ml_targets"])
     iou, theirs = metrics.scores(table)["iou"], d["iou_per_class"]
     named = {"miou_nanmean": "mIoU", "mean_iou_stream": "mIoU", "overall_acc": "pixel accuracy",
              "mean_acc": "mean accuracy", "freqw_acc": "frequency-weighted IoU"}
@@ -211,7 +213,7 @@ def _metrics(path):
         exact("undefined classes", np.isnan(iou), np.isnan(theirs)),
         absolute("IoU", np.nan_to_num(iou), np.nan_to_num(theirs), 1e-6),
         *(absolute(key, found[name], d[key], 1e-6) for key, name in named.items()),
-        exact("plain mean", np.isnan(scores.plain_mean_iou(table)), np.isnan(d["miou_torch_mean"])),
+        exact("plain mean", np.isnan(evaluate.plain_mean_iou(table)), np.isnan(d["miou_torch_mean"])),
         absolute("hamming", tags["hamming"], d["hamming"], 1e-6),
         absolute("tag accuracy", tags["accuracy"], d["ml_accuracy"], 1e-6),
         absolute("F1", tags["f1"], d["ml_f1"], 1e-6),
@@ -224,7 +226,7 @@ def _poly_optimizer(path):
     p, q = d["p0"].clone().requires_grad_(), d["q0"].clone().requires_grad_()
     rates = d["lr"][0].tolist()
     groups = [{"params": [p], "lr": rates[0]}, {"params": [q], "lr": rates[1]}]
-    optimiser = schedules.optimiser("sgd", groups, rates[0], 1e-4, int(d["max_step"]))
+    optimiser = steps.optimiser("sgd", groups, rates[0], 1e-4, int(d["max_step"]))
     ours = {"p": [], "q": [], "lr": []}
     for step in range(1, len(d["p"]) + 1):
         p.grad, q.grad = torch.tensor([0.1, 0.2, -0.3]) * step, torch.tensor([0.05, -0.02])
@@ -241,7 +243,7 @@ def _lr_schedules(path):
     for name, kind, rates in (("seg", "poly epochs", (1e-3, 1e-2)), ("irn", "poly epochs", (0.005, 0.05)),
                               ("cls", "step", (1e-4, 2e-4, 1e-3, 2e-3))):
         epochs = len(d[name])
-        factor = schedules.rate(kind, epochs, 10)  # of 10 steps
+        factor = steps.rate(kind, epochs, 10)  # of 10 steps
         ours = [[rate * factor(10 * epoch + 9, 10 * epochs) for rate in rates] for epoch in range(epochs)]
         checks.append(absolute(name, np.array(ours, d[name].dtype), d[name], 1e-9))
     return checks
@@ -255,16 +257,16 @@ def _quarter_labels(path):
 
 def _centroids(path):
     d = load(path)
-    found = irnet_instances.centroids(d["disp"], int(d.get("iterations", 100)))
-    numbers = irnet_instances.clusters(found, d["disp"], 2.5)
+    found = displacements.centroids(d["disp"], int(d.get("iterations", 100)))
+    numbers = displacements.clusters(found, d["disp"], 2.5)
     return [exact("centroids", found, d["centroids"]),
-            exact("clusters", irnet_instances.one_hot(numbers), d["cluster_onehot"])]
+            exact("clusters", displacements.one_hot(numbers), d["cluster_onehot"])]
 
 
 def _random_crop_boxes(path):
     d = load(path)
     rng = random.Random(int(d["python_random_seed"]))
-    boxes = [crops.crop_box(size, int(d["cropsize"]), rng) for size in d["sizes"].tolist()]
+    boxes = [data.crop_box(size, int(d["cropsize"]), rng) for size in d["sizes"].tolist()]
     return [exact("boxes", boxes, d["boxes"])]
 
 

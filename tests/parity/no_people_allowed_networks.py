@@ -10,8 +10,9 @@ from torch import nn
 
 from tests.parity.compare import absolute, exact, fill_by_key, load, relative, tensors
 from wsnb.files import save_torch
-from wsnb.methods import cam, deeplabv3plus, gradcam, irnet, segmenter, weights
-from wsnb.papers.no_people_allowed import classifiers, irn_cam, pseudo, released
+from wsnb.models import backbones, deeplabv3plus, heads, irnet
+from wsnb.ops import cam, gradcam
+from wsnb.papers.no_people_allowed import cams, model, pseudo_masks
 
 
 def by_key(shapes, prefix):
@@ -43,15 +44,15 @@ def from_file(build, state):
 
 
 def irn_classifier(checkpoint=""):
-    return classifiers.build("resnet50", 20, extra=0, freeze=True, bias=False, checkpoint=checkpoint)
+    return model.build("resnet50", 20, extra=0, freeze=True, bias=False, checkpoint=checkpoint)
 
 
 def irn(checkpoint=""):
-    return released.irnet("resnet50", "stored mean", "fixed", checkpoint=checkpoint)
+    return model.irnet("resnet50", "stored mean", "fixed", checkpoint=checkpoint)
 
 
 def npa_irnet(checkpoint=""):
-    return released.irnet("resnet50", "instance norm", "batch", checkpoint=checkpoint)
+    return model.irnet("resnet50", "instance norm", "batch", checkpoint=checkpoint)
 
 
 def _small_network(d):
@@ -125,7 +126,7 @@ def _multiscale(path):
 
 def _vgg_gap(path):
     d = tensors(path)
-    network = fill_by_key(classifiers.build("vgg16_bn", 200)[0]).eval()
+    network = fill_by_key(model.build("vgg16_bn", 200)[0]).eval()
     with torch.no_grad():
         features, logits = network.deep(d["x"]), network(d["x"])
         body = network.feature_maps(d["x"])[-1]
@@ -137,9 +138,9 @@ def _vgg_gap(path):
 
 def _vgg_keys(path):
     wanted = load(path)
-    network = classifiers.build("vgg16_bn", 200)[0]
+    network = model.build("vgg16_bn", 200)[0]
     names = {id(p): key for key, p in network.named_parameters()}
-    groups = classifiers.learning_groups(network, wanted["group_lr"][0])
+    groups = model.learning_groups(network, wanted["group_lr"][0])
     return [
         *_same_keys(network.state_dict(), wanted["keys"]),
         exact("groups", [names[id(p)] for g in groups for p in g["params"]], [k for g in wanted["groups"] for k in g]),
@@ -162,12 +163,12 @@ def _irn_classifier(path):
     network = from_file(irn_classifier, by_key(_irn_shapes(path, "cam_net"), "irncam."))
     with torch.no_grad():
         logits = network(d["x"])
-        maps = irn_cam.maps(network, d["cam_input"][:1])[0]
+        maps = cams.irn_maps(network, d["cam_input"][:1])[0]
         pair = network.deep(d["cam_input"])
         pair = cam.activation_map(pair, network.extra_linear.weight).relu()
     return [
         relative("logits", logits, d["logits"], 1e-3),
-        relative("loss", classifiers.loss_of("soft margin")(logits, d["labels"]), d["loss"], 1e-3),
+        relative("loss", model.loss_of("soft margin")(logits, d["labels"]), d["loss"], 1e-3),
         relative("CAM of the pair", pair[0] + pair[1].flip(-1), d["cam"], 1e-3),
         exact("second input is the mirrored first", d["cam_input"][0].flip(-1), d["cam_input"][1]),
         relative("CAM with its mirror image", maps, d["cam"], 1e-3),
@@ -207,7 +208,7 @@ def _npa_irnet(path):
 def _npa_irnet_keys(path):
     wanted = load(path)
     network = npa_irnet()[0]
-    state = released.npa_state({key: torch.empty(shape) for key, shape in wanted["keys"].items()})
+    state = model.npa_state({key: torch.empty(shape) for key, shape in wanted["keys"].items()})
     own = network.state_dict()
     groups = network.groups(0.005, 0.05)
     return [
@@ -222,8 +223,8 @@ def _npa_irnet_keys(path):
 def _irn_keys(path):
     wanted, checks = load(path), []
     for which, network, rename in (
-        ("cam_net", irn_classifier()[0], released.irn_classifier_state),
-        ("irn_net", irn()[0], released.irn_state),
+        ("cam_net", irn_classifier()[0], model.irn_classifier_state),
+        ("irn_net", irn()[0], model.irn_state),
     ):
         whole = {}
         for key, entry in wanted[which].items():  # as a file holds them, aliases too
@@ -234,16 +235,16 @@ def _irn_keys(path):
         checks += [exact(f"{which} keys", sorted(own), sorted(theirs)),
                    exact(f"{which} shapes", [str(own[k].shape) for k in sorted(own)],
                          [str(theirs[k].shape) for k in sorted(theirs)])]
-        weights.fill(network, rename(whole), path.name, counters=False)
+        backbones.fill(network, rename(whole), path.name, counters=False)
     return checks
 
 
 def _irn_cam_merge(path):
     d = tensors(path)
-    found = irn_cam.merged([d[f"out{k}"][d["valid"]] for k in range(4)], d["size"].tolist())
+    found = cams.merged([d[f"out{k}"][d["valid"]] for k in range(4)], d["size"].tolist())
     return [
         exact("size at stride 4", found.shape[-2:], d["strided_size"]),
-        absolute("at stride 4", pseudo.normalised(found, "per class"), d["cam"], 1e-5),
+        absolute("at stride 4", pseudo_masks.normalised(found, "per class"), d["cam"], 1e-5),
     ]
 
 
@@ -251,7 +252,7 @@ def _deeplab(path):
     d = tensors(path)
     network = _deeplabv3plus().eval()
     state = by_key({theirs: value.shape for theirs, value in _under_their_names(network).items()}, "")
-    weights.fill(network, deeplabv3plus.own_names(state), path.name)
+    backbones.fill(network, deeplabv3plus.own_names(state), path.name)
     with torch.no_grad():
         maps = network.feature_maps(d["x"])
         deep = maps[-1][:, ::8]
@@ -267,7 +268,7 @@ def _deeplab(path):
 
 
 def _deeplabv3plus():
-    return segmenter.build("deeplabv3plus", "resnet50", 201, output_stride=8, freeze=False)[0]
+    return heads.build("deeplabv3plus", "resnet50", 201, output_stride=8, freeze=False)[0]
 
 
 def _under_their_names(network):

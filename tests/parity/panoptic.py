@@ -11,15 +11,14 @@ from tests.parity.compare import Check, exact, load
 from wsnb.data import read
 from wsnb.data.item import Item
 from wsnb.files import load_npz, sha256
-from wsnb.papers.panoptic import annotation, cleanup, crops, options, runner
-from wsnb.papers.panoptic.box_files import load_boxes, save_boxes
-from wsnb.papers.panoptic.boxes import class_masks, clipped, from_instance_ids, objects
-from wsnb.papers.panoptic.instances import instance_labels
-from wsnb.papers.panoptic.pictures import file_of
-from wsnb.papers.panoptic.space import CITYSCAPES
+from wsnb.papers.panoptic import cleanup, data, iterate
+from wsnb.papers.panoptic.boxes import class_masks, clipped, from_instance_ids, load_boxes, objects, save_boxes
+from wsnb.papers.panoptic.cleanup import instance_labels
+from wsnb.papers.panoptic.data import file_of
+from wsnb.papers.panoptic.label_space import CITYSCAPES
 
 DEMO = "aachen_000000_000019"
-STAGES = dict(zip(options.RULES, ("pred_threshed", "pred_schk", "pred_merge_w_mandg", "pred_bbox_prior", "pred_ichk"),
+STAGES = dict(zip(cleanup.RULES, ("pred_threshed", "pred_schk", "pred_merge_w_mandg", "pred_bbox_prior", "pred_ichk"),
                   strict=True))
 
 
@@ -44,7 +43,7 @@ def demo(folder) -> Item:
 
 
 def demo_objects(folder, groups=True):
-    return annotation.objects_of("cityscapes", demo(folder), CITYSCAPES, groups)
+    return data.objects_of("cityscapes", demo(folder), CITYSCAPES, groups)
 
 
 def rows(found, names=CITYSCAPES.names):
@@ -63,15 +62,15 @@ def run(folder, which, overrides):
     known = dict(overrides)
     crop, which = known.pop("schk_crop_size", (400, 500)), known.pop("pred_dir", which)
     known["save_ins"] = known.pop("run_ins_box_process", True)  # these runs keep arrays, whatever the original saves
-    opts, root = options.changed(options.Options(), **known), inputs(folder) / "results"
+    opts, root = cleanup.changed(cleanup.Options(), **known), inputs(folder) / "results"
     with TemporaryDirectory() as place:
         place = Path(place)
         save_boxes(place / "boxes.mat", demo_objects(folder), CITYSCAPES.names)
-        job = runner.Job(
+        job = iterate.Job(
             DEMO, opts, file_of(root / which, DEMO, ".png"), place / "labels.png", None,
             file_of(root / "pred_flat_feat", DEMO, ".mat"), file_of(root / "mcg_and_grabcut/train", DEMO, ".png"),
-            place / "boxes.mat", annotation.tags_of("cityscapes", demo(folder), CITYSCAPES, crop))
-        return runner.process(job)[1:]
+            place / "boxes.mat", data.tags_of("cityscapes", demo(folder), CITYSCAPES, crop))
+        return iterate.process(job)[1:]
 
 
 def _variant(path):
@@ -217,15 +216,15 @@ def _synth_tags(path):
     checks = []
     for key in sorted(set(d) - {"pred", "gt"}):
         size = tuple(int(side) for side in key.removeprefix("crop").split("x"))
-        places = crops.windows(d["pred"].shape, size)
-        tags = crops.window_tags(d["gt"], places, len(CITYSCAPES))
+        places = data.windows(d["pred"].shape, size)
+        tags = data.window_tags(d["gt"], places, len(CITYSCAPES))
         checks.append(exact(key, cleanup.tag_rule(d["pred"], places, tags), d[key]))
     return checks
 
 
 def _crops(path):
     told = load(path)
-    places, tags = annotation.tags_of("cityscapes", demo(path.parent), CITYSCAPES, (0, 0))
+    places, tags = data.tags_of("cityscapes", demo(path.parent), CITYSCAPES, (0, 0))
     theirs = [[c["y0"], c["x0"], c["y0"] + c["h"], c["x0"] + c["w"]] for c in told]
     present = [[k for k in c["labels_present"] if k != 255] for c in told]
     return [exact("windows", places, theirs), same("tags", [np.flatnonzero(row).tolist() for row in tags], present)]

@@ -15,8 +15,8 @@ from tests.parity.compare import absolute, exact, load, relative
 from wsnb import files
 from wsnb.data import sbd, voc
 from wsnb.data.item import Item
-from wsnb.methods.grabcut import filled
-from wsnb.papers.simple_does_it import inputs, instances, labelling, losses, objects, optimise, preparing, recipes
+from wsnb.ops.grabcut import filled
+from wsnb.papers.simple_does_it import box_labels, data, instances, losses
 
 
 def _half_open(box):
@@ -34,7 +34,7 @@ def _picture(folder, case):
 
 def _label(image, box, key):
     """The GrabCut label of the chain; with the seed 0 of the set, KEY is the seed of the box."""
-    return recipes.Picture(image, recipes.Settings()).object_mask("grabcut", _half_open(box), key)
+    return box_labels.Picture(image, box_labels.Settings()).object_mask("grabcut", _half_open(box), key)
 
 
 def one_sequence():
@@ -71,14 +71,14 @@ def _prepared(folder, place):
     """({id: item}, pair lines) of the six-picture set, prepared below PLACE in the original's order on one random
     sequence. Its class masks, which the original does not read, are made of the instances' categories."""
     items, lines = {}, []
-    preparation = preparing.Preparation(labelling.Source("sbd", voc.CLASSES), place, "grabcut", drop_first=True)
+    preparation = data.Preparation(box_labels.Source("sbd", voc.CLASSES), place, "grabcut", drop_first=True)
     with one_sequence():
         for path in sorted((folder / "inst").glob("*.mat")):
             instances, categories = sbd.instances_of(path)
             classes = place / f"{path.stem}.mat"
             scipy.io.savemat(classes, {"GTcls": {"Segmentation": np.array([0, *categories], np.uint8)[instances]}})
             items[path.stem] = Item(path.stem, folder / "img" / f"{path.stem}.jpg", classes, path)
-            lines += preparing.prepare((preparation, items[path.stem], False))
+            lines += data.prepare((preparation, items[path.stem], False))
     return items, lines
 
 
@@ -96,7 +96,7 @@ def _bkvoc_expected(path):
         own = [line for line in lines if line.split(".jpg")[0] in names]
         wanted = folder / f"{split}_img_mask_pairs.txt"
         checks.append(exact(f"{split} pairs", own, wanted.read_text().splitlines()))
-        read = [objects.pair_line(*pair) for pair in objects.read_pairs(wanted)]
+        read = [data.pair_line(*pair) for pair in data.read_pairs(wanted)]
         checks.append(exact(f"{split} pairs read", read, own))
     for count, name in ((20172, "first100_of_20172"), (7, "small")):
         batches = instances.numbers(count, 1, 0)
@@ -112,7 +112,7 @@ def _bkvoc_batches(path):
     folder, checks = path.parent / "bkvoc_fixture", []
     with TemporaryDirectory() as place:
         items, _ = _prepared(folder, Path(place))
-        pairs = objects.read_pairs(folder / "train_img_mask_pairs.txt")
+        pairs = data.read_pairs(folder / "train_img_mask_pairs.txt")
         samples = instances.Samples(pairs, items, Path(place, "inst_grabcuts"), 0, "vgg16", "faithful")
         order = instances.numbers(len(pairs), 1, 0)
         for n, one in enumerate(load(path)):
@@ -126,19 +126,19 @@ def _bkvoc_batches(path):
 def _io_cases(path):
     d = load(path)
     shape = d["rect_0"].shape
-    checks = [exact(f"box map {k}", objects.box_map(shape, _half_open(box)), d[f"rect_{k}"])
+    checks = [exact(f"box map {k}", data.box_map(shape, _half_open(box)), d[f"rect_{k}"])
               for k, box in enumerate(d["rect_boxes"])]
     whole = d["rect_hw1"]
     checks.append(exact("box map [H, W, 1]", whole[..., 0] if whole.ndim == 3 else whole,
                         next(d[f"rect_{k}"] for k in range(7) if (d[f"rect_{k}"] == whole[..., 0]).all())))
-    boxes = [objects.tight_box(d["bbox_masks"][..., k] > 0) for k in range(d["bbox_masks"].shape[2])]
+    boxes = [data.tight_box(d["bbox_masks"][..., k] > 0) for k in range(d["bbox_masks"].shape[2])]
     checks.append(exact("boxes of masks", [(y0, x0, y1, x1) for x0, y0, x1, y1 in boxes], d["bbox_out"]))
     for key in [k for k in d if k.startswith("pre_in")]:
         theirs = d["pre_out_weak" if d[key].shape[-1] == 4 else "pre_out_full"]
-        checks.append(absolute(key, inputs.preprocess(d[key]), theirs, 0))
+        checks.append(absolute(key, data.preprocess(d[key]), theirs, 0))
     for key in [k for k in d if k.startswith("lab_in_")]:
-        checks.append(exact(key, inputs.binary_label(d[key]), d[key.replace("lab_in", "lab_out")]))
-    checks.append(exact("threshold", inputs.predicted_mask(d["thr_prob"]), d["thr_out"]))
+        checks.append(exact(key, data.binary_label(d[key]), d[key.replace("lab_in", "lab_out")]))
+    checks.append(exact("threshold", data.predicted_mask(d["thr_prob"]), d["thr_out"]))
     inside = [k for k, box in enumerate(d["rect_boxes"]) if min(box[:2]) >= 0]
     checks += [exact(f"filled {k}", filled(shape, _half_open(d["rect_boxes"][k])), d[f"rect_{k}"] > 0) for k in inside]
     return checks
@@ -162,10 +162,10 @@ def _loss_cases(path):
 
 
 def _lr_multipliers(path):
-    from wsnb.papers.simple_does_it.convert import tensorflow_names
+    from wsnb.papers.simple_does_it.model import tensorflow_names
 
     wanted, names = load(path), tensorflow_names()
-    ours = [optimise.factor(names[name]) for name in wanted if name in names]
+    ours = [losses.factor(names[name]) for name in wanted if name in names]
     return [
         exact("variables", sorted(names), sorted(wanted)),
         absolute("factors", ours, [wanted[name] for name in wanted if name in names], 0),

@@ -7,9 +7,15 @@ import numpy as np
 import torch
 
 from tests.parity.compare import absolute, agreement, exact, load, relative
-from wsnb.papers.simple_does_it import inputs, instances, losses, optimise
-from wsnb.papers.simple_does_it.convert import tensorflow_names, torch_layout
-from wsnb.papers.simple_does_it.network import BoxNetwork, VGGStages, bilinear_kernel, enlarge
+from wsnb.papers.simple_does_it import data, instances, losses
+from wsnb.papers.simple_does_it.model import (
+    BoxNetwork,
+    VGGStages,
+    bilinear_kernel,
+    enlarge,
+    tensorflow_names,
+    torch_layout,
+)
 
 STAGE = SimpleNamespace(weight_decay=0.0002, preset="faithful")  # parameters of the training stage
 
@@ -44,7 +50,7 @@ def _network_forward(path):
     network, order, names = seeded()
     pixels = d["input_u8"]
     x = instances.network_input(pixels[..., :3], pixels[..., 3], "vgg16", "faithful")
-    label = torch.from_numpy(inputs.binary_label(d["label_u8"]))[None, None]
+    label = torch.from_numpy(data.binary_label(d["label_u8"]))[None, None]
     features = []
     hooks = [side.register_forward_hook(lambda *three: features.append(three[2])) for side in network.side]
     main, sides = network(x)
@@ -61,7 +67,7 @@ def _network_forward(path):
         relative("fused maps", network.fuse(torch.cat(maps, 1))[0, 0], d["net"], 1e-4),
         absolute("probability of the same logit", torch.sigmoid(torch.from_numpy(d["net"])), d["prob"], 1e-6),
         absolute("probability", probability, d["prob"], 1e-3),  # logits reach 312, the slope is 1/4: 1e-5 of a logit
-        agreement("prediction", inputs.predicted_mask(probability), d["pred"], 0.999),
+        agreement("prediction", data.predicted_mask(probability), d["pred"], 0.999),
         relative("losses", five, d["losses"], 1e-4),
         relative("decay", reg, d["reg"], 1e-5),
     ]
@@ -147,8 +153,8 @@ def sample(j):
     box[5 : height - 6, 4 : width - 7] = 255  # rows 5..H-7, columns 4..W-8
     y, x = np.mgrid[:height, :width]
     ellipse = ((y - height / 2) / (height / 4)) ** 2 + ((x - width / 2) / (width / 4)) ** 2 < 1
-    label = inputs.binary_label(ellipse.astype(np.uint8) * 255)
-    return _hwc(inputs.preprocess(np.concatenate([rgb, box], 2))), torch.from_numpy(label)[None, None]
+    label = data.binary_label(ellipse.astype(np.uint8) * 255)
+    return _hwc(data.preprocess(np.concatenate([rgb, box], 2))), torch.from_numpy(label)[None, None]
 
 
 def trained(supervision, steps=4, samples=2):
@@ -156,11 +162,11 @@ def trained(supervision, steps=4, samples=2):
     network, order, names = seeded()
     parameters = dict(network.named_parameters())
     before = {k: p.detach().clone() for k, p in parameters.items()}
-    averaged, printed = optimise.Averaged(network, 0.9, "momentum"), []
+    averaged, printed = losses.Averaged(network, 0.9, "momentum"), []
     drawn = [(*sample(j), str(j)) for j in range(steps * samples)]
     for step in range(steps):
         each = step_losses(network, drawn, range(step * samples, (step + 1) * samples), supervision)
-        printed.append(averaged.step(each, optimise.rate_at(step, (1, 2), (1e-8, 1e-9, 1e-8))))
+        printed.append(averaged.step(each, losses.rate_at(step, (1, 2), (1e-8, 1e-9, 1e-8))))
     state = averaged.inner.state
     changes, momenta = {}, {}
     for theirs in order:

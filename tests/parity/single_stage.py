@@ -7,9 +7,9 @@ from tests.parity import single_stage_networks as networks
 from tests.parity.compare import absolute, agreement, exact, fill_by_key, load, relative, tensors
 from wsnb import metrics
 from wsnb.data import transforms, weak
-from wsnb.methods import crf, pamr
-from wsnb.papers.single_stage import inference, labels, losses
-from wsnb.papers.single_stage.decoder import ASPP, GlobalCueInjection, stochastic_gate
+from wsnb.ops import crf, pamr
+from wsnb.papers.single_stage import inference, losses
+from wsnb.papers.single_stage.model import ASPP, GlobalCueInjection, stochastic_gate
 
 
 def _pamr(path):
@@ -56,7 +56,7 @@ def _ngwp_focal(path):
 
 def _pseudo(path):
     d = tensors(path)
-    pseudo = labels.pseudo_labels(d["masks_clean"])
+    pseudo = losses.pseudo_labels(d["masks_clean"])
     logits = d["logits"].clone().requires_grad_()
     loss = losses.balanced_mask_loss(logits, pseudo, d["labels"])
     loss.mean().backward()
@@ -69,7 +69,7 @@ def _pseudo(path):
         checks.append(
             exact(
                 "pseudo 0.4/0.1",
-                labels.pseudo_labels(d["masks_clean"], foreground=0.4, floor=0.1),
+                losses.pseudo_labels(d["masks_clean"], foreground=0.4, floor=0.1),
                 d["pseudo_hi04_low01"],
             )
         )

@@ -7,11 +7,10 @@ import torch.nn.functional as F
 from torch import nn
 
 from tests.parity.compare import absolute, agreement, exact, fill_by_key, load, relative, tensors
-from wsnb.methods import backbones
-from wsnb.methods.adopt import parameter_groups
-from wsnb.papers.single_stage import inference, labels, losses, steps
-from wsnb.papers.single_stage import network as networks
-from wsnb.papers.single_stage.network import CAMBaseline, SingleStage
+from wsnb.models import backbones
+from wsnb.models.backbone_wrapper import parameter_groups
+from wsnb.papers.single_stage import inference, losses, model, steps
+from wsnb.papers.single_stage.model import CAMBaseline, SingleStage
 
 
 def _network_eval(path):
@@ -41,11 +40,11 @@ def _train_step(path):
     optimiser = torch.optim.SGD(parameter_groups(network, 5e-4, 5e-4, bias_multiplier=1), momentum=0.9)
     seen = []
     network.register_forward_hook(lambda module, inputs, output: seen.append(output))
-    with mock.patch.object(networks, "keep_mask", return_value=d["keep_mask"].float()):  # the original's draw
+    with mock.patch.object(model, "keep_mask", return_value=d["keep_mask"].float()):  # the original's draw
         out = steps.batch_losses(network, d["x"], d["image_raw"], d["labels"])
     (logits,), size = seen, d["x"].shape[-2:]
-    refined, pseudo = labels.refined_pseudo_labels(d["image_raw"], logits, d["labels"], size, steps.Settings())
-    cam = labels.clean(F.interpolate(logits.softmax(1), size=size, mode="bilinear", align_corners=True), d["labels"])
+    refined, pseudo = losses.refined_pseudo_labels(d["image_raw"], logits, d["labels"], size, steps.Settings())
+    cam = losses.clean(F.interpolate(logits.softmax(1), size=size, mode="bilinear", align_corners=True), d["labels"])
     size_of_masks = losses.class_terms(logits)[0][:, 1:]
     foreground = (size_of_masks * d["labels"]).sum(1) / d["labels"].sum(1)
     loss_mask = losses.balanced_mask_loss(logits, pseudo, d["labels"])
@@ -88,7 +87,7 @@ def _baseline(path):
         relative("cls", scores, d["cls"], 1e-3),
         relative("logits", activation, d["logits"], 1e-3),
         relative("masks", masks, d["masks_test"], 1e-3),
-        relative("cleaned", labels.clean(masks, d["labels"]), d["cam_clean"], 1e-3),
+        relative("cleaned", losses.clean(masks, d["labels"]), d["cam_clean"], 1e-3),
     ]
 
 

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 
 from tests.parity.compare import absolute, relative, tensors
-from wsnb.methods.segsort import contrast
+from wsnb.ops.segsort import contrast
 
 
 def _same_class(d):

@@ -4,10 +4,10 @@ import torch
 
 from tests.parity.compare import Check, absolute, exact, relative, tensors
 from tests.parity.spml_networks import filled
-from wsnb.methods.segsort import retrieval
-from wsnb.methods.segsort.memory import MemoryBank
-from wsnb.methods.segsort.segments import Prototypes
-from wsnb.papers.spml import heads, losses
+from wsnb.ops.segsort import retrieval
+from wsnb.ops.segsort.retrieval import MemoryBank
+from wsnb.ops.segsort.segments import Prototypes
+from wsnb.papers.spml import losses, model
 from wsnb.papers.spml.losses import Term
 
 CONSTANTS = {"tag_box": ((6, 0.3), (8, 0.3), (16, 0.1)), "scribble": ((6, 1.0), (12, 0.5), (16, 0.1)),
@@ -53,7 +53,7 @@ def _compare(name, step, raw, head, d, settings):
 def _voc(kind):
     def handler(path):
         d, checks = tensors(path), []
-        head = filled(heads.SoftmaxHead(16, 21), d).eval()
+        head = filled(model.SoftmaxHead(16, 21), d).eval()
         annotation, occurrence, similarity = (Term(*pair) for pair in CONSTANTS[kind])
         for when in sorted({k.split("_")[0] for k in d if k.endswith("_embedding")}):
             for devices in (1, 2):
@@ -76,11 +76,11 @@ def _densepose(affinity):
         given = {**(tensors(beside) if beside.exists() else {}), **d}
         if "embedding" not in given:
             # the inputs lie in the other file only, which may be away: what remains is that our head takes the weights
-            filled(heads.SoftmaxHead(16, 15), d)
+            filled(model.SoftmaxHead(16, 15), d)
             parts = sum(d[f"split1_{term}_loss"] for term in ("sem_ann", "sem_occ", "img_sim"))
             return [Check("inputs are in train_step_densepose_released.npz, not here: weights fit the head", 0.0, 0.0),
                     relative("total is the sum of terms", parts, d["split1_total"], 1e-4)]
-        checks, head = [], filled(heads.SoftmaxHead(16, 15), given).eval()
+        checks, head = [], filled(model.SoftmaxHead(16, 15), given).eval()
         x = next(given[k] for k in ("image", "images", "x") if k in given)
         for devices in (1, 2):
             settings = losses.Settings(15, Term(6, 1.0), Term(), Term(16, 0.1), Term(12, 0.5 if affinity else 0.0),

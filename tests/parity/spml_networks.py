@@ -7,11 +7,12 @@ import torch
 from torch import nn
 
 from tests.parity.compare import Check, absolute, agreement, exact, load, relative, tensors
-from wsnb.methods import crf
-from wsnb.methods.inner_sgd import InnerSGD
-from wsnb.methods.segsort.features import local_features
-from wsnb.methods.sync_batchnorm import SyncBatchNorm2d
-from wsnb.papers.spml import heads, inference, network, optimise, pseudo
+from wsnb.models.distributed import SyncBatchNorm2d
+from wsnb.models.training import InnerSGD
+from wsnb.ops import crf
+from wsnb.ops.segsort.segments import local_features
+from wsnb.papers.spml import inference, model, pseudo_labels
+from wsnb.papers.spml import steps as optimise
 
 CRF = crf.CRF(iterations=10, gaussian_sxy=1, gaussian_compat=3, bilateral_sxy=67, bilateral_srgb=3, bilateral_compat=4)
 
@@ -48,7 +49,7 @@ def _network(path):
     checks, x = [], d["image"]
     for name, head, dim, colour in (("deeplab", "deeplab", 64, False), ("pspnet", "pspnet", 32, False),
                                     ("pspnet_dp", "pspnet", 32, True)):
-        net = recipe(network.build(network.DEEP_STEM, head, dim)[0]).eval()
+        net = recipe(model.build(model.DEEP_STEM, head, dim)[0]).eval()
         with torch.no_grad():
             maps, found = net.feature_maps(x), net(x)
         if head == "deeplab":
@@ -67,7 +68,7 @@ def _network(path):
 
 def _keys(path):
     stored = {key: tuple(shape) for key, shape in load(path)}
-    ours = network.build(network.DEEP_STEM, "deeplab", 64)[0].state_dict()
+    ours = model.build(model.DEEP_STEM, "deeplab", 64)[0].state_dict()
     named = {key: tuple(v.shape) for key, v in ours.items() if not key.endswith("num_batches_tracked")}
     return [Check("tensors of other names or shapes", float(len(set(named.items()) ^ set(stored.items()))), 0.0),
             exact("tensors", len(named), len(stored))]
@@ -75,7 +76,7 @@ def _keys(path):
 
 def _heads(path):
     d, checks = tensors(path), []
-    for name, module in (("aspp", heads.DilatedSum(8, 5)), ("pspp", heads.PyramidPooling(8, 6))):
+    for name, module in (("aspp", model.DilatedSum(8, 5)), ("pspp", model.PyramidPooling(8, 6))):
         filled(module, d, f"{name}_w_")
         checks.append(absolute(f"{name}, evaluation", module.eval()(d["x"]), d[f"{name}_eval"], 1e-4))
         checks.append(absolute(f"{name}, training", module.train()(d["x"]), d[f"{name}_train"], 1e-4))
@@ -85,19 +86,19 @@ def _heads(path):
 def _interpolate(path):
     d = tensors(path)
     x, y = d["x"], d["y"]
-    return [absolute("x2", heads.upsample(x, (18, 22)), d["x2"], 1e-6),
-            absolute("36x44", heads.upsample(x, (36, 44)), d["to_36x44"], 1e-6),
-            absolute("1/8", pseudo.eighth(y[0])[None], d["y_scale_eighth"], 1e-6),
-            absolute("1/8 recomputed", pseudo.shrunk(y[0], (4, 6))[None], d["y_scale_eighth_recomputed"], 1e-6),
-            absolute("4x6", heads.upsample(y, (4, 6)), d["y_size_4x6"], 1e-6)]
+    return [absolute("x2", model.upsample(x, (18, 22)), d["x2"], 1e-6),
+            absolute("36x44", model.upsample(x, (36, 44)), d["to_36x44"], 1e-6),
+            absolute("1/8", pseudo_labels.eighth(y[0])[None], d["y_scale_eighth"], 1e-6),
+            absolute("1/8 recomputed", pseudo_labels.shrunk(y[0], (4, 6))[None], d["y_scale_eighth_recomputed"], 1e-6),
+            absolute("4x6", model.upsample(y, (4, 6)), d["y_size_4x6"], 1e-6)]
 
 
 def _classifier(path):
     d = tensors(path)
-    head, embedding, label = filled(heads.SoftmaxHead(16, 21), d).eval(), d["embedding"], d["label"]
+    head, embedding, label = filled(model.SoftmaxHead(16, 21), d).eval(), d["embedding"], d["label"]
     low = head(embedding)
-    logits = heads.upsample(low, label.shape[-2:])
-    loss = heads.cross_entropy(low, label, 21)
+    logits = model.upsample(low, label.shape[-2:])
+    loss = model.cross_entropy(low, label, 21)
     loss.backward()
     counted = label < 21
     empty = torch.zeros(1, 3, *label.shape[-2:])
@@ -117,11 +118,11 @@ def _classifier(path):
 def _classifier_training(path):
     d = tensors(path)
     given = {**tensors(path.parent / "softmax_classifier.npz"), **d}
-    head = filled(heads.SoftmaxHead(16, 21, dropout=0.0), given).train()
+    head = filled(model.SoftmaxHead(16, 21, dropout=0.0), given).train()
     low = head(given["embedding"])
     norm = head.semantic_classifier[1]
-    return [absolute("loss", heads.cross_entropy(low, given["label"], 21), d["loss"], 1e-4),
-            absolute("logits", heads.upsample(low, given["label"].shape[-2:]), d["logits"], 1e-4),
+    return [absolute("loss", model.cross_entropy(low, given["label"], 21), d["loss"], 1e-4),
+            absolute("logits", model.upsample(low, given["label"].shape[-2:]), d["logits"], 1e-4),
             absolute("running mean", norm.running_mean, d["running_mean_after"], 1e-4),
             absolute("running variance", norm.running_var, d["running_var_after"], 1e-4)]
 

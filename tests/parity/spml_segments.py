@@ -10,8 +10,8 @@ import torch
 import torch.distributed as dist
 
 from tests.parity.compare import absolute, exact, tensors
-from wsnb.methods.segsort import devices, features, kmeans, relations, retrieval, segments
-from wsnb.papers.spml import bank, inference
+from wsnb.ops.segsort import contrast, retrieval, segments
+from wsnb.papers.spml import inference, prototypes
 
 
 def _sizes(key):
@@ -22,7 +22,7 @@ def _locations(path):
     checks = []
     for key, stored in tensors(path).items():
         height, width = _sizes(key)
-        ours = features.location(height, width) + 0.5
+        ours = segments.location(height, width) + 0.5
         if key.startswith("int"):  # whole rows and columns
             checks.append(exact(key, (ours * torch.tensor([height - 1, width - 1])).round().long(), stored))
         else:
@@ -34,10 +34,10 @@ def _local(path):
     d = tensors(path)
     size = tuple(d["size"].tolist())
     return [
-        absolute("kernel", features.smoothing_kernel().expand(3, 1, 5, 5), d["kernel"], 1e-6),
-        absolute("VOC", features.local_features(d["image"], size), d["voc_out"], 1e-5),
-        absolute("DensePose", features.local_features(d["image"], size, True), d["densepose_out"], 1e-5),
-        absolute("colour", features.colour(d["image"], (32, 40)), d["densepose_out_nosize_color"], 1e-5),
+        absolute("kernel", segments.smoothing_kernel().expand(3, 1, 5, 5), d["kernel"], 1e-6),
+        absolute("VOC", segments.local_features(d["image"], size), d["voc_out"], 1e-5),
+        absolute("DensePose", segments.local_features(d["image"], size, True), d["densepose_out"], 1e-5),
+        absolute("colour", segments.colour(d["image"], (32, 40)), d["densepose_out_nosize_color"], 1e-5),
     ]
 
 
@@ -45,17 +45,17 @@ def _grid(path):
     checks = []
     for key, stored in tensors(path).items():
         clusters = tuple(int(n) for n in key.split("_")[0][1:].split("x"))
-        checks.append(exact(key, kmeans.initial_grid(*_sizes(key), clusters), stored))
+        checks.append(exact(key, segments.initial_grid(*_sizes(key), clusters), stored))
     return checks
 
 
 def _kmeans(path):
     d = tensors(path)
     values, start = d["embedding_with_loc"], d["init"]
-    checks = [exact("grid", kmeans.initial_grid(40, 48, (6, 6)).flatten(), start)]
+    checks = [exact("grid", segments.initial_grid(40, 48, (6, 6)).flatten(), start)]
     for key in (k for k in d if k.startswith("labels_it")):
-        checks.append(exact(key, kmeans.kmeans(values, start, 36, int(key[9:])), d[key]))
-    final = kmeans.prototypes(values, kmeans.kmeans(values, start, 36, 10), 36)
+        checks.append(exact(key, segments.kmeans(values, start, 36, int(key[9:])), d[key]))
+    final = segments.prototypes(values, segments.kmeans(values, start, 36, 10), 36)
     return [*checks, absolute("prototypes", final, d["prototypes_after10"], 1e-5)]
 
 
@@ -73,23 +73,23 @@ def _kmeans_empty(path):
         if "proto" in key or "cent" in key:
             # without a number in its name it may be the prototypes of the first labels or of the last ones
             for label, n in (("at the start", 0), ("at the end", 10)) if not numbers else (("", rounds),):
-                ours = kmeans.prototypes(values, kmeans.kmeans(values, start, count, n), count)
+                ours = segments.prototypes(values, segments.kmeans(values, start, count, n), count)
                 checks.append(absolute(f"{key} {label}", ours, stored, 1e-5))
             if not numbers:
                 checks[-2:] = [min(checks[-2:], key=lambda c: c.error)]
         elif "label" in key and stored.shape == start.shape and key != "max_label":
-            checks.append(exact(key, kmeans.kmeans(values, start, count, rounds), stored))
-    empty = kmeans.prototypes(values, start, count)[torch.bincount(start, minlength=count) == 0]
+            checks.append(exact(key, segments.kmeans(values, start, count, rounds), stored))
+    empty = segments.prototypes(values, start, count)[torch.bincount(start, minlength=count) == 0]
     return [*checks, exact("empty centres are zero", empty, torch.zeros_like(empty))]
 
 
 def _prototypes(path):
     d = tensors(path)
-    ours = kmeans.prototypes(d["x"], d["labels"])
+    ours = segments.prototypes(d["x"], d["labels"])
     return [absolute("prototypes", ours, d["prototypes"], 1e-5),
-            absolute("prototypes of 25", kmeans.prototypes(d["x"], d["labels"], 25), d["prototypes_max25"], 1e-5),
-            absolute("means", kmeans.segment_mean(d["x"], d["labels"], 20), d["segment_mean"], 1e-5),
-            exact("nearest", kmeans.nearest(d["x"], ours), d["nearest"])]
+            absolute("prototypes of 25", segments.prototypes(d["x"], d["labels"], 25), d["prototypes_max25"], 1e-5),
+            absolute("means", segments.segment_mean(d["x"], d["labels"], 20), d["segment_mean"], 1e-5),
+            exact("nearest", segments.nearest(d["x"], ours), d["nearest"])]
 
 
 def _renumber(path):
@@ -106,7 +106,7 @@ def _renumber(path):
 
 def _normalize(path):
     d = tensors(path)
-    return [absolute("unit", features.unit(d["x"]), d["y"], 1e-7)]
+    return [absolute("unit", segments.unit(d["x"]), d["y"], 1e-7)]
 
 
 def _one_hot(path):
@@ -119,8 +119,8 @@ def _one_hot(path):
 def _resize(path):
     d = tensors(path)
     drawn = torch.from_numpy(np.random.RandomState(37).randint(0, 256, (1, 512, 512)))
-    return [exact("10x13", features.resize_labels(d["labels"], (10, 13)), d["to_10x13"]),
-            exact("128x128", features.resize_labels(drawn, (128, 128)), d["to_128x128"])]
+    return [exact("10x13", segments.resize_labels(d["labels"], (10, 13)), d["to_10x13"]),
+            exact("128x128", segments.resize_labels(drawn, (128, 128)), d["to_128x128"])]
 
 
 def _compared(name, ours, d):
@@ -154,7 +154,7 @@ def _process(rank, path, folder):
     dist.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=3)
     given = voc_input(path)
     found = segments.segment(*(given[k][rank : rank + 1] for k in ("embedding", "semantic", "instance")))
-    every, first = devices.gathered(segments.prototypes_of(found, torch.zeros(1, 1)), 1)
+    every, first = contrast.gathered(segments.prototypes_of(found, torch.zeros(1, 1)), 1)
     torch.save([vars(every), found.index + first], f"{folder}/{rank}.pt")
     dist.destroy_process_group()
 
@@ -162,7 +162,7 @@ def _process(rank, path, folder):
 def _segments_densepose(path):
     d, given = tensors(path), voc_input(path)
     given = {**given, **{k: d[k] for k in ("embedding", "semantic", "instance") if k in d}}
-    local = features.local_features(d["image"], given["embedding"].shape[-2:], True)
+    local = segments.local_features(d["image"], given["embedding"].shape[-2:], True)
     found = segments.segment(given["embedding"], given["semantic"], given["instance"], local=local)
     return [absolute("local", local, d["local_feature"], 1e-5), *_compared("", segments.squeezed(found, local), d)]
 
@@ -175,7 +175,7 @@ def _gather(path):
         parts = [torch.load(Path(folder, f"{rank}.pt"), weights_only=True) for rank in range(3)]
     checks = []
     for name, ours, index in (
-            ("1 device, ", devices.gathered(segments.prototypes_of(whole, torch.zeros(3, 1)), 3)[0], whole.index),
+            ("1 device, ", contrast.gathered(segments.prototypes_of(whole, torch.zeros(3, 1)), 3)[0], whole.index),
             ("3 devices, ", segments.Prototypes(**parts[0][0]), torch.cat([index for _, index in parts]))):
         checks += [exact(f"{name}index", index, d["cluster_index"]),
                    *(exact(f"{name}{key}", getattr(ours, field), d[f"prototype_{key}"]) for key, field in (
@@ -200,14 +200,14 @@ def _label_sets(path):
 
 def _reindex(path):
     d = tensors(path)
-    relation = relations.annotation(d["pixel_label"], d["cluster_index"], d["proto_label"], 21)
+    relation = contrast.annotation(d["pixel_label"], d["cluster_index"], d["proto_label"], 21)
     return [exact("pixels", relation.pixels, d["pixel_keep"]), exact("own", relation.own, d["new_index_kept"]),
             exact("prototypes", relation.prototypes, d["proto_keep"])]
 
 
 def _clustering(embedding, clusters, **windows):
     """A cut of pictures by a network that answers with a stored EMBEDDING."""
-    return bank.Clustering(lambda x: embedding, clusters, **windows)
+    return prototypes.Clustering(lambda x: embedding, clusters, **windows)
 
 
 def _prediction(path):
@@ -216,7 +216,7 @@ def _prediction(path):
     embedding = inference.embedding(cut.network, inference.network_input(image))
     queries, index = cut(image)
     labels = d["memory_label"][retrieval.neighbours(queries, d["memory"], 20)[1]]
-    maps = bank.vote_maps(cut, bank.Memory(d["memory"], d["memory_label"], None, None), image, 21)
+    maps = prototypes.vote_maps(cut, prototypes.Memory(d["memory"], d["memory_label"], None, None), image, 21)
     winner = torch.from_numpy(maps.argmax(0)).flatten()
     return [exact("segments", index.flatten(), d["cluster_index"]),
             absolute("embedding", embedding.flatten(1).T, d["cluster_embedding"], 1e-5),
@@ -234,7 +234,7 @@ def _extraction(path):
     checks = []
     for name in ("padded", "cropped"):
         cut = _clustering(d["embedding_norm"], (6, 6), crop=48, cropped=name == "cropped")
-        found = bank.extract(cut, image, labels.reshape(height, width))
+        found = prototypes.extract(cut, image, labels.reshape(height, width))
         checks += [exact(f"{name}, segments", cut(image)[1], d[f"{name}_cluster_index"]),
                    absolute(f"{name}, prototypes", found["prototype"], d[f"{name}_prototype"], 1e-5),
                    exact(f"{name}, labels", found["label"], d[f"{name}_label"])]

@@ -4,8 +4,8 @@ import numpy as np
 import torch
 
 from tests.parity.compare import absolute, exact, tensors
-from wsnb.methods.segsort import kmeans, segments, walk
-from wsnb.papers.spml import heads, pseudo
+from wsnb.ops.segsort import random_walk, segments
+from wsnb.papers.spml import model, pseudo_labels
 
 CLASSES = 21
 
@@ -13,31 +13,31 @@ CLASSES = 21
 def _affinity(d):
     """The mean affinity of the two branches."""
     size = tuple(n // 8 for n in d["emb_plain"].shape[-2:])
-    return walk.affinity([walk.embedding_at(d[key], size) for key in ("emb_plain", "emb_flip_branch")])
+    return random_walk.affinity([random_walk.embedding_at(d[key], size) for key in ("emb_plain", "emb_flip_branch")])
 
 
 def _power(mean, size, steps):
     """T^STEPS [n, n]: each row is the walk of a seed at one node of the grid of SIZE (h, w)."""
-    return walk.random_walk(torch.eye(len(mean)).view(-1, *size), mean, steps).flatten(1)
+    return random_walk.random_walk(torch.eye(len(mean)).view(-1, *size), mean, steps).flatten(1)
 
 
 def _cam(path):
     d = tensors(path)
     fields = {int(k[6:]): d[k] for k in d if k.startswith("cam_fg")}
     keys = [k + 1 for k in fields]
-    seeds = pseudo.cam_seeds(torch.stack(list(fields.values())).numpy(), keys, CLASSES)
-    small = pseudo.eighth(seeds)
+    seeds = pseudo_labels.cam_seeds(torch.stack(list(fields.values())).numpy(), keys, CLASSES)
+    small = pseudo_labels.eighth(seeds)
     mean, size = _affinity(d), small.shape[1:]
-    walked = walk.random_walk(small, mean, 64)
+    walked = random_walk.random_walk(small, mean, 64)
     rows = [0, *keys]
     branches = iter((d["emb_plain"], d["emb_flip_branch"].flip(-1)))  # of the picture and of its mirror image
-    walker = pseudo.Walk(lambda x: next(branches), None, CLASSES, "cam")
+    walker = pseudo_labels.Walk(lambda x: next(branches), None, CLASSES, "cam")
     blank = np.zeros((*d["emb_plain"].shape[-2:], 3), np.uint8)
     large = walker(blank, blank[..., 0], (keys, torch.stack(list(fields.values())).numpy()))
     return [
         absolute("background", seeds[0], d["bg"], 1e-5),
         absolute("by 1/8", small[rows], d["cam_down_scale"], 1e-4),
-        absolute("to a size", pseudo.shrunk(seeds, size)[rows], d["cam_down_size_mode"], 1e-4),
+        absolute("to a size", pseudo_labels.shrunk(seeds, size)[rows], d["cam_down_size_mode"], 1e-4),
         absolute("affinity", mean, d["affinity"], 1e-4), absolute("T", _power(mean, size, 1), d["transition"], 1e-4),
         absolute("T^64", _power(mean, size, 64), d["transition_pow64"], 1e-4),
         absolute("walked", walked[rows], d["walked"], 1e-4),
@@ -57,7 +57,7 @@ def _softmax(path):
               if v.numel() % CLASSES == 0 and v.ndim in (3, 4) and v.shape[0] in (1, CLASSES)]
     if not logits:  # both in one array
         logits = list(named[0].reshape(2, CLASSES, *named[0].shape[-2:]))
-    logits = [heads.upsample(x[None], size)[0] for x in logits]
+    logits = [model.upsample(x[None], size)[0] for x in logits]
     tags = next((v for k, v in d.items() if "tag" in k), None)
     checks = []
     for seed, walked, of_logits, steps in (("seed_mean_of_softmax", "walked_T64", False, 64),
@@ -66,15 +66,24 @@ def _softmax(path):
         present = stored.flatten(1).amax(1) > 0
         if tags is not None:
             present = tags.bool() if tags.numel() == CLASSES else torch.isin(torch.arange(CLASSES), tags)
-        maps = pseudo.mean_softmax(logits, of_logits)
-        seeds = pseudo.among_present(maps, present)
+        maps = pseudo_labels.mean_softmax(logits, of_logits)
+        seeds = pseudo_labels.among_present(maps, present)
         # the stored seed may be the map itself, or what the scripts make of it
-        options = [absolute(seed, seeds, stored, 1e-4), absolute(f"{seed}, map", maps, stored, 1e-4),
-                   absolute(f"{seed}, divided", pseudo.among_present(maps, torch.ones(CLASSES, dtype=torch.bool)),
-                            stored, 1e-4)]
+        options = [
+            absolute(seed, seeds, stored, 1e-4),
+            absolute(f"{seed}, map", maps, stored, 1e-4),
+            absolute(
+                f"{seed}, divided",
+                pseudo_labels.among_present(maps, torch.ones(CLASSES, dtype=torch.bool)),
+                stored,
+                1e-4,
+            ),
+        ]
         checks.append(min(options, key=lambda c: c.error))
         result = d[walked].reshape(CLASSES, *d[walked].shape[-2:])
-        walks = [absolute(walked, walk.random_walk(start, mean, steps), result, 1e-4) for start in (seeds, stored)]
+        walks = [
+            absolute(walked, random_walk.random_walk(start, mean, steps), result, 1e-4) for start in (seeds, stored)
+        ]
         checks.append(min(walks, key=lambda c: c.error))
     return checks
 
@@ -84,11 +93,11 @@ def _densepose(path):
     embedding, semantic, regions = d["embedding"], d["semantic"], d["instance"]
     found = segments.segment(embedding, semantic, regions, (8, 8))
     bank = segments.prototypes_of(found, torch.zeros(1, 1))
-    sets = pseudo.nearest_classes(found, 15)
-    shares = kmeans.segment_mean(sets.float(), found.index, found.count)
-    maps = pseudo.nearest_seeds(embedding, semantic, regions, 15, (8, 8))
+    sets = pseudo_labels.nearest_classes(found, 15)
+    shares = segments.segment_mean(sets.float(), found.index, found.count)
+    maps = pseudo_labels.nearest_seeds(embedding, semantic, regions, 15, (8, 8))
     present = torch.isin(torch.arange(15), torch.tensor([0, 2, 7]))
-    seeds = pseudo.among_present(pseudo.shrunk(maps, d["seed"].shape[-2:]), present)
+    seeds = pseudo_labels.among_present(pseudo_labels.shrunk(maps, d["seed"].shape[-2:]), present)
     return [exact("segments", found.index, d["cluster_index"]), exact("labels", bank.semantic, d["proto_label"]),
             exact("pixels' classes", sets, d["pixel_tags"]),
             absolute("segments' shares", shares, d["segment_prob"], 1e-5),
@@ -98,7 +107,7 @@ def _densepose(path):
 
 def _normalise(path):
     d = tensors(path)
-    return [absolute("votes", pseudo.normalised(d["prob"], d["tags"].bool()), d["out"], 1e-6)]
+    return [absolute("votes", pseudo_labels.normalised(d["prob"], d["tags"].bool()), d["out"], 1e-6)]
 
 
 HANDLERS = {"random_walk_cam": _cam, "random_walk_softmax": _softmax, "densepose_nn_seed": _densepose,

@@ -20,7 +20,7 @@ def environment():
 def start(experiment, data, runs, *more, **overrides):
     """Start a small run; its lines can be read from .stdout."""
     small = SEMANTIC if "semantic" in experiment else INSTANCE
-    words = [sys.executable, "-m", "wsnb.book.cli", "run", f"simple_does_it/{experiment}", "--data-root", str(data),
+    words = [sys.executable, "-m", "wsnb.run.cli", "run", f"simple_does_it/{experiment}", "--data-root", str(data),
              "--runs", str(runs), *more]
     for name, value in {**small, **overrides}.items():
         words += ["-p", f"{name}={value}"]

@@ -10,14 +10,14 @@ import torch
 
 from tests.kernels import kill_all
 from tests.simple_does_it import chain
-from wsnb.data import make, make_sbd
+from wsnb.data.synthetic import make_sbd, make_voc
 from wsnb.files import load_torch, read_index, save_png
-from wsnb.papers.simple_does_it import recipes, semantic
+from wsnb.papers.simple_does_it import box_labels, semantic
 
 
 @pytest.fixture(scope="module")
 def voc_data(tmp_path_factory):
-    return make.shapes(tmp_path_factory.mktemp("voc") / "VOCdevkit", train=6, val=3, size=(64, 80))
+    return make_voc.shapes(tmp_path_factory.mktemp("voc") / "VOCdevkit", train=6, val=3, size=(64, 80))
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +57,7 @@ def whole_pictures(place, pattern):
 
 def test_labels_of_every_recipe_are_scored(semantic_runs):
     results = chain.manifest(semantic_runs, "shapes_semantic", "06_labels")["results"]
-    assert {r["protocol"]["method"] for r in results} == {f"labels: {semantic.title(n)}" for n in recipes.NAMES}
+    assert {r["protocol"]["method"] for r in results} == {f"labels: {semantic.title(n)}" for n in box_labels.NAMES}
     values = {r["protocol"]["method"]: r["value"] for r in results}
     assert values["labels: GrabCut+"] > values["labels: Rectangles"] > 20
 
@@ -77,7 +77,7 @@ def test_labels_do_not_depend_on_the_number_of_workers(voc_data, semantic_runs, 
     assert done.returncode == 0, done.stdout
     place = ("shapes_semantic", "06_labels")
     one, other = (chain.stage(runs, *place) / "labels" for runs in (semantic_runs, tmp_path))
-    assert len(hashes(one)) == 6 * len(recipes.NAMES) and hashes(one) == hashes(other)
+    assert len(hashes(one)) == 6 * len(box_labels.NAMES) and hashes(one) == hashes(other)
 
 
 def test_killed_while_labelling_goes_on(voc_data, semantic_runs, tmp_path):
@@ -169,7 +169,7 @@ def test_training_killed_goes_on_to_the_same_weights(sbd_data, instance_runs, tm
 
 @pytest.mark.parametrize("case", ["one picture", "no foreground"])
 def test_odd_data_sets(case, tmp_path):
-    data = make.shapes(tmp_path / "VOCdevkit", train=3, val=1, size=(64, 80))
+    data = make_voc.shapes(tmp_path / "VOCdevkit", train=3, val=1, size=(64, 80))
     lists = data / "VOC2012/ImageSets/Segmentation"
     if case == "one picture":
         (lists / "train.txt").write_text("train_000000\n")

@@ -10,8 +10,9 @@ import torch
 import torch.nn.functional as F
 
 from wsnb.files import FileError, save_npz, save_torch
-from wsnb.papers.simple_does_it import convert, instances
-from wsnb.papers.simple_does_it.network import BoxNetwork, VGGStages
+from wsnb.papers.simple_does_it import instances
+from wsnb.papers.simple_does_it import model as convert
+from wsnb.papers.simple_does_it.model import BoxNetwork, VGGStages
 
 CONVOLUTIONS = [(1, 1, 4, 64), (1, 2, 64, 64), (2, 1, 64, 128), (2, 2, 128, 128), (3, 1, 128, 256), (3, 2, 256, 256),
                 (3, 3, 256, 256), (4, 1, 256, 512), (4, 2, 512, 512), (4, 3, 512, 512), (5, 1, 512, 512),

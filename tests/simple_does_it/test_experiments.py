@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests import departures
-from wsnb.book import experiments, notebook, params
+from wsnb.run import experiments, notebooks, params
 
 ROOT = Path(__file__).parents[2]
 NAMES = [name for name in experiments.names(ROOT) if name.startswith("simple_does_it/")]
@@ -30,7 +30,7 @@ def test_loads_strictly_and_says_how_to_run(name):
 def test_run_all_is_the_experiment_shapes(path):
     kind = "instance" if int(path.stem[:2]) < 6 else "semantic"
     written = params.load_yaml(ROOT / f"params/simple_does_it/shapes_{kind}.yaml")
-    for name, param in params.declared(notebook.read(path)).items():
+    for name, param in params.declared(notebooks.read(path)).items():
         assert name == "round" or param.default == written[name], name
 
 
@@ -62,6 +62,6 @@ def test_the_programs_own_schedule():
 def test_the_programs_own_weights_are_those_that_its_rates_were_made_for():
     text = (ROOT / "params/simple_does_it/sbd_instance.yaml").read_text()
     values, head = params.load_yaml(ROOT / "params/simple_does_it/sbd_instance.yaml"), text.split("stages:")[0]
-    assert values["weights"] == "vgg_16.npz" and "wsnb.papers.simple_does_it.convert vgg_16.ckpt vgg_16.npz" in head
+    assert values["weights"] == "vgg_16.npz" and "wsnb.papers.simple_does_it.model vgg_16.ckpt vgg_16.npz" in head
     assert values["data_root"] == "data/VOCdevkit/benchmark_RELEASE"  # where `wsnb data fetch voc12` puts it
     assert "--data-root ~/data/VOCdevkit/benchmark_RELEASE" in head

@@ -7,7 +7,7 @@ from tests import unmasked
 from tests.simple_does_it import chain
 from wsnb.data import read
 from wsnb.files import save_png
-from wsnb.papers.simple_does_it import views
+from wsnb.papers.simple_does_it import figures
 
 
 @pytest.fixture(scope="module")
@@ -18,11 +18,11 @@ def data(tmp_path_factory):
 
 def test_pictures_are_chosen_and_shown_without_a_truth(data, tmp_path):
     items = read.items("voc", data, "test")
-    shown = views.book_pictures(items, "voc", 6, count=2)
+    shown = figures.book_pictures(items, "voc", 6, count=2)
     assert [item.id for item in shown] == ["test_000000", "test_000002"]  # spread evenly
     for item in shown:
         save_png(tmp_path / f"{item.id}.png", np.zeros((64, 80), np.uint8))
-    assert views.maps_figure(shown, "voc", 6, {"rectangles": tmp_path}).axes
+    assert figures.maps_figure(shown, "voc", 6, {"rectangles": tmp_path}).axes
 
 
 @pytest.fixture(scope="module")

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from wsnb.methods.crf import CRF
-from wsnb.papers.simple_does_it import inputs, instances, objects, optimise, recipes, recursion
+from wsnb.ops.crf import CRF
+from wsnb.papers.simple_does_it import box_labels, data, instances, losses, semantic
 
-SETTINGS = recipes.Settings(runs=5)
+SETTINGS = box_labels.Settings(runs=5)
 RULE_FREE = CRF(iterations=0)
 
 
@@ -20,7 +20,7 @@ def picture():
     image[disc], image[bar] = (210, 200, 60), (200, 40, 60)
     image = np.clip(image + rng.normal(0, 10, image.shape), 0, 255).astype(np.uint8)
     truth = np.where(disc, 2, np.where(bar, 3, 0)).astype(np.uint8)
-    return recipes.Picture(image, SETTINGS), truth
+    return box_labels.Picture(image, SETTINGS), truth
 
 
 BOXES, LABELS = np.array([(12, 16, 45, 49), (58, 18, 88, 46)]), np.array([2, 3])
@@ -31,10 +31,10 @@ def right(label, truth):
     return (label[known] == truth[known]).mean(), known.mean()
 
 
-@pytest.mark.parametrize("recipe", recipes.NAMES)
+@pytest.mark.parametrize("recipe", box_labels.NAMES)
 def test_labels_are_right_and_stay_in_the_boxes(picture, recipe):
     made, truth = picture
-    label = recipes.label_map(recipe, made, BOXES, LABELS)
+    label = box_labels.label_map(recipe, made, BOXES, LABELS)
     assert label.dtype == np.uint8 and set(np.unique(label)) <= {0, 2, 3, 255}
     outside = np.ones(truth.shape, bool)
     for x0, y0, x1, y1 in BOXES:
@@ -49,9 +49,9 @@ def test_consensus_is_the_common_part(picture):
     made, _ = picture
     box = tuple(BOXES[0].tolist())
     both = made.object_mask("proposal", box) & made.object_mask("grabcut_plus", box)
-    label = recipes.label_map("m_and_g_plus", made, BOXES[:1], LABELS[:1])
+    label = box_labels.label_map("m_and_g_plus", made, BOXES[:1], LABELS[:1])
     np.testing.assert_array_equal(label == 2, both)
-    inside = objects.box_map(label.shape, box) > 0
+    inside = data.box_map(label.shape, box) > 0
     assert (label[inside & ~both] == 255).all()
 
 
@@ -60,32 +60,32 @@ def test_votes_and_their_thresholds(picture):
     box = tuple(BOXES[0].tolist())
     share = made.object_mask("votes", box)
     np.testing.assert_allclose(share * 5, np.round(share * 5), atol=1e-5)  # of five runs
-    label = recipes.label_map("grabcut_plus_i", made, BOXES[:1], LABELS[:1])
+    label = box_labels.label_map("grabcut_plus_i", made, BOXES[:1], LABELS[:1])
     np.testing.assert_array_equal(label == 2, share >= 0.7)
     np.testing.assert_array_equal(label == 255, (share >= 0.2) & (share < 0.7))
 
 
 def test_the_inner_box_has_its_share_of_the_area():
-    x0, y0, x1, y1 = recipes.inner_box((10, 20, 110, 70), 0.2)
+    x0, y0, x1, y1 = box_labels.inner_box((10, 20, 110, 70), 0.2)
     assert (x1 - x0) * (y1 - y0) / 5000 == pytest.approx(0.2, abs=0.01)
     assert abs((x0 + x1) / 2 - 60) <= 0.5 and abs((y0 + y1) / 2 - 45) <= 0.5
-    assert recipes.inner_box((5, 5, 6, 6), 0.2) == (5, 5, 6, 6)
+    assert box_labels.inner_box((5, 5, 6, 6), 0.2) == (5, 5, 6, 6)
 
 
 def test_the_ellipse_touches_the_box():
-    mask = recipes.ellipse((40, 60), (10, 5, 50, 35))
-    assert objects.tight_box(mask) == (10, 5, 50, 35)
+    mask = box_labels.ellipse((40, 60), (10, 5, 50, 35))
+    assert data.tight_box(mask) == (10, 5, 50, 35)
     assert mask.sum() / 1200 == pytest.approx(np.pi / 4, abs=0.01)
 
 
-@pytest.mark.parametrize("recipe", recipes.NAMES)
+@pytest.mark.parametrize("recipe", box_labels.NAMES)
 def test_bad_boxes(picture, recipe):
     """One pixel, the whole picture, outside it, two of one class over each other, none: a label map each time."""
     made, truth = picture
     cases = {"one pixel": [(5, 5, 6, 6)], "whole": [(0, 0, 96, 64)], "outside": [(200, 5, 220, 20)], "none": [],
              "over each other": [(12, 16, 45, 49), (20, 20, 60, 60)]}
     for name, boxes in cases.items():
-        label = recipes.label_map(recipe, made, np.array(boxes).reshape(-1, 4), np.full(len(boxes), 2))
+        label = box_labels.label_map(recipe, made, np.array(boxes).reshape(-1, 4), np.full(len(boxes), 2))
         assert label.shape == truth.shape and set(np.unique(label)) <= {0, 2, 255}, name
         if name in ("none", "outside"):
             assert not label.any(), name
@@ -95,23 +95,23 @@ def test_bad_boxes(picture, recipe):
 
 def test_the_smaller_box_lies_in_front(picture):
     made, _ = picture
-    label = recipes.label_map("rectangles", made, np.array([(30, 20, 40, 30), (10, 10, 60, 60)]), np.array([1, 4]))
+    label = box_labels.label_map("rectangles", made, np.array([(30, 20, 40, 30), (10, 10, 60, 60)]), np.array([1, 4]))
     assert label[25, 35] == 1 and label[50, 50] == 4
 
 
 def test_labels_do_not_depend_on_what_came_before(picture):
     made, _ = picture
-    fresh = recipes.Picture(made.image, SETTINGS)
+    fresh = box_labels.Picture(made.image, SETTINGS)
     fresh.object_mask("grabcut", (0, 0, 50, 50), 9)
     fresh.object_mask("votes", (30, 10, 70, 40), 5)
     for recipe in ("grabcut", "grabcut_plus_i"):
-        np.testing.assert_array_equal(recipes.label_map(recipe, fresh, BOXES, LABELS),
-                                      recipes.label_map(recipe, made, BOXES, LABELS))
+        np.testing.assert_array_equal(box_labels.label_map(recipe, fresh, BOXES, LABELS),
+                                      box_labels.label_map(recipe, made, BOXES, LABELS))
 
 
 def test_unknown_recipe(picture):
     with pytest.raises(ValueError, match="choose of"):
-        recipes.label_map("watershed", picture[0], BOXES, LABELS)
+        box_labels.label_map("watershed", picture[0], BOXES, LABELS)
 
 
 # ---- the three rules
@@ -123,11 +123,11 @@ def scores_of(label, n_classes=4):
 
 def test_outside_the_boxes_is_background():
     predicted = np.full((20, 30), 2, np.uint8)
-    found = recursion.denoise(np.zeros((20, 30, 3), np.uint8), scores_of(predicted), [(5, 5, 15, 15)], [2], RULE_FREE)
+    found = semantic.denoise(np.zeros((20, 30, 3), np.uint8), scores_of(predicted), [(5, 5, 15, 15)], [2], RULE_FREE)
     expected = np.zeros((20, 30), np.uint8)
     expected[5:15, 5:15] = 2
     np.testing.assert_array_equal(found, expected)
-    naive = recursion.denoise(np.zeros((20, 30, 3), np.uint8), scores_of(predicted), [(5, 5, 15, 15)], [2], RULE_FREE,
+    naive = semantic.denoise(np.zeros((20, 30, 3), np.uint8), scores_of(predicted), [(5, 5, 15, 15)], [2], RULE_FREE,
                               rules=())
     np.testing.assert_array_equal(naive, predicted)
 
@@ -135,7 +135,7 @@ def test_outside_the_boxes_is_background():
 def test_another_boxs_class_may_not_spread():
     """Class 1 may only be where a box of class 1 is, though it is inside a box of class 2."""
     predicted = np.ones((20, 30), np.uint8)
-    found = recursion.denoise(np.zeros((20, 30, 3), np.uint8), scores_of(predicted), [(0, 0, 10, 20), (10, 0, 30, 20)],
+    found = semantic.denoise(np.zeros((20, 30, 3), np.uint8), scores_of(predicted), [(0, 0, 10, 20), (10, 0, 30, 20)],
                               [1, 2], RULE_FREE)
     assert (found[:, :10] == 1).all() and (found[:, 10:] == 2).all()  # nothing of class 2 there: reset to the box
 
@@ -144,7 +144,7 @@ def test_another_boxs_class_may_not_spread():
 def test_an_object_under_half_of_its_box_is_reset(filled, reset):
     predicted = np.zeros((40, 40), np.uint8)
     predicted[10 : 10 + round(20 * filled), 10:30] = 3
-    found = recursion.reset_small(predicted, [(10, 10, 30, 30)], [3], share=0.5)
+    found = semantic.reset_small(predicted, [(10, 10, 30, 30)], [3], share=0.5)
     assert (found[10:30, 10:30] == 3).all() == reset
     assert reset or (found == predicted).all()
 
@@ -153,7 +153,7 @@ def test_what_a_smaller_box_hides_does_not_count():
     predicted = np.zeros((40, 40), np.uint8)
     predicted[0:30, 0:30], predicted[5:25, 5:25] = 1, 2
     boxes, labels = [(0, 0, 30, 30), (5, 5, 25, 25)], [1, 2]
-    np.testing.assert_array_equal(recursion.reset_small(predicted, boxes, labels), predicted)
+    np.testing.assert_array_equal(semantic.reset_small(predicted, boxes, labels), predicted)
 
 
 def test_the_crf_moves_borders_to_edges():
@@ -161,18 +161,18 @@ def test_the_crf_moves_borders_to_edges():
     image[:, 30:] = 220
     predicted = np.zeros((40, 60), np.uint8)
     predicted[:, 34:] = 1  # four pixels off the edge
-    found = recursion.denoise(image, scores_of(predicted, 2), [(0, 0, 60, 40)], [1], CRF(), share=0.1)
+    found = semantic.denoise(image, scores_of(predicted, 2), [(0, 0, 60, 40)], [1], CRF(), share=0.1)
     assert (found[:, 31:] == 1).mean() > 0.98 and (found[:, :29] == 1).mean() < 0.02
 
 
 def test_a_reset_box_gets_its_first_labels_back():
     predicted, initial = np.zeros((20, 30), np.uint8), np.full((20, 30), 255, np.uint8)
     initial[8:12, 8:12] = 2  # Box^i: the inner box, unknown around it
-    found = recursion.reset_small(predicted, [(5, 5, 15, 15)], [2], 0.5, initial)
+    found = semantic.reset_small(predicted, [(5, 5, 15, 15)], [2], 0.5, initial)
     assert (found[5:15, 5:15] == initial[5:15, 5:15]).all()
     found[5:15, 5:15] = 0
     assert not found.any()
-    filled = recursion.reset_small(predicted, [(5, 5, 15, 15)], [2], 0.5)
+    filled = semantic.reset_small(predicted, [(5, 5, 15, 15)], [2], 0.5)
     assert (filled[5:15, 5:15] == 2).all()
 
 
@@ -180,18 +180,18 @@ def test_bad_boxes_in_the_recursion():
     image, predicted = np.zeros((20, 30, 3), np.uint8), np.ones((20, 30), np.uint8)
     cases = {0: [], 1: [(0, 0, 1, 1)], 600: [(-5, -5, 300, 300)]}
     for count, boxes in [*cases.items(), (0, [(100, 100, 120, 120)])]:
-        found = recursion.denoise(image, scores_of(predicted), np.array(boxes).reshape(-1, 4), [1] * len(boxes), CRF(2))
+        found = semantic.denoise(image, scores_of(predicted), np.array(boxes).reshape(-1, 4), [1] * len(boxes), CRF(2))
         assert found.shape == (20, 30) and (found == 1).sum() == count
 
 
 def test_the_presets_of_objects_and_inputs():
     full = np.array([[1, 1, 2], [2, 2, 3]])  # no background: the original drops object 1
-    assert objects.object_ids(full) == [2, 3] and objects.object_ids(full, drop_first=False) == [1, 2, 3]
-    assert objects.object_ids(full * (full > 1)) == [2, 3] == objects.object_ids(full * (full > 1), drop_first=False)
+    assert data.object_ids(full) == [2, 3] and data.object_ids(full, drop_first=False) == [1, 2, 3]
+    assert data.object_ids(full * (full > 1)) == [2, 3] == data.object_ids(full * (full > 1), drop_first=False)
     image, box = np.full((1, 1, 3), 200, np.uint8), np.full((1, 1), 255, np.uint8)
     faithful, fixed = (instances.network_input(image, box, "vgg16", kind)[0, :, 0, 0] for kind in ("faithful", "fixed"))
-    np.testing.assert_allclose(200 - faithful[:3], inputs.BGR_MEANS, rtol=1e-5)  # blue's mean from red, as the original
-    np.testing.assert_allclose(200 - fixed[:3], inputs.SLIM_MEANS, rtol=1e-5)
+    np.testing.assert_allclose(200 - faithful[:3], data.BGR_MEANS, rtol=1e-5)  # blue's mean from red, as the original
+    np.testing.assert_allclose(200 - fixed[:3], data.SLIM_MEANS, rtol=1e-5)
     assert faithful[3] == fixed[3] == 255 - 128
     with pytest.raises(ValueError, match="choose faithful or fixed"):
         instances.network_input(image, box, "vgg16", "fix")
@@ -199,6 +199,6 @@ def test_the_presets_of_objects_and_inputs():
 
 @pytest.mark.parametrize("wrong", [([5, 3, 9], [4], [1, 2]), ([1, 2], [], [1]), ([1, 2, 3], [2], [1])])
 def test_schedules_that_do_not_fit_are_refused(wrong):
-    optimise.check_schedule([15000, 30000, 50000], [10000, 15000], [1e-8, 1e-9, 1e-8])
+    losses.check_schedule([15000, 30000, 50000], [10000, 15000], [1e-8, 1e-9, 1e-8])
     with pytest.raises(ValueError, match="last_steps|rates"):
-        optimise.check_schedule(*wrong)
+        losses.check_schedule(*wrong)

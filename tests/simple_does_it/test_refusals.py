@@ -6,8 +6,8 @@ import pytest
 
 from wsnb.data.item import Item
 from wsnb.files import FileError
-from wsnb.methods import segmenter
-from wsnb.papers.simple_does_it import labelling, recursion, semantic
+from wsnb.models import heads
+from wsnb.papers.simple_does_it import box_labels, semantic
 
 
 def rounds(train, recursive, made=("rectangles", "box_i")):
@@ -29,27 +29,27 @@ def test_networks_need_the_labels_that_were_made():
 
 
 def test_unknown_rules():
-    recursion.check_rules(["crf", "outside"])
-    recursion.check_rules([])
+    semantic.check_rules(["crf", "outside"])
+    semantic.check_rules([])
     with pytest.raises(ValueError, match=r"rules \['crv'\]: choose of outside, reset, crf"):
-        recursion.check_rules(["crf", "crv"])
+        semantic.check_rules(["crf", "crv"])
 
 
 def test_largefov_without_a_width_wants_vgg16():
     with pytest.raises(ValueError, match="width=0.*1024"):
-        segmenter.build("largefov", "tiny", 6, width=0)
-    assert segmenter.build("largefov", "tiny", 6, width=8)[0].head.layers
+        heads.build("largefov", "tiny", 6, width=0)
+    assert heads.build("largefov", "tiny", 6, width=8)[0].head.layers
 
 
 @pytest.mark.parametrize("field, ending", [("boundary_dir", ".png"), ("mcg_dir", ".mat")])
 def test_missing_maps_of_other_programs_are_named_together(tmp_path, field, ending):
     items = [Item(name, tmp_path / f"{name}.jpg", None) for name in "abcdefg"]
     (tmp_path / f"c{ending}").touch()
-    source = labelling.Source("voc", ("background", "a"), **{field: str(tmp_path)})
+    source = box_labels.Source("voc", ("background", "a"), **{field: str(tmp_path)})
     first = ", ".join(f"{name}{ending}" for name in "abdef")
     with pytest.raises(FileError, match=rf"{field}.*6 of 7 pictures.*{first}, \.\.\."):
-        labelling.need_maps(source, items)
+        box_labels.need_maps(source, items)
     for name in "abdefg":
         (tmp_path / f"{name}{ending}").touch()
-    labelling.need_maps(source, items)
-    labelling.need_maps(labelling.Source("voc", ("background", "a")), items)
+    box_labels.need_maps(source, items)
+    box_labels.need_maps(box_labels.Source("voc", ("background", "a")), items)

@@ -33,7 +33,7 @@ def command(data, runs, *more, experiment="single_stage/shapes", **overrides):
     words = [
         sys.executable,
         "-m",
-        "wsnb.book.cli",
+        "wsnb.run.cli",
         "run",
         experiment,
         "--data-root",

@@ -15,13 +15,13 @@ import torch
 
 from tests.kernels import kernels_of
 from tests.single_stage import chain
-from wsnb.data import make
+from wsnb.data.synthetic import make_voc
 from wsnb.files import load_torch, read_index, save_png
 
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    return make.shapes(tmp_path_factory.mktemp("data") / "VOCdevkit", train=10, val=4, size=(64, 80))
+    return make_voc.shapes(tmp_path_factory.mktemp("data") / "VOCdevkit", train=10, val=4, size=(64, 80))
 
 
 @pytest.fixture(scope="module")
@@ -151,7 +151,7 @@ def only(data, train, val=None):
 
 @pytest.mark.parametrize("case", ["one picture", "19 pictures", "no foreground", "all void"])
 def test_odd_data_sets(case, tmp_path):
-    data = make.shapes(tmp_path / "VOCdevkit", train=19, val=1, size=(64, 80))
+    data = make_voc.shapes(tmp_path / "VOCdevkit", train=19, val=1, size=(64, 80))
     masks = sorted((data / "VOC2012/SegmentationClass").glob("*.png"))
     if case == "one picture":
         only(data, ["train_000000"])

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests import departures
-from wsnb.book import experiments, notebook, params
+from wsnb.run import experiments, notebooks, params
 
 ROOT = Path(__file__).parents[2]
 NAMES = [name for name in experiments.names(ROOT) if name.startswith("single_stage/")]
@@ -37,7 +37,7 @@ def test_loads_strictly_and_says_how_to_run(name):
 @pytest.mark.parametrize("path", sorted((ROOT / "notebooks/single_stage").glob("*.ipynb")), ids=lambda p: p.stem)
 def test_run_all_is_the_experiment_shapes(path):
     written = params.load_yaml(ROOT / "params/single_stage/shapes.yaml")
-    for name, param in params.declared(notebook.read(path)).items():
+    for name, param in params.declared(notebooks.read(path)).items():
         shared = name == "workers"  # one value serves all stages of the experiment, each notebook has its own default
         assert shared or param.default == written[name], name
 

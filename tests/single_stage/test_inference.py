@@ -9,10 +9,11 @@ from PIL import Image
 from wsnb.data import voc
 from wsnb.data.item import Item
 from wsnb.files import read_index, save_png
-from wsnb.methods import label_maps
-from wsnb.methods.crf import CRF, crf_labels
-from wsnb.papers.single_stage import build, inference, losses, masks
-from wsnb.papers.single_stage.masks import Inference
+from wsnb.ops import label_maps
+from wsnb.ops.crf import CRF, crf_labels
+from wsnb.papers.single_stage import inference, losses
+from wsnb.papers.single_stage import model as build
+from wsnb.papers.single_stage.inference import Inference
 
 SCALES, CANVAS, POWER = [1, 0.5, 1.5], 96, 3
 NO_CRF, FEW = CRF(iterations=0), CRF(iterations=2)
@@ -158,9 +159,9 @@ def infer(**more):
 
 def write(items, folder, sources=("predicted", "ground truth"), crf=NO_CRF, cut=0.1):
     """How many pictures were computed; their label maps lie in FOLDER."""
-    made = list(masks.jobs(infer(cut=cut), items, 6, sources, crf, folder))
+    made = list(inference.jobs(infer(cut=cut), items, 6, sources, crf, folder))
     for job in made:
-        masks.finish(job)
+        inference.finish(job)
     return sum(job is not None for job in made)
 
 
@@ -207,11 +208,16 @@ def test_truth_is_read_only_if_asked_for(items, tmp_path):
 
 
 def test_folders():
-    assert masks.folders(["predicted"], 0) == ["masks"]
-    assert masks.folders(["ground truth", "predicted"], 10) == ["masks_clean", "masks_clean_crf", "masks", "masks_crf"]
+    assert inference.folders(["predicted"], 0) == ["masks"]
+    assert inference.folders(["ground truth", "predicted"], 10) == [
+        "masks_clean",
+        "masks_clean_crf",
+        "masks",
+        "masks_crf",
+    ]
     for wrong in ([], ["truth"]):
         with pytest.raises(ValueError, match="'predicted', 'ground truth'"):
-            masks.folders(wrong, 0)
+            inference.folders(wrong, 0)
 
 
 def test_crf_text():

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from wsnb.papers.single_stage import labels, losses, steps
+from wsnb.papers.single_stage import losses, steps
 from wsnb.papers.single_stage.steps import Settings
 
 
@@ -40,7 +40,7 @@ def test_tag_loss_by_hand():
 
 
 def test_clean_keeps_the_background_and_the_tagged():
-    cleaned = labels.clean(torch.ones(2, 4, 1, 1), torch.tensor([[0.0, 1, 0], [0, 0, 0]]))
+    cleaned = losses.clean(torch.ones(2, 4, 1, 1), torch.tensor([[0.0, 1, 0], [0, 0, 0]]))
     assert cleaned[..., 0, 0].tolist() == [[1, 0, 1, 0], [1, 0, 0, 0]]
 
 
@@ -50,23 +50,23 @@ def row(*channels):
 
 
 def test_pseudo_labels_want_strictly_more_than_the_share_of_the_peak():
-    chosen = labels.pseudo_labels(row([0, 0, 0, 0], [1.0, 0.6, 0.61, 0.59]))
+    chosen = losses.pseudo_labels(row([0, 0, 0, 0], [1.0, 0.6, 0.61, 0.59]))
     assert chosen.dtype == torch.uint8 and chosen[0, 1, 0].tolist() == [1, 0, 1, 0]
-    assert labels.pseudo_labels(row([1.0, 0.7, 0.71, 0.6], [0.0] * 4))[0, 0, 0].tolist() == [1, 0, 1, 0]
+    assert losses.pseudo_labels(row([1.0, 0.7, 0.71, 0.6], [0.0] * 4))[0, 0, 0].tolist() == [1, 0, 1, 0]
 
 
 def test_pseudo_labels_never_below_the_floor():
-    chosen = labels.pseudo_labels(row([0.0] * 4, [0.2, 0.1, 0.15, 0.2], [0.21, 0.2, 0.0, 0.0]))
+    chosen = losses.pseudo_labels(row([0.0] * 4, [0.2, 0.1, 0.15, 0.2], [0.21, 0.2, 0.0, 0.0]))
     assert chosen[0, 1, 0].tolist() == [0, 0, 0, 0] and chosen[0, 2, 0].tolist() == [1, 0, 0, 0]
 
 
 def test_pixels_that_two_classes_claim_are_cleared():
-    chosen = labels.pseudo_labels(row([0.5, 0.5, 0.0], [0.5, 0.0, 0.5], [0.0, 0.0, 0.5]))
+    chosen = losses.pseudo_labels(row([0.5, 0.5, 0.0], [0.5, 0.0, 0.5], [0.0, 0.0, 0.5]))
     assert chosen[0, :, 0].tolist() == [[0, 1, 0], [0, 0, 0], [0, 0, 0]]
 
 
 def test_peaks_are_per_picture():
-    chosen = labels.pseudo_labels(torch.cat([row([0.0, 0.0], [1.0, 0.5]), row([0.0, 0.0], [0.5, 0.5])]))
+    chosen = losses.pseudo_labels(torch.cat([row([0.0, 0.0], [1.0, 0.5]), row([0.0, 0.0], [0.5, 0.5])]))
     assert chosen[:, 1, 0].tolist() == [[1, 0], [1, 1]]
 
 
@@ -124,7 +124,7 @@ def test_odd_batches_stay_finite(case):
         logits, tags[0, 2] = 1e4 * logits, 1
     logits.requires_grad_()
     settings = Settings(dilations=(1, 2), iterations=2)
-    refined, pseudo = labels.refined_pseudo_labels(torch.full((2, 3, 24, 24), 0.5), logits, tags, (24, 24), settings)
+    refined, pseudo = losses.refined_pseudo_labels(torch.full((2, 3, 24, 24), 0.5), logits, tags, (24, 24), settings)
     total = (losses.tag_loss(losses.class_scores(logits), tags)
              + losses.balanced_mask_loss(logits, pseudo, tags).mean())
     total.backward()
@@ -140,11 +140,11 @@ def test_refining_only_tagged_classes_changes_nothing():
     image, logits = torch.rand(2, 3, 20, 20), torch.randn(2, 6, 10, 10)
     tags = torch.tensor([[1.0, 0, 0, 0, 0], [0, 0, 1, 0, 0]])
     settings = Settings(dilations=(1, 2), iterations=3)
-    refined, _ = labels.refined_pseudo_labels(image, logits, tags, (20, 20), settings)
+    refined, _ = losses.refined_pseudo_labels(image, logits, tags, (20, 20), settings)
     small = torch.nn.functional.interpolate(image, size=(10, 10), mode="bilinear", align_corners=True)
-    whole = labels.pamr(small, logits.softmax(1), (1, 2), 3)
+    whole = losses.pamr(small, logits.softmax(1), (1, 2), 3)
     whole = torch.nn.functional.interpolate(whole, size=(20, 20), mode="bilinear", align_corners=True)
-    torch.testing.assert_close(refined, labels.clean(whole, tags), rtol=0, atol=1e-6)
+    torch.testing.assert_close(refined, losses.clean(whole, tags), rtol=0, atol=1e-6)
 
 
 def test_settings_from_parameters_keep_their_places():

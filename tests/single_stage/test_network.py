@@ -5,11 +5,11 @@ import torch
 from torch import nn
 
 from wsnb.files import FileError
-from wsnb.methods import backbones
-from wsnb.methods.adopt import parameter_groups
-from wsnb.papers.single_stage import build, decoder, steps
-from wsnb.papers.single_stage import network as networks
-from wsnb.papers.single_stage.network import CAMBaseline, SingleStage, cam_masks
+from wsnb.models import backbones
+from wsnb.models.backbone_wrapper import parameter_groups
+from wsnb.papers.single_stage import model as networks
+from wsnb.papers.single_stage import steps
+from wsnb.papers.single_stage.model import CAMBaseline, SingleStage, cam_masks
 
 TOTALS = {"resnet38": (309, 138_027_943), "vgg16": (111, 30_586_626), "resnet50": (399, 41_266_103),
           "resnet101": (705, 60_310_506)}  # tensors and elements of the state dict
@@ -19,7 +19,7 @@ SMALL = dict(n_classes=5, width=16)
 
 def small(model="single_stage", freeze=True, seed=0):
     torch.manual_seed(seed)
-    return build.build(model, "mobilenet_v2", freeze=freeze, **SMALL)[0]
+    return networks.build(model, "mobilenet_v2", freeze=freeze, **SMALL)[0]
 
 
 def batch(size=65):
@@ -82,14 +82,14 @@ def test_gate_is_the_deep_feature_on_average():
     torch.manual_seed(0)
     deep, shallow, draws, psi = torch.randn(1, 4, 3, 3), torch.randn(1, 4, 3, 3), 4000, 0.3
     many = deep.expand(draws, -1, -1, -1)
-    keep = decoder.keep_mask(many, psi)
+    keep = networks.keep_mask(many, psi)
     assert set(keep.unique().tolist()) == {0, 1} and abs(keep.mean().item() - 0.7) < 4 * (0.21 / keep.numel()) ** 0.5
     assert keep[:, 0].ne(keep[:, 1]).any() and keep[..., 0].ne(keep[..., 1]).any()  # per channel and per pixel
-    found = decoder.stochastic_gate(many, shallow, psi, keep)
+    found = networks.stochastic_gate(many, shallow, psi, keep)
     error = 4.5 * found.std(0) / draws ** 0.5 + 1e-6
     assert ((found.mean(0) - deep[0]).abs() <= error).all()
-    torch.testing.assert_close(decoder.stochastic_gate(deep, shallow, psi), 0.7 * deep + 0.3 * shallow)
-    assert torch.equal(decoder.stochastic_gate(deep, shallow, 0.0, torch.ones_like(deep)), deep)
+    torch.testing.assert_close(networks.stochastic_gate(deep, shallow, psi), 0.7 * deep + 0.3 * shallow)
+    assert torch.equal(networks.stochastic_gate(deep, shallow, 0.0, torch.ones_like(deep)), deep)
 
 
 def test_draws_differ_in_training_and_not_in_evaluation(monkeypatch):
@@ -100,7 +100,7 @@ def test_draws_differ_in_training_and_not_in_evaluation(monkeypatch):
     with torch.no_grad():
         network.train()
         assert not torch.equal(network(x), network(x))
-        keep = decoder.keep_mask(torch.zeros(2, 16, 17, 17), 0.3)
+        keep = networks.keep_mask(torch.zeros(2, 16, 17, 17), 0.3)
         monkeypatch.setattr(networks, "keep_mask", lambda deep, psi: keep)
         assert torch.equal(network(x), network(x))
         monkeypatch.undo()
@@ -166,7 +166,7 @@ def test_modes_switch_back_and_forth():
 def test_checkpoint_loads_strictly(tmp_path):
     path = tmp_path / "model_enc_e020Xs0.928.pth"
     torch.save(small(seed=5).state_dict(), path)
-    network, origin = build.build("single_stage", "mobilenet_v2", "nonsense", checkpoint=str(path), **SMALL)
+    network, origin = networks.build("single_stage", "mobilenet_v2", "nonsense", checkpoint=str(path), **SMALL)
     assert origin == "checkpoint model_enc_e020Xs0.928.pth"  # weights of the backbone are not looked for
     wanted = small(seed=5).state_dict()
     assert all(torch.equal(v, wanted[k]) for k, v in network.state_dict().items())
@@ -188,10 +188,10 @@ def test_other_checkpoints_are_refused(tmp_path, fault):
         body = backbones.build(name)
         network = SingleStage(body, 5, width) if model == "single_stage" else CAMBaseline(body, 5)
     with pytest.raises(FileError, match="x.pth: not weights of this network.*Check the backbone") as error:
-        build.load_network(network, tmp_path / "x.pth")
+        networks.load_network(network, tmp_path / "x.pth")
     assert fault not in ("missing", "unknown", "shape") or "fc8_x.0.weight" in str(error.value)
 
 
 def test_unknown_model():
     with pytest.raises(ValueError, match="choose one of single_stage, cam_baseline"):
-        build.build("bsl", "mobilenet_v2")
+        networks.build("bsl", "mobilenet_v2")

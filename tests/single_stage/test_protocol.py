@@ -4,16 +4,16 @@ from types import SimpleNamespace
 
 import pytest
 
-from wsnb.book import params, root
-from wsnb.papers.single_stage import evaluation
+from wsnb.papers.single_stage import evaluate
+from wsnb.run import params, paths
 
 PUBLISHED, OTHER = "none: values of the paper", "not the paper's, see params"
 
 
 def said(experiment, **changed):
-    values = params.load_yaml(root.find() / f"params/single_stage/{experiment}.yaml")
+    values = params.load_yaml(paths.find() / f"params/single_stage/{experiment}.yaml")
     p = SimpleNamespace(**{**values, **changed})
-    return evaluation.conditions(p, p)["threshold_split"]
+    return evaluate.conditions(p, p)["threshold_split"]
 
 
 @pytest.mark.parametrize("name", ["voc12_resnet38", "voc12_vgg16", "voc12_resnet50", "voc12_resnet101", "voc_small"])

@@ -15,7 +15,7 @@ SMALL = {"threads": 1, "workers": 0, "limit": 6, "val_limit": 3, "batch": 3, "cr
 
 def run(experiment, data, runs, *more, only=tuple(SMALL), **overrides):
     """`wsnb run` to its end; its exit code and its text. ONLY: those of SMALL that the experiment has."""
-    words = [sys.executable, "-m", "wsnb.book.cli", "run", f"spml/{experiment}", "--data-root", str(data), "--runs",
+    words = [sys.executable, "-m", "wsnb.run.cli", "run", f"spml/{experiment}", "--data-root", str(data), "--runs",
              str(runs), *more]
     for name, value in {**{key: SMALL[key] for key in only}, **overrides}.items():
         words += ["-p", f"{name}={value}"]

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 
 from tests.spml import chain
-from wsnb.data import make, make_densepose
+from wsnb.data.synthetic import make_densepose, make_voc
 from wsnb.files import load_npz, read_index, save_png
 
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    return make.shapes(tmp_path_factory.mktemp("data") / "VOCdevkit", train=6, val=3, size=(64, 80))
+    return make_voc.shapes(tmp_path_factory.mktemp("data") / "VOCdevkit", train=6, val=3, size=(64, 80))
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +61,7 @@ def test_points_of_densepose(tmp_path):
 
 @pytest.mark.parametrize("value", [0, 255], ids=["no foreground", "all void"])
 def test_pictures_without_anything_to_learn(value, tmp_path):
-    data = make.shapes(tmp_path / "VOCdevkit", train=3, val=1, size=(48, 64))
+    data = make_voc.shapes(tmp_path / "VOCdevkit", train=3, val=1, size=(48, 64))
     for path in sorted((data / "VOC2012/SegmentationClass").glob("*.png")):
         save_png(path, np.full_like(read_index(path), value))
     for path in sorted((data / "VOC2012/SegmentationObject").glob("*.png")):

@@ -7,27 +7,25 @@ import numpy as np
 import pytest
 import torch
 
-from wsnb.book import params
-from wsnb.data import densepose, make_densepose, read
+from wsnb.data import densepose, read
 from wsnb.data.item import Item
+from wsnb.data.synthetic import make_densepose
 from wsnb.files import FileError, read_index, save_png
-from wsnb.methods.sync_batchnorm import SyncBatchNorm2d
+from wsnb.models.distributed import SyncBatchNorm2d
 from wsnb.papers.spml import (
-    bank,
-    chain,
-    evaluation,
-    heads,
+    data,
+    evaluate,
+    figures,
     inference,
     losses,
-    network,
-    pseudo,
-    samples,
-    sources,
+    model,
+    prototypes,
+    pseudo_labels,
     steps,
-    weak_masks,
+    weak_labels,
 )
-from wsnb.papers.spml.labelling import views as labelling
 from wsnb.papers.spml.losses import Settings, Term
+from wsnb.run import params
 
 ROOT = Path(__file__).parents[2]
 
@@ -49,17 +47,17 @@ def halves(height=32, width=48):
 def test_a_list_of_densepose_points_names_the_points_and_not_the_full_mask(tmp_path):
     root = make_densepose.write(tmp_path / "densepose", {"train": 2, "minival": 1}, size=(64, 80))
     items = read.items("densepose", root, "train2014_points")
-    field = sources.weak_field("densepose", "point")
-    maker = sources.WeakMasks("densepose", "point", densepose.CLASSES, "list")
+    field = weak_labels.weak_field("densepose", "point")
+    maker = weak_labels.WeakMasks("densepose", "point", densepose.CLASSES, "list")
     for item in items:
         found = maker.of(item)
-        assert (found == weak_masks.from_file(read_index(item.points), 15)).all()
-        assert (found == weak_masks.UNLABELLED).mean() > 0.9 and item.mask is not None
-    sources.check(items, "list", "", "weak masks", field)
+        assert (found == weak_labels.from_file(read_index(item.points), 15)).all()
+        assert (found == weak_labels.UNLABELLED).mean() > 0.9 and item.mask is not None
+    weak_labels.check(items, "list", "", "weak masks", field)
     bare = [Item(name, tmp_path / f"{name}.jpg", items[0].mask) for name in "ab"]
     with pytest.raises(FileError, match="2 pictures have no weak masks in the list: a, b; .* use weak_source made"):
-        sources.check(bare, "list", "", "weak masks", field)
-    assert sources.weak_field("voc", "point") == sources.weak_field("densepose", "full") == "mask"
+        weak_labels.check(bare, "list", "", "weak masks", field)
+    assert weak_labels.weak_field("voc", "point") == weak_labels.weak_field("densepose", "full") == "mask"
 
 
 @pytest.mark.parametrize("scales, overlap", [((1.0,), 2), ((1.0, 1.0), 1)])
@@ -78,7 +76,7 @@ def test_the_joint_head_reads_the_whole_batch_whatever_the_devices():
     found = {}
     for devices in (1, 4):
         torch.manual_seed(1)
-        head = network.joint_head(8, 5, "sync")
+        head = model.joint_head(8, 5, "sync")
         settings = Settings(5, *[Term()] * 4, clusters=(2, 2), devices=devices, faithful=False)
         done = losses.step(embedding, semantic, semantic, torch.ones(4, 4), head, settings)
         found[devices] = head.semantic_classifier[1].running_mean, done.losses["cross_entropy"]
@@ -87,9 +85,9 @@ def test_the_joint_head_reads_the_whole_batch_whatever_the_devices():
 
 def test_the_joint_heads_norms_are_the_networks():
     for norms, kind in (("sync", SyncBatchNorm2d), ("batch", torch.nn.BatchNorm2d), ("frozen", torch.nn.BatchNorm2d)):
-        head = network.joint_head(8, 5, norms)
+        head = model.joint_head(8, 5, norms)
         assert type(head.semantic_classifier[1]) is kind
-        assert set(head.state_dict()) == set(heads.SoftmaxHead(8, 5).state_dict())
+        assert set(head.state_dict()) == set(model.SoftmaxHead(8, 5).state_dict())
 
 
 def test_devices_are_shared_out_among_the_processes():
@@ -104,8 +102,8 @@ def test_devices_are_shared_out_among_the_processes():
 def test_half_of_a_picture_with_odd_sides_is_that_of_its_canvas():
     canvas = torch.rand(1, 2, 16, 16)
     whole = torch.nn.functional.avg_pool2d(canvas, 2)
-    torch.testing.assert_close(pseudo.halved(canvas, (11, 13)), whole[..., :5, :6])
-    torch.testing.assert_close(pseudo.halved(canvas[..., :1, :1], (1, 1)), canvas[..., :1, :1])
+    torch.testing.assert_close(pseudo_labels.halved(canvas, (11, 13)), whole[..., :5, :6])
+    torch.testing.assert_close(pseudo_labels.halved(canvas[..., :1, :1], (1, 1)), canvas[..., :1, :1])
 
 
 def test_densepose_points_walk_at_the_pictures_own_size_without_mirror():
@@ -115,28 +113,28 @@ def test_densepose_points_walk_at_the_pictures_own_size_without_mirror():
 
 @pytest.mark.parametrize("power, threshold, nothing", [(6, 0.2, True), (6, 0.3, False), (1, 0.5, True)])
 def test_from_which_threshold_on_tags_leave_pixels_unlabelled(power, threshold, nothing):
-    found = weak_masks.from_tags(np.linspace(0, 1, 1001)[None, None], [1], power, threshold)
-    assert (found < weak_masks.UNLABELLED).all() == nothing
+    found = weak_labels.from_tags(np.linspace(0, 1, 1001)[None, None], [1], power, threshold)
+    assert (found < weak_labels.UNLABELLED).all() == nothing
 
 
 def test_the_figure_of_prototypes_shows_this_scales_segments(tmp_path, monkeypatch):
     image, labels = halves()
     save_png(tmp_path / "p.png", image)
-    cut, drawn = bank.Clustering(Colours(), clusters=(3, 4)), []
-    monkeypatch.setattr(labelling, "weak_picture", lambda image, mask: drawn.append(mask) or image)
-    labelling.prototypes_figure([Item("p", tmp_path / "p.png", None)], cut, lambda item: labels)
+    cut, drawn = prototypes.Clustering(Colours(), clusters=(3, 4)), []
+    monkeypatch.setattr(figures, "weak_picture", lambda image, mask: drawn.append(mask) or image)
+    figures.prototypes_figure([Item("p", tmp_path / "p.png", None)], cut, lambda item: labels)
     assert (drawn[-1] == labels).mean() > 0.9
 
 
 def test_retrieval_by_the_truth_is_a_bound():
-    assert chain.of_prototypes("pseudo", True) == chain.of_prototypes("weak", False) == {}
-    told = chain.of_prototypes("ground truth", False)
+    assert inference.of_prototypes("pseudo", True) == inference.of_prototypes("weak", False) == {}
+    told = inference.of_prototypes("ground truth", False)
     with pytest.raises(ValueError, match="prototype_labels.*retrieve_labels"):
-        chain.of_prototypes("ground truth", True)
+        inference.of_prototypes("ground truth", True)
     tables = {name: np.eye(2, dtype=np.int64) for name in ("retrieval", "joint", "background")}
     fields = {"07": {"retrieval": {"preset": "fixed", **told}}, "09": {"joint": {"preset": "fixed"}}}
-    rows = evaluation.results(tables, {"retrieval": 1.0, "joint": 1.0}, {"retrieval": None, "joint": None}, fields,
-                              evaluation.told("point"), ("background", "thing"))
+    rows = evaluate.results(tables, {"retrieval": 1.0, "joint": 1.0}, {"retrieval": None, "joint": None}, fields,
+                              evaluate.supervision_said("point"), ("background", "thing"))
     roles = {row["protocol"]["method"]: (row["role"], row["protocol"]["label_source"]) for row in rows}
     assert roles["SPML, nearest-neighbour retrieval"] == ("bound", "full")
     assert roles["SPML, joint softmax head"] == ("final", "weak")
@@ -145,15 +143,15 @@ def test_retrieval_by_the_truth_is_a_bound():
 def test_the_books_pictures_are_spread_over_the_list():
     items = [Item(f"{k:02}", Path(f"{k}.jpg"), None) for k in range(40)]
     empty, full = np.zeros((2, 2), np.uint8), np.ones((2, 2), np.uint8)
-    assert [item.id for item in samples.book_pictures(items)] == ["00", "10", "20", "30"]
-    shown = samples.book_pictures(items, lambda item: empty if item.id in ("00", "20") else full, 3)
+    assert [item.id for item in data.book_pictures(items)] == ["00", "10", "20", "30"]
+    shown = data.book_pictures(items, lambda item: empty if item.id in ("00", "20") else full, 3)
     assert [item.id for item in shown] == ["01", "10", "21", "30"]
-    assert len(samples.book_pictures(items[:3], lambda item: empty, 3)) == 3
+    assert len(data.book_pictures(items[:3], lambda item: empty, 3)) == 3
 
 
 def test_a_picture_without_a_mask_has_no_truth(tmp_path):
     save_png(tmp_path / "p.png", np.zeros((4, 6, 3), np.uint8))
     item = Item("p", tmp_path / "p.png", None)
-    truth = sources.truth("voc", 3)(item)
+    truth = weak_labels.truth("voc", 3)(item)
     assert truth.shape == (4, 6) and (truth == 255).all()
-    assert samples.book_pictures([item], sources.truth("voc", 3), 3) == [item]
+    assert data.book_pictures([item], weak_labels.truth("voc", 3), 3) == [item]

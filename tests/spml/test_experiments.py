@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests import departures
-from wsnb.book import experiments, notebook, params
+from wsnb.run import experiments, notebooks, params
 
 ROOT = Path(__file__).parents[2]
 NAMES = [name for name in experiments.names(ROOT) if name.startswith("spml/")]
@@ -60,5 +60,5 @@ def test_the_papers_settings(kind, terms):
 @pytest.mark.parametrize("path", sorted((ROOT / "notebooks/spml").glob("*.ipynb")), ids=lambda p: p.stem)
 def test_run_all_is_shapes_tag(path):
     written = values("shapes_tag")
-    for name, param in params.declared(notebook.read(path)).items():
+    for name, param in params.declared(notebooks.read(path)).items():
         assert name in ("workers", "round") or param.default == written[name], name

@@ -7,9 +7,10 @@ import pytest
 import torch
 
 from tests.spml import chain
-from wsnb.data import make, read
+from wsnb.data import read
+from wsnb.data.synthetic import make_voc
 from wsnb.files import load_torch, read_index, save_png
-from wsnb.methods import cam_store
+from wsnb.ops import cam
 
 CAM = ("limit", "threads", "workers")
 
@@ -17,14 +18,14 @@ CAM = ("limit", "threads", "workers")
 @pytest.fixture
 def listed(tmp_path):
     """A data set, and a list of its training pictures whose masks are weak: codes above the classes are unlabelled."""
-    root = make.shapes(tmp_path / "VOCdevkit", train=4, val=3, size=(64, 80))
+    root = make_voc.shapes(tmp_path / "VOCdevkit", train=4, val=3, size=(64, 80))
     lines = []
     for item in read.items("voc", root, "train"):
         mask = read_index(item.mask)
         mask[::2] = 100
         save_png(root / "VOC2012/weak" / item.mask.name, mask)
         present = np.setdiff1d(np.unique(mask), (0, 100, 255))
-        cam_store.write(tmp_path / "cams", item.id, present - 1, np.ones((len(present), 8, 10)), mask.shape)
+        cam.write(tmp_path / "cams", item.id, present - 1, np.ones((len(present), 8, 10)), mask.shape)
         lines.append(f"VOC2012/JPEGImages/{item.image.name} VOC2012/weak/{item.mask.name}")
     (tmp_path / "train_weak.txt").write_text("\n".join(lines) + "\n")
     return root
@@ -45,7 +46,7 @@ def test_cams_of_a_list_of_weak_masks(listed, tmp_path, official):
 def unmeasured(tmp_path_factory):
     """The chain from points with test pictures that have no masks: (how it ended, its command again)."""
     place = tmp_path_factory.mktemp("points")
-    root = make.shapes(place / "VOCdevkit", train=4, val=3, size=(64, 80))
+    root = make_voc.shapes(place / "VOCdevkit", train=4, val=3, size=(64, 80))
     names = (root / "VOC2012/ImageSets/Segmentation/val.txt").read_text()
     (root / "VOC2012/ImageSets/Segmentation/test.txt").write_text(names)
     for name in names.split():

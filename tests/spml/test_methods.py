@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from benchmarks import spml_plain
-from wsnb.methods.segsort import contrast, kmeans, relations, retrieval, segments, walk
-from wsnb.methods.segsort.features import colour, location, resize_labels, unit
-from wsnb.methods.segsort.memory import MemoryBank
+from wsnb.ops.segsort import contrast, random_walk, retrieval, segments
+from wsnb.ops.segsort.retrieval import MemoryBank
+from wsnb.ops.segsort.segments import colour, location, resize_labels, unit
 
 
 def case(pixels=120, prototypes=30, classes=5, seed=0, dtype=torch.float64):
@@ -85,9 +85,9 @@ def test_one_segment_and_no_pixel():
 
 def test_kmeans_finds_two_clusters_and_keeps_empty_centres_at_zero():
     values = unit(torch.tensor([[1.0, 0.1], [1.0, -0.1], [-1.0, 0.1], [-1.0, -0.1]]))
-    labels = kmeans.kmeans(values, torch.tensor([0, 1, 1, 1]), 3, 10)
+    labels = segments.kmeans(values, torch.tensor([0, 1, 1, 1]), 3, 10)
     assert torch.equal(labels, torch.tensor([0, 0, 1, 1]))
-    assert torch.equal(kmeans.prototypes(values, labels, 3)[2], torch.zeros(2))
+    assert torch.equal(segments.prototypes(values, labels, 3)[2], torch.zeros(2))
 
 
 def test_majority_takes_the_lowest_of_equals():
@@ -128,12 +128,12 @@ def test_label_sets_of_the_same_picture_only():
 def test_relations_by_hand():
     own = torch.tensor([0, 1, 2, 2])
     labels, semantic = torch.tensor([1, 254, 1, 2]), torch.tensor([1, 254, 1, 1])
-    relation = relations.annotation(semantic, own, labels, 3)
+    relation = contrast.annotation(semantic, own, labels, 3)
     assert relation.pixels.tolist() == [0, 2, 3] and relation.prototypes.tolist() == [0, 2, 3]
     attract, repel = relation.of_pixel(0)
     assert attract.tolist() == [2] and repel.tolist() == [3]
     tags = torch.tensor([[1, 0], [0, 0]])
-    shared = relations.co_occurrence(torch.tensor([0, 0, 1, 1]), own, tags, tags[torch.tensor([0, 0, 1, 1])])
+    shared = contrast.co_occurrence(torch.tensor([0, 0, 1, 1]), own, tags, tags[torch.tensor([0, 0, 1, 1])])
     attract, repel = shared.of_pixel(0)
     assert attract.tolist() == [1] and repel.tolist() == [2, 3]
     assert shared.of_pixel(2)[0].tolist() == []  # a picture without foreground shares nothing, not even with itself
@@ -165,7 +165,7 @@ def test_the_walk_is_the_dense_one(steps, squarings):
                                                 mode="bilinear", align_corners=False)[0].flatten(1).T)
     seeds = torch.rand(5, 9, 11, generator=generator)
     seeds[3] = 0
-    ours = walk.random_walk(seeds, walk.affinity([rows]), steps)
+    ours = random_walk.random_walk(seeds, random_walk.affinity([rows]), steps)
     plain = spml_plain.random_walk(seeds.flatten(1).double(), rows.double(), squarings).view(5, 9, 11)
     torch.testing.assert_close(ours, plain.float(), rtol=0, atol=2e-5)
     assert torch.equal(ours.argmax(0), plain.argmax(0)) and torch.equal(ours[3], torch.zeros(9, 11))

@@ -8,10 +8,10 @@ import torch
 from torch import nn
 
 from wsnb.files import FileError, save_torch
-from wsnb.methods.inner_sgd import InnerSGD
-from wsnb.methods.segsort.memory import MemoryBank
-from wsnb.methods.sync_batchnorm import SyncBatchNorm2d
-from wsnb.papers.spml import heads, losses, network, optimise
+from wsnb.models.distributed import SyncBatchNorm2d
+from wsnb.models.training import InnerSGD
+from wsnb.ops.segsort.retrieval import MemoryBank
+from wsnb.papers.spml import losses, model, steps
 from wsnb.papers.spml.losses import Settings, Term
 
 
@@ -28,35 +28,35 @@ def released(net, head):
 @pytest.fixture(scope="module")
 def deep():
     torch.manual_seed(0)
-    return network.build(network.DEEP_STEM, "deeplab", 64)[0]
+    return model.build(model.DEEP_STEM, "deeplab", 64)[0]
 
 
 def test_the_papers_network_has_the_authors_tensors(deep):
     assert sum(p.numel() for p in deep.parameters()) == 47_342_784
     assert len([k for k in deep.state_dict() if not k.endswith("num_batches_tracked")]) == 538
-    groups = optimise.parameter_groups(deep, heads.SoftmaxHead(64, 21), 1.0, 5e-4)
+    groups = steps.parameter_groups(deep, model.SoftmaxHead(64, 21), 1.0, 5e-4)
     assert [(len(g["params"]), sum(p.numel() for p in g["params"]), g["lr"], g["weight_decay"]) for g in groups] == [
         (186, 42_223_616, 1.0, 5e-4), (93, 51_200, 2.0, 0.0), (4, 4_718_592, 10.0, 5e-4), (4, 256, 20.0, 0.0),
         (3, 64 * 128 * 9 + 128 + 128 * 21, 10.0, 5e-4), (2, 128 + 21, 20.0, 0.0)]
 
 
 def test_released_snapshots_load_strictly(deep, tmp_path):
-    head = heads.SoftmaxHead(64, 21)
+    head = model.SoftmaxHead(64, 21)
     state = released(deep, head)
     save_torch(tmp_path / "model-29999.pth", state)
-    other, origin = network.build(network.DEEP_STEM, "deeplab", 64, checkpoint=str(tmp_path / "model-29999.pth"))
+    other, origin = model.build(model.DEEP_STEM, "deeplab", 64, checkpoint=str(tmp_path / "model-29999.pth"))
     assert origin == "checkpoint model-29999.pth"
     assert all(torch.equal(a, b) for a, b in zip(other.state_dict().values(), deep.state_dict().values(), strict=True))
-    second = heads.SoftmaxHead(64, 21)
-    network.load_snapshot(tmp_path / "model-29999.pth", head=second)
+    second = model.SoftmaxHead(64, 21)
+    model.load_snapshot(tmp_path / "model-29999.pth", head=second)
     assert torch.equal(second.semantic_classifier[0].weight, head.semantic_classifier[0].weight)
     del state["embedding_model"]["resnet_backbone.res4.7.conv2.weight"]
     save_torch(tmp_path / "short.pth", state)
     with pytest.raises(FileError, match="short.pth, embedding_model.*layer3.7.conv2.weight"):
-        network.load_snapshot(tmp_path / "short.pth", other)
+        model.load_snapshot(tmp_path / "short.pth", other)
     save_torch(tmp_path / "flat.pth", state["prediction_model"])
     with pytest.raises(FileError, match="embedding_model and prediction_model"):
-        network.load_snapshot(tmp_path / "flat.pth", other)
+        model.load_snapshot(tmp_path / "flat.pth", other)
 
 
 def test_the_trunks_file_loads_strictly(deep, tmp_path):
@@ -64,19 +64,19 @@ def test_the_trunks_file_loads_strictly(deep, tmp_path):
              and not k.endswith("num_batches_tracked")}
     state["fc.weight"] = torch.zeros(1000, 2048)
     save_torch(tmp_path / "resnet-101-cuhk.pth", state)
-    body, origin = network.trunk(network.DEEP_STEM, str(tmp_path / "resnet-101-cuhk.pth"))
+    body, origin = model.trunk(model.DEEP_STEM, str(tmp_path / "resnet-101-cuhk.pth"))
     assert origin == "resnet-101-cuhk.pth" and torch.equal(body.conv1[6].weight, deep.conv1[6].weight)
     state["layer5.weight"] = torch.zeros(1)
     save_torch(tmp_path / "other.pth", state)
     with pytest.raises(FileError, match="other.pth.*layer5.weight"):
-        network.trunk(network.DEEP_STEM, str(tmp_path / "other.pth"))
+        model.trunk(model.DEEP_STEM, str(tmp_path / "other.pth"))
     with pytest.raises(FileError, match="no such file"):
-        network.trunk(network.DEEP_STEM, str(tmp_path / "missing.pth"))
+        model.trunk(model.DEEP_STEM, str(tmp_path / "missing.pth"))
 
 
-@pytest.mark.parametrize("head", network.HEADS)
+@pytest.mark.parametrize("head", model.HEADS)
 def test_heads_stand_on_small_trunks(head):
-    net, _ = network.build("tiny", head, 8, width=16)
+    net, _ = model.build("tiny", head, 8, width=16)
     out = net(torch.randn(2, 3, 40, 56))
     assert out.shape == (2, 8, 10, 14)
     out.square().mean().backward()
@@ -84,17 +84,17 @@ def test_heads_stand_on_small_trunks(head):
 
 
 def test_norms():
-    frozen, _ = network.build("tiny", dim=8, norms="frozen")
+    frozen, _ = model.build("tiny", dim=8, norms="frozen")
     assert not any(m.training for m in frozen.train().modules() if isinstance(m, nn.BatchNorm2d))
-    sync, _ = network.build("tiny", "pspnet", 8, norms="sync", norm_momentum=3e-4, width=16)
+    sync, _ = model.build("tiny", "pspnet", 8, norms="sync", norm_momentum=3e-4, width=16)
     norms = [m for m in sync.modules() if isinstance(m, nn.BatchNorm2d)]
     assert norms and all(type(m) is SyncBatchNorm2d for m in norms)
     assert sum(m.momentum == 3e-4 for m in norms) == len(norms) - 5  # the head keeps 0.1
     sync(torch.randn(2, 3, 32, 32)).sum().backward()
-    plain, _ = network.build("tiny", "pspnet", 8, width=16)
+    plain, _ = model.build("tiny", "pspnet", 8, width=16)
     assert set(plain.state_dict()) == set(sync.state_dict())
     with pytest.raises(ValueError, match="choose one of batch, sync, frozen"):
-        network.build("tiny", norms="none")
+        model.build("tiny", norms="none")
 
 
 def test_the_rate_lies_inside_of_the_momentum():

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from wsnb.methods.segsort.memory import MemoryBank
-from wsnb.papers.spml import heads, losses
+from wsnb.ops.segsort.retrieval import MemoryBank
+from wsnb.papers.spml import losses, model
 from wsnb.papers.spml.losses import TERMS, Settings, Term
 
 N_CLASSES = 5
@@ -25,7 +25,7 @@ def batch(pictures=2, side=32, seed=0):
 
 def head():
     torch.manual_seed(0)
-    return heads.SoftmaxHead(8, N_CLASSES).eval()
+    return model.SoftmaxHead(8, N_CLASSES).eval()
 
 
 def step(inputs, faithful=False, memory=None, terms=ALL, **more):

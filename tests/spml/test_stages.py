@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from wsnb.papers.spml import bank, chain, evaluation, inference, pseudo
-from wsnb.papers.spml.heads import SoftmaxHead
+from wsnb.papers.spml import evaluate, inference, prototypes, pseudo_labels
+from wsnb.papers.spml.model import SoftmaxHead
 
 
 class Colours(torch.nn.Module):
@@ -37,7 +37,7 @@ def test_the_walk_keeps_what_the_annotation_names():
     weak[:, 2:6], weak[:, 40:44] = 1, 2
     torch.manual_seed(0)
     head = SoftmaxHead(3, 4).eval()
-    maps = pseudo.Walk(Colours(), head, 4, seeds="softmax", steps=4)(image, weak)
+    maps = pseudo_labels.Walk(Colours(), head, 4, seeds="softmax", steps=4)(image, weak)
     assert maps.shape == (4, 32, 48) and np.isfinite(maps).all()
     assert (maps[[0, 3]] == 0).all() and (maps[[1, 2]] > 0).any()
 
@@ -45,63 +45,63 @@ def test_the_walk_keeps_what_the_annotation_names():
 def test_nearest_seeds_follow_the_embedding():
     image, weak = picture(), np.full((32, 48), 254, np.uint8)
     weak[10:14, 4:10], weak[10:14, 36:42] = 1, 2
-    walker = pseudo.Walk(Colours(), None, 3, seeds="nearest", steps=1, clusters=(4, 4))
+    walker = pseudo_labels.Walk(Colours(), None, 3, seeds="nearest", steps=1, clusters=(4, 4))
     found = walker(image, weak, regions=np.zeros((32, 48), np.uint8)).argmax(axis=0)
     assert (found[:, :16] == 1).all() and (found[:, -16:] == 2).all()
 
 
 def test_a_class_that_is_nowhere_gives_no_nan():
-    maps = pseudo.among_present(torch.zeros(3, 2, 2), [True, True, False])
+    maps = pseudo_labels.among_present(torch.zeros(3, 2, 2), [True, True, False])
     assert (maps == 0).all()
 
 
 def test_cam_seeds_without_any_tag_are_background():
-    seeds = pseudo.cam_seeds(np.zeros((0, 8, 8)), [], 5)
+    seeds = pseudo_labels.cam_seeds(np.zeros((0, 8, 8)), [], 5)
     assert (seeds[0] == 1).all() and (seeds[1:] == 0).all()
 
 
 def test_retrieval_votes_for_the_like_half():
     image = picture()
-    cut = bank.Clustering(Colours(), clusters=(3, 4))
+    cut = prototypes.Clustering(Colours(), clusters=(3, 4))
     labels = np.where(np.arange(48) < 24, 1, 2).astype(np.uint8)[None].repeat(32, 0)
-    parts = bank.extract(cut, image, labels)
+    parts = prototypes.extract(cut, image, labels)
     assert set(parts["label"]) == {1, 2} and np.allclose(np.linalg.norm(parts["prototype"], axis=1), 1, atol=1e-5)
     assert (parts["box"][:, 2:] > parts["box"][:, :2]).all() and parts["box"].max() <= 1 + 1e-6
-    memory = bank.Memory(torch.from_numpy(parts["prototype"]), torch.from_numpy(parts["label"].astype(np.int64)),
+    memory = prototypes.Memory(torch.from_numpy(parts["prototype"]), torch.from_numpy(parts["label"].astype(np.int64)),
                          np.zeros(len(parts["label"])), parts["box"])
-    maps = bank.vote_maps(cut, memory, image, 3, neighbours=3)
+    maps = prototypes.vote_maps(cut, memory, image, 3, neighbours=3)
     assert (maps.argmax(axis=0)[:, :20] == 1).all() and (maps.argmax(axis=0)[:, -20:] == 2).all()
-    several = bank.vote_maps(cut, memory, image, 3, neighbours=3, scales=(0.5, 1.0), flip=True)
+    several = prototypes.vote_maps(cut, memory, image, 3, neighbours=3, scales=(0.5, 1.0), flip=True)
     assert several.shape == (3, 32, 48) and np.allclose(several.sum(axis=0), 1, atol=1e-5)
 
 
 def test_one_segment_is_enough():
     """The original divides by the number of segments less one, which is 0 here."""
     image = picture()
-    cut = bank.Clustering(Colours(), clusters=(1, 1))
-    parts = bank.extract(cut, image, np.ones((32, 48), np.uint8))
+    cut = prototypes.Clustering(Colours(), clusters=(1, 1))
+    parts = prototypes.extract(cut, image, np.ones((32, 48), np.uint8))
     assert len(parts["label"]) == 1
-    memory = bank.Memory(torch.from_numpy(parts["prototype"]), torch.tensor([1]), np.zeros(1), parts["box"])
-    assert (bank.vote_maps(cut, memory, image, 2).argmax(axis=0) == 1).all()
+    memory = prototypes.Memory(torch.from_numpy(parts["prototype"]), torch.tensor([1]), np.zeros(1), parts["box"])
+    assert (prototypes.vote_maps(cut, memory, image, 2).argmax(axis=0) == 1).all()
 
 
 def test_rounds_take_their_own_value_or_the_last():
-    assert [chain.of_round([64, 1], k) for k in (1, 2, 3)] == [64, 1, 1]
+    assert [inference.of_round([64, 1], k) for k in (1, 2, 3)] == [64, 1, 1]
     with pytest.raises(ValueError, match="at least one"):
-        chain.of_round([], 1)
+        inference.of_round([], 1)
 
 
 def test_instance_scores_by_hand():
     truth = np.array([[1, 1, 1, 2, 255]])
     found = np.array([[1, 1, 2, 2, 0]])
-    assert evaluation.picture_iou(truth, found, 3).tolist() == [0, 2 / 3, 1 / 2]
+    assert evaluate.picture_iou(truth, found, 3).tolist() == [0, 2 / 3, 1 / 2]
     instances = np.array([[1, 1, 2, 3, 255]])
-    assert evaluation.instance_counts(truth, instances, 3).tolist() == [0, 2, 1]
-    mean = evaluation.instance_iou([[0, 1.0, 0.5], [0, 0.0, 0]], [[0, 3, 1], [0, 1, 0]])
+    assert evaluate.instance_counts(truth, instances, 3).tolist() == [0, 2, 1]
+    mean = evaluate.instance_iou([[0, 1.0, 0.5], [0, 0.0, 0]], [[0, 3, 1], [0, 1, 0]])
     assert np.isnan(mean[0]) and mean[1:].tolist() == [0.75, 0.5]
 
 
 def test_void_is_an_instance_for_the_original():
     truth, instances = np.array([[1, 1, 255]]), np.array([[1, 255, 255]])
-    assert evaluation.instance_counts(truth, instances, 2).tolist() == [0, 1]
-    assert evaluation.instance_counts(truth, instances, 2, void_counts=True).tolist() == [0, 2]
+    assert evaluate.instance_counts(truth, instances, 2).tolist() == [0, 1]
+    assert evaluate.instance_counts(truth, instances, 2, void_counts=True).tolist() == [0, 2]

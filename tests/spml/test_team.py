@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from tests.spml import chain
-from wsnb.data import make
+from wsnb.data.synthetic import make_voc
 from wsnb.files import load_npz, load_torch
-from wsnb.methods import team
+from wsnb.models import distributed
 
 ONLY = {"limit", "threads", "workers", "batch", "crop", "dim", "iterations", "clusters"}
 
@@ -20,7 +20,7 @@ def embedding(tmp_path, data, name, **more):
 
 
 def test_two_processes_learn_the_same_network_as_one(tmp_path):
-    make.shapes(tmp_path / "data", train=8, val=2, size=(64, 80))
+    make_voc.shapes(tmp_path / "data", train=8, val=2, size=(64, 80))
     one, _ = embedding(tmp_path, tmp_path / "data", "one", devices=2)
     two, said = embedding(tmp_path, tmp_path / "data", "two", gpus=2)
     wanted, found = (load_torch(folder / "network.pth")["embedding_model"] for folder in (one, two))
@@ -33,14 +33,14 @@ def test_two_processes_learn_the_same_network_as_one(tmp_path):
 
 def test_a_batch_is_shared_out():
     order = list(range(11))
-    parts = [team.Team(torch.device("cpu"), rank, 2).part_of(order, 4) for rank in range(2)]
-    assert parts == [[0, 1, 4, 5], [2, 3, 6, 7]] and team.alone("cpu").part_of(order, 4) == order
+    parts = [distributed.Distributed(torch.device("cpu"), rank, 2).part_of(order, 4) for rank in range(2)]
+    assert parts == [[0, 1, 4, 5], [2, 3, 6, 7]] and distributed.alone("cpu").part_of(order, 4) == order
     for batch in (3, 12):
         with pytest.raises(ValueError, match="multiple of 2"):
-            team.Team(torch.device("cpu"), 0, 2).part_of(order, batch)
+            distributed.Distributed(torch.device("cpu"), 0, 2).part_of(order, batch)
 
 
 def test_what_is_missing_is_said(monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     with pytest.raises(RuntimeError, match="gpus: 2, but there are 1"):
-        team.launch(print, 2, "cuda")
+        distributed.launch(print, 2, "cuda")

@@ -1,1 +1,1 @@
-"""Data sets as they lie on disk, their synthetic twins, weak labels, transforms."""
+"""Data sets as they lie on disk, synthetic sets in the same layouts, weak labels, transforms."""

@@ -10,8 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from wsnb.data import weak
-from wsnb.data.checked import VOID, classes_only, given, of_image_size, read_numbers
-from wsnb.data.item import Item
+from wsnb.data.item import VOID, Item, classes_only, given, of_image_size, read_numbers
 from wsnb.data.voc_lists import read_list
 from wsnb.files import FileError, read_index, voc_palette
 

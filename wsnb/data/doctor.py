@@ -10,7 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from wsnb.data import checked, densepose, imagenet_det, read, sbd, voc, voc_lists
+from wsnb.data import densepose, imagenet_det, read, sbd, voc, voc_lists
+from wsnb.data import item as checked
 from wsnb.data.item import Item
 from wsnb.files import FileError
 

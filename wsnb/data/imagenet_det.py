@@ -11,8 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from wsnb.data import weak
-from wsnb.data.checked import classes_only, given, of_image_size
-from wsnb.data.item import Item
+from wsnb.data.item import Item, classes_only, given, of_image_size
 from wsnb.data.voc_lists import read_list
 from wsnb.files import FileError, load_json, read_index, voc_palette
 

@@ -1,7 +1,15 @@
-"""One picture of a data set: where its files lie. Readers make them, whatever the layout."""
+"""One picture of a data set: where its files lie. Readers make them, whatever the layout.
+
+Label maps from files, looked at before they are used: the right size, the right bits, no impossible label.
+"""
 
 from dataclasses import dataclass
 from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from wsnb.files import FileError, read_index
 
 
 @dataclass(frozen=True)
@@ -17,3 +25,69 @@ class Item:
     scribbles: Path | None = None   # label map: classes, and C..255 where nothing is known
     points: Path | None = None      # label map, as scribbles
     tags: tuple[int, ...] | None = None  # classes that the list itself says are in the picture
+
+
+VOID = 255
+
+
+def given(item: Item, what: str) -> Path:
+    """The path of field WHAT of ITEM. Raises FileError if the set has no such file for it."""
+    path = getattr(item, what)
+    if path is None:
+        raise FileError(f"{item.id}: no {what} file beside {item.image}; use a split that has {what}, or fetch them")
+    return path
+
+
+def of_image_size(item: Item, path: Path, mask: np.ndarray) -> np.ndarray:
+    """MASK, read from PATH, if it is as large as its picture. Raises FileError if not."""
+    try:
+        with Image.open(item.image) as image:  # reads the header only
+            width, height = image.size
+    except OSError as error:
+        raise FileError(f"{item.image}: not a readable picture ({error}); fetch it again") from error
+    if mask.shape != (height, width):
+        raise FileError(f"{path}: {mask.shape[1]}x{mask.shape[0]}, but its picture is {width}x{height}; "
+                        "give the mask in the picture's size")
+    return mask
+
+
+def classes_only(path: Path, mask: np.ndarray, n_classes: int) -> np.ndarray:
+    """MASK if it holds 0..N_CLASSES - 1 and 255 only. Raises FileError if not."""
+    wrong = mask[(mask >= n_classes) & (mask != VOID)]
+    if wrong.size:
+        raise FileError(f"{path}: label {wrong.max()} on {wrong.size} pixels, but there are {n_classes} classes; "
+                        "give the mask of this set, or its number of classes")
+    return mask
+
+
+def read_numbers(path) -> np.ndarray:
+    """A map of numbers (instances, regions), uint8 or uint16 [H, W] as the PNG has 8 or 16 bits. Raises FileError."""
+    try:
+        with Image.open(path) as image:
+            if image.mode.startswith("I"):  # 16 bits; Pillow before 10 called them I
+                wide = np.array(image)
+                if wide.min() < 0 or wide.max() > 65535:
+                    raise FileError(f"{path}: numbers beyond 16 bits; write a 16-bit grey PNG")
+                return wide.astype(np.uint16)
+    except FileNotFoundError as error:
+        raise FileError(f"{path}: missing; run `wsnb data doctor` to list all that is missing") from error
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise error if isinstance(error, FileError) else FileError(
+            f"{path}: not a readable picture ({error}); fetch it again") from error
+    return read_index(path)
+
+
+def weak_map(item: Item, what: str, n_classes: int) -> np.ndarray:
+    """The label map WHAT ("scribbles", "points", or "mask") of ITEM, uint8 [H, W], 255 wherever nothing is known.
+
+    The papers' files mark unknown pixels with any value from N_CLASSES to 255; here they all become 255.
+    """
+    path = given(item, what)
+    drawn = of_image_size(item, path, read_index(path))
+    return np.where(drawn < n_classes, drawn, VOID).astype(np.uint8)
+
+
+def regions(item: Item) -> np.ndarray:
+    """The over-segmentation of ITEM, int64 [H, W]: the number of the region at every pixel. Raises FileError."""
+    path = given(item, "regions")
+    return of_image_size(item, path, read_numbers(path)).astype(np.int64)

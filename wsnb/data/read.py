@@ -36,7 +36,7 @@ def background(layout: str) -> int | None:
     return of(layout).BACKGROUND
 
 
-def things(layout: str, n_classes: int) -> tuple[int, ...]:
+def thing_classes(layout: str, n_classes: int) -> tuple[int, ...]:
     """The classes that come in instances; the others are stuff or background."""
     return getattr(of(layout), "THINGS", tuple(range(1, n_classes)))
 

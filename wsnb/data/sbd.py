@@ -12,8 +12,7 @@ from scipy.io import loadmat
 from scipy.io.matlab import MatReadError
 
 from wsnb.data import weak
-from wsnb.data.checked import classes_only, given, of_image_size
-from wsnb.data.item import Item
+from wsnb.data.item import Item, classes_only, given, of_image_size
 from wsnb.data.voc_lists import CLASSES, read_list
 from wsnb.files import FileError, save_png, voc_palette
 

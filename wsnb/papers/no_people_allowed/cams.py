@@ -1,15 +1,50 @@
-"""Class activation maps of a data set: Grad-CAM as NoPeopleAllowed takes it, CAM as IRN does, into the store."""
+"""IRN's class activation maps: CAM with ReLU at every scale, on pictures of their own size.
+
+Class activation maps of a data set: Grad-CAM as NoPeopleAllowed takes it, CAM as IRN does, into the store.
+"""
 
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
+from PIL import Image
 
-from wsnb.data import read
-from wsnb.methods import cam, cam_store, gradcam, sweep
-from wsnb.papers.no_people_allowed import irn_cam, pseudo
-from wsnb.papers.no_people_allowed.recipes import grid_of, sized
+from wsnb.data import read, transforms
+from wsnb.ops import cam, gradcam, threshold_sweep
+from wsnb.ops.cam import activation_map, resized
+from wsnb.papers.no_people_allowed import pseudo_masks
+from wsnb.papers.no_people_allowed.presets import grid_of, sized
+
+
+@torch.no_grad()
+def irn_maps(network, x):
+    """CAM of x [1, 3, H, W] and of its mirror image, both rectified, added: [1, C, h, w]. The classifier's bias is left
+    out."""
+    both = activation_map(network.deep(torch.cat([x, x.flip(-1)])), network.class_weights).relu()
+    return both[:1] + both[1:].flip(-1)
+
+
+def rescaled(image, scale):
+    """Picture uint8 [H, W, 3] resized by PIL's bicubic to round(side x scale), at least 1."""
+    size = tuple(max(1, round(side * scale)) for side in image.shape[1::-1])  # half to even, as NumPy
+    return np.array(Image.fromarray(image).resize(size, Image.Resampling.BICUBIC))
+
+
+def fitted(label, shape):
+    """Label map uint8 [h, w] at SHAPE (H, W, ...) by PIL's nearest pixel."""
+    return np.array(Image.fromarray(label).resize(shape[1::-1], Image.Resampling.NEAREST))
+
+
+def scaled_input(image, scale):
+    """Picture uint8 [H, W, 3] resized by PIL's bicubic, normalised: [1, 3, h, w]."""
+    return transforms.normalise(transforms.to_unit(image if scale == 1 else rescaled(image, scale)))[None]
+
+
+def merged(stacks, size):
+    """Sum over scales of maps [C, h, w] for a picture of SIZE (H, W): [C, h', w'] at stride 4."""
+    return sum(resized(one[None], grid_of(size))[0] for one in stacks)
+
 
 METHODS = ("gradcam", "gradcam++", "cam", "irn cam")
 
@@ -56,9 +91,9 @@ def raw(network, image, tags, settings, device="cpu", source="image tags"):
     keys = keys_of(logits_of, tags, source)
     chosen = torch.as_tensor(keys, device=x.device)
     if settings.method == "irn cam":
-        stacks = [irn_cam.maps(network, irn_cam.scaled_input(picture, scale).to(device))[0][chosen]
+        stacks = [irn_maps(network, scaled_input(picture, scale).to(device))[0][chosen]
                   for scale in settings.scales]
-        maps = irn_cam.merged(stacks, picture.shape)
+        maps = merged(stacks, picture.shape)
     else:
         (maps,), _ = cam.multiscale(lambda x: of_batch(network, x, chosen, settings), x, settings.scales,
                                     [grid_of(picture.shape)])
@@ -79,7 +114,7 @@ def extract(network, items, tags_of, settings, folder, device="cpu", source="ima
     for item in items:
         if not (Path(folder) / f"{item.id}.npz").exists():
             keys, maps, size = raw(network, read.image(item), tags_of(item), settings, device, source)
-            cam_store.write(folder, item.id, keys, maps, size)
+            cam.write(folder, item.id, keys, maps, size)
         yield item
 
 
@@ -91,10 +126,10 @@ def sweeps(folder, items, truth_of, n_classes, rule, tune_every=6):
     """
     if tune_every < 1:
         raise ValueError(f"tune_every {tune_every}: 1 tunes on all pictures, 6 on every sixth")
-    tune, rest = sweep.Sweep(n_classes), sweep.Sweep(n_classes)
+    tune, rest = threshold_sweep.Sweep(n_classes), threshold_sweep.Sweep(n_classes)
     for k, item in enumerate(items):
         truth = truth_of(item)
-        keys, maps = cam_store.read(folder, item.id, truth.shape)
-        (rest if k % tune_every else tune).add(truth, keys + 1, pseudo.normalised(maps, rule))
+        keys, maps = cam.read(folder, item.id, truth.shape)
+        (rest if k % tune_every else tune).add(truth, keys + 1, pseudo_masks.normalised(maps, rule))
     rest.counts += tune.counts
     return tune, rest

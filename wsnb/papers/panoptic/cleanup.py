@@ -1,12 +1,20 @@
 """The five rules that turn a prediction into the next ground truth, each a function of arrays.
 
 A prediction is uint8 [H, W] of train ids, 255 where nothing is known. Nothing is changed in place.
+
+Instance labels from class labels and boxes, as the released program makes them.
+
+Options of the label clean-up under their original names, with the original's defaults.
+
+The clean-up of one picture: the five rules in their order, then instances, as in the released program.
 """
+
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
-from wsnb.papers.panoptic.boxes import Objects, class_masks
-from wsnb.papers.panoptic.space import CITYSCAPES, IGNORE
+from wsnb.papers.panoptic.boxes import Objects, class_masks, clipped
+from wsnb.papers.panoptic.label_space import CITYSCAPES, IGNORE, Space
 
 
 def score_rule(labels, scores, threshold=0.99):
@@ -80,3 +88,115 @@ def low_iou_rule(labels, found: Objects, space=CITYSCAPES, threshold=0.5, keep_t
         if own.sum() / count < threshold:
             out[place][~own & (stuff[before] if keep_things else True)] = label
     return out
+
+
+@dataclass(frozen=True, eq=False)
+class Instances:
+    """ids uint8 [H, W]: 1..N the objects in the order of their boxes, 0 claimed by none, 255 ignored; labels int64 [N]
+    the class of each; lost: ids that have no pixel ("sanity not preserved" in the original)."""
+
+    ids: np.ndarray
+    labels: np.ndarray
+    lost: tuple[int, ...]
+
+
+def instance_labels(labels, found: Objects) -> Instances:
+    """Which object each pixel of the class map uint8 [H, W] belongs to. Boxes are clipped.
+
+    An object takes the pixels of its class inside its box. A pixel claimed by two boxes of one class becomes 255 for
+    good. Stuff classes are objects too, with the whole picture as their box; groups are not, so pixels that only a
+    group covers stay 0. Objects of the same class and box count once (the first). From the 255th on the ids are 255,
+    that is ignored: the map has 8 bits.
+    """
+    ids = np.zeros(labels.shape, np.uint8)
+    ids[labels == IGNORE] = IGNORE
+    if not len(found):
+        return Instances(ids, np.zeros(0, np.int64), ())
+    seen, kept = set(), []
+    for k, (label, box) in enumerate(zip(found.labels.tolist(), found.boxes.tolist(), strict=True)):
+        if (label, *box) not in seen:
+            seen.add((label, *box))
+            if not found.groups[k]:
+                kept.append((label, box))
+    for number, (label, (x0, y0, x1, y1)) in enumerate(kept, start=1):
+        place = ids[y0:y1, x0:x1]
+        own = labels[y0:y1, x0:x1] == label
+        place[own] = np.where(place[own] != 0, IGNORE, min(number, IGNORE))
+    present = np.bincount(ids.ravel(), minlength=256) > 0
+    lost = tuple(n for n in range(1, len(kept) + 1) if n >= 256 or not present[n])
+    return Instances(ids, np.array([label for label, _ in kept], np.int64), lost)
+
+
+RULES = (
+    "run_score_thresh",
+    "run_check_image_level_tags",
+    "run_merge_with_mcg_and_grabcut",
+    "run_apply_bbox_prior",
+    "run_check_low_iou",
+)  # in the order in which they work
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the clean-up does: thresholds, the switches of its rules, and whether instance maps are made (save_ins)."""
+
+    space: Space = CITYSCAPES
+    score_thresh: float = 0.99
+    ichk_thresh: float = 0.5
+    ichk_do_not_alter_existing_things: bool = True
+    save_ins: bool = True
+    run_score_thresh: bool = True
+    run_check_image_level_tags: bool = True
+    run_merge_with_mcg_and_grabcut: bool = True
+    run_apply_bbox_prior: bool = True
+    run_check_low_iou: bool = True
+
+
+def changed(options: Options, **overrides) -> Options:
+    """The options with some replaced. Raises ValueError for an option that does not exist."""
+    known = [field.name for field in fields(Options)]
+    if wrong := sorted(set(overrides) - set(known)):
+        raise ValueError(f"no option {', '.join(wrong)}; the options are {', '.join(known)}")
+    return replace(options, **overrides)
+
+
+def train_extra(options: Options) -> Options:
+    """The recipe for coarse annotations: boxes are inaccurate and tags miss classes there."""
+    return changed(options, run_apply_bbox_prior=False, run_check_image_level_tags=False, save_ins=False)
+
+
+def after_five_rounds(options: Options) -> Options:
+    """From the sixth round on the network's own thing masks are better than M&G."""
+    return changed(options, run_merge_with_mcg_and_grabcut=False)
+
+
+def clean(labels, options: Options, scores=None, tags=None, mandg=None, found: Objects | None = None):
+    """({rule: uint8 [H, W] after it}, last map) of a prediction LABELS uint8 [H, W]; rules that are off are left out.
+
+    scores float32 [H, W]; tags: (windows [N, 4], their tags bool [N, C]); mandg uint8 [H, W]; found: objects of the
+    picture. Raises ValueError for what a rule wants and has not.
+    """
+    wanted = {"run_score_thresh": scores, "run_check_image_level_tags": tags, "run_merge_with_mcg_and_grabcut": mandg,
+              "run_apply_bbox_prior": found, "run_check_low_iou": found}
+    for rule, value in wanted.items():
+        if getattr(options, rule) and value is None:
+            raise ValueError(f"{rule} is on, but its input is missing; give it, or switch the rule off")
+    inside = None if found is None else clipped(found, labels.shape)
+    steps = {
+        "run_score_thresh": lambda p: score_rule(p, scores, options.score_thresh),
+        "run_check_image_level_tags": lambda p: tag_rule(p, *tags),
+        "run_merge_with_mcg_and_grabcut": lambda p: merge_rule(p, mandg, options.space),
+        "run_apply_bbox_prior": lambda p: box_rule(p, inside, options.space),
+        "run_check_low_iou": lambda p: low_iou_rule(p, inside, options.space, options.ichk_thresh,
+                                                            options.ichk_do_not_alter_existing_things),
+    }
+    after, last = {}, labels
+    for rule in RULES:
+        if getattr(options, rule):
+            after[rule] = last = steps[rule](last)
+    return after, last
+
+
+def instances(labels, found: Objects):
+    """Instance labels of a cleaned map with the picture's objects."""
+    return instance_labels(labels, clipped(found, labels.shape))

@@ -9,11 +9,11 @@ import numpy as np
 
 from wsnb.data import read
 from wsnb.files import FileError
-from wsnb.methods import detection_files, detections, label_maps, meanfield
-from wsnb.methods.crf import CRF
-from wsnb.methods.instance_unaries import evidence, instance_map
-from wsnb.papers.panoptic.annotation import instances_of
-from wsnb.papers.panoptic.space import Space
+from wsnb.ops import detections, instance_crf, label_maps
+from wsnb.ops.crf import CRF
+from wsnb.ops.instance_crf import evidence, instance_map
+from wsnb.papers.panoptic.data import instances_of
+from wsnb.papers.panoptic.label_space import Space
 
 SOURCES = ("components", "files", "ground truth")
 
@@ -38,7 +38,7 @@ class Settings:
     min_pixels: int = 50
     box_weight: float = 1.0
     global_weight: float = 1.0
-    field: CRF = field(default=meanfield.INSTANCES)
+    field: CRF = field(default=instance_crf.INSTANCES)
     side: int = 521
 
     def __post_init__(self):
@@ -51,7 +51,7 @@ class Settings:
 def found_things(item, probabilities, space: Space, settings: Settings) -> detections.Detections:
     """The detections of things in a picture, cleaned."""
     if settings.source == "files":
-        found = detection_files.of_picture(settings.detections_dir, item.id, space.names)
+        found = detections.of_picture(settings.detections_dir, item.id, space.names)
         found = found.take(np.isin(found.classes, space.things))
     elif settings.source == "ground truth" and item.instances is None:  # the boxes of the annotation
         marked, labels, _ = read.boxes(space.layout, item, space.names)
@@ -86,7 +86,7 @@ def labels_of(image, probabilities, things, space: Space, settings: Settings):
     else:
         reduced = found
     weighed = evidence(probabilities, reduced, settings.box_weight, settings.global_weight)
-    return _largest(meanfield.marginals(image, weighed, settings.field), size), found
+    return _largest(instance_crf.marginals(image, weighed, settings.field), size), found
 
 
 def _largest(maps, size):
@@ -128,17 +128,17 @@ def jobs(items, probabilities_dir, space, settings, folder):
 def run(job: Job) -> dict:
     """Write the instances of one picture, unless its map is there already and whole. Returns its id, the number of its
     detections of things and of the instances of things in its map."""
-    from wsnb.papers.panoptic.prediction import load_probabilities
+    from wsnb.papers.panoptic.predict import load_probabilities
 
     name, space = job.item.id, job.space
     image = read.image(job.item)
     probabilities = load_probabilities(job.probabilities, image.shape[:2])
     things = found_things(job.item, probabilities, space, job.settings)
     try:
-        classes = detection_files.load_instances(job.folder, name)[1]
+        classes = detections.load_instances(job.folder, name)[1]
     except FileError:  # not there, or damaged
         ids, classes, scores = instances(image, probabilities, things, space, job.settings)
-        detection_files.save_instances(job.folder, name, ids, classes, scores)
+        detections.save_instances(job.folder, name, ids, classes, scores)
     return {"id": name, "detections": len(things), "instances": int(np.isin(classes, space.things).sum())}
 
 
@@ -155,7 +155,7 @@ def need_detections(items, space: Space, settings) -> None:
     for folder in {one.detections_dir for one in settings if one.source == "files"}:
         for item in items:
             try:
-                detection_files.of_picture(folder, item.id, space.names)
+                detections.of_picture(folder, item.id, space.names)
             except FileError as error:
                 raise FileError(f"detections_dir: {error}") from error
 

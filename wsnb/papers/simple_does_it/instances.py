@@ -10,17 +10,18 @@ from PIL import Image
 from wsnb.data import read
 from wsnb.data.transforms import normalise, to_unit
 from wsnb.files import FileError, read_index, write
-from wsnb.methods import backbones, grabcut
-from wsnb.papers.simple_does_it import convert, inputs, losses, network, objects
-from wsnb.papers.simple_does_it.optimise import rate_at
+from wsnb.models import backbones
+from wsnb.ops import grabcut
+from wsnb.papers.simple_does_it import data, losses, model
+from wsnb.papers.simple_does_it.losses import rate_at
 
 KINDS = {"weak": "inst_grabcuts", "full": "inst_masks"}  # what a network learns from, and its folder
 
 
-def build(backbone, output_stride=0, freeze_norms=False) -> network.BoxNetwork:
+def build(backbone, output_stride=0, freeze_norms=False) -> model.BoxNetwork:
     """The network on VGG-16 ("vgg16", the original's) or on another backbone of the book, with random weights."""
-    body = network.VGGStages() if backbone == "vgg16" else network.Shared(backbone, 4, output_stride, freeze_norms)
-    return network.BoxNetwork(body).train()
+    body = model.VGGStages() if backbone == "vgg16" else model.Shared(backbone, 4, output_stride, freeze_norms)
+    return model.BoxNetwork(body).train()
 
 
 def surgery(backbone, weights, output_stride, std, seed) -> tuple[dict, str]:
@@ -32,20 +33,20 @@ def surgery(backbone, weights, output_stride, std, seed) -> tuple[dict, str]:
     torch.manual_seed(seed)
     if backbone == "vgg16":
         if weights == "random":
-            return network.VGGStages().state_dict(), "random"
+            return model.VGGStages().state_dict(), "random"
         if weights == "imagenet":
             from torchvision import models
 
             found = models.VGG16_Weights.IMAGENET1K_V1.get_state_dict(progress=True, check_hash=True)
-            state, origin = convert.from_torchvision(found, "torchvision vgg16"), "torchvision vgg16 IMAGENET1K_V1"
+            state, origin = model.from_torchvision(found, "torchvision vgg16"), "torchvision vgg16 IMAGENET1K_V1"
         elif not Path(weights).exists() and not Path(f"{weights}.index").exists():
             raise FileError(f"weights {weights!r}: no such file; give vgg_16's .npz, checkpoint or .pth, or 'imagenet'")
         else:
-            state, origin = convert.vgg_state(weights)
-        return convert.with_box_channel(state, std, seed), origin
-    body = network.Shared(backbone, 3, output_stride)
+            state, origin = model.vgg_state(weights)
+        return model.with_box_channel(state, std, seed), origin
+    body = model.Shared(backbone, 3, output_stride)
     origin = backbones.load_imagenet(body.body, backbone, weights)
-    network.widen(body.body, 1, std, seed)
+    model.widen(body.body, 1, std, seed)
     return body.state_dict(), origin
 
 
@@ -56,8 +57,8 @@ def network_input(image, drawn, backbone, preset) -> torch.Tensor:
     Other backbones: the book's normalisation, the box map -1 and 1.
     """
     if backbone == "vgg16":
-        means = inputs.BGR_MEANS if inputs.faithful(preset) else inputs.SLIM_MEANS
-        return inputs.box_input(image, drawn, means)[None]
+        means = data.BGR_MEANS if data.faithful(preset) else data.SLIM_MEANS
+        return data.box_input(image, drawn, means)[None]
     box = torch.from_numpy(drawn.astype(np.float32))[None] / 127.5 - 1
     return torch.cat([normalise(to_unit(image)), box])[None]
 
@@ -82,8 +83,8 @@ class Samples:
         label = read_index(self.folder / mask_name)
         image, boxes = grabcut.reduced(image, [box], self.side)
         label = cv2.resize(label, image.shape[1::-1], interpolation=cv2.INTER_NEAREST)
-        drawn = objects.box_map(image.shape[:2], tuple(boxes[0].tolist()))
-        y = torch.from_numpy(inputs.binary_label(label))[None, None]
+        drawn = data.box_map(image.shape[:2], tuple(boxes[0].tolist()))
+        y = torch.from_numpy(data.binary_label(label))[None, None]
         return network_input(image, drawn, self.backbone, self.preset), y, mask_name
 
 
@@ -94,7 +95,7 @@ def stage_steps(last_steps) -> list[int]:
 
 def numbers(count, samples, first_step):
     """Endless lists of SAMPLES sample numbers, a step each, from step FIRST_STEP on, in the original's order."""
-    order = inputs.original_order(count)
+    order = data.original_order(count)
     for _ in range(first_step * samples):
         next(order)
     while True:
@@ -108,7 +109,7 @@ def sample_losses(net, samples, chosen, supervision, p, device, check):
         x, label, name = samples[i]
         main, sides = net(x.to(device))
         loss = losses.total_loss(main, sides, label.to(device), supervision)
-        loss = loss + losses.decay(net, p.weight_decay, inputs.faithful(p.preset))
+        loss = loss + losses.decay(net, p.weight_decay, data.faithful(p.preset))
         check(loss, name)
         yield loss
 
@@ -117,7 +118,7 @@ def sample_losses(net, samples, chosen, supervision, p, device, check):
 def predict(net, image, box, backbone, preset, side=0, device="cpu", clip=False) -> np.ndarray:
     """Probability of object float32 [H, W] for one box of a picture; CLIP: 0 outside the box."""
     small, boxes = grabcut.reduced(image, [box], side)
-    drawn = objects.box_map(small.shape[:2], tuple(boxes[0].tolist()))
+    drawn = data.box_map(small.shape[:2], tuple(boxes[0].tolist()))
     logits, _ = net(network_input(small, drawn, backbone, preset).to(device))
     probability = torch.sigmoid(logits)[0, 0].cpu().numpy().astype(np.float32)
     if probability.shape != image.shape[:2]:
@@ -161,7 +162,7 @@ def box_influence(net, state, backbone) -> float:
     net.body.load_state_dict(state)
     first = next(m for m in net.body.modules() if isinstance(m, torch.nn.Conv2d))
     noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3)).astype(np.uint8)
-    x = network_input(noise, objects.box_map((64, 64), (16, 16, 48, 48)), backbone, "faithful")
+    x = network_input(noise, data.box_map((64, 64), (16, 16, 48, 48)), backbone, "faithful")
     apart = [torch.nn.functional.conv2d(x[:, c], first.weight[:, c], stride=first.stride)
              for c in (slice(0, 3), slice(3, 4))]
     return float(apart[1].norm() / apart[0].norm())

@@ -1,5 +1,9 @@
-"""The losses of the instance system: class-balanced sums, weight decay, and how side outputs are supervised."""
+"""The losses of the instance system: class-balanced sums, weight decay, and how side outputs are supervised.
 
+How the instance system is optimised: factors a variable, averaged gradients, momentum, a piecewise learning rate.
+"""
+
+import torch
 import torch.nn.functional as F
 
 SIDE_WEIGHT = {1: 1.0, 2: 0.5, 3: 0.0}  # of the side outputs' losses in the three stages of supervision
@@ -36,3 +40,68 @@ def total_loss(main, sides, label, supervision):
     if SIDE_WEIGHT[supervision]:
         total = total + SIDE_WEIGHT[supervision] * sum(balanced_loss(side, label) for side in sides)
     return total
+
+
+FACTORS = {"fuse": (0.01, 0.02), "score": (0.1, 0.2)}  # of weights and biases; 1 and 2 for all others
+
+
+def rate_at(step, boundaries, rates) -> float:
+    """Learning rate of the step after STEP steps were done; a boundary belongs to the piece on its left."""
+    return rates[sum(step > boundary for boundary in boundaries)]
+
+
+def check_schedule(last_steps, boundaries, rates) -> None:
+    """Raise ValueError where the three stages of supervision and the pieces of the learning rate do not fit."""
+    if len(last_steps) != 3 or sorted(last_steps) != list(last_steps):
+        raise ValueError(f"last_steps {last_steps}: give the last step of each of three stages, ascending")
+    if len(rates) != len(boundaries) + 1 or sorted(boundaries) != list(boundaries):
+        raise ValueError(f"rates {rates}: give one more than boundaries {boundaries}, which ascend")
+
+
+def factor(name: str) -> float:
+    """How much faster or slower than the learning rate a parameter learns, by its name in `BoxNetwork`."""
+    weights, biases = FACTORS.get(name.split(".")[0], (1.0, 2.0))
+    return biases if name.endswith("bias") else weights
+
+
+class Averaged:
+    """Gradients averaged over several samples and scaled by their factors, then one step.
+
+    kind "momentum", the original's: v <- momentum v + g, w <- w - rate v, where g is the mean over the samples of
+    factor x gradient (with the decay's). kind "adamw": AdamW, where the new layers learn ten times as fast as the body;
+    it does not mind the scale of a loss that is a sum, so small networks on few pictures get somewhere in few steps.
+    A parameter without a gradient is left alone. `state_dict` holds the momentum, for checkpoints between steps.
+    """
+
+    def __init__(self, network, momentum, kind):
+        if kind not in ("momentum", "adamw"):
+            raise ValueError(f"optimiser {kind!r}: momentum or adamw")
+        self.kind = kind
+        self.named = [(name, p) for name, p in network.named_parameters() if p.requires_grad]
+        if kind == "momentum":
+            self.inner = torch.optim.SGD([p for _, p in self.named], lr=0.0, momentum=momentum)
+        else:
+            groups = [{"params": [p for name, p in self.named if name.startswith("body.") == own], "times": times}
+                      for own, times in ((True, 1.0), (False, 10.0))]
+            self.inner = torch.optim.AdamW(groups, lr=0.0, weight_decay=0.0)  # decay is in the loss
+
+    def step(self, losses, rate) -> float:
+        """One step from an iterable of losses, one a sample; returns the value of the last (the original prints it)."""
+        self.inner.zero_grad(set_to_none=True)
+        last, count = float("nan"), 0
+        for loss in losses:
+            loss.backward()
+            last, count = float(loss.detach()), count + 1
+        for name, parameter in self.named:
+            if parameter.grad is not None:
+                parameter.grad.mul_((factor(name) if self.kind == "momentum" else 1.0) / count)
+        for group in self.inner.param_groups:
+            group["lr"] = rate * group.get("times", 1.0)
+        self.inner.step()
+        return last
+
+    def state_dict(self):
+        return self.inner.state_dict()
+
+    def load_state_dict(self, state):
+        self.inner.load_state_dict(state)

@@ -1,14 +1,52 @@
-"""What happens to one batch: the losses of a training step, and validation."""
+"""The training pipeline of the paper: picture and tags, augmented as the original program does.
+
+What happens to one batch: the losses of a training step, and validation.
+
+Masks of a few pictures while the network learns.
+"""
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 import torch
+from PIL import Image
 
 from wsnb import metrics
-from wsnb.methods.pamr import DILATIONS
-from wsnb.papers.single_stage import labels, losses
-from wsnb.papers.single_stage.network import CAMBaseline
+from wsnb.data import transforms, voc
+from wsnb.files import save_npz
+from wsnb.ops.pamr import DILATIONS
+from wsnb.papers.single_stage import inference, losses
+from wsnb.papers.single_stage.model import CAMBaseline
+
+
+class Samples(torch.utils.data.Dataset):
+    """Augmented crops with the tags of the whole picture.
+
+    samples[i] -> {"x": normalised [3, S, S], "image": the same crop in [0, 1], "tags": [C - 1], "id": str}. The crop is
+    a function of (seed, epoch, i). Tags come from the full, un-cropped mask, also where the crop loses an object.
+    augment=False leaves out crop, flip and jitter and squeezes the picture to S x S.
+    """
+
+    def __init__(self, items, size, n_classes=21, seed=0, epoch=0, sampler="old", augment=True):
+        self.items, self.size, self.n_classes = items, size, n_classes
+        self.seed, self.epoch, self.sampler, self.augment = seed, epoch, sampler, augment
+
+    def __len__(self):
+        return len(self.items)
+
+    def __getitem__(self, index):
+        item = self.items[index]
+        image = Image.fromarray(voc.read_image(item))
+        tags = voc.read_tags(item, self.n_classes)
+        if self.augment:
+            rng = transforms.sample_generator(self.seed, self.epoch, index)
+            image, _ = transforms.crop_and_flip(image, None, self.size, rng, self.sampler)
+            image = transforms.jitter(image, rng)
+        else:
+            image = image.resize((self.size, self.size), Image.Resampling.BICUBIC)
+        unit = transforms.to_unit(image)
+        return {"x": transforms.normalise(unit), "image": unit, "tags": torch.as_tensor(tags), "id": item.id}
 
 
 @dataclass(frozen=True)
@@ -69,7 +107,7 @@ def batch_losses(network, x, image, tags, settings=Settings(), with_masks=True):
         "complete": 0.0,
     }
     if with_masks:
-        _, pseudo = labels.refined_pseudo_labels(image, logits, tags, x.shape[-2:], settings)
+        _, pseudo = losses.refined_pseudo_labels(image, logits, tags, x.shape[-2:], settings)
         each = losses.balanced_mask_loss(logits, pseudo, tags)
         result |= {"mask_loss": each.mean(), "complete": float(losses.complete(pseudo, tags).float().mean())}
     return result
@@ -101,3 +139,34 @@ def validate(network, loader, device="cpu", settings=Settings(), with_masks=True
         "mAP": float(np.nanmean(precision)) if np.isfinite(precision).any() else float("nan"),
         "AP": precision.tolist(),
     }
+
+
+def book_pictures(items, n_classes=21, count=4):
+    """The same few pictures throughout: spread over the split, with at least one object if possible."""
+    spread = items[:: max(1, len(items) // (4 * count))]
+    with_objects = [item for item in spread if known_tags(item, n_classes).any()]
+    return (with_objects or items[:: max(1, len(items) // count)])[:count]
+
+
+def known_tags(item, n_classes=21):
+    """The picture's tags [C - 1]; none where nothing is known of it, as in VOC's test split."""
+    known = item.mask is not None or item.tags is not None
+    return voc.read_tags(item, n_classes) if known else np.zeros(n_classes - 1, np.float32)
+
+
+def network_input(item, size):
+    """(picture uint8 [H, W, 3] squeezed to SIZE x SIZE, x [1, 3, SIZE, SIZE])."""
+    image = cv2.resize(voc.read_image(item), (size, size), interpolation=cv2.INTER_AREA)
+    return image, transforms.normalise(transforms.to_unit(image))[None]
+
+
+@torch.no_grad()
+def snapshot(network, items, size, path, settings):
+    """Write the masks of a few pictures as float16 [N, C, h, w] at network stride, with the tags' scores."""
+    was_training = network.training
+    network.eval()
+    device = next(network.parameters()).device
+    x = torch.cat([network_input(item, size)[1] for item in items]).to(device)
+    scores, maps = inference.predict(network, x, settings)
+    save_npz(path, masks=maps.cpu().numpy().astype(np.float16), scores=scores.cpu().numpy())
+    network.train(was_training)

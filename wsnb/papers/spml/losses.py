@@ -5,14 +5,12 @@ from dataclasses import dataclass, replace
 import torch
 from torch.utils.checkpoint import checkpoint
 
-from wsnb.methods.segsort import relations
-from wsnb.methods.segsort.contrast import contrast, plain
-from wsnb.methods.segsort.devices import gathered
-from wsnb.methods.segsort.features import local_features, resize_labels
-from wsnb.methods.segsort.kmeans import prototypes as directions
-from wsnb.methods.segsort.memory import MemoryBank
-from wsnb.methods.segsort.segments import prototypes_of, ranks, segment, squeezed
-from wsnb.papers.spml.heads import cross_entropy
+from wsnb.ops.segsort import contrast as relations
+from wsnb.ops.segsort.contrast import contrast, gathered, plain
+from wsnb.ops.segsort.retrieval import MemoryBank
+from wsnb.ops.segsort.segments import local_features, prototypes_of, ranks, resize_labels, segment, squeezed
+from wsnb.ops.segsort.segments import prototypes as directions
+from wsnb.papers.spml.model import cross_entropy
 
 CELLS = 2**22  # pixel-prototype pairs of the plain form at a time
 TERMS = ("annotation", "co_occurrence", "image_similarity", "feature_affinity")

@@ -1,0 +1,142 @@
+"""Executed notebooks as pages of the HTML book."""
+
+import json
+
+import pytest
+
+from wsnb.files import FileError
+from wsnb.report import chapters
+
+
+def test_solutions_are_folded(tmp_path):
+    cells = [{"cell_type": "code", "metadata": {"tags": ["solution"]}, "source": "check(a, 1)", "outputs": []}]
+    path = tmp_path / "n.ipynb"
+    path.write_text(json.dumps({"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": cells}))
+    cell = chapters.chapter(path, "x")["cells"][1]
+    assert "hide-cell" in cell["metadata"]["tags"] and cell["metadata"]["mystnb"]["code_prompt_show"] == "Solution"
+
+
+def code_cell(tmp_path, source, *tags, figures=None, outputs=(), project=None):
+    """The code cell SOURCE as the site shows it; FIGURES are the captions in the record beside the notebook."""
+    cells = [{"cell_type": "markdown", "metadata": {}, "source": "# A\n\n## How it `went`"},
+             {"cell_type": "code", "metadata": {"tags": list(tags)}, "source": source, "outputs": list(outputs)}]
+    path = tmp_path / "notebook.ipynb"
+    path.write_text(json.dumps({"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": cells}))
+    if figures is not None:
+        (tmp_path / "manifest.json").write_text(json.dumps({"notes": {"figures": figures}}))
+    return chapters.chapter(path, "x", project=project)["cells"][1]
+
+
+LONG = "import a\n\nfrom b import (\n    c,\n    d,\n)\nimport e  # f\n"
+
+
+@pytest.mark.parametrize("source, folded", [
+    (LONG, True), ("import a\n" * 6, False), (LONG + "x = 1", False), ("%pip\n" + LONG, False), ("# a\n" * 9, False)])
+def test_a_wall_of_imports_is_folded(tmp_path, source, folded):
+    metadata = code_cell(tmp_path, source)["metadata"]
+    assert ("hide-input" in metadata["tags"]) == folded == (metadata["mystnb"].get("code_prompt_show") == "Imports")
+
+
+def test_parameters_are_folded_by_their_own_name(tmp_path):
+    metadata = code_cell(tmp_path, "x: int = 1", "parameters")["metadata"]
+    assert metadata["mystnb"]["code_prompt_show"].startswith("Parameters") and "hide-input" in metadata["tags"]
+
+
+@pytest.mark.parametrize("source, alt", [
+    ("viz.save(figure, stage.folder / \"a.png\")\nfigure", "Figure: All of a_b"),
+    ("show(\"a.png\", 'b.png')", "Figure: How it went"),
+    ("show(\"c.png\")", "Figure: How it went"),
+])
+def test_a_picture_is_told_by_its_caption_else_by_its_heading(tmp_path, source, alt):
+    cell = code_cell(tmp_path, source, figures={"a.png": "All of a_b", "b.png": "b"})
+    assert cell["metadata"]["mystnb"]["image"]["alt"] == alt
+
+
+def test_chapter_keeps_out_the_network_and_has_a_heading(tmp_path):
+    path = tmp_path / "n.ipynb"
+    data = {"text/html": "<script src='https://cdn.x/y.js'></script>", "text/plain": "a plot"}
+    cells = [
+        {
+            "cell_type": "markdown",
+            "metadata": {},
+            "source": [
+                "text ![a](https://x.y/z.png), ",
+                "[next](02.ipynb) and [last](03.ipynb), [web](http://x.y)",
+            ],
+        },
+        {
+            "cell_type": "code",
+            "metadata": {},
+            "source": "x",
+            "execution_count": 1,
+            "outputs": [{"output_type": "display_data", "metadata": {}, "data": data}],
+        },
+    ]
+    path.write_text(json.dumps({"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": cells}))
+    page = chapters.chapter(path, "A title", ["02"])
+    assert (
+        page["cells"][0]["source"] == "# A title"
+        and "text [a](https://x.y/z.png)," in page["cells"][1]["source"]
+    )
+    assert "[next](02.ipynb) and last, [web](http://x.y)" in page["cells"][1]["source"]
+    assert page["cells"][2]["outputs"][0]["data"] == {"text/plain": "a plot"}
+    cells[0]["source"] = "# Training\n\ntext"
+    path.write_text(json.dumps({"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": cells}))
+    assert chapters.chapter(path, "paper/x: 01_train")["cells"][0]["source"] == "# Training\n\ntext"
+    assert chapters.chapter(path, "paper/x: 01_train@2")["cells"][0]["source"] == "# Training, round 2\n\ntext"
+    for damage in ("{", "[]", '{"nbformat": 3}'):
+        path.write_text(damage)
+        with pytest.raises(FileError, match=r"n\.ipynb"):
+            chapters.chapter(path, "A title")
+
+
+def test_a_page_has_the_words_of_today_around_the_code_that_ran(tmp_path):
+    def cell(source, *tags, **more):
+        kind = "code" if tags or more else "markdown"
+        return {"cell_type": kind, "metadata": {"tags": list(tags)}, "source": source, **more}
+
+    ran = [cell("old"), cell("x: int = 1", "parameters"), cell("x = 2", "injected-parameters"),
+           cell(["print(x)\n", "stage.finish()"], outputs=["2"]), cell("answer_1 = None", "exercise", outputs=[]),
+           cell("check(answer_1, 2)", "solution", outputs=["Not answered yet"])]
+    written = [cell("new"), cell("x: int = 1", "parameters"), cell("print(x)\nstage.finish()", outputs=[]),
+               cell("A question"), cell("answer_1 = None", "exercise", outputs=[]),
+               cell("check(answer_1, 2)", "solution", outputs=[]), cell("check(answer_2, 3)", "solution", outputs=[])]
+    cells = chapters.reworded(ran, written)
+    assert cells == [written[0], *ran[1:4], written[3], *ran[4:6], written[6]]
+    assert chapters.reworded(ran, [written[0], cell("x: int = 3", "parameters"), *written[2:]]) == ran
+    assert chapters.reworded(ran, written[:2]) == ran
+
+    (tmp_path / "ran.ipynb").write_text(json.dumps({"nbformat": 4, "cells": ran[:1]}))
+    (tmp_path / "written.ipynb").write_text(json.dumps({"nbformat": 4, "cells": written[:1]}))
+    page = chapters.chapter(tmp_path / "ran.ipynb", "T", written=tmp_path / "written.ipynb")
+    assert [one["source"] for one in page["cells"]] == ["# T", "new"]
+    assert chapters.chapter(tmp_path / "ran.ipynb", "T", written=tmp_path / "gone.ipynb")["cells"][1]["source"] == "old"
+
+
+def test_the_values_of_a_run_name_no_place_of_its_machine(tmp_path):
+    project = tmp_path / "a b"
+    written = (f'data_root = "{project}/data/VOCdevkit"\nweights = "/srv/Net\'s \\"best\\".pth"\n'
+               f'lists = ["{project}/lists/a.txt", "b"]\nrun_dir = "../runs/x"\nrate = 1 / 2 / 3\nname = "a/b"  # /n')
+    told = ('data_root = "data/VOCdevkit"\nweights = ".../Net\'s \\"best\\".pth"\nlists = ["lists/a.txt", "b"]\n'
+            'run_dir = ".../x"\nrate = 1 / 2 / 3\nname = "a/b"  # /n')
+    assert code_cell(tmp_path, written, "injected-parameters", project=project)["source"] == told
+    assert code_cell(tmp_path, written, "parameters", project=project)["source"] == written  # what stands in git
+    broken = "data_root = \"/srv/x\nlr = 1"
+    assert code_cell(tmp_path, broken, "injected-parameters", project=project)["source"] == broken
+
+
+@pytest.mark.parametrize("kind", ["stream", "data", "html"])
+def test_outputs_name_files_of_the_project_from_its_root(tmp_path, kind):
+    project = tmp_path / "home"
+    said = f"wrote {project}/runs/a.png; {project}, {project}er/b.png"
+    output = {"stream": {"output_type": "stream", "name": "stdout", "text": said},
+              "data": {"output_type": "execute_result", "data": {"text/plain": said}},
+              "html": {"output_type": "display_data", "data": {"text/html": [said]}}}[kind]
+    shown = code_cell(tmp_path, "x", project=project, outputs=[output])["outputs"][0]
+    assert (shown["text"] if kind == "stream" else [*shown["data"].values()][0]) == (
+        f"wrote runs/a.png; ., {project}er/b.png")
+
+
+def test_a_very_long_line_is_cut():
+    assert chapters.shortened("x" * 10**6) == "x" * chapters.LONGEST + " [line cut]\n"
+    assert chapters.shortened("a\nb") == "a\nb"

@@ -1,0 +1,255 @@
+"""The HTML book: built once from a hand-made run, offline, without a kernel."""
+
+import html.parser
+import re
+import urllib.parse
+
+import pytest
+
+from tests.report import made
+from wsnb.files import FileError
+from wsnb.report import build
+
+LOADED = {
+    "script": "src",
+    "link": "href",
+    "img": "src",
+    "iframe": "src",
+    "source": "src",
+    "video": "src",
+    "audio": "src",
+}
+
+
+def runs_in(root):
+    """A finished experiment with two notebooks, one 5 MB, and an unfinished stage; a second one only begun."""
+    runs = root / "runs"
+    for stage, title in (("01_train", "Training"), ("03_evaluate", "Evaluation")):
+        folder = made.manifest(
+            runs,
+            "single_stage/shapes",
+            stage,
+            [made.result(52.3, dataset="shapes", dataset_size=60), made.result(38.0, dataset_size=200)],
+        )
+        big = made.png((1100, 1100)) if stage == "01_train" else None
+        made.notebook(folder / "notebook.ipynb", title, lines=5000, picture=big)
+    (folder / "good_and_bad.png").write_bytes(made.png())
+    for name in ("shapes/02_masks", "begun/01_train"):
+        (runs / "single_stage" / name).mkdir(parents=True)
+        (runs / "single_stage" / name / "params.json").write_text("{}")
+    return runs
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory):
+    """(root, what build returned) of a site in a folder with a space in its name."""
+    root = tmp_path_factory.mktemp("a site")
+    runs = runs_in(root)
+    assert (runs / "single_stage/shapes/01_train/notebook.ipynb").stat().st_size > 4_500_000
+    (root / "params").mkdir()
+    return root, build.build(runs, root / "figures", root / "_site", project=root)
+
+
+class Links(html.parser.HTMLParser):
+    """Collects what a page loads, its links, its ids, and pictures without text."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.loaded, self.links, self.ids, self.silent = [], [], set(), []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        attrs = dict(attrs)
+        self.ids.add(attrs.get("id"))
+        if attrs.get(LOADED.get(tag)):
+            self.loaded.append(attrs[LOADED[tag]])
+        if tag == "a" and attrs.get("href"):
+            self.links.append(attrs["href"])
+        if tag == "img" and not (attrs.get("alt") or "").strip():
+            self.silent.append(attrs)
+
+
+def pages(root):
+    """{path: Links} of the site."""
+    return {
+        path: Links(path.read_text(encoding="utf-8")) for path in sorted((root / "_site").rglob("*.html"))
+    }
+
+
+def test_it_is_there_and_sphinx_had_nothing_to_say(built):
+    root, told = built
+    assert all(path.is_file() for path in told.values())
+    assert list(told) == ["report", "table", "csv", "picture"]
+    assert (root / "build/_site/sphinx.log").read_text() == ""
+    names = {path.relative_to(root / "_site").as_posix() for path in pages(root)}
+    assert names >= {
+        "index.html",
+        "table.html",
+        "stages.html",
+        "single_stage/index.html",
+        "single_stage/shapes/index.html",
+        "single_stage/shapes/01_train.html",
+        "single_stage/shapes/03_evaluate.html",
+        "single_stage/begun/index.html",
+    }
+
+
+def test_nothing_comes_from_the_network(built):
+    root, _ = built
+    for path, page in pages(root).items():
+        assert not [
+            url
+            for url in page.loaded
+            if urllib.parse.urlsplit(url).scheme in ("http", "https") or url.startswith("//")
+        ], path
+        assert not re.search(
+            r"import\s*\(?['\"]https?:|fetch\(['\"]https?:", path.read_text(encoding="utf-8")
+        ), path
+    for path in (root / "_site").rglob("*.css"):
+        assert not re.search(
+            r"url\(\s*['\"]?(?:https?:)?//|@import\s+(?:url\()?['\"]?https?:",
+            path.read_text(encoding="utf-8"),
+        ), path
+
+
+def test_all_that_is_loaded_or_linked_exists(built):
+    root, _ = built
+    found = pages(root)
+    for path, page in found.items():
+        for url in page.loaded + page.links:
+            parts = urllib.parse.urlsplit(url)
+            if parts.scheme or url.startswith("data:"):
+                continue
+            target = (path.parent / urllib.parse.unquote(parts.path)).resolve() if parts.path else path
+            target = target / "index.html" if target.is_dir() else target
+            assert target.is_file(), f"{path.name}: {url}"
+            if parts.fragment and target in found:
+                assert parts.fragment in found[target].ids | {""}, f"{path.name}: {url}"
+
+
+def test_every_picture_has_a_text(built):
+    root, _ = built
+    assert {path.name: page.silent for path, page in pages(root).items() if page.silent} == {}
+    assert 'alt="Figure: What was learned"' in (root / "_site/single_stage/shapes/01_train.html").read_text(
+        encoding="utf-8"
+    )
+
+
+def test_formulas_are_shown_by_a_local_mathjax(built):
+    root, _ = built
+    page = (root / "_site/single_stage/shapes/01_train.html").read_text(encoding="utf-8")
+    script = re.search(r'<script[^>]*src="([^"]*mathjax/[^"]*)"', page)[1].split("?")[0]
+    assert (root / "_site/single_stage/shapes" / script).resolve().stat().st_size > 1_000_000
+    assert "window.MathJax" in page and r"\frac{\sum_p" in page
+    assert list((root / "_site/_static/mathjax/input/tex/extensions").glob("boldsymbol.js"))
+
+
+def test_long_output_is_shortened_and_widgets_leave_a_note(built):
+    root, _ = built
+    page = (root / "_site/single_stage/shapes/01_train.html").read_text(encoding="utf-8")
+    assert "[4880 lines left out" in page and "step 4999" in page and "step 2500" not in page
+    assert "The values of this run" in page
+    assert "An interactive control stands here" in page and "IntSlider" not in page
+
+
+def test_experiment_page_says_it_all(built):
+    root, _ = built
+    page = (root / "_site/single_stage/shapes/index.html").read_text(encoding="utf-8")
+    text = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", page))
+    for words in (
+        "52.3",
+        "Begun, not finished: 02_masks",
+        "2 min 05 s",
+        "1.24 GB",
+        "Good and bad",
+        "image labels predicted",
+        "01_train: 4 parameters",
+        "03 evaluate",
+        "not stated threshold split, label source, full share",
+        "data_root …/VOCdevkit",
+    ):
+        assert words in text, words
+    assert "/srv/" not in page
+    assert "Begun, not finished: 01_train" in (root / "_site/single_stage/begun/index.html").read_text(
+        encoding="utf-8"
+    )
+
+
+def test_cells_know_their_column_and_long_names_may_break(built):
+    root, _ = built
+    page = (root / "_site/stages.html").read_text(encoding="utf-8")
+    assert page.count('<td class="col-main-memory">') == page.count('<td class="col-stage">') == 2
+    assert '<th class="head col-experiment">' in page
+    name = "single_<wbr>stage/<wbr>shapes"
+    assert re.search(rf'<td class="col-experiment"><p><a [^>]*href="single_stage/shapes/index.html">.*{name}', page)
+    assert "01_<wbr>train" not in page and "<p>01_train</p>" in page  # short ones stay whole
+    assert "<wbr>" not in (root / "_site/searchindex.js").read_text(encoding="utf-8")
+    assert 'href="same_data.png"' in (root / "_site/same_data.html").read_text(encoding="utf-8")
+
+
+def test_again_is_byte_equal_and_starts_no_kernel(built, monkeypatch):
+    """Row 19 of the reliability list, for the whole site."""
+    root, _ = built
+    before = {path: path.read_bytes() for path in (root / "_site").rglob("*") if path.is_file()}
+    monkeypatch.setenv("PATH", "/nowhere")  # no command can be found
+    monkeypatch.setenv("JUPYTER_PATH", "/nowhere")
+    build.build(root / "runs", root / "figures", root / "_site", project=root)
+    after = {path: path.read_bytes() for path in (root / "_site").rglob("*") if path.is_file()}
+    differing = sorted(
+        path.name for path in before.keys() | after.keys() if before.get(path) != after.get(path)
+    )
+    print(f"{len(before)} files of the site, {len(differing)} differ when built again")
+    assert differing == []
+
+
+def unbuilt(monkeypatch):
+    """Spares Sphinx where only the texts are looked at."""
+    monkeypatch.setattr(build, "_sphinx", lambda work: (work / "html").mkdir(exist_ok=True))
+
+
+def test_publish_as_part_of_the_report(tmp_path, monkeypatch):
+    runs = tmp_path / "runs"
+    folder = made.manifest(runs, "single_stage/shapes", "03_evaluate", [made.result(52.3, dataset="shapes")])
+    (folder / "good_and_bad.png").write_bytes(made.png())
+    with monkeypatch.context() as patch:
+        unbuilt(patch)
+        told = build.build(
+            runs, tmp_path / "figures", tmp_path / "_site", ["single_stage/shapes"], project=tmp_path
+        )
+    assert (
+        told["published table"] == tmp_path / "figures/table.md"
+        and told["published single_stage/shapes"].is_dir()
+    )
+    first = {path: path.read_bytes() for path in (tmp_path / "figures").rglob("*") if path.is_file()}
+    build.build(tmp_path / "no runs", tmp_path / "figures", tmp_path / "_site", project=tmp_path)
+    assert first == {path: path.read_bytes() for path in (tmp_path / "figures").rglob("*") if path.is_file()}
+    page = (tmp_path / "_site/single_stage/shapes/index.html").read_text(encoding="utf-8")
+    assert "52.3" in page and "not on this machine" in page and "good_and_bad" in page
+    unbuilt(monkeypatch)
+    build.build(tmp_path / "no runs", tmp_path / "nothing", tmp_path / "_site", project=tmp_path)
+    source = tmp_path / "build/_site/source"
+    assert "Nothing has been run yet" in (source / "index.md").read_text(encoding="utf-8")
+    assert not (source / "single_stage/shapes/index.md").exists()
+
+
+def test_overview_shows_what_was_learned_the_highest_first(tmp_path, monkeypatch):
+    runs = tmp_path / "runs"
+    baseline = made.result(70.0, supervision="none", method="Rectangle", image_labels="none")
+    learned = [made.result(value, image_labels="predicted") for value in (41.5, 43.5, 42.5)]
+    made.manifest(runs, "simple_does_it/a", "08_evaluate", [baseline, *learned])
+    made.manifest(runs, "spml/full", "10_evaluate", [made.result(60.5, supervision="full", image_labels="none")])
+    unbuilt(monkeypatch)
+    build.build(runs, tmp_path / "nothing", tmp_path / "_site", project=tmp_path)
+    page = (tmp_path / "build/_site/source/index.md").read_text(encoding="utf-8")
+    (line,) = (one for one in page.splitlines() if "simple_does_it/a" in one)
+    assert line.index("43.5") < line.index("42.5") and "41.5" not in line and "70" not in line
+    assert any("spml/full" in one and "60.5" in one for one in page.splitlines())
+
+
+def test_a_folder_of_others_is_not_replaced(tmp_path):
+    out = tmp_path / "mine"
+    out.mkdir()
+    (out / "thesis.tex").write_text("x")
+    with pytest.raises(FileError, match="--out"):
+        build.build(tmp_path, tmp_path, out, project=tmp_path)
+    assert (out / "thesis.tex").read_text() == "x"

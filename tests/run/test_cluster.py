@@ -1,0 +1,148 @@
+"""`--engine snakemake`: the same stages, side by side where they may be, with kills, failures and no second truth."""
+
+import shutil
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.run import toy
+
+pytest.importorskip("snakemake", reason="snakemake is not installed: pip install -e .[cluster]")
+ENGINE = ("--engine", "snakemake")
+
+
+def wait_for(path, seconds=60):
+    """Wait until PATH is there."""
+    end = time.monotonic() + seconds
+    while not path.exists():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.02)
+
+
+@pytest.fixture
+def project(project):
+    shutil.copy(Path(__file__).parents[2] / "Snakefile", project.root / "Snakefile")
+    return project
+
+
+def test_the_same_artefacts_as_one_after_the_other(project, finished):
+    text = project.run(*ENGINE)
+    assert "done; results are in" in text and not list((project.root / "runs/.snakemake").iterdir())
+    assert project.hashes() == finished.hashes()
+    again = project.run(*ENGINE)  # by the manifests, not by what Snakemake remembers
+    assert again.count("done already") == 3 and "Building DAG" not in again
+    assert project.run().count("done already") == 3  # nor does the serial runner run anything
+
+
+def test_only_what_is_not_finished(project):
+    project.run("--until", "01_make")
+    project.run("-p", "lr=0.25", *ENGINE)
+    assert project.manifest("02_train")["params"]["lr"] == 0.25
+    first = (project.runs / "01_make/.computed").read_text()
+    project.edit("03_score", "score = load_json", "score = 0 + load_json")
+    text = project.run("-p", "lr=0.25", *ENGINE)
+    assert text.count("done already") == 2 and "03_score: will run, because code of the notebook" in text
+    assert (project.runs / "01_make/.computed").read_text() == first
+
+
+MEET = """
+import time
+(stage.folder.parent / "met-{mine}").touch()
+for _ in range(600):
+    if (stage.folder.parent / "met-{theirs}").exists():
+        break
+    time.sleep(0.1)
+else:
+    raise RuntimeError("alone")
+"""
+
+
+def test_stages_that_do_not_need_each_other_run_side_by_side(project):
+    for mine, theirs in (("02_train", "02_other"), ("02_other", "02_train")):
+        project.write(mine, toy.notebook(mine, "", MEET.format(mine=mine, theirs=theirs), "stage.finish()",
+                                         needs=["01_make"]))
+    project.yaml(toy.YAML.replace("02_train, 03_score", "02_train, 02_other")
+                 .replace("steps: 6\n", "").replace("lr: 0.5\n", ""))
+    project.run(*ENGINE, "--jobs", "2")
+    assert all(project.manifest(name) for name in ("02_train", "02_other"))
+
+
+def test_a_failure_keeps_the_rest_and_the_same_command_continues(project):
+    project.yaml(toy.YAML, "other")
+    project.edit("02_train", "for step in", 'if "tiny" in str(stage.folder): raise OSError("no disk")\n    for step in')
+    text = project.wsnb("run", "toy/tiny", "toy/other", *ENGINE, code=1)
+    assert "OSError: no disk" in text and "the same command continues" in text
+    assert project.manifest("01_make") and not project.manifest("02_train")
+    assert (project.root / "runs/toy/other/03_score/manifest.json").exists()
+    project.edit("02_train", 'raise OSError(\"no disk\")', "pass")
+    project.wsnb("run", "toy/tiny", "toy/other", *ENGINE)
+    assert project.manifest("03_score")
+
+
+def test_a_signal_reaches_the_stage_and_the_next_call_continues(project, finished):
+    process = project.start("run", "toy/tiny", *ENGINE, "-p", "pause=0.5")
+    wait_for(project.runs / "02_train/state.json")
+    process.send_signal(signal.SIGTERM)
+    text, _ = process.communicate(timeout=60)
+    assert process.returncode == 75, text
+    assert "saved at an interrupt" in (project.runs / "02_train/log.txt").read_text()
+    assert not project.manifest("02_train")
+    project.run(*ENGINE, "-p", "pause=0.5")
+    assert project.hashes() == finished.hashes()
+
+
+def test_killed_it_continues_and_nothing_stays_locked(project, finished):
+    process = project.start("run", "toy/tiny", *ENGINE, "-p", "pause=0.5")
+    wait_for(project.runs / "02_train/state.json")
+    toy.kill(process)
+    project.run(*ENGINE, "-p", "pause=0.5")
+    assert project.hashes() == finished.hashes()
+
+
+def test_a_second_run_is_refused(project):
+    process = project.start("run", "toy/tiny", *ENGINE, "-p", "pause=1")
+    wait_for(project.runs / "01_make/0.json")
+    assert "is in use by process" in project.run(code=3)
+    assert "is in use by process" in project.run(*ENGINE, code=3)
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=60)
+
+
+def test_one_stage_alone(project):
+    assert "02_train needs 01_make, which is not finished: it never ran" in project.run("--only", "02_train", code=2)
+    project.run("--only", "01_make")
+    assert "02_train (2/2): done" in project.run("--only", "02_train")
+    assert not project.manifest("03_score")
+
+
+@pytest.mark.parametrize("words, said", [
+    (("--only", "9"), "no such stage"),
+    (("--only", "01_make", "--until", "01_make"), "--only: it goes with one experiment"),
+    (("--jobs", "2"), "they go with --engine snakemake"),
+    ((*ENGINE, "--jobs", "0"), "use 1 or more"),
+    ((*ENGINE, "-p", "lrr=1"), "lrr"),
+])
+def test_refused_before_anything_starts(project, words, said):
+    assert said in project.run(*words, code=2)
+    assert not project.runs.exists()
+
+
+def test_without_snakemake_it_says_what_to_install(project):
+    hidden = project.root / "hidden"
+    hidden.mkdir()
+    (hidden / "sitecustomize.py").write_text(
+        "import importlib.util as u\nreal = u.find_spec\n"
+        "u.find_spec = lambda name, *a: None if name == 'snakemake' else real(name, *a)\n")
+    text = project.run(*ENGINE, code=2, environment={"PYTHONPATH": f"{hidden}:{project.root}"})
+    assert "pip install -e '.[cluster]'" in text
+
+
+def test_a_profile_is_passed_on(project):
+    profile = project.root / "profile"
+    profile.mkdir()
+    (profile / "config.yaml").write_text("dry-run: true\n")
+    text = project.run(*ENGINE, "--profile", str(profile))
+    assert "dry-run" in text.lower() or "dry run" in text.lower()
+    assert not project.manifest("01_make")

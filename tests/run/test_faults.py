@@ -1,0 +1,156 @@
+"""Faults of the disk: never half a file under a final name (reliability rows 4 and 8)."""
+
+import json
+import os
+import resource
+import subprocess
+
+import numpy as np
+import pytest
+
+from tests.run.toy import MAKE
+from wsnb.files import load_json, load_npz, read_index, save_json, save_npz, save_png
+from wsnb.run import execute, manifest
+from wsnb.run.stage import Stage
+
+PARAMS = {
+    "data_root": "",
+    "run_dir": "runs/toy/tiny",
+    "device": "cpu",
+    "workers": 0,
+    "seed": 0,
+    "items": 5,
+    "pause": 0.0,
+}
+
+
+class Notebook(dict):
+    """Stands for an executed notebook."""
+
+    metadata = {}
+
+
+def job(root):
+    """All kinds of files that a stage and its runner write, twice over."""
+    for turn in range(2):
+        stage = Stage.begin("toy", "01_make", dict(PARAMS))
+        save_json(stage.folder / "item.json", {"turn": turn, "text": "x" * 5000})
+        save_png(stage.folder / "mask.png", np.full((50, 50), turn, np.uint8))
+        save_npz(stage.folder / "scores.npz", scores=np.full((9, 9), turn))
+        stage.finish(results=[{"name": "x", "value": 1.0, "unit": "%"}])
+        execute._save_notebook(root, Notebook(cells=["x" * 5000]), stage.folder / "notebook.ipynb", root / "x")
+        manifest.write(stage.folder, load_json(stage.folder / manifest.RESULTS))
+
+
+def check(place):
+    """Whatever has its final name is whole, and a manifest's files match it."""
+    readers = {".json": load_json, ".ipynb": load_json, ".png": read_index, ".npz": load_npz}
+    for path in place.rglob("[!.]*"):
+        if path.suffix in readers:
+            readers[path.suffix](path)
+    record = manifest.read(place)
+    assert record is None or manifest.problems(place, record, full=True) == []
+
+
+def faulty(root, number, how):
+    """Run job() in a child whose NUMBER-th fsync or rename fails; returns how many there were, or None if it
+    failed.
+    """
+    reader, writer = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        count = [0]
+
+        def breaking(function):
+            def call(*arguments):
+                if count[0] == number:
+                    if how == "dies":
+                        os._exit(9)
+                    raise OSError(28, "No space left on device")
+                count[0] += 1
+                return function(*arguments)
+
+            return call
+
+        os.fsync, os.replace, os.rename = breaking(os.fsync), breaking(os.replace), breaking(os.rename)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        try:
+            job(root)
+        except OSError:
+            os._exit(8)
+        os.write(writer, str(count[0]).encode())
+        os._exit(0)
+    os.close(writer)
+    _, status = os.waitpid(pid, 0)
+    with open(reader) as pipe:
+        text = pipe.read()
+    assert os.waitstatus_to_exitcode(status) in (0, 8, 9)
+    return int(text) if text else None
+
+
+@pytest.mark.parametrize("how", ["fails", "dies"])
+def test_fault_at_every_fsync_and_rename(project, how, monkeypatch):
+    monkeypatch.setenv("WSNB_ROOT", str(project.root))
+    place = project.runs / "01_make"
+    total = faulty(project.root, -1, how)
+    assert total > 30
+    for number in range(total):
+        assert faulty(project.root, number, how) is None
+        check(place)
+    assert faulty(project.root, -1, how) is not None
+    check(place)
+    assert manifest.read(place) is not None
+    print(f"{total} faults ({how}), no damaged file")
+
+
+def limit(size):
+    """Let no file grow beyond SIZE bytes, as on a full disk."""
+    return lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+
+
+def test_disk_full_in_a_stage(project):
+    project.edit(
+        "02_train", "stage.finish()", "save_json(stage.folder / 'big.json', 'x' * 400_000)\nstage.finish()"
+    )
+    text = project.run("--until", "02_train", preexec_fn=limit(200_000), code=1)
+    assert "OSError: [Errno 27] File too large" in text and "notebook.failed.ipynb" in text
+    before = project.manifest("01_make")
+    assert before and manifest.problems(project.runs / "01_make", before, full=True) == []
+    assert not project.manifest("02_train") and not (project.runs / "02_train/big.json").exists()
+    assert "FAILED" not in project.run("--until", "02_train") and project.manifest("01_make") == before
+
+
+def test_disk_full_when_the_notebook_is_kept(project):
+    project.single("import base64, os\nprint(base64.b64encode(os.urandom(30_000)).decode())\nstage.finish()")
+    text = project.run(preexec_fn=limit(25_000), code=1)
+    assert "FAILED" in text and "File too large" in text and "could not be kept" in text
+    check(project.runs / "01_make")
+    assert not list((project.runs / "01_make").glob("*.ipynb"))
+    project.run()
+
+
+def test_a_failing_cell_is_told_whole(project):
+    project.edit(
+        "02_train",
+        "for step in",
+        "raise ValueError('loss is NaN at step 3,\\nlr 0.5, images a b')\n    for step in",
+    )
+    text = project.run(code=1)
+    failed = text[text.index("FAILED") :]
+    assert "ValueError: loss is NaN at step 3,\n" in failed and "lr 0.5, images a b" in failed
+    assert (
+        "02_train/log.txt" in failed and "02_train/notebook.failed.ipynb" in failed and "continue" in failed
+    )
+    kept = json.loads((project.runs / "02_train/notebook.failed.ipynb").read_text())
+    assert any(
+        output["output_type"] == "error" for cell in kept["cells"] for output in cell.get("outputs", [])
+    )
+    assert "03_score" not in text and len(MAKE) == 3
+
+
+def test_a_list_whose_reader_has_left_is_no_fault(project):
+    reader, writer = os.pipe()
+    os.close(reader)
+    process = project.start("list", stdout=writer, stderr=subprocess.PIPE)
+    os.close(writer)
+    assert (process.communicate(timeout=60)[1], process.returncode) == ("", 0)

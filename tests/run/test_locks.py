@@ -1,0 +1,112 @@
+"""Locks: nobody shares, nobody dead holds (reliability rows 11 and 22)."""
+
+import os
+import signal
+import socket
+import time
+
+import pytest
+
+from tests.run.test_kills import wait_for
+from tests.run.toy import kill
+from wsnb.run import locks, stage
+
+
+def child_holding(take):
+    """A child process that calls TAKE() and then sleeps; returns its pid when it has the lock."""
+    reader, writer = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        take()
+        os.write(writer, b"x")
+        time.sleep(60)
+        os._exit(0)
+    os.read(reader, 1)
+    return pid
+
+
+def end(pid):
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+
+
+def test_held_freed_and_told(tmp_path):
+    path = tmp_path / "a/lock"
+    kept = []
+    pid = child_holding(lambda: kept.append(locks.acquire(path, "x")))
+    began = time.monotonic()
+    with pytest.raises(
+        locks.LockedError, match=f"the stage is in use by process {pid} on {socket.gethostname()}"
+    ):
+        locks.acquire(path, "the stage")
+    assert time.monotonic() - began < 1 and locks.is_held(path)
+    end(pid)
+    assert not locks.is_held(path)
+    with locks.acquire(path, "x", 0):
+        assert locks.holder(path).startswith(f"process {os.getpid()} ")
+    assert not locks.is_held(path)
+
+
+def test_a_forked_worker_does_not_keep_the_lock(tmp_path):
+    lock = locks.acquire(tmp_path / "lock", "x")
+    pid = child_holding(lambda: None)
+    lock.close()
+    assert not locks.is_held(tmp_path / "lock")
+    end(pid)
+
+
+def test_second_run_is_refused(project):
+    first = project.start("run", "toy/tiny", "-p", "pause=5")
+    wait_for((project.runs / "01_make/.computed").exists)
+    began = time.monotonic()
+    text = project.run(code=3)
+    took = time.monotonic() - began
+    assert f"toy/tiny in {project.runs} is in use by process {first.pid} on {socket.gethostname()}" in text
+    print(f"refused after {took:.2f} s, start of Python included")
+    assert "running: process" in project.wsnb("status")
+    kill(first)
+    project.run("--until", "01_make")  # at once
+
+
+def test_status_has_one_line_for_what_was_never_begun(project):
+    assert project.wsnb("status").strip() == "toy/tiny: not run"
+    project.run("--until", "01_make")
+    first, made, *others = project.wsnb("status").splitlines()
+    assert first == "toy/tiny" and "01_make" in made and "finished" in made
+    assert others and all(line.endswith("not run") for line in others)
+
+
+def test_a_stage_open_elsewhere_is_refused(project):
+    pid = child_holding(
+        lambda: globals().update(kept=locks.acquire(project.runs / ".01_make.lock", "x", 0, stage.INTERACTIVE))
+    )
+    assert f"01_make is in use by process {pid}" in project.run(code=3)
+    end(pid)
+
+
+def test_gpu_slots(tmp_path, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,3")
+    monkeypatch.setenv("WSNB_SLOTS", str(tmp_path))
+    kept = []
+    pid = child_holding(lambda: kept.append(locks.take("cuda", "a", print)))
+    second, variables = locks.take("auto", "b", print)
+    assert variables == {"CUDA_VISIBLE_DEVICES": "3"}
+    said = []
+
+    def say(text):
+        said.append(text)
+        end(pid)
+
+    third, variables = locks.take("cuda", "c", say)  # waits until the first is killed
+    assert (
+        variables == {"CUDA_VISIBLE_DEVICES": "0"}
+        and "waiting for a GPU" in said[0]
+        and "for a" in said[0] + "for b"
+    )
+    assert locks.take("cpu", "d", print) == (None, {})
+    second.close()
+    fourth, variables = locks.take("cuda:1", "e", print)
+    assert variables == {} and fourth.path.name == "gpu-3.lock"
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    assert locks.take("auto", "f", print) == (None, {})
+    third.close(), fourth.close()

@@ -1,0 +1,246 @@
+"""Parameters: everything wrong is refused before a kernel starts, with the mend (reliability rows 13 and 14)."""
+
+import pytest
+
+from tests.run.toy import YAML
+from wsnb.run import params
+from wsnb.run.params import ParamsError
+
+CELL = """lr: float = 1e-3  # step size
+n: int = -2
+names: list[str] = ["a", "b"]  # which
+scales: list[float] = [1, 0.5]
+flip: bool = True
+weights: str = "imagenet"  # or a file"""
+
+
+@pytest.fixture(scope="module")
+def declared():
+    return params.parse_cell(CELL, "toy")
+
+
+def test_cell(declared):
+    assert declared["lr"] == params.Param("lr", "float", 1e-3, "step size")
+    assert declared["n"].default == -2 and declared["n"].help == ""
+    assert declared["scales"].default == [1.0, 0.5] and type(declared["scales"].default[0]) is float
+
+
+@pytest.mark.parametrize(
+    ("source", "word"),
+    [
+        ("a = 1", "expected `name: type"),
+        ("a: int = b", "derived"),
+        ("a: int = 1 + n", "derived"),
+        ("a: tuple = ()", "allowed are"),
+        ("a: int = 1.5", "whole number"),
+        ("a: int = 1\na: int = 2", "twice"),
+        ("import os", "expected"),
+        ("a: int =", "parse"),
+        ("a: int = True", "whole number"),
+        ("a: int", "expected"),
+        ("a: str = 1", "quotes"),
+        ("a: float = 1e999", "finite"),
+    ],
+)
+def test_cell_refusals(source, word):
+    with pytest.raises(ParamsError, match=word):
+        params.parse_cell(source, "toy")
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("lr=1e-3", 1e-3),
+        ("lr=2", 2.0),
+        ("n=7", 7),
+        ("names=a,b", ["a", "b"]),
+        ("names=[]", []),
+        ("scales=[0.5, 2]", [0.5, 2.0]),
+        ("flip=false", False),
+        ("weights=a=b", "a=b"),
+        ("weights=", ""),
+        ('names=["a"]', ["a"]),
+    ],
+)
+def test_override(declared, text, value):
+    assert params.parse_override(text, declared) == (text.partition("=")[0], value)
+
+
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        ("lr", "NAME=VALUE"),
+        ("l=1", "valid are|did you mean"),
+        ("lrr=1", "did you mean 'lr'"),
+        ("n=1.5", "int"),
+        ("n=x", "int"),
+        ("flip=1", "true or false"),
+        ("lr=nan", "finite"),
+        ("scales=1,x", "float"),
+        ("scales=1,,2", "float"),
+        ("lr=", "float"),
+    ],
+)
+def test_override_refusals(declared, text, word):
+    with pytest.raises(ParamsError, match=word):
+        params.parse_override(text, declared)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("lr: 0.5", "lrr: 0.5", ["unknown parameter 'lrr'", "did you mean 'lr'"]),
+        ("lr: 0.5", "", ["missing lr", "add `lr: 0.5`"]),
+        ("steps: 6", "steps: 6.0", ["steps is 6.0", "whole number"]),
+        ("steps: 6", "steps: true", ["steps is True", "whole number"]),
+        ("lr: 0.5", "lr: 1e-3", ["text", "write 1.0e-3"]),
+        ("lr: 0.5", "lr: 5E+3", ["write 5.0e+3"]),
+        ("lr: 0.5", "lr: .inf", ["finite"]),
+        ("seed: 0", "seed: 2024-01-01", ["date"]),
+        ("seed: 0", "seed: !!python/object/apply:os.system ['touch harmed']", ["plain YAML"]),
+        ("seed: 0", "seed: !!python/name:os.system", ["plain YAML"]),
+        ("seed: 0", "seed: {a: 1}", ["mapping"]),
+        ("seed: 0", "seed:", ["nothing"]),
+        ("seed: 0", "seed: [[1]]", ["flat lists"]),
+        ("seed: 0", "seed: 0\nseed: 1", ["given twice"]),
+        ("seed: 0", "1: 0", ["not a name"]),
+        ("seed: 0", "seed: [", ["YAML"]),
+        ("device: cpu", "device: no", ["device is False", "quotes"]),
+        ("02_train", "../02_train", ["stage '../02_train'"]),
+        ("02_train", "/etc/x", ["stage"]),
+        ("02_train", "'{x}'", ["stage"]),
+        ("02_train", "'a b'", ["stage"]),
+        ("02_train", "02_trein", ["02_trein.ipynb", "no such notebook"]),
+        ("02_train, 03", "02_train, 02_train, 03", ["twice"]),
+        ("stages: [01_make, 02_train, 03_score]", "", ["stages"]),
+        (YAML, "just text", ["name: value"]),
+        (YAML, "", ["name: value"]),
+        ("01_make, 02_train", "02_train", ["unknown parameter 'items'"]),
+        ("02_train, 03", "03", ["unknown parameter 'steps'"]),
+    ],
+)
+def test_experiment_refusals(project, old, new, words):
+    from wsnb.run import experiments
+
+    assert old in YAML
+    project.yaml(YAML.replace(old, new))
+    with pytest.raises(ValueError) as caught:
+        experiments.load(project.root, "toy", "tiny")
+    text = str(caught.value)
+    assert all(word in text for word in words), text
+    assert not (project.root / "harmed").exists()
+
+
+def test_a_need_that_the_experiment_lacks(project):
+    from wsnb.run import experiments
+
+    project.yaml(
+        YAML.replace("01_make, 02_train, ", "").replace("items: 5\npause: 0.0\nsteps: 6\nlr: 0.5\n", "")
+    )
+    with pytest.raises(ValueError, match="needs 02_train, which is not among"):
+        experiments.load(project.root, "toy", "tiny")
+
+
+def test_command_refuses_before_a_kernel(project):
+    text = project.run("-p", "lrr=3", code=2)
+    assert "did you mean 'lr'" in text and not project.runs.exists()
+    assert "use --runs DIR" in project.run("-p", "run_dir=/tmp", code=2)
+    assert "did you mean '02_train'" in project.run("--until", "02_trian", code=2)
+    assert "use auto, cpu, cuda" in project.run("--device", "gpu", code=2)
+    assert "workers -1" in project.run("--workers", "-1", code=2)
+    project.yaml(YAML.replace("lr: 0.5", "lr: 1e-3"))
+    assert "write 1.0e-3" in project.run(code=2) and not project.runs.exists()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "toy/../tiny",
+        "toy//etc",
+        "/etc/passwd",
+        "toy/{0}",
+        "toy/a b",
+        "toy/ä",
+        "../toy/tiny",
+        "tiny",
+        "toy/" + "x" * 200,
+        "toy/.hidden",
+        "toy/",
+    ],
+)
+def test_names_stay_inside(project, name):
+    from wsnb.run import paths
+
+    with pytest.raises(ValueError, match="use letters|PAPER/NAME"):
+        paths.split_experiment(name)
+
+
+def test_a_link_out_of_the_runs_is_refused(project, tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (project.root / "runs/toy").mkdir(parents=True)
+    (project.root / "runs/toy/tiny").symlink_to(tmp_path / "elsewhere")
+    assert "--runs DIR" in project.run(code=2)
+    assert not list((tmp_path / "elsewhere").iterdir())
+
+
+def test_missing_weights_are_refused(project):
+    project.single("stage.finish()", parameters='weights: str = "imagenet"  # or a file')
+    assert "no file nets/none.pth" in project.run("-p", "weights=nets/none.pth", code=2)
+    two = 'irnet_weights: str = "imagenet"  # or a file\nseg_checkpoint: str = ""'
+    project.single("stage.finish()", parameters=two)
+    assert "irnet_weights: no file none.pth" in project.run("-p", "irnet_weights=none.pth", code=2)
+    assert "seg_checkpoint: no file a/b.h5" in project.run("-p", "seg_checkpoint=a/b.h5", code=2)
+
+
+def test_every_file_of_weights_counts_by_its_content(tmp_path):
+    from wsnb.run import fingerprint
+
+    declared = {"irnet_weights": params.Param("irnet_weights", "str", "")}
+    (tmp_path / "net.pth").write_bytes(b"1")
+    first = fingerprint.params_values(declared, {"irnet_weights": "net.pth"}, tmp_path)
+    (tmp_path / "net.pth").write_bytes(b"2")
+    assert first != fingerprint.params_values(declared, {"irnet_weights": "net.pth"}, tmp_path)
+    assert fingerprint.params_values(declared, {"irnet_weights": "imagenet"}, tmp_path) == {"irnet_weights": "imagenet"}
+
+
+def test_a_split_with_a_list_counts_by_the_list(project):
+    """SPLIT:LIST.txt, as Cityscapes has it: the list is found, made absolute, hashed; a missing one is refused."""
+    from wsnb.run import fingerprint
+
+    listed, declared = project.root / "few.txt", {"extra_split": params.Param("extra_split", "str", "")}
+    listed.write_text("a\n")
+    assert params.existing_file("extra_split", "str", "train_extra:few.txt", project.root) == listed
+    first = fingerprint.params_values(declared, {"extra_split": "train_extra:few.txt"}, project.root)["extra_split"]
+    listed.write_text("b\n")
+    second = fingerprint.params_values(declared, {"extra_split": "train_extra:few.txt"}, project.root)["extra_split"]
+    other = fingerprint.params_values(declared, {"extra_split": "train:few.txt"}, project.root)["extra_split"]
+    assert first != second and first.startswith("train_extra:sha256:") and other.startswith("train:sha256:")
+    project.single("assert p.extra_split == 'train_extra:' + str(stage.root / 'few.txt'), p.extra_split\nstage.finish()"
+                   .replace("p.", "stage.params."), parameters='extra_split: str = ""  # more pictures')
+    project.run("-p", "extra_split=train_extra:few.txt")
+    assert "extra_split: no file none.txt" in project.run("-p", "extra_split=train_extra:none.txt", code=2)
+
+
+def test_folders_count_by_what_lies_in_them(tmp_path):
+    from wsnb.files import save_json
+    from wsnb.run import fingerprint
+
+    declared = {"cam_dir": params.Param("cam_dir", "str", ""), "run_dir": params.Param("run_dir", "str", "")}
+    cams = tmp_path / "cams"
+    cams.mkdir()
+    (cams / "a.npz").write_bytes(b"12")
+
+    def key(**values):
+        return fingerprint.params_values(declared, {"cam_dir": "", "run_dir": "x", **values}, tmp_path)
+
+    assert key() == {"cam_dir": ""} and params.existing_file("cam_dir", "str", "nowhere", tmp_path) is None
+    first = key(cam_dir="cams")
+    (cams / "a.npz").write_bytes(b"123")
+    second = key(cam_dir=str(cams))
+    assert first["cam_dir"].startswith("sha256:") and first != second
+    save_json(tmp_path / "manifest.json", {"key": "k1"})  # a stage's folder: its key says it all
+    third = key(cam_dir="cams")
+    (cams / "a.npz").write_bytes(b"1234")
+    assert key(cam_dir="cams") == third != second
+    save_json(tmp_path / "manifest.json", {"key": "k2"})
+    assert key(cam_dir="cams") != third

@@ -1,1 +1,0 @@
-"""Params, stages, runs, manifests, locks, the papermill runner, results, report."""

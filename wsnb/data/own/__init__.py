@@ -1,0 +1,1 @@
+"""Own pictures as a data set."""

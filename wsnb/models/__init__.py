@@ -1,0 +1,1 @@
+"""Backbones, heads, their weights, and how they are trained."""

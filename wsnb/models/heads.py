@@ -1,0 +1,145 @@
+"""A plain segmenter, whatever its labels are: a head on a backbone, one logit a class and pixel.
+
+A classifier of image tags over any backbone, whose class activation maps show where it looks (Zhou et al., 2016).
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from wsnb.files import load_torch
+from wsnb.models import backbones, deeplabv3plus
+from wsnb.models.backbone_wrapper import BackboneWrapper
+
+HEADS = ("largefov", "aspp", "deeplabv3plus")
+
+
+class LargeFOV(nn.Module):
+    """DeepLab-LargeFOV (Chen et al., ICLR 2015): a 3x3 convolution dilated by RATE, a 1x1 convolution, the classes.
+
+    VGG16 brings fc6 and fc7 itself; there WIDTH is 0, only the classes remain, and `build` dilates fc6.
+    """
+
+    def __init__(self, inputs, n_classes, width=1024, rate=12):
+        super().__init__()
+        layers = []
+        if width:
+            layers = [nn.Conv2d(inputs, width, 3, padding=rate, dilation=rate), nn.ReLU(), nn.Dropout(0.5),
+                      nn.Conv2d(width, width, 1), nn.ReLU(), nn.Dropout(0.5)]
+            for layer in layers[::3]:
+                nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+                nn.init.zeros_(layer.bias)
+        self.layers = nn.Sequential(*layers)
+        self.fc8 = nn.Conv2d(width or inputs, n_classes, 1)
+        nn.init.normal_(self.fc8.weight, std=0.01)
+        nn.init.zeros_(self.fc8.bias)
+
+    def forward(self, features):
+        return self.fc8(self.layers(features[-1]))
+
+
+class DilatedSum(nn.Module):
+    """The head of DeepLab v2: 3x3 convolutions of several rates straight to the classes, summed."""
+
+    def __init__(self, inputs, n_classes, rates=(6, 12, 18, 24)):
+        super().__init__()
+        self.branches = nn.ModuleList(nn.Conv2d(inputs, n_classes, 3, padding=r, dilation=r) for r in rates)
+        for branch in self.branches:
+            nn.init.normal_(branch.weight, std=0.01)
+            nn.init.zeros_(branch.bias)
+
+    def forward(self, features):
+        return sum(branch(features[-1]) for branch in self.branches)
+
+
+class Segmenter(BackboneWrapper):
+    """x [B, 3, H, W] (ImageNet-normalised) -> logits [B, n_classes, h, w] at the head's stride."""
+
+    def __init__(self, backbone, head, freeze=True):
+        super().__init__(backbone, freeze)
+        self.head = head
+        self.new_modules = (head,)
+
+    def forward(self, x):
+        return self.head(self.feature_maps(x))
+
+
+def build(head, backbone, n_classes, weights="random", output_stride=0, width=256, freeze=True, checkpoint="", rate=12):
+    """(segmenter, where its weights came from).
+
+    head: "largefov" (WIDTH channels, dilated by RATE; on vgg16 the backbone's own fc6, dilated, and fc7), "aspp"
+    (DeepLab v2) or "deeplabv3plus". backbone, weights, output_stride: see `backbones`. freeze: never train the
+    backbone's first layers and BatchNorms. checkpoint: a file of a whole segmenter, this book's or NoPeopleAllowed's
+    DeepLabV3+, loaded strictly; it overrides weights.
+    Raises ValueError for an unknown head or largefov without a width, FileError for a file that does not fit.
+    """
+    if head not in HEADS:
+        raise ValueError(f"head {head!r}: choose one of {', '.join(HEADS)}")
+    if head == "largefov" and backbone != "vgg16" and width < 1:
+        raise ValueError(f"{width=}: largefov brings its own layers where the backbone {backbone} has no fc6; "
+                         "take width=1024 (the paper's)")
+    body = backbones.build(backbone, output_stride, gradual=head == "deeplabv3plus")
+    origin = "" if checkpoint else backbones.load_imagenet(body, backbone, weights)
+    if head == "largefov":
+        if backbone == "vgg16":
+            body.fc6.dilation = body.fc6.padding = (rate, rate)
+        top = LargeFOV(body.channels[-1], n_classes, 0 if backbone == "vgg16" else width, rate)
+    elif head == "aspp":
+        top = DilatedSum(body.channels[-1], n_classes)
+    else:
+        top = deeplabv3plus.Head(body.channels, body.strides, n_classes, width)
+    network = Segmenter(body, top, freeze)
+    if checkpoint:
+        backbones.fill(network, deeplabv3plus.own_names(load_torch(checkpoint)), str(checkpoint))
+        origin = f"checkpoint {str(checkpoint).rsplit('/', 1)[-1]}"
+    return network, origin
+
+
+def upsample(logits, size):
+    """Bilinear resize to SIZE (H, W), corners not aligned."""
+    return F.interpolate(logits, size=tuple(size), mode="bilinear", align_corners=False)
+
+
+class Classifier(BackboneWrapper):
+    """Global average pooling and a 1x1 convolution without bias, on the backbone's last features.
+
+    forward: x [B, 3, H, W] -> logits [B, n_tags]; `activations`: [B, n_tags, h, w] at the deep stride, whose spatial
+    mean is the logit.
+    """
+
+    def __init__(self, backbone, n_tags, freeze=True, dropout=0.5):
+        super().__init__(backbone, freeze)
+        self.fc8 = nn.Conv2d(backbone.channels[-1], n_tags, 1, bias=False)
+        nn.init.xavier_uniform_(self.fc8.weight)
+        self.dropout = nn.Dropout2d(dropout)
+        self.new_modules = (self.fc8,)
+
+    def scores_and_activations(self, x):
+        """x -> logits [B, n_tags], activations [B, n_tags, h, w]."""
+        deep = self.feature_maps(x)[-1]
+        pooled = self.dropout(deep).mean(dim=(2, 3), keepdim=True)
+        return self.fc8(pooled)[..., 0, 0], self.fc8(deep)
+
+    def forward(self, x):
+        return self.fc8(self.dropout(self.feature_maps(x)[-1]).mean(dim=(2, 3), keepdim=True))[..., 0, 0]
+
+    def activations(self, x):
+        return self.fc8(self.feature_maps(x)[-1])
+
+
+def multilabel_loss(logits, tags):
+    """Multi-label soft margin loss: mean over pictures and classes of the binary cross-entropy of LOGITS [B, C]."""
+    return F.multilabel_soft_margin_loss(logits, tags)
+
+
+@torch.no_grad()
+def tag_scores(network, batches, device="cpu"):
+    """(tags [N, C], scores in [0, 1] [N, C]) over batches of {"x", "tags"}, in evaluation mode."""
+    was, tags, scores = network.training, [], []
+    network.eval()
+    for batch in batches:
+        out = network(batch["x"].to(device))
+        scores.append((out[0] if isinstance(out, tuple) else out).sigmoid().cpu())
+        tags.append(batch["tags"])
+    network.train(was)
+    return torch.cat(tags).numpy(), torch.cat(scores).numpy()

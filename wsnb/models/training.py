@@ -1,0 +1,236 @@
+"""SGD whose momentum buffer holds the learning rate, as in Caffe and the program of SPML.
+
+Training that survives: checkpoints in the middle of an epoch, a clean stop on a signal, a full stop on NaN.
+"""
+
+import math
+import os
+import random
+import signal
+import threading
+import time
+
+import numpy as np
+import torch
+
+from wsnb.files import load_torch, save_torch
+
+
+class InnerSGD(torch.optim.Optimizer):
+    """b <- momentum b + lr (g + weight_decay w); w <- w - b.
+
+    torch.optim.SGD multiplies by lr outside of b: the two differ as soon as lr changes.
+    """
+
+    def __init__(self, params, lr, momentum=0.9, weight_decay=0.0):
+        super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
+
+    @torch.no_grad()
+    def step(self, closure=None):
+        loss = closure() if closure else None
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                if parameter.grad is None:
+                    continue
+                change = group["lr"] * parameter.grad.add(parameter, alpha=group["weight_decay"])
+                buffer = self.state[parameter].get("momentum_buffer")
+                if buffer is None:
+                    buffer = self.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
+                buffer.mul_(group["momentum"]).add_(change)
+                parameter.sub_(buffer)
+        return loss
+
+
+class Training:
+    """Where a training stands, kept in one file, so that a killed run continues to the same weights.
+
+    path: the checkpoint. parts: named objects with state_dict / load_state_dict (network, optimiser, schedule).
+    The loop stays in the reader's sight:
+
+        with Training(path, network=net, optimiser=opt) as training:
+            for epoch in training.epochs(20):
+                for batch in training.steps(lambda first: loader(epoch, first)):
+                    ...
+                    training.check(loss, lr=..., images=batch["id"])
+
+    Samples must be functions of (seed, epoch, position); torch's, NumPy's and Python's generators are kept here.
+    `training.kept` is a dict of plain values for the caller's own records (history, best score); `training.running`
+    holds sums within the epoch and is emptied at its end.
+    """
+
+    def __init__(self, path, every_seconds=120, log=print, writes=True, **parts):
+        self.path, self.every, self.log, self.writes, self.parts = path, every_seconds, log, writes, parts
+        self.epoch, self.step, self.kept, self.running = 0, 0, {}, {}
+        self._stop, self._learning, self._handlers, self._saved = None, False, {}, time.monotonic()
+        if path.exists():
+            self._restore(load_torch(path))
+            log(f"continuing from {path.name}: epoch {self.epoch}, step {self.step}")
+
+    def __enter__(self):
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._handlers[number] = signal.signal(number, self._asked)
+        return self
+
+    def __exit__(self, *error):
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)
+
+    def _asked(self, number, frame):
+        if self._stop or not self._learning:  # the last checkpoint holds all that there is to keep
+            raise KeyboardInterrupt(signal.Signals(number).name)
+        self._stop = signal.Signals(number).name
+
+    def epochs(self, count):
+        """The epochs still to do; a checkpoint is written after each."""
+        while self.epoch < count:
+            yield self.epoch
+            self.epoch, self.step, self.running = self.epoch + 1, 0, {}
+            self.save()
+            self._learning = False
+            self._obey()
+
+    def steps(self, batches):
+        """The batches still to do in this epoch: BATCHES(first) yields them from number FIRST on. A checkpoint is
+        written every `every_seconds`. SIGINT or SIGTERM from the first step to the end of the epoch: a
+        checkpoint is written after the step, then KeyboardInterrupt raised; else (validation) it is raised at once."""
+        self._learning = True
+        for batch in batches(self.step):
+            yield batch
+            self.step += 1
+            if self._stop:
+                self.save()
+                self._obey()
+            if time.monotonic() - self._saved > self.every:
+                self.save()
+
+    def _obey(self):
+        if self._stop:
+            where = f"epoch {self.epoch}, step {self.step}"
+            raise KeyboardInterrupt(f"{self._stop}: checkpoint written at {where}")
+
+    def check(self, loss, lr, images) -> float:
+        """The loss as a float. Raises FloatingPointError if it is not finite, before any weight has changed."""
+        value = float(loss.detach()) if isinstance(loss, torch.Tensor) else float(loss)
+        if not math.isfinite(value):
+            raise FloatingPointError(
+                f"loss is {value} at epoch {self.epoch}, step {self.step}, learning rate {lr:g}, "
+                f"pictures {list(images)}; the last good checkpoint is {self.path}. Lower `lr` or "
+                "look at these pictures."
+            )
+        return value
+
+    def add(self, **values):
+        """Add to the sums of this epoch."""
+        for name, value in values.items():
+            self.running[name] = self.running.get(name, 0.0) + value
+
+    def save(self):
+        """Write the checkpoint, whole; one of a team's other processes (`writes` is False) only checks. Raises
+        TypeError if `kept` or `running` hold what could not be read back."""
+        for name, value in (("kept", self.kept), ("running", self.running)):
+            _only_plain(name, value)
+        for name, part in self.parts.items():
+            if bad := [key for key, value in _tensors(part.state_dict()) if not torch.isfinite(value).all()]:
+                where = f"epoch {self.epoch}, step {self.step}"
+                raise FloatingPointError(
+                    f"{name}: {len(bad)} tensors are not finite {bad[:3]} after {where}; "
+                    f"the last good checkpoint is {self.path}. Lower `lr`."
+                )
+        self._saved = time.monotonic()
+        if not self.writes:
+            return
+        kind, keys, position, has_gauss, gauss = np.random.get_state()
+        save_torch(
+            self.path,
+            {
+                "parts": {name: part.state_dict() for name, part in self.parts.items()},
+                "epoch": self.epoch,
+                "step": self.step,
+                "kept": self.kept,
+                "running": self.running,
+                "rng": {
+                    "torch": torch.get_rng_state(),
+                    "python": random.getstate(),
+                    "numpy": [kind, torch.from_numpy(keys.astype(np.int64)), position, has_gauss, gauss],
+                    "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+                },
+            },
+        )
+
+    def _restore(self, state):
+        for name, part in self.parts.items():
+            part.load_state_dict(state["parts"][name])
+        self.epoch, self.step = state["epoch"], state["step"]
+        self.kept, self.running = state["kept"], state["running"]
+        rng = state["rng"]
+        torch.set_rng_state(rng["torch"])
+        version, internal, gauss_next = rng["python"]
+        random.setstate((version, tuple(internal), gauss_next))
+        kind, keys, position, has_gauss, gauss = rng["numpy"]
+        np.random.set_state((kind, keys.numpy().astype(np.uint32), position, has_gauss, gauss))
+        if rng["cuda"] and torch.cuda.is_available():
+            torch.cuda.set_rng_state_all(rng["cuda"])
+
+
+def _tensors(state, prefix=""):
+    """(name, tensor) of every tensor within dicts and lists."""
+    if isinstance(state, torch.Tensor):
+        yield prefix, state
+    pairs = state.items() if isinstance(state, dict) else enumerate(state) if isinstance(state, list | tuple) else ()
+    for key, value in pairs:
+        yield from _tensors(value, f"{prefix}.{key}")
+
+
+def _only_plain(name, value):
+    """Checkpoints are read without running code in them, so they may hold tensors and Python's own values only."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            _only_plain(f"{name}[{key!r}]", item)
+    elif isinstance(value, list | tuple):
+        for i, item in enumerate(value):
+            _only_plain(f"{name}[{i}]", item)
+    elif type(value) not in (int, float, bool, str, type(None), torch.Tensor):
+        raise TypeError(
+            f"training.{name} is a {type(value).__name__}: make it a plain number, e.g. with float() or .tolist()"
+        )
+
+
+def seed_everything(seed, threads=0, deterministic=False) -> None:
+    """Seed torch, NumPy and Python. THREADS > 0 fixes torch's CPU threads, since sums depend on their number;
+    DETERMINISTIC asks torch for deterministic kernels (a GPU matter: the CPU's are); torch warns where it has none, as
+    for the cross-entropy of maps."""
+    random.seed(seed)
+    np.random.seed(seed)
+    torch.manual_seed(seed)
+    torch.use_deterministic_algorithms(deterministic, warn_only=True)  # else the cross-entropy of maps fails on a GPU
+    if deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS has repeatable products only so
+    if threads:
+        torch.set_num_threads(threads)
+
+
+def epoch_order(count, seed, epoch, shuffle=True) -> list[int]:
+    """The order of COUNT samples in an epoch: a function of (seed, epoch)."""
+    if not shuffle:
+        return list(range(count))
+    return np.random.default_rng([seed, epoch, 2**31]).permutation(count).tolist()
+
+
+def batches(dataset, order, batch_size, first=0, drop_last=True, workers=0):
+    """Collated batches of dataset[i] for i in ORDER, from batch number FIRST on.
+
+    The last, smaller batch is dropped if DROP_LAST and there is more than one batch (a set smaller than a batch still
+    gives one). The result does not depend on the number of worker processes.
+    """
+    groups = [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
+    if drop_last and len(groups) > 1 and len(groups[-1]) < batch_size:
+        groups.pop()
+    own = torch.Generator().manual_seed(0)  # else every start of a loader draws from the global generator
+    return torch.utils.data.DataLoader(
+        dataset,
+        batch_sampler=groups[first:],
+        num_workers=workers,
+        generator=own,
+        multiprocessing_context="fork" if workers else None,
+    )

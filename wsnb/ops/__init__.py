@@ -1,0 +1,1 @@
+"""Operations that several papers share, from class activation maps to random walks."""

@@ -1,0 +1,114 @@
+"""Class activation maps (Zhou et al., CVPR 2016) and what is common to all kinds of them: scales, mirror, maximum.
+
+Grad-CAM is in `gradcam`, the maps on disk in `cam_store`.
+
+Class activation maps of many pictures on disk: float16 at network stride, only the classes that are there.
+"""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from wsnb.data import transforms
+from wsnb.files import FileError, load_npz, save_npz
+
+
+def activation_map(features, weight):
+    """CAM: features [B, K, h, w], weight of a linear or 1x1 classifier [C, K(, 1, 1)] -> [B, C, h, w]."""
+    return torch.einsum("bkhw,ck->bchw", features, weight.reshape(len(weight), -1))
+
+
+def multiscale(maps_of, x, scales, sizes):
+    """Sum of class maps over scales and mirror images, at several sizes.
+
+    maps_of(x [B, 3, h, w]) -> [B, K, h', w']; x [1, 3, H, W] is scaled bilinearly (corners not aligned). A picture and
+    its mirror image go through MAPS_OF together. sizes: [(h, w), ...].
+    Returns ([sum at each size, [K, h, w]], [map of each scale, mirrored part added, [K, h', w']]); no ReLU, no maximum.
+    """
+    each = []
+    for scale in scales:
+        scaled = resized(x, tuple(max(1, round(side * scale)) for side in x.shape[-2:]))
+        maps = maps_of(torch.cat([scaled, scaled.flip(-1)]))
+        each.append(maps[0] + maps[1].flip(-1))
+    return [sum(resized(maps[None], size)[0] for maps in each) for size in sizes], each
+
+
+def resized(x, size):
+    """Bilinear resize of [B, C, h, w] to SIZE (H, W), corners not aligned; itself where the size is right."""
+    if tuple(x.shape[-2:]) == tuple(size):
+        return x
+    return F.interpolate(x, size=tuple(size), mode="bilinear", align_corners=False)
+
+
+def covering(x, size, cover=(1.0, 1.0)):
+    """Maps [B, C, h, w] that reach COVER (>= 1, height and width) times as far as a picture of SIZE (H, W): enlarged
+    bilinearly, and what stands over at the right and bottom cut off."""
+    whole = tuple(max(side, round(side * reach)) for side, reach in zip(size, cover, strict=True))
+    return resized(x, whole)[..., : size[0], : size[1]]
+
+
+def over_joint_maximum(maps):
+    """[K, h, w] -> ReLU, divided by the one maximum over all classes and pixels (NoPeopleAllowed).
+
+    Weaker classes stay below 1. Where nothing is positive the original divides by 0; here the maps are 0.
+    """
+    maps = maps.clip(0)
+    return maps / max(float(maps.max()), 1e-12) if maps.shape[0] and maps.max() > 0 else maps
+
+
+def over_class_maximum(maps, epsilon=1e-5):
+    """[K, h, w] -> ReLU, each class divided by its own maximum + EPSILON (IRN): every class reaches 1."""
+    maps = maps.clip(0)
+    peak = maps.max(axis=(1, 2), keepdims=True) if isinstance(maps, np.ndarray) else maps.amax((1, 2), keepdim=True)
+    return maps / (peak + epsilon)
+
+
+def predicted_tags(logits, threshold=0.5):
+    """Classes of one picture's LOGITS [C] whose probability exceeds THRESHOLD, else the most likely one: int64 [K]."""
+    found = torch.nonzero(logits.sigmoid() > threshold).flatten()
+    return found if len(found) else logits.argmax()[None]
+
+
+def squashed(image, size):
+    """Picture uint8 [H, W, 3] -> (uint8 [S, S, 3], x [1, 3, S, S] normalised); the aspect ratio is not kept.
+
+    SIZE 0 leaves the picture as it is.
+    """
+    if size:
+        image = cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA)
+    return image, transforms.normalise(transforms.to_unit(image))[None]
+
+
+def write(folder, name, keys, maps, size, cover=(1.0, 1.0)) -> None:
+    """Keep the maps of a picture: keys int [K] (0-based classes, ascending), maps float [K, h, w], size (H, W) that
+    they are to be read at, cover: see `cam.covering`. float16 costs 0.001 of the map's maximum at most.
+
+    Raises FileError for maps that are not finite: they would poison all that comes after.
+    """
+    maps = np.asarray(maps, np.float32)
+    if not np.isfinite(maps).all():
+        raise FileError(f"{name}: its maps hold NaN or Inf; look at the network and the picture")
+    peak = float(np.abs(maps).max(initial=0)) or 1.0  # small values keep their digits
+    save_npz(Path(folder) / f"{name}.npz", keys=np.asarray(keys, np.int64), maps=(maps / peak).astype(np.float16),
+             peak=np.float32(peak), size=np.asarray(size, np.int64), cover=np.asarray(cover, np.float64))
+
+
+def read(folder, name, size=None):
+    """(keys int64 [K], maps float32 [K, H, W]) of a picture, enlarged bilinearly to SIZE (H, W).
+
+    size None: as it was written for; "stored": as it lies on disk. Raises FileError for a missing or damaged file.
+    """
+    path = Path(folder) / f"{name}.npz"
+    kept = load_npz(path)
+    if not {"keys", "maps", "peak", "size", "cover"} <= set(kept) or len(kept["keys"]) != len(kept["maps"]):
+        raise FileError(f"{path}: not a file of class activation maps; remove it and run the CAM stage again")
+    maps = kept["maps"].astype(np.float32) * kept["peak"]
+    if isinstance(size, str) or not len(maps):
+        if size == "stored":
+            return kept["keys"], maps
+        return kept["keys"], np.zeros((0, *(kept["size"] if size is None else size)), np.float32)
+    size = tuple(int(side) for side in (kept["size"] if size is None else size))
+    return kept["keys"], covering(torch.from_numpy(maps)[None], size, kept["cover"])[0].numpy()

@@ -1,0 +1,112 @@
+"""Label maps on disk from class probabilities: one picture after another, resumable, CRFs in worker processes.
+
+Scoring label maps on disk against the ground truth, and the rows of results that every paper reports.
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from wsnb import metrics
+from wsnb.files import read_index, save_png
+from wsnb.ops.crf import CRF, crf_labels
+
+
+def crf_from(p) -> CRF:
+    """The CRF of a stage's parameters."""
+    return CRF(
+        p.crf_iterations,
+        p.crf_gaussian_sxy,
+        p.crf_gaussian_compat,
+        p.crf_bilateral_sxy,
+        p.crf_bilateral_srgb,
+        p.crf_bilateral_compat,
+    )
+
+
+def crf_text(crf: CRF) -> str:
+    """The CRF's parameters for a protocol; empty without CRF."""
+    if not crf.iterations:
+        return ""
+    return (
+        f"{crf.iterations} iterations, gaussian sxy {crf.gaussian_sxy:g} compat {crf.gaussian_compat:g}, bilateral sxy "
+        f"{crf.bilateral_sxy:g} srgb {crf.bilateral_srgb:g} compat {crf.bilateral_compat:g}"
+    )
+
+
+def jobs(scores_of, items, image_of, folders, crf):
+    """For each picture what `finish` needs; None where all its files are there (names only ever show whole files).
+
+    scores_of(item, image) -> float [C, H, W]; folders: one, or with a CRF two (without, with).
+    """
+    for item in items:
+        paths = [Path(folder) / f"{item.id}.png" for folder in folders]
+        if all(path.exists() for path in paths):
+            yield None
+            continue
+        image = image_of(item)
+        yield image, np.asarray(scores_of(item, image), np.float32), crf, paths
+
+
+def finish(job) -> None:
+    """Write the winning class, and, where there is a second path, the one after the CRF."""
+    if job is None:
+        return
+    image, scores, crf, paths = job
+    save_png(paths[0], scores.argmax(axis=0).astype(np.uint8))
+    if len(paths) > 1:
+        save_png(paths[1], crf_labels(image, scores, crf))
+
+
+BACKBONES = {
+    "resnet38": "WideResNet38",
+    "vgg16": "VGG16",
+    "resnet50": "ResNet50",
+    "resnet101": "ResNet101",
+    "mobilenet_v2": "MobileNetV2",
+    "resnet34": "ResNet34",
+    "resnet50_full": "ResNet50",
+    "resnet50_oaa": "ResNet50, OAA",
+    "resnet_gap": "ResNet50 up to layer 3",
+    "tiny": "tiny",
+}  # as the papers' tables write them
+
+
+def confusions(items, truth_of, folders, n_classes):
+    """Confusion matrices of label maps: ({name: int64 [C, C]}, rows of one picture and name each).
+
+    items: pictures (wrap them in stage.progress); truth_of(item) -> uint8 [H, W]; folders: {name: folder of index
+    PNGs}; None as a folder stands for "all class 0". A missing map raises FileError: a skipped picture would raise the
+    score.
+    """
+    tables = {name: np.zeros((n_classes, n_classes), np.int64) for name in folders}
+    rows = []
+    for item in items:
+        truth = truth_of(item)
+        for name, folder in folders.items():
+            found = np.zeros_like(truth) if folder is None else read_index(folder / f"{item.id}.png")
+            one = metrics.confusion(truth, found, n_classes)
+            tables[name] += one
+            rows.append({"id": item.id, "kind": name, "mIoU": metrics.mean_iou(one)})
+    return tables, rows
+
+
+def need_truth(items, parameter, split, until) -> None:
+    """Raise ValueError if some pictures of SPLIT, the value of PARAMETER, have no mask: scores of the others would pass
+    for scores of all. UNTIL: the stage that writes their label maps."""
+    missing = [item.id for item in items if item.mask is None]
+    if missing:
+        raise ValueError(f"{parameter} {split!r}: {len(missing)} of {len(items)} pictures have no mask (the first is "
+                         f"{missing[0]}), so nothing can be scored; `--until {until}` writes their label maps")
+
+
+def undefined(table, classes) -> list[str]:
+    """Classes whose IoU is undefined: in neither the ground truth nor the predictions."""
+    return [name for name, iou in zip(classes, metrics.scores(table)["iou"], strict=True) if np.isnan(iou)]
+
+
+def miou_row(table, protocol, classes, name="mIoU") -> dict:
+    """A result for Stage.finish: mean IoU in % with its classes as detail."""
+    iou = 100 * metrics.scores(table)["iou"]
+    return {"name": name, "value": 100 * metrics.mean_iou(table), "unit": "%", "protocol": protocol,
+            "detail": dict(zip(classes, iou.tolist(), strict=True))}

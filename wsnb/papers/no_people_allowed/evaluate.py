@@ -1,0 +1,195 @@
+"""The challenge's three scores, and the figures that the original logs while it trains.
+
+The quality of labels after each step: rows with their protocols, the rungs of the ladder, what each step gains.
+"""
+
+import cv2
+import numpy as np
+
+from wsnb import files, metrics
+from wsnb.ops.label_maps import BACKBONES, miou_row
+
+
+def segmentation_scores(table) -> dict[str, float]:
+    """From a confusion [C, C], all in [0, 1]: mIoU (mean over the classes that occur), mean accuracy (mean recall of
+    the classes that are true somewhere), pixel accuracy, frequency-weighted IoU."""
+    each = metrics.scores(table)
+    table = np.asarray(table, float)
+    share = table.sum(1) / max(table.sum(), 1)
+    present = share > 0
+    return {
+        "mIoU": metrics.mean_iou(table),
+        "mean accuracy": float(each["recall"][present].mean()) if present.any() else float("nan"),
+        "pixel accuracy": metrics.pixel_accuracy(table),
+        "frequency-weighted IoU": float((share[present] * each["iou"][present]).sum()),
+    }
+
+
+def plain_mean_iou(table) -> float:
+    """The original's validation figure: NaN as soon as a class occurs in neither map."""
+    return float(metrics.scores(table)["iou"].mean())
+
+
+def object_scores(table) -> dict[str, float]:
+    """From a confusion [C, C], all in [0, 1], of the classes but the background: the share of the area that is called
+    so, the share of that area whose class is right, the share of their true pixels that are found. NaN: no such pixel.
+    """
+    table = np.asarray(table, float)
+    hit, called, true = np.diag(table)[1:].sum(), table[:, 1:].sum(), table[1:].sum()
+    with np.errstate(invalid="ignore"):
+        return {"called object": float(np.divide(called, table.sum())), "right": float(np.divide(hit, called)),
+                "found": float(np.divide(hit, true))}
+
+
+def tag_scores(logits, tags, threshold=0.5) -> dict:
+    """Scores of tags [N, C] by LOGITS: `hamming` compares the raw logits with THRESHOLD (a quirk), `accuracy` and `f1`
+    (mean over classes; NaN for a class that is neither true nor found) the probabilities."""
+    logits, true = np.asarray(logits, float), np.asarray(tags) > 0
+    found = 1 / (1 + np.exp(-logits)) > threshold
+    hit = (found & true).sum(0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        f1 = 2 * hit / (found.sum(0) + true.sum(0))
+    return {
+        "hamming": float(((logits > threshold) != true).mean()),
+        "accuracy": float((found == true).mean()),
+        "f1": float(f1.mean()),
+        "f1_per_class": f1,
+    }
+
+
+NAMES = {**BACKBONES, "vgg16_bn": "VGG16-BN"}
+FLOOR = "all background"
+RUNGS = {"CAM": "CAM", "CAM + CRF": "CAM + CRF", "confident labels": "confident labels",
+         "semantic pseudo label": "walk", "semantic pseudo label, masks": "pseudo masks"}
+
+
+def common(c, t, dataset, ids, id_hash, weights, split="") -> dict:
+    """Protocol fields that all labels of the training pictures share.
+
+    c, t: parameters of 02 and 01; ids: of the pictures that are scored; id_hash: their `split_hash`.
+    """
+    shape = f"{c.picture_side} squared" if c.picture_side else f"own shape times {c.picture_scale:g}"
+    return {
+        "dataset": dataset, "dataset_size": len(ids), "split": split or labels_split(c), "split_hash": id_hash,
+        "image_labels": "ground truth" if c.tags_from == "image tags" else "predicted",
+        "scales": list(c.cam_scales), "flip": True, "resolution": f"{shape}, scored at the picture's size",
+        "weights": weights, "supervision": "image labels", "backbone": NAMES[t.backbone], "aggregation": "data set",
+        "ignore_label": 255, "label_source": "weak",
+    }
+
+
+def protocol(shared, method, preset, threshold, tuned_on="", crf="") -> dict:
+    """A row's protocol: SHARED fields and its own. tuned_on: the pictures that chose the threshold."""
+    return {**shared, "method": method, "preset": preset_of(preset), "threshold": threshold, "crf": crf,
+            "threshold_split": tuned_on or "none: a fixed value"}
+
+
+def preset_of(name) -> str:
+    """The two presets that the table knows: every recipe that is not `faithful` is `fixed`."""
+    return "faithful" if name == "faithful" else "fixed"
+
+
+def labels_split(c) -> str:
+    """The pictures whose labels are scored; c: parameters of 02."""
+    return c.score_split or c.train_split
+
+
+def tuned_on(c) -> str:
+    """In words, which pictures chose the thresholds."""
+    return f"every {c.tune_every}th picture of {labels_split(c)}" if c.tune_every > 1 else labels_split(c)
+
+
+def origin(cam_folder) -> str:
+    """Where the classifier's weights came from, as 02 noted it."""
+    return files.load_json(cam_folder / "results.json")["notes"]["weights"]
+
+
+def row(table, shared, classes, step) -> dict:
+    """mIoU in % with its classes, as a rung of the ladder; STEP names what is scored."""
+    return {**miou_row(table, shared, classes), "role": "ladder", "step": f"{step}, {shared['split']}"}
+
+
+def confusions(items, truth_of, folders, n_classes) -> dict:
+    """{title: confusion} of label maps of any size, enlarged to the truth by the nearest pixel; 255 counts as
+    background.
+
+    A missing map raises FileError.
+    """
+    tables = {title: np.zeros((n_classes, n_classes), np.int64) for title in folders}
+    for item in items:
+        truth = truth_of(item)
+        for title, folder in folders.items():
+            found = files.read_index(folder / f"{item.id}.png")
+            found = cv2.resize(found, truth.shape[::-1], interpolation=cv2.INTER_NEAREST)
+            tables[title] += metrics.confusion(truth, np.where(found == 255, 0, found).astype(np.uint8), n_classes)
+    return tables
+
+
+def rungs(results, presets, segmentation) -> dict:
+    """{step: {preset: mIoU in %}}: the labels of the training pictures after each step.
+
+    results: the result rows of 02, 03 and 05; segmentation: confusions {preset: table} with FLOOR, or {} where no
+    training picture can be scored; then all values are None. Of several rows of one step that with the tuned threshold
+    counts.
+    """
+    def score(name):
+        return 100 * metrics.mean_iou(segmentation[name]) if segmentation else None
+
+    found = {FLOOR: {name: score(FLOOR) for name in presets}}
+    for method, rung in RUNGS.items():
+        found[rung] = {name: _value(results, method, name) for name in presets}
+    found["segmentation"] = {name: score(name) for name in presets}
+    return found
+
+
+def _value(results, method, preset):
+    """mIoU of a method's row of a preset, which its step names; the tuned one if there are two."""
+    rows = [r for r in results if r["protocol"]["method"] == method and preset in r["step"].split(", ")]
+    tuned = [r for r in rows if not r["protocol"]["threshold_split"].startswith("none")]
+    return (tuned or rows)[-1]["value"] if rows else None
+
+
+def gains(found) -> list[str]:
+    """Per preset and step what it gains over the step that it starts from, in words. The CRF and the walk start from
+    the class maps, the pseudo masks from the walk, the segmenter from the masks; confident labels only teach IRNet. The
+    walk is held against the CRF too, the cheaper way to the picture's edges."""
+    lines = []
+    main = [rung for rung in found if rung not in ("confident labels", "CAM + CRF")]
+    for preset in next(iter(found.values())):
+        for before, after in [*zip(main, main[1:], strict=False), ("CAM", "CAM + CRF"), ("CAM + CRF", "walk")]:
+            old, new = found[before][preset], found[after][preset]
+            if old is not None and new is not None:
+                verdict = "gains" if new > old else "does NOT gain"
+                lines.append(f"{preset}: {after} {verdict}: {old:.1f} -> {new:.1f} % mIoU over {before}")
+    return lines
+
+
+def final_rows(tables, presets, shared, test_styles, scales, method, classes) -> list[dict]:
+    """Rows of 08: mIoU, mean accuracy and pixel accuracy of each preset on new pictures, and the floor."""
+    rows = []
+    for name in presets:
+        own = {**shared, "method": method, "preset": preset_of(name), "image_labels": "none", "scales": list(scales),
+               "flip": True, "resolution": resolution(test_styles[name]), "threshold": "", "threshold_split": ""}
+        rows.append(miou_row(tables[name], own, classes))
+        values = segmentation_scores(tables[name])
+        rows += [{"name": key, "value": 100 * values[key], "unit": "%", "protocol": own, "detail": {}}
+                 for key in ("mean accuracy", "pixel accuracy")]
+    bound = {**shared, "method": FLOOR, "supervision": "none", "image_labels": "none", "scales": [], "flip": False,
+             "backbone": "", "weights": "", "resolution": "", "preset": "faithful"}
+    return [*rows, {**miou_row(tables[FLOOR], bound, classes), "role": "bound"}]
+
+
+def resolution(style) -> str:
+    """How pictures are scaled at test, in words."""
+    return {"nearest": "squared, nearest scaling, mean of logits", "smooth": "squared, bilinear, mean of probabilities",
+            "own shape": "own shape, bilinear, mean of probabilities"}[style]
+
+
+def last_rungs(tables, presets, shared, test_styles, scales, method, classes) -> list[dict]:
+    """Rows of 08 on the training pictures: what the segmenter makes of them, the end of the ladder."""
+    rows = []
+    for name in presets:
+        own = {**shared, "method": f"{method}, training pictures", "preset": preset_of(name), "image_labels": "none",
+               "scales": list(scales), "flip": True, "resolution": resolution(test_styles[name])}
+        rows.append(row(tables[name], own, classes, f"segmentation, {name}"))
+    return rows

@@ -1,0 +1,93 @@
+"""Grad-CAM on every crop, stitched to the whole picture, and labels from it (the originals' own choices were not
+released, so each one here is a parameter with its reason)."""
+
+import cv2
+import numpy as np
+import torch
+
+from wsnb.files import read_index
+from wsnb.ops import cam
+from wsnb.ops.cam import over_class_maximum, resized
+from wsnb.ops.gradcam import gradcam
+from wsnb.papers.panoptic.cleanup import tag_rule
+from wsnb.papers.panoptic.data import network_input
+from wsnb.papers.panoptic.evaluate import Quality
+from wsnb.papers.panoptic.label_space import IGNORE
+
+LAYER = "dropout"  # of wsnb.models.heads: its input and, in evaluation, its output are the deep features
+
+
+def stitched(network, image, places, tags, size, device="cpu", flip=True, competition="softmax"):
+    """(classes int64 [K], maps float32 [K, H, W] in [0, 1]) of a picture uint8 [H, W, 3].
+
+    Each window of PLACES [N, 4] goes through the network at SIZE (with its mirror image if FLIP); for each class that
+    it is tagged with (TAGS bool [N, C]) its Grad-CAM is taken and the classes compete by `compete`. Where windows
+    overlap the larger value counts, so that a class may reach into a crop without its tag: the clean-up's tag rule
+    takes it away there, as in the released CAM files.
+    """
+    present = np.flatnonzero(tags.any(axis=0))
+    maps = np.zeros((len(present), *image.shape[:2]), np.float32)
+    for place, row in zip(places, tags, strict=True):
+        own = np.flatnonzero(row)
+        if not len(own):
+            continue
+        x = network_input(image, place, size)[None]
+        x = torch.cat([x, x.flip(-1)]) if flip else x
+        found = gradcam(network, LAYER, x.to(device), own)
+        found = (found[:1] + found[1:].flip(-1)) / 2 if flip else found
+        y0, x0, y1, x1 = place
+        logits = resized(found * found[0, 0].numel(), (y1 - y0, x1 - x0))[0].cpu().numpy()
+        rows = np.searchsorted(present, own)
+        maps[rows, y0:y1, x0:x1] = np.maximum(maps[rows, y0:y1, x0:x1], compete(logits, competition))
+    return present, maps
+
+
+def compete(maps, competition):
+    """How the tags of one crop share its pixels: maps [K, h, w] -> [K, h, w] in [0, 1].
+
+    MAPS are Grad-CAM times the number of places, so that their mean is the class's share of its logit (all of it for
+    global average pooling and a linear layer). "softmax": over the crop's tags, at each pixel: the share of a class
+    among those that are known to be there; a crop with one tag is all of it. "own": each cut at 0 and divided by its
+    maximum, as object CAMs usually are; the weakest tag then reaches 1 as well.
+    """
+    if competition == "softmax":
+        powers = np.exp(maps - maps.max(axis=0))
+        return powers / powers.sum(axis=0)
+    if competition == "own":
+        return over_class_maximum(maps)
+    raise ValueError(f"cam_competition {competition!r}: choose softmax or own")
+
+
+def reduced(maps, stride):
+    """Maps [K, H, W] at 1/STRIDE of their size (mean over areas), as they are kept on disk."""
+    size = tuple(max(1, round(side / stride)) for side in maps.shape[2:0:-1])
+    return np.stack([cv2.resize(m, size, interpolation=cv2.INTER_AREA) for m in maps]) if len(maps) else (
+        np.zeros((0, *size[::-1]), np.float32))
+
+
+def labels_from(classes, maps, threshold):
+    """uint8 [H, W]: the class of the largest map where it reaches THRESHOLD, else 255."""
+    if not len(classes):
+        return np.full(maps.shape[1:], IGNORE, np.uint8)
+    best = np.asarray(classes, np.uint8)[maps.argmax(axis=0)]
+    return np.where(maps.max(axis=0) >= threshold, best, IGNORE).astype(np.uint8)
+
+
+def sweep(items, folder, places, tags, space, thresholds):
+    """Quality of the labels from the stored maps at several THRESHOLDS: rows {"threshold", "labelled", "right", "mIoU",
+    "mIoU, labelled"} in %, after the crops' tags have been checked, as the clean-up does."""
+    each = {threshold: Quality(space) for threshold in thresholds}
+    for item in items:
+        classes, maps = cam.read(folder, item.id)
+        for threshold, quality in each.items():
+            labels = labels_from(classes, maps, threshold)
+            quality.add_labels(item, tag_rule(labels, places[item.id], tags[item.id]))
+    return [{"threshold": threshold, **quality.scores(segments=False)} for threshold, quality in each.items()]
+
+
+def quality_of(items, folder, space):
+    """Quality of label maps FOLDER/ID.png as in `sweep`, without any check."""
+    quality = Quality(space)
+    for item in items:
+        quality.add_labels(item, read_index(folder / f"{item.id}.png"))
+    return quality.scores(segments=False)

@@ -1,0 +1,267 @@
+"""How good generated labels are, against the true masks that the method itself never sees.
+
+Panoptic scores of instance maps on disk: the authors' evaluator, COCO's panoptic quality, Cityscapes' AP.
+
+Tables and results of the evaluation: means over things and stuff, and the conditions they were measured under.
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+
+from wsnb import metrics
+from wsnb.data import read
+from wsnb.metrics import panoptic, panoptic_authors
+from wsnb.metrics.instances import THRESHOLDS, InstanceAP
+from wsnb.metrics.panoptic import PanopticQuality
+from wsnb.metrics.panoptic_authors import VOC_THRESHOLDS
+from wsnb.metrics.segments import VOID, split_means
+from wsnb.ops import label_maps
+from wsnb.ops.detections import load_instances
+from wsnb.papers.panoptic.data import instances_of
+from wsnb.papers.panoptic.label_space import IGNORE, Space
+
+
+@dataclass
+class Quality:
+    """Sums over pictures: pixels by true class (rows) and label (columns; the last is 'no label'), and segments."""
+
+    space: Space
+    table: np.ndarray = field(default=None)
+    panoptic: PanopticQuality = field(default=None)
+
+    def __post_init__(self):
+        self.table = np.zeros((len(self.space) + 1, len(self.space) + 1), np.int64)
+        self.panoptic = PanopticQuality(len(self.space))
+
+    def add(self, item, labels, ids=None, classes=()):
+        """Count a picture: class labels uint8 [H, W]; instance ids with the class of id k at classes[k - 1]. Segments
+        count only where the set has an instance mask for the picture, which VOC has not for all."""
+        if item.instances is None:
+            self.add_labels(item, labels)
+            return
+        ids_true, classes_true, crowd, mask = truth_of(item, self.space)
+        self._count(mask, labels)
+        if ids is not None:
+            by_id = {k: int(label) for k, label in enumerate(classes, start=1)
+                     if k < IGNORE and label != self.space.background}
+            shown = np.where(np.isin(ids, [*by_id, IGNORE]), ids, 0)
+            self.panoptic.add(ids_true, classes_true, np.where(shown == IGNORE, 0, shown), by_id, crowd)
+
+    def add_labels(self, item, labels):
+        """Count the class labels of a picture alone: faster where segments do not matter."""
+        self._count(read.mask(self.space.layout, item, len(self.space)), labels)
+
+    def _count(self, mask, labels):
+        unknown = np.where(labels == IGNORE, len(self.space), labels).astype(np.uint8)
+        self.table += metrics.confusion(mask, unknown, len(self.space) + 1)
+
+    def scores(self, segments=True) -> dict:
+        """In %: mIoU where no label counts as missed; "mIoU, labelled" over labelled pixels only; labelled: their
+        share; right: the share of right ones among them; with SEGMENTS also PQ of all, things and stuff (COCO's)."""
+        n = len(self.space)
+        square = self.table[:n, :n]
+        true, hit = self.table[:n].sum(1), np.diag(square)
+        union = true + square.sum(0) - hit
+        iou = np.divide(hit, union, out=np.full(n, np.nan), where=union > 0)
+        whole, labelled = int(true.sum()), int(square.sum())
+        found = {
+            "mIoU": 100 * float(np.nanmean(iou)) if np.isfinite(iou).any() else float("nan"),
+            "mIoU, labelled": 100 * metrics.mean_iou(square),
+            "labelled": 100 * labelled / whole if whole else float("nan"),
+            "right": 100 * int(hit.sum()) / labelled if labelled else float("nan"),
+        }
+        if segments:
+            pq = split_means(self.panoptic.scores()["PQ"], self.space.things)
+            found |= {"PQ": 100 * pq["all"], "PQ (things)": 100 * pq["things"], "PQ (stuff)": 100 * pq["stuff"]}
+        return found
+
+    def iou(self) -> dict:
+        """IoU of each class in %, unlabelled pixels counted as missed; classes that occur nowhere are left out."""
+        n = len(self.space)
+        union = self.table[:n].sum(1) + self.table[:n, :n].sum(0) - np.diag(self.table)[:n]
+        return {name: 100 * float(self.table[k, k] / union[k]) for k, name in enumerate(self.space.names) if union[k]}
+
+
+def rows(scores, step, wanted=("mIoU", "PQ", "labelled", "right")) -> list[dict]:
+    """Results for Stage.finish of the labels after a STEP of the chain; undefined ones are left out."""
+    return [{"name": f"{name} of the labels", "value": scores[name], "unit": "%", "role": "ladder", "step": step}
+            for name in wanted if np.isfinite(scores[name])]
+
+
+def plain(scores, number) -> dict:
+    """Scores of the labels after round NUMBER, as notes keep them (no NaN)."""
+    return {"round": number, **{name: (value if np.isfinite(value) else None) for name, value in scores.items()}}
+
+
+@dataclass
+class Tally:
+    """What is kept of the pictures of one kind of map: a few numbers a segment."""
+
+    standard: panoptic.PanopticQuality
+    authors: panoptic_authors.Overlaps
+    fixed: panoptic_authors.Overlaps
+    instances: InstanceAP
+
+    @classmethod
+    def of(cls, space: Space) -> "Tally":
+        classes = scored_classes(space)
+        return cls(panoptic.PanopticQuality(len(space)), panoptic_authors.Overlaps.of(classes),
+                   panoptic_authors.Overlaps.of(classes, fixed=True), InstanceAP(space.things))
+
+    def add(self, truth, ids, classes, scores) -> None:
+        """Count a picture: truth as of `truth_of`; ids [H, W] with classes and scores by id ascending."""
+        true_ids, true_classes, crowd, mask = truth
+        by_id, confidence = _by_id(ids, classes), _by_id(ids, scores)
+        self.standard.add(true_ids, true_classes, ids, by_id, crowd)
+        self.instances.add(true_ids, true_classes, ids, by_id, confidence, crowd)
+        without = np.where(np.isin(true_ids, crowd), VOID, true_ids)
+        for overlaps in (self.authors, self.fixed):
+            overlaps.add(without, mask, ids, classes, scores)
+
+
+def scored_classes(space: Space) -> list[int]:
+    """All classes but VOC's background."""
+    return [k for k in range(len(space)) if k != space.background]
+
+
+def truth_of(item, space: Space):
+    """The true segments of a picture: ids [H, W], {id: class}, ids of groups, class mask [H, W].
+
+    Without an instance mask nothing is known of them: all of ids is void.
+    """
+    mask = read.mask(space.layout, item, len(space))
+    if item.instances is None:
+        return np.full(mask.shape, VOID, np.uint16), {}, (), mask
+    return (*panoptic.truth(mask, instances_of(space.layout, item), space.things, space.background), mask)
+
+
+def tallies(items, folders, space: Space):
+    """Score the instance maps of each folder: ({name: Tally}, rows of id, kind and PQ a picture).
+
+    items: pictures (wrap them in stage.progress); folders: {name: folder}. A missing map raises FileError. Pictures
+    without an instance mask are not scored; their PQ is NaN.
+    """
+    found, rows = {name: Tally.of(space) for name in folders}, []
+    for item in items:
+        truth = truth_of(item, space)
+        for name, folder in folders.items():
+            ids, classes, scores = load_instances(folder, item.id)
+            if item.instances is not None:
+                found[name].add(truth, ids, classes, scores)
+            own = panoptic.PanopticQuality(len(space))
+            own.add(*truth[:2], ids, _by_id(ids, classes), truth[2])
+            rows.append({"id": item.id, "kind": name, "PQ": split_means(own.scores()["PQ"], space.things)["all"]})
+    return found, rows
+
+
+def with_truth(items) -> list:
+    """The pictures that can be scored: those with an instance mask, or all if none has one."""
+    return [item for item in items if item.instances is not None] or list(items)
+
+
+def _by_id(ids, values) -> dict:
+    return dict(zip((int(k) for k in np.unique(ids) if k not in (0, VOID)), values, strict=True))
+
+
+def true_segments(item, space: Space):
+    """(ids [H, W], {id: class}) of the ground truth, to draw."""
+    return truth_of(item, space)[:2]
+
+
+def found_segments(item, folder):
+    """(ids [H, W], {id: class}) of a picture's map in FOLDER, to draw."""
+    ids, classes, _ = load_instances(folder, item.id)
+    return ids, _by_id(ids, classes)
+
+
+def by_class(tally: Tally, space: Space) -> dict[str, np.ndarray]:
+    """Every score of each class, [C] in [0, 1], NaN where it does not apply (VOC's background, classes not there)."""
+    kept = scored_classes(space)
+
+    def spread(values, classes=kept):
+        result = np.full(len(space), np.nan)
+        result[list(classes)] = values
+        return result
+
+    table = {}
+    for suffix, overlaps in (("", tally.authors), (", fixed", tally.fixed)):
+        for name, values in panoptic_authors.quality(overlaps).items():
+            table[name + suffix] = spread(values)
+        table["AP_vol^r" + suffix] = spread(panoptic_authors.average_precision(overlaps).mean(1))
+    for name, values in tally.standard.scores().items():
+        table[f"{name}, COCO"] = spread(values[kept])
+    ap = tally.instances.average_precision()
+    table["AP, Cityscapes"] = spread(ap.mean(1), space.things)
+    table["AP50, Cityscapes"] = spread(ap[:, 0], space.things)
+    return table
+
+
+WANTED = ("PQ", "AP_vol^r", "SQ", "DQ", "PQ, fixed", "AP_vol^r, fixed", "PQ, COCO", "AP, Cityscapes")
+OTHERS = ("PQ", "AP_vol^r")  # of these with boxes from further sources
+GROUPS = {"SQ": ("all",), "DQ": ("all",), "AP, Cityscapes": ("things",)}  # else all, things and stuff
+
+
+def means(table, space: Space, names) -> pd.DataFrame:
+    """Means in % over all classes, things and stuff: a row a score of NAMES, NaN where there is none."""
+    rows = {name: split_means(table[name], space.things) for name in names}
+    return (100 * pd.DataFrame(rows)).T.round(1)
+
+
+def mean(table, name, group, space: Space):
+    """One of them, in %; None where it is undefined."""
+    value = 100 * split_means(table[name], space.things)[group]
+    return value if np.isfinite(value) else None
+
+
+def conditions(trained, predicted, instances, train_size, annotation="") -> dict:
+    """Fields of a Protocol from the parameters of 06 train, 07 predict and 09 instances. ANNOTATION: what was
+    chosen with whole masks, in words."""
+    kind = {"share": "semi"}.get(trained.label_source, trained.label_source)
+    return {
+        "split": instances.val_split,
+        "backbone": label_maps.BACKBONES.get(trained.backbone, trained.backbone),
+        "scales": predicted.scales,
+        "flip": predicted.flip,
+        "resolution": "picture",
+        "label_source": kind,
+        "full_share": {"weak": 0.0, "full": 1.0}.get(kind, trained.full_share),
+        "train_size": train_size,
+        "annotation": "" if kind == "full" else annotation,
+    }
+
+
+def matching(name) -> dict:
+    """Fields of a Protocol that tell how segments were matched for the score NAME."""
+    whose = name.partition(", ")[2]
+    matched = {"COCO": "COCO", "Cityscapes": "Cityscapes"}.get(whose, "authors' evaluator")
+    fields = {"matching": matched, "preset": "fixed" if whose == "fixed" else "faithful"}
+    if name.startswith("AP"):
+        fields["iou_thresholds"] = THRESHOLDS if whose == "Cityscapes" else VOC_THRESHOLDS
+    return fields
+
+
+def results(tables, confusion, common, crf, space: Space) -> list[dict]:
+    """Results for Stage.finish, in %.
+
+    tables: {source of boxes: scores by class}; WANTED of the first and OTHERS of the rest as means over all, things and
+    stuff, where they are defined; the mean IoU of the semantic labels likewise. common: fields of a Protocol; crf: the
+    instance network's, in words. Numbers that ground-truth boxes helped to are bounds.
+    """
+    method, found = common.get("method", "weakly-supervised panoptic"), []
+
+    def add(name, values, protocol, groups=("all", "things", "stuff"), role=None):
+        for group, value in split_means(values, space.things).items():
+            if group in groups and np.isfinite(value):
+                detail = {c: 100 * float(v) for c, v in zip(space.names, values, strict=True) if np.isfinite(v)}
+                found.append({"name": f"{name} ({group})", "value": 100 * value, "unit": "%", "protocol": protocol,
+                              "detail": detail if group == groups[0] else {}} | ({"role": role} if role else {}))
+
+    for place, (source, table) in enumerate(tables.items()):
+        role = "bound" if source == "ground truth" else None
+        for name in OTHERS if place else WANTED:
+            protocol = {**common, "crf": crf, "method": f"{method}, boxes: {source}", **matching(name)}
+            add(name, table[name], protocol, GROUPS.get(name, ("all", "things", "stuff")), role)
+    add("IoU", metrics.scores(confusion)["iou"], {**common, "method": method})
+    return found

@@ -1,1 +1,0 @@
-"""Pictures of the stages that label: random walk, prototypes, retrieval, inference."""

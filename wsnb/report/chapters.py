@@ -1,0 +1,202 @@
+"""An executed notebook as a page of the HTML book: short outputs, texts beside pictures, nothing from the network."""
+
+import ast
+import re
+from pathlib import Path
+
+from wsnb.files import FileError, load_json
+from wsnb.report import publish
+from wsnb.run import manifest
+from wsnb.run.fingerprint import ASIDE
+
+LINES, KEPT = (
+    200,
+    60,
+)  # printed lines of a cell that are shown whole; else so many of the head and of the tail
+LONGEST = 2000  # characters of a line
+FOLDED = {"parameters": "Parameters, what they mean, their defaults", "injected-parameters": "The values of this run"}
+IMPORTS = 6  # lines of a cell that only imports; longer ones are folded like parameters
+WIDGET = "application/vnd.jupyter.widget-view+json"
+CONTROL_NOTE = "*An interactive control stands here: open the notebook in JupyterLab to move it.*"
+REMOTE = re.compile(
+    r"""<(?:script|link|img|iframe|source|video)\b[^>]*(?:src|href)\s*=\s*["']?(?:https?:)?//""", re.I
+)
+
+PRINTED = ("text/plain", "text/html", "text/markdown")
+STRING = re.compile(r'"((?:[^"\\\n]|\\.)*)"')  # as papermill writes them
+
+
+def chapter(path, title: str, others=(), written=None, project=None) -> dict:
+    """The executed notebook PATH as JSON for the site, headed by TITLE if it has no heading of its own.
+
+    OTHERS are the stages whose notebooks are in the site beside it: links to these stay links. WRITTEN is the file
+    that was run, for its words of today. Files in the folder PROJECT are named from there. Raises FileError if one of
+    them is no notebook of format 4.
+    """
+    notebook = _load(path)
+    if written and Path(written).is_file():
+        notebook = {**notebook, "cells": reworded(notebook["cells"], _load(written)["cells"])}
+    cells, heading, captions = [], "", _captions(path)
+    for cell in notebook["cells"]:
+        source = text(cell.get("source", ""))
+        if cell.get("cell_type") == "markdown":
+            headings = re.findall(r"^#{1,6}\s+(.+?)\s*#*$", source, re.M)
+            heading = headings[-1] if headings else heading
+            cells.append({**cell, "source": _local(source, others)})
+        elif cell.get("cell_type") == "code":
+            spoken = _caption(source, captions) or _spoken(heading or title)
+            metadata = _metadata(cell.get("metadata", {}), spoken, source)
+            outputs = [_output(output, project) for output in cell.get("outputs", [])]
+            if "injected-parameters" in _tags(cell):
+                source = _placed(source, project)
+            cells.append({**cell, "source": source, "metadata": metadata, "outputs": outputs})
+        else:
+            cells.append(cell)
+    first = next((text(cell["source"]) for cell in cells if cell.get("cell_type") == "markdown"), "")
+    if not re.match(r"\s*#\s", first):
+        cells.insert(0, {"cell_type": "markdown", "id": "title", "metadata": {}, "source": f"# {title}"})
+    elif round_ := re.search(r"@(\d+)$", title):  # a later round reads like the first one
+        head = next(i for i, cell in enumerate(cells) if cell.get("cell_type") == "markdown")
+        source = re.sub(r"^#\s.*?$", rf"\g<0>, round {round_[1]}", cells[head]["source"], count=1, flags=re.M)
+        cells[head] = {**cells[head], "source": source}
+    metadata = {key: value for key, value in notebook.get("metadata", {}).items() if key != "widgets"}
+    return {**notebook, "cells": cells, "metadata": metadata}
+
+
+def _load(path) -> dict:
+    notebook = load_json(path)
+    if (
+        not isinstance(notebook, dict)
+        or notebook.get("nbformat") != 4
+        or not isinstance(notebook.get("cells"), list)
+    ):
+        raise FileError(f"{path}: not a notebook of format 4; run that stage again")
+    return notebook
+
+
+def reworded(ran: list, written: list) -> list:
+    """The cells that RAN between the Markdown and the exercises that are WRITTEN today: an edit of these runs no stage
+    again, and the site should not show the old ones. RAN as it is where the code is another.
+    """
+    todays = [cell for cell in written if _counts(cell)]
+    if [text(cell["source"]) for cell in ran if _counts(cell)] != [text(cell["source"]) for cell in todays]:
+        return ran
+    answered = {text(cell["source"]): cell for cell in ran if set(ASIDE) & _tags(cell)}
+    injected = [cell for cell in ran if "injected-parameters" in _tags(cell)]
+    done, cells = iter([cell for cell in ran if _counts(cell)]), []
+    for cell in written:
+        cells.append(next(done) if _counts(cell) else answered.get(text(cell["source"]), cell))
+        if "parameters" in _tags(cell):
+            cells += injected
+    return cells
+
+
+def _counts(cell) -> bool:
+    """Whether it is a cell of the stage's own code."""
+    return cell.get("cell_type") == "code" and not {*ASIDE, "injected-parameters"} & _tags(cell)
+
+
+def _tags(cell) -> set:
+    return set(cell.get("metadata", {}).get("tags", []))
+
+
+def text(source) -> str:
+    """A notebook's text, which may be a list of lines."""
+    return "".join(source) if isinstance(source, list) else str(source)
+
+
+def _local(source, others):
+    """Pictures from the network become links to them, links to files that are not in the site plain text."""
+
+    def kept(link):
+        place = link[2].split("#")[0]
+        return (
+            link[0] if not place or ":" in place or place in {f"{name}.ipynb" for name in others} else link[1]
+        )
+
+    source = re.sub(r"!\[([^\]]*)\]\((https?://[^)\s]+)[^)]*\)", r"[\1](\2)", source)
+    return re.sub(r"(?<![!\]\w])\[([^\]]+)\]\(([^)\s]+)\)", kept, source)
+
+
+def _metadata(metadata, spoken, source) -> dict:
+    """A cell's metadata with the text SPOKEN of its pictures; parameters, imports and solutions are folded away."""
+    shown = {"image": {"alt": spoken}}
+    tags = list(metadata.get("tags", []))
+    prompts = [prompt for tag, prompt in FOLDED.items() if tag in tags] + ["Imports"] * only_imports(source)
+    if prompts:
+        tags.append("hide-input")
+        shown |= {"code_prompt_show": prompts[0], "code_prompt_hide": prompts[0]}
+    if "solution" in tags:
+        tags.append("hide-cell")
+        shown |= {"code_prompt_show": "Solution", "code_prompt_hide": "Solution"}
+    return {**metadata, "tags": tags, "mystnb": shown}
+
+
+def only_imports(source: str) -> bool:
+    """Whether a cell has more than IMPORTS lines and does nothing but import."""
+    if len(source.strip().splitlines()) <= IMPORTS:
+        return False
+    try:
+        body = ast.parse(source).body
+    except (SyntaxError, ValueError):  # a magic, say
+        return False
+    return bool(body) and all(isinstance(node, ast.Import | ast.ImportFrom) for node in body)
+
+
+def _captions(path) -> dict:
+    """{file name: caption} of the pictures that the record beside an executed notebook names."""
+    record = Path(path).with_name(manifest.NAME)
+    found = load_json(record).get("notes", {}).get("figures", {}) if record.is_file() else {}
+    return found if isinstance(found, dict) else {}
+
+
+def _caption(source, captions):
+    """The caption of the one picture that a cell saves and shows, or "" if it names none or several."""
+    named = {name for name in re.findall(r"""["']([^"'/]+)["']""", source) if captions.get(name)}
+    return f"Figure: {captions[named.pop()]}" if len(named) == 1 else ""
+
+
+def _spoken(heading):
+    """A heading as plain words, for those who cannot see the picture."""
+    return "Figure: " + re.sub(r"[`*_$\\{}\[\]]", "", heading).strip()
+
+
+def _placed(source, project):
+    """The values of a run without places of its machine."""
+    return STRING.sub(lambda found: f'"{publish.portable(found[1], project)}"', source)
+
+
+def _from_root(said, project) -> str:
+    """Printed text that names the files in PROJECT from there."""
+    if project is None:
+        return said
+    here = re.escape(str(Path(project).absolute()))
+    return re.sub(rf"{here}(/|(?![\w-]))", lambda found: "" if found[1] else ".", said)
+
+
+def _output(output, project):
+    if output.get("output_type") == "stream":
+        return {**output, "text": shortened(_from_root(text(output.get("text", "")), project))}
+    data = output.get("data")
+    if not isinstance(data, dict):
+        return output
+    if WIDGET in data:
+        return {"output_type": "display_data", "metadata": {}, "data": {"text/markdown": CONTROL_NOTE}}
+    data = {
+        kind: value
+        for kind, value in data.items()
+        if not (kind == "text/html" and REMOTE.search(text(value))) and kind != "application/javascript"
+    }
+    data |= {kind: _from_root(text(data[kind]), project) for kind in PRINTED if kind in data}
+    if "text/plain" in data:
+        data["text/plain"] = shortened(data["text/plain"])
+    return {**output, "data": data}
+
+
+def shortened(printed: str) -> str:
+    """Printed text with the middle of many lines, and the end of long lines, left out and said so."""
+    lines = printed.splitlines(keepends=True)
+    lines = [line if len(line) <= LONGEST else line[:LONGEST] + " [line cut]\n" for line in lines]
+    if len(lines) > LINES:
+        lines[KEPT:-KEPT] = [f"[{len(lines) - 2 * KEPT} lines left out; the run's notebook has them all]\n"]
+    return "".join(lines)

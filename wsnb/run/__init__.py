@@ -1,0 +1,1 @@
+"""Experiments, stages and their store; the command `wsnb`."""

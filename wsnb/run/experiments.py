@@ -1,0 +1,221 @@
+"""Experiments: one YAML file each, its stages, and what each stage needs.
+
+The built-in synthetic data sets: made when an experiment wants one and it is not there, or not whole.
+"""
+
+import dataclasses
+import time
+from pathlib import Path
+
+from wsnb.files import FileError
+from wsnb.run import locks, notebooks, params, paths
+
+SYNTHETIC = "shapes"  # experiments whose name starts so need no data but the built-in set
+
+
+@dataclasses.dataclass(frozen=True)
+class StagePlan:
+    """One stage of an experiment before it runs."""
+
+    name: str  # its folder: 02_train or 02_train@2
+    notebook: notebooks.Notebook
+    params: dict  # {name: Param}, as declared
+    values: dict  # {name: value}, complete
+    needs: tuple  # names of earlier stages
+
+
+@dataclasses.dataclass(frozen=True)
+class Experiment:
+    """One YAML file of params/, checked against the notebooks that it names."""
+
+    paper: str
+    name: str
+    path: Path
+    values: dict
+    stages: tuple
+
+    @property
+    def title(self) -> str:
+        """paper/name, as typed on the command line."""
+        return f"{self.paper}/{self.name}"
+
+
+def names(project) -> list:
+    """All experiments of a project, as 'paper/name', sorted."""
+    return sorted(f"{path.parent.name}/{path.stem}" for path in Path(project, "params").glob("*/*.yaml"))
+
+
+def description(path) -> str:
+    """First line of an experiment's header comment."""
+    with open(path, encoding="utf-8") as file:
+        first = file.readline().strip()
+    return first.lstrip("# ").strip() if first.startswith("#") else ""
+
+
+def yaml_path(project, paper: str, name: str) -> Path:
+    """params/PAPER/NAME.yaml; raises FileError with the nearest name if it is not there."""
+    path = Path(
+        project, "params", paths.check_name("paper", paper), f"{paths.check_name('experiment', name)}.yaml"
+    )
+    if not path.is_file():
+        raise FileError(f"no experiment {paper}/{name}; {params.nearest(f'{paper}/{name}', names(project))}")
+    return path
+
+
+def stage_names(values: dict, path) -> list:
+    """The list under `stages`, checked. Raises ParamsError."""
+    stages = values.get("stages")
+    if not isinstance(stages, list) or not stages:
+        raise params.ParamsError(
+            f"{path}: `stages` is missing; add for instance `stages: [01_train, 02_masks]`"
+        )
+    stages = [paths.stage_folder_name(*paths.split_stage(stage)) for stage in stages]
+    if len(set(stages)) < len(stages):
+        raise params.ParamsError(
+            f"{path}: a stage is listed twice; write its second round as {stages[-1].split('@')[0]}@2"
+        )
+    return stages
+
+
+def needed(notebook: notebooks.Notebook, stage: str, stages: list) -> tuple:
+    """Names of the earlier stages that STAGE needs: those of its notebook's metadata, else all earlier ones.
+
+    A need without a round means the latest earlier round; one that only comes later in the list (feedback of
+    a former round) is left out in the first round. A need that ends in "?" is left out where the experiment
+    does not have it. Raises FileError for any other need that the experiment does not have.
+    """
+    earlier = stages[: stages.index(stage)]
+    if notebook.needs is None:
+        return tuple(earlier)
+    found = []
+    for need in notebook.needs:
+        optional, need = need.endswith("?"), need.removesuffix("?")
+        name = find_stage(need, earlier)
+        if name is not None:
+            found.append(name)
+        elif not optional and find_stage(need, stages) is None:
+            raise FileError(
+                f"{notebook.path}: needs {need}, which is not among the stages {stages}; add it there"
+            )
+    return tuple(dict.fromkeys(found))
+
+
+def find_stage(need: str, stages) -> str | None:
+    """The stage that NEED means among STAGES: itself with '@n', else the latest round of that notebook; None
+    if none.
+    """
+    notebook, round_ = paths.split_stage(need)
+    if "@" in need:
+        name = paths.stage_folder_name(notebook, round_)
+        return name if name in stages else None
+    rounds = [stage for stage in stages if paths.split_stage(stage)[0] == notebook]
+    return rounds[-1] if rounds else None
+
+
+def load(project, paper: str, name: str) -> Experiment:
+    """Read and check an experiment: no unknown, missing or wrong-typed parameter. Raises ParamsError or
+    FileError.
+    """
+    path = yaml_path(project, paper, name)
+    values = params.load_yaml(path)
+    stages = stage_names(values, path)
+    read, union = {}, {}
+    for stage in stages:
+        stem = paths.split_stage(stage)[0]
+        if stem not in read:
+            notebook = notebooks.read(Path(project, "notebooks", paper, f"{stem}.ipynb"))
+            read[stem] = notebook, params.declared(notebook)
+    for notebook, declared in read.values():
+        for param in declared.values():
+            if union.setdefault(param.name, param).type != param.type:
+                raise params.ParamsError(
+                    f"{notebook.path}: {param.name} is a {param.type} here, but a "
+                    f"{union[param.name].type} in another notebook of {path}; make them alike"
+                )
+    flat = {key: value for key, value in values.items() if key != "stages"}
+    flat = params.complete(flat, union, str(path), optional=("round",))
+    return Experiment(paper, name, path, flat, plan(stages, read, flat))
+
+
+def plan(stages: list, read: dict, values: dict) -> tuple:
+    """StagePlans of the listed stages. READ is {notebook name: (Notebook, {name: Param})}."""
+    plans = []
+    for stage in stages:
+        stem, round_ = paths.split_stage(stage)
+        notebook, declared = read[stem]
+        if round_ > 1 and getattr(declared.get("round"), "type", None) != "int":
+            raise params.ParamsError(
+                f"{notebook.path}: listed as {stage}, so it has to declare `round: int = 1`"
+            )
+        own = {name: round_ if name == "round" else values[name] for name in declared}
+        plans.append(
+            StagePlan(
+                paths.stage_folder_name(stem, round_), notebook, declared, own, needed(notebook, stage, stages)
+            )
+        )
+    return tuple(plans)
+
+
+def union(experiment: Experiment) -> dict:
+    """{name: Param} over all stages of an experiment."""
+    return {name: param for stage in experiment.stages for name, param in stage.params.items()}
+
+
+def with_values(experiment: Experiment, changed: dict) -> Experiment:
+    """The experiment with some values replaced, in every stage that declares them."""
+    stages = tuple(
+        dataclasses.replace(
+            stage, values={name: changed.get(name, value) for name, value in stage.values.items()}
+        )
+        for stage in experiment.stages
+    )
+    return dataclasses.replace(experiment, values={**experiment.values, **changed}, stages=stages)
+
+
+FOLDER = "data/shapes"
+PLACE = f"{FOLDER}/VOCdevkit"  # the one that most experiments use
+
+
+def is_builtin(project, data_root) -> bool:
+    """Whether a data_root means a built-in set of this project."""
+    from wsnb.data import synthetic
+
+    place = (Path(project) / Path(data_root).expanduser()).resolve()
+    return place.parent == (Path(project) / FOLDER).resolve() and place.name in synthetic.MAKERS
+
+
+def is_whole(folder) -> bool:
+    """Whether today's drawing lies in the built-in set FOLDER, with every file of its lists."""
+    from wsnb.data import synthetic
+
+    return synthetic.is_whole(folder)
+
+
+def ensure(project, say, data_root=PLACE) -> None:
+    """Make the built-in set at DATA_ROOT if it is missing or not whole; a second run at the same time waits for the
+    first.
+
+    Raises FileError if the folder holds something else.
+    """
+    from wsnb.data import synthetic
+
+    folder = Path(project) / Path(data_root).expanduser()
+    if synthetic.is_whole(folder):
+        return
+    with locks.acquire(
+        folder.parent / f".making.{folder.name}.lock", f"the synthetic data set in {folder}", wait=900
+    ):
+        if synthetic.is_whole(folder):
+            return
+        say(f"making the synthetic data set in {folder}")
+        last = [time.monotonic()]
+
+        def progress(done, total):
+            if time.monotonic() - last[0] >= 5 or done == total:
+                last[0] = time.monotonic()
+                say(f"{done}/{total} pictures")
+
+        try:
+            synthetic.maker(folder.name).write(folder, progress=progress)
+        except FileError as error:
+            raise FileError(f"{error}. The book keeps its own pictures there: move {folder} away") from error

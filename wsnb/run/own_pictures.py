@@ -1,0 +1,115 @@
+"""Which chains run on one's own pictures: by the labels that are there, and the experiments that the project has."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from shlex import quote
+
+
+@dataclass(frozen=True)
+class Chain:
+    """A chain, and how it takes one's own pictures.
+
+    learns_from  what a person has to mark
+    gives        what comes out
+    small        its experiment for photographs, with a network that knows ImageNet
+    tiny         the same for a first try, with a network from nothing that needs no download
+    kinds        {label that does, if it is known of every picture: parameters that make the chain take it}
+    for_small, for_tiny  parameters that the experiment needs besides
+    without      {label: what to add where it is not known of every picture}
+    """
+
+    learns_from: str
+    gives: str
+    small: str
+    tiny: str
+    kinds: dict
+    for_small: str = ""
+    for_tiny: str = ""
+    without: dict = field(default_factory=dict)
+
+    def options(self, full, tiny=False) -> str | None:
+        """Parameters for labels FULL, those known of every picture; None if the chain does not fit them."""
+        found = next((options for kind, options in self.kinds.items() if kind in full), None)
+        if found is None:
+            return None
+        more = [options for kind, options in self.without.items() if kind not in full]
+        return " ".join(filter(None, [found, self.for_tiny if tiny else self.for_small, *more]))
+
+
+_CLASSES, _THINGS = "a class of every pixel", "single things, and a class of every pixel"
+_SPML = ("spml/voc_small_", "spml/shapes_")
+CHAINS = (
+    Chain("image tags", _CLASSES, "single_stage/voc_small", "single_stage/shapes", {"tags": ""}),
+    Chain("image tags", _CLASSES, "no_people_allowed/voc_small_irn", "no_people_allowed/shapes",
+          {"objects": "-p instances_split=train", "tags": "--until 08_evaluate"}),
+    *(Chain(label, _CLASSES, *(name + kind for name in _SPML), kinds) for kind, label, kinds in (
+        ("tag", "image tags", {"tags": ""}),
+        ("box", "boxes", {"boxes": "", "masks": ""}),
+        ("scribble", "scribbles", {"scribbles": "-p weak_source=dataset", "masks": ""}),
+        ("point", "points", {"points": "-p weak_source=dataset", "masks": ""}))),
+    Chain("boxes", _CLASSES, "simple_does_it/voc_small_semantic", "simple_does_it/shapes_semantic",
+          {"boxes": "", "masks": ""}, without={"masks": "-p 'train_recipes=[rectangles, grabcut_plus, m_and_g_plus]'"}),
+    Chain("boxes", "a mask in each box", "simple_does_it/voc_small_instance", "simple_does_it/shapes_instance",
+          {"boxes": "", "objects": ""}, "-p train_split=train -p val_split=val", "-p layout=voc",
+          {"objects": "-p 'train_on=[weak]'"}),
+    Chain("boxes (and tags of stuff)", _THINGS, "panoptic/voc_small", "panoptic/shapes", {"boxes": ""},
+          "-p val_split=val", "-p layout=voc", {"masks": "--until 10_evaluate"}),
+)
+
+
+def full_kinds(known, pictures: int) -> set:
+    """The labels that are known of all PICTURES; KNOWN is {kind: of how many}. Tags follow from every other kind."""
+    return {kind for kind, count in known.items() if count == pictures} | ({"tags"} if known else set())
+
+
+def fitting(project, known, pictures: int) -> list[tuple[str, str, str | None]]:
+    """(experiment for photographs, what it learns from, parameters to add, or None if it does not fit the labels) of
+    each chain that the project PROJECT has. KNOWN is {kind: pictures that have it}."""
+    full = full_kinds(known, pictures)
+    return [(chain.small, chain.learns_from, chain.options(full)) for chain in CHAINS
+            if (Path(project) / "params" / f"{chain.small}.yaml").is_file()]
+
+
+def command(experiment: str, root, options: str) -> str:
+    """What to type; the tables of the results call the set `own`."""
+    return f"wsnb run {experiment} --data-root {quote(str(root))} --runs my_runs -p dataset=own {options}".rstrip()
+
+
+def table(root, full, tiny=False) -> str:
+    """Markdown: what each chain learns from, what it gives, and the command that runs it on the set ROOT with labels
+    FULL of every picture; TINY: the experiments for a first try."""
+    lines = ["| you marked | you get | what to type |", "|---|---|---|"]
+    for chain in CHAINS:
+        options, title = chain.options(full, tiny), chain.tiny if tiny else chain.small
+        said = f"{title} does not fit" if options is None else f"`{command(title, root, options)}`"
+        lines.append(f"| {chain.learns_from} | {chain.gives} | {said} |")
+    return "\n".join(lines)
+
+
+def text(project, made) -> str:
+    """What was made and what to type next. MADE is `wsnb.data.own.dataset.Own`."""
+    pictures = sum(made.splits.values())
+    lines = [
+        f"{made.root}: {', '.join(f'{count} {split}' for split, count in made.splits.items())} pictures",
+        f"  classes: {', '.join(made.classes)}",
+        *([f"  stuff, tagged and never boxed: {', '.join(made.stuff)}; the panoptic chain learns it, the other chains "
+           "from boxes take it for background"] if made.stuff else []),
+        "  labels: " + ", ".join(f"{_NAMES.get(kind, kind)} of {count}" for kind, count in made.known.items()),
+        *(f"  note: {note}" for note in made.notes),
+    ]
+    if made.known.get("masks", 0) == 0:
+        lines.append(
+            "  no full masks: scores count only the pixels that are known (scribbles, points, the ground outside of "
+            "boxes); with tags alone there is nothing to score, the pictures show the result"
+        )
+    elif made.known["masks"] < pictures:
+        lines.append("  full masks of some: they are held out as val, and scores are those of the val pictures")
+    for title, learns_from, options in fitting(project, made.known, pictures):
+        if options is None:
+            lines.append(f"  {title}: needs {learns_from} of every picture")
+        else:
+            lines.append(f"  {command(title, made.root, options)}")
+    return "\n".join(lines)
+
+
+_NAMES = {"objects": "masks of single objects"}

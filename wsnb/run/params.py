@@ -1,0 +1,255 @@
+"""Parameters: declared once in a notebook's first code cell, checked before a kernel starts.
+
+papermill only warns about names it does not know and never looks at types, so the book does both.
+"""
+
+import ast
+import dataclasses
+import difflib
+import io
+import math
+import re
+import tokenize
+from pathlib import Path
+
+import yaml
+
+from wsnb.run import notebooks
+
+SCALARS = {"int": int, "float": float, "bool": bool, "str": str}
+TYPES = (*SCALARS, "list[int]", "list[float]", "list[str]")
+ENDINGS = (".pth", ".pt", ".h5", ".npz", ".npy", ".ckpt", ".index", ".txt", ".json", ".pkl")
+MACHINE = ("data_root", "run_dir", "device", "workers")  # where and how fast, never what
+
+
+class ParamsError(ValueError):
+    """A parameter that cannot be used; the message names it, where it stands, and the mend."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Param:
+    """One declared parameter: name, type (one of TYPES), default, help."""
+
+    name: str
+    type: str
+    default: object
+    help: str = ""
+
+
+def check(name: str, type_: str, value, where: str):
+    """VALUE as a TYPE_; an int may stand for a float, nothing else is converted. Raises ParamsError."""
+    if type_.startswith("list["):
+        if not isinstance(value, list | tuple):
+            raise ParamsError(f"{where}: {name} is {value!r}, but it is a {type_}; write [a, b]")
+        return [check(f"{name}[{i}]", type_[5:-1], item, where) for i, item in enumerate(value)]
+    if type_ == "float" and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if type(value) is not SCALARS[type_]:
+        raise ParamsError(
+            f"{where}: {name} is {value!r} ({_kind(value)}), but it is a {type_}; {_mend(type_, value)}"
+        )
+    if type_ == "float" and not math.isfinite(value):
+        raise ParamsError(f"{where}: {name} is {value}; use a finite number")
+    return value
+
+
+def _kind(value) -> str:
+    names = {
+        "str": "text",
+        "NoneType": "nothing",
+        "date": "a date",
+        "datetime": "a date",
+        "dict": "a mapping",
+    }
+    return names.get(type(value).__name__, type(value).__name__)
+
+
+def _mend(type_, value) -> str:
+    if type_ == "float" and isinstance(value, str):
+        match = re.fullmatch(r"([+-]?)(\d+)(\.\d*)?[eE]([+-]?)(\d+)", value.strip())
+        if match:
+            sign, whole, fraction, exponent_sign, exponent = match.groups()
+            fraction = fraction if fraction and len(fraction) > 1 else ".0"
+            return f"YAML reads it as text, write {sign}{whole}{fraction}e{exponent_sign or '+'}{exponent}"
+    if type_ == "str":
+        return "put it in quotes"
+    return {"int": "write a whole number", "float": "write a number", "bool": "write true or false"}[type_]
+
+
+def parse_cell(source: str, where: str) -> dict:
+    """Text of a parameters cell -> {name: Param}: one annotated literal a statement, help in the trailing
+    comment.
+
+    Raises ParamsError naming the line.
+    """
+    try:
+        body = ast.parse(source).body
+        tokens = list(tokenize.generate_tokens(io.StringIO(source).readline))
+    except (SyntaxError, tokenize.TokenError) as error:
+        raise ParamsError(f"{where}: the parameters cell does not parse ({error})") from error
+    comments = {
+        token.start[0]: token.string.lstrip("# ").strip()
+        for token in tokens
+        if token.type == tokenize.COMMENT
+    }
+    declared = {}
+    for statement in body:
+        line = f"{where}, line {statement.lineno} of the parameters cell"
+        if (
+            not isinstance(statement, ast.AnnAssign)
+            or not isinstance(statement.target, ast.Name)
+            or statement.value is None
+        ):
+            raise ParamsError(f"{line}: expected `name: type = literal  # help`")
+        name, type_ = statement.target.id, ast.unparse(statement.annotation)
+        if type_ not in TYPES:
+            raise ParamsError(f"{line}: {name} is a {type_}; allowed are {', '.join(TYPES)}")
+        if name in declared:
+            raise ParamsError(f"{line}: {name} is declared twice; keep one")
+        try:
+            default = ast.literal_eval(statement.value)
+        except ValueError as error:
+            raise ParamsError(
+                f"{line}: {name} is derived; write a plain literal, papermill injects after this cell"
+            ) from error
+        help_ = comments.get(statement.end_lineno, "")
+        declared[name] = Param(name, type_, check(name, type_, default, line), help_)
+    return declared
+
+
+def declared(notebook: notebooks.Notebook) -> dict:
+    """{name: Param} of a notebook, in its order. Raises ParamsError or FileError."""
+    return parse_cell(notebooks.parameters_cell(notebook).source, str(notebook.path))
+
+
+class _Loader(yaml.SafeLoader):
+    """safe_load that refuses a key given twice, where YAML itself keeps the last one silently."""
+
+    def construct_mapping(self, node, deep=False):
+        keys = [key.value for key, _ in node.value]
+        for key in keys:
+            if keys.count(key) > 1:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"{key!r} is given twice", node.start_mark
+                )
+        return super().construct_mapping(node, deep)
+
+
+def load_yaml(path) -> dict:
+    """A flat YAML mapping of scalars and flat lists. Raises ParamsError for anything else, object tags
+    included.
+    """
+    try:
+        with open(path, "rb") as file:
+            values = yaml.load(file, _Loader)  # noqa: S506 - a SafeLoader: object tags are refused
+    except (OSError, yaml.YAMLError, UnicodeDecodeError, ValueError, RecursionError) as error:
+        raise ParamsError(f"{path}: cannot be read as plain YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(values, dict):
+        raise ParamsError(f"{path}: expected lines `name: value`, found {_kind(values)}")
+    for name, value in values.items():
+        if not isinstance(name, str):
+            raise ParamsError(f"{path}: key {name!r} is not a name; put it in quotes")
+        for item in value if isinstance(value, list) else [value]:
+            if type(item) not in (int, float, bool, str):
+                raise ParamsError(
+                    f"{path}: {name} holds {item!r} ({_kind(item)}); use numbers, true/false, quoted text, flat lists"
+                )
+    return values
+
+
+def nearest(name: str, valid) -> str:
+    """', did you mean x?' for a name that is not among VALID, else the list of all."""
+    close = difflib.get_close_matches(name, list(valid), n=1, cutoff=0.5)
+    return f"did you mean {close[0]!r}?" if close else f"valid are {', '.join(sorted(valid))}"
+
+
+def complete(values: dict, params: dict, where: str, optional=()) -> dict:
+    """Check that VALUES has exactly the names of PARAMS with the right types; returns them converted.
+
+    Names in OPTIONAL may be missing. Raises ParamsError.
+    """
+    for name in values:
+        if name not in params:
+            raise ParamsError(f"{where}: unknown parameter {name!r}; {nearest(name, params)}")
+    missing = [name for name in params if name not in values and name not in optional]
+    if missing:
+        lines = ", ".join(f"`{name}: {yaml_text(params[name].default)}`" for name in missing)
+        raise ParamsError(f"{where}: missing {', '.join(missing)}; add {lines}")
+    return {name: check(name, params[name].type, value, where) for name, value in values.items()}
+
+
+def yaml_text(value) -> str:
+    """A literal as one would write it in the YAML file."""
+    return yaml.safe_dump(value, default_flow_style=True, width=1000).removesuffix("\n").removesuffix("\n...")
+
+
+def parse_override(text: str, params: dict) -> tuple:
+    """'k=v' of the command line -> (name, value), read by the declared type. Raises ParamsError."""
+    name, equals, value = text.partition("=")
+    name, where = name.strip(), f"-p {text}"
+    if not equals or name not in params:
+        raise ParamsError(
+            f"{where}: {'expected NAME=VALUE' if not equals else f'unknown parameter; {nearest(name, params)}'}"
+        )
+    return name, _parse(name, params[name].type, value, where)
+
+
+def _parse(name, type_, text, where):
+    if type_.startswith("list["):
+        parts = [
+            part.strip().strip("'\"") for part in text.strip().removeprefix("[").removesuffix("]").split(",")
+        ]
+        return [
+            _parse(f"{name}[{i}]", type_[5:-1], part, where)
+            for i, part in enumerate(parts)
+            if part or len(parts) > 1
+        ]
+    if type_ == "str":
+        return text
+    if type_ == "bool":
+        words = {"true": True, "false": False}
+        if text.strip().lower() not in words:
+            raise ParamsError(f"{where}: {name} is a bool; write true or false")
+        return words[text.strip().lower()]
+    try:
+        value = SCALARS[type_](text)
+    except ValueError as error:
+        raise ParamsError(f"{where}: {name} is a {type_}; {text!r} is none") from error
+    return check(name, type_, value, where)
+
+
+def is_file_param(name: str, type_: str) -> bool:
+    """Whether a parameter may name a file whose content counts: *weights, *checkpoint, *_file, and lists as *split."""
+    return type_ == "str" and name.endswith(("weights", "checkpoint", "_file", "split"))
+
+
+def file_part(name: str, value: str) -> str:
+    """What of a value is a path: all of it, but of a split SPLIT:LIST.txt the list."""
+    split, _, listed = value.partition(":")
+    return listed if name.endswith("split") and listed and "/" not in split else value
+
+
+def with_file(name: str, value: str, file) -> str:
+    """VALUE with FILE in place of its path."""
+    return value.removesuffix(file_part(name, value)) + str(file)
+
+
+def looks_like_a_file(name: str, value: str) -> bool:
+    """Whether a value is meant as a path and not as a word such as "imagenet"."""
+    path = file_part(name, value)
+    return "/" in path or path.endswith(ENDINGS)
+
+
+def is_folder_param(name: str, type_: str) -> bool:
+    """Whether a parameter names a folder whose content counts: *_dir, but for run_dir."""
+    return type_ == "str" and name.endswith("_dir") and name not in MACHINE
+
+
+def existing_file(name: str, type_: str, value, root) -> Path | None:
+    """The file or folder that a parameter names (relative to ROOT), or None for words such as "imagenet" or ""."""
+    if not value:
+        return None
+    path = Path(root) / Path(file_part(name, value)).expanduser() if type_ == "str" else None
+    if is_file_param(name, type_) and path.is_file() or is_folder_param(name, type_) and path.is_dir():
+        return path.resolve()
+    return None
