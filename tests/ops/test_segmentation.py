@@ -10,9 +10,6 @@ from wsnb.files import FileError, save_png
 from wsnb.models import backbone_wrapper, heads, training
 from wsnb.models.backbones import build as backbone
 from wsnb.ops import label_maps, segmentation
-from wsnb.ops.crf import CRF
-
-NO_CRF = CRF(iterations=0)
 
 
 @pytest.fixture
@@ -168,13 +165,20 @@ def test_prediction_equals_the_plain_formulation(scenes):
 
 
 def test_label_maps_and_their_scores(scenes, tmp_path):
-    def truth(item, image):
-        return np.eye(3, dtype=np.float32)[np.where(label_of(item) == 255, 0, label_of(item))].transpose(2, 0, 1)
+    asked = []
+
+    def truth(item):
+        asked.append(item.id)
+        scores = np.eye(3, dtype=np.float32)[np.where(label_of(item) == 255, 0, label_of(item))].transpose(2, 0, 1)
+        return read.image(item), scores
 
     folder = tmp_path / "masks"
-    for job in label_maps.jobs(truth, scenes, read.image, [folder], NO_CRF):
-        label_maps.finish(job)
-    assert list(label_maps.jobs(truth, scenes, read.image, [folder], NO_CRF)) == [None] * 3
+    for workers in (1, 2):  # the second time every file is there, and nothing is asked for
+        assert len(list(label_maps.write_labels(label_maps.winners, scenes, [folder], workers, truth))) == 3
+        assert asked == [item.id for item in scenes]
+    (folder / f"{asked.pop()}.png").unlink()
+    assert len(list(label_maps.write_labels(label_maps.winners, scenes, [folder], 2, truth))) == 3
+    assert asked == [item.id for item in scenes]
     tables, rows = label_maps.confusions(scenes, label_of, {"truth": folder, "background": None}, 3)
     assert label_maps.miou_row(tables["truth"], None, ("a", "b", "c"))["value"] == 100
     assert np.diag(tables["truth"]).sum() == tables["background"].sum() == 3 * (40 * 56 - 40)

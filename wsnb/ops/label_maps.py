@@ -9,6 +9,7 @@ import numpy as np
 
 from wsnb import metrics
 from wsnb.files import read_index, save_png
+from wsnb.ops import parallel
 from wsnb.ops.crf import CRF, crf_labels
 
 
@@ -34,28 +35,43 @@ def crf_text(crf: CRF) -> str:
     )
 
 
-def jobs(scores_of, items, image_of, folders, crf):
-    """For each picture what `finish` needs; None where all its files are there (names only ever show whole files).
+def write_labels(function, items, folders, workers, prepare=None):
+    """Yield once for each item, as soon as its label maps stand in FOLDERS as ID.png; pictures whose files are all there are kept.
 
-    scores_of(item, image) -> float [C, H, W]; folders: one, or with a CRF two (without, with).
+    FUNCTION(*PREPARE(item)) -> uint8 [H, W], or a list of them, one a folder. FUNCTION runs in WORKERS processes, so it
+    is a module's own function or a functools.partial of one. PREPARE runs here, where the network is; without it
+    FUNCTION gets the item.
     """
-    for item in items:
-        paths = [Path(folder) / f"{item.id}.png" for folder in folders]
-        if all(path.exists() for path in paths):
-            yield None
-            continue
-        image = image_of(item)
-        yield image, np.asarray(scores_of(item, image), np.float32), crf, paths
+    folders = [Path(folder) for folder in folders]
+
+    def jobs():
+        for item in items:
+            paths = [folder / f"{item.id}.png" for folder in folders]
+            if all(path.exists() for path in paths):  # names only ever show whole files
+                yield None
+            else:
+                yield function, paths, (item,) if prepare is None else prepare(item)
+
+    module = getattr(function, "func", function).__module__
+    yield from parallel.map_images(_write, jobs(), workers, preload=(module,))
 
 
-def finish(job) -> None:
-    """Write the winning class, and, where there is a second path, the one after the CRF."""
+def _write(job):
     if job is None:
         return
-    image, scores, crf, paths = job
-    save_png(paths[0], scores.argmax(axis=0).astype(np.uint8))
-    if len(paths) > 1:
-        save_png(paths[1], crf_labels(image, scores, crf))
+    function, paths, arguments = job
+    found = function(*arguments)
+    for path, labels in zip(paths, [found] if isinstance(found, np.ndarray) else found, strict=True):
+        save_png(path, labels)
+
+
+def winners(image, scores, crf: CRF | None = None) -> list:
+    """The class with the highest score at every pixel, and, with a CRF, the same after it.
+
+    image: uint8 [H, W, 3]; scores: float [C, H, W] of 0..1, float16 is enough.
+    """
+    scores = scores.astype(np.float32)
+    return [scores.argmax(axis=0).astype(np.uint8), *([crf_labels(image, scores, crf)] if crf else [])]
 
 
 BACKBONES = {

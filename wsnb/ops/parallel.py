@@ -44,12 +44,13 @@ def _alone(function, job):
         return function(job)
 
 
-def map_images(function, jobs, workers=2, ahead=4):
+def map_images(function, jobs, workers=2, ahead=4, preload=()):
     """Yield function(job) for each job, in the order of JOBS, computed by WORKERS processes (0 or 1: here).
 
     JOBS may be a generator: at most workers * AHEAD are taken before their results are handed out, so that memory stays
     flat. FUNCTION must be importable (a module's own function). Its errors are raised here, at the job's turn. It runs
-    with one thread wherever it runs: processes are what fills the cores, and sums depend on threads.
+    with one thread wherever it runs: processes are what fills the cores, and sums depend on threads. PRELOAD names more
+    modules that the workers need.
     """
     if workers < 2:
         for job in jobs:
@@ -57,7 +58,7 @@ def map_images(function, jobs, workers=2, ahead=4):
         return
     # a fresh server process forks the workers: it holds none of this process's threads and locks
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([function.__module__])  # imported once, not once a worker
+    context.set_forkserver_preload([function.__module__, *preload])  # imported once, not once a worker
     pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_end_with_parent)
     waiting = deque()
     try:

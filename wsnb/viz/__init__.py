@@ -105,6 +105,21 @@ def grid(images, titles=None, columns: int = 4, width: float = 10.0) -> Figure:
     return figure
 
 
+def rows(items, columns: dict, width: float = 10.0) -> Figure:
+    """A row an item, a column an entry of COLUMNS: {title: function(item) -> uint8 [H, W, 3] or [H, W]}, titled once.
+
+    A function may return (image, title of its own), which stands above that image.
+    """
+    tiles, titles = [], []
+    for number, item in enumerate(items):
+        for title, image_of in columns.items():
+            found = image_of(item)
+            image, own = found if isinstance(found, tuple) else (found, "")
+            tiles.append(image)
+            titles.append(own or ("" if number else title))
+    return grid(tiles, titles, columns=len(columns), width=width)
+
+
 def legend(names, ids=None, columns: int = 7, void: bool = True, palette=PALETTE) -> Figure:
     """A strip of at most COLUMNS that names the colours of the classes IDS (default: all of NAMES), and void's."""
     entries = [(names[k], palette[k]) for k in (range(len(names)) if ids is None else ids)]
