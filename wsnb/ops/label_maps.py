@@ -38,9 +38,9 @@ def crf_text(crf: CRF) -> str:
 def write_labels(function, items, folders, workers, prepare=None):
     """Yield once for each item, as soon as its label maps stand in FOLDERS as ID.png.
 
-    Pictures whose files are all there are kept. FUNCTION(*PREPARE(item)) -> uint8 [H, W], or a list of them, one a folder. FUNCTION runs in WORKERS processes, so it
-    is a module's own function or a functools.partial of one. PREPARE runs here, where the network is; without it
-    FUNCTION gets the item.
+    Pictures whose files are all there are kept. FUNCTION(*PREPARE(item)) -> uint8 [H, W], or a list of them, one a
+    folder. FUNCTION runs in WORKERS processes, so it is a module's own function or a functools.partial of one.
+    PREPARE runs here, where the network is; without it FUNCTION gets the item.
     """
     folders = [Path(folder) for folder in folders]
 
