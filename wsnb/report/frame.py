@@ -7,8 +7,6 @@ from wsnb.files import FileError
 from wsnb.report.protocol import Protocol, ProtocolError
 from wsnb.run import manifest
 
-SKIPPED = ("old",)  # parked work of other parameters
-
 
 @dataclasses.dataclass(frozen=True)
 class Record:
@@ -54,12 +52,13 @@ class Row:
 def records(runs) -> list:
     """Records of all finished stages below RUNS (runs/PAPER/EXPERIMENT/STAGE/manifest.json), sorted by their names.
 
-    Parked work (old/) and hidden folders do not count. Raises FileError naming a damaged manifest and the mend.
+    A stage is a link into the store; hidden folders do not count. Another seed of an experiment is called NAME@seedN.
+    Raises FileError naming a damaged manifest and the remedy.
     """
     found = []
     for folder in sorted(path.parent for path in Path(runs).glob(f"*/*/*/{manifest.NAME}")):
         paper, experiment, stage = folder.parts[-3:]
-        if stage not in SKIPPED and not any(part.startswith(".") for part in folder.parts[-3:]):
+        if not any(part.startswith(".") for part in folder.parts[-3:]):
             found.append(
                 Record(
                     paper, experiment, stage, checked(manifest.read(folder), folder / manifest.NAME), folder
@@ -71,11 +70,7 @@ def records(runs) -> list:
 def unfinished(runs) -> list:
     """(paper, experiment, stage) of the run folders that hold work without a manifest, sorted."""
     begun = sorted(path.parent for path in Path(runs).glob(f"*/*/*/{manifest.PARAMS}"))
-    return [
-        folder.parts[-3:]
-        for folder in begun
-        if folder.name not in SKIPPED and not (folder / manifest.NAME).exists()
-    ]
+    return [folder.parts[-3:] for folder in begun if not (folder / manifest.NAME).exists()]
 
 
 def checked(record: dict, where) -> dict:

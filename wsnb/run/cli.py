@@ -33,6 +33,7 @@ def parser() -> argparse.ArgumentParser:
         action="store_true",
         help=f"all experiments on synthetic data (named {experiments.SYNTHETIC}...)",
     )
+    run.add_argument("--seeds", metavar="LIST", help="once for each seed, as 0-4 or 0,3, side by side in NAME@seedN")
     run.add_argument("--until", metavar="STAGE", help="stop after this stage")
     run.add_argument("--only", metavar="STAGE", help="run this stage alone; what it needs must be finished")
     run.add_argument(
@@ -60,6 +61,11 @@ def parser() -> argparse.ArgumentParser:
     status.add_argument("experiment", nargs="*")
     status.add_argument("--runs", metavar="DIR")
     status.set_defaults(call=_status)
+
+    clean = commands.add_parser("clean", help="list results that no experiment points to, and delete them")
+    clean.add_argument("--yes", action="store_true", help="delete them")
+    clean.add_argument("--runs", metavar="DIR")
+    clean.set_defaults(call=_clean)
 
     report = commands.add_parser(
         "report", help="tables, figures and the HTML book, from the records of finished stages"
@@ -106,6 +112,9 @@ def _run(args) -> int:
         ]
     if not titles:
         raise ParamsError("nothing to run; name an experiment of `wsnb list`, or use --all")
+    if args.seeds is not None:
+        seeds = paths.seeds(args.seeds)
+        titles = [f"{title}@seed{seed}" for title in titles for seed in seeds]
     options = execute.Options(
         project,
         _runs(args, project),
@@ -134,7 +143,17 @@ def _run(args) -> int:
 
 def _status(args) -> int:
     project = paths.find()
-    return execute.status(project, _runs(args, project), args.experiment or experiments.names(project))
+    runs = _runs(args, project)
+    return execute.status(
+        project, runs, args.experiment or experiments.begun_seeds(runs, experiments.names(project))
+    )
+
+
+def _clean(args) -> int:
+    from wsnb.run import store
+
+    store.clean(_runs(args, paths.find()), args.yes, execute.say)
+    return execute.DONE
 
 
 def _report(args) -> int:

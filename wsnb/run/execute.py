@@ -16,8 +16,20 @@ import time
 from pathlib import Path
 
 from wsnb.files import FileError, load_json, write
-from wsnb.run import experiments, fingerprint, kernel, kernel_forkserver, locks, manifest, notebooks, paths, plan, store
-from wsnb.run import stage as byhand
+from wsnb.run import (
+    experiments,
+    fingerprint,
+    interactive,
+    kernel,
+    kernel_forkserver,
+    locks,
+    manifest,
+    notebooks,
+    paths,
+    plan,
+    store,
+)
+from wsnb.run.stage import environment as stage_environment
 
 
 class Interrupts:
@@ -65,9 +77,6 @@ class Interrupts:
             self.at_once = False
 
 
-STAGE_WAIT = 5  # seconds: the kernel of a killed runner may take one or two to notice
-
-
 class StageFailed(RuntimeError):
     """A stage that did not finish; the message is its reason, and what there is to look at."""
 
@@ -75,37 +84,54 @@ class StageFailed(RuntimeError):
 def run_stage(project: Path, experiment, wanted: plan.Wanted, say, interrupts) -> dict:
     """Run one stage and return its manifest. SAY is called with each line that the stage logs.
 
-    Raises StageFailed, LockedError, or KeyboardInterrupt if it was asked to stop.
+    Of two runs that want one key at a time, one computes; the other waits and takes the result. Raises StageFailed,
+    LockedError for a key that an interactive notebook holds, or KeyboardInterrupt if it was asked to stop.
     """
-    place, stage = wanted.folder, wanted.stage
-    place.parent.mkdir(parents=True, exist_ok=True)
-    lock = place.parent / f".{stage.name}.lock"
-    wait = 0.3 if byhand.INTERACTIVE in locks.holder(lock) else STAGE_WAIT
-    with locks.acquire(lock, str(place), wait):
-        moved = store.prepare(place, wanted.parts["key"])
-    if moved:
-        say(moved)
-        done, _, record = plan.state(place, wanted.parts)
-        if done:
+    place, lock = wanted.folder, store.run_lock(wanted.folder)
+    shown = str(wanted.link or place)
+    if wanted.link is not None:
+        store.link(wanted.link, place)
+    with interrupts.immediate():
+        held = (
+            locks.acquire(lock, shown)
+            if interactive.NOTE in locks.holder(lock)
+            else locks.acquire_when_free(lock, shown, say)
+        )
+    with held:
+        verify = wanted.manifest is not None  # some of its files may be damaged
+        record, faults = store.examine(place, verify)
+        if record is not None and not faults:
             return record
+        with locks.acquire(store.kernel_lock(place), shown, wait=5):  # the kernel of a killed runner may need a second
+            if aside := store.open_folder(place, verify):
+                say(aside)
+                _log(place, aside)
+        return _compute(project, experiment, wanted, say, interrupts)
+
+
+def _compute(project, experiment, wanted, say, interrupts) -> dict:
+    """run_stage under the key's lock."""
+    place, stage = wanted.folder, wanted.stage
+    experiment = stage.source or experiment
     with interrupts.immediate():
         slot, variables = locks.take(
             stage.values.get("device", "cpu"), f"{experiment.title} {stage.name}", say
         )
-    told = {
+    instructions = {
         "root": str(project),
         "paper": experiment.paper,
         "experiment": experiment.name,
         "stage": stage.name,
         "notebook": stage.notebook.path.stem,
         "values": manifest.plain(stage.values),
-        "needs": list(stage.needs),
         "parts": wanted.parts,
+        "folder": str(place),
+        "shown": str(wanted.link or place),
     }
     paths = [str(fingerprint.PACKAGE.parent), *filter(None, [os.environ.get("PYTHONPATH")])]
     environment = {
         **variables,
-        **byhand.environment(wanted.parts["key"], told),
+        **stage_environment(wanted.parts["key"], instructions),
         "PYTHONPATH": os.pathsep.join(paths),
     }
     driver = kernel.Driver(say, environment, interrupts)
@@ -264,13 +290,18 @@ def lock(options: Options, experiment) -> locks.Lock:
 
 
 def wanted(options: Options, experiment, memory: dict) -> list:
-    """The experiment's stages as they stand (plan.Wanted); its built-in data set is made if it is not there."""
-    data_root = experiment.values.get("data_root")
-    if data_root and experiments.is_builtin(options.project, data_root):
-        experiments.ensure(options.project, lambda text: say(f"[{experiment.title}] {text}"), data_root)
+    """The experiment's stages as they stand (plan.Wanted), those that are done linked; built-in data sets are made if
+    they are not there."""
+    for data_root in sorted(experiments.data_roots(experiment)):
+        if experiments.is_builtin(options.project, data_root):
+            experiments.ensure(options.project, lambda text: say(f"[{experiment.title}] {text}"), data_root)
     place = paths.run_folder(options.runs, experiment.paper, experiment.name)
     until = options.only or options.until
-    return plan.wanted(options.project, experiment, place, until, options.verify, memory)
+    found = plan.wanted(options.project, experiment, place, until, options.verify, memory)
+    for item in found:
+        if item.done:
+            store.link(item.link, item.folder)
+    return found
 
 
 def run_one(options: Options, experiment, interrupts, memory: dict) -> int:
@@ -301,7 +332,10 @@ def _chosen(options, items) -> list:
 
 
 def _run_or_skip(options, experiment, item, count, interrupts) -> bool:
-    """One stage; False if it failed."""
+    """One stage, after those of another experiment that it needs; False if it failed."""
+    before = () if item.done else item.before
+    if not all(_run_or_skip(options, item.stage.source, one, count, interrupts) for one in before):
+        return False
     stage = f"{experiment.title} {item.stage.name}"  # in each line: several experiments may run at a time
     name = f"{stage} ({count})"
     if item.done:
@@ -340,10 +374,13 @@ def dry_run(options: Options, titles: list) -> int:
     for title in titles:
         experiment = load(options, title)
         place = paths.run_folder(options.runs, experiment.paper, experiment.name)
-        data_root = experiment.values.get("data_root")
-        if data_root and experiments.is_builtin(options.project, data_root) and not experiments.is_whole(
-            options.project / data_root
-        ):
+        missing = [
+            data_root
+            for data_root in experiments.data_roots(experiment)
+            if experiments.is_builtin(options.project, data_root)
+            and not experiments.is_whole(options.project / data_root)
+        ]
+        if missing:
             say(f"{title}: would make the synthetic data set, then run all its stages")
             continue
         for item in plan.wanted(
@@ -362,7 +399,7 @@ def status(project: Path, runs: Path, titles: list) -> int:
     for title in titles:
         paper, name = paths.split_experiment(title)
         experiment = experiments.load(project, paper, name)
-        place = paths.run_folder(runs, paper, name)
+        place = paths.run_folder(runs, paper, experiment.name)
         running = f" (running: {locks.holder(place / '.lock')})" if locks.is_held(place / ".lock") else ""
         standing = [(stage.name, _standing(place / stage.name)) for stage in experiment.stages]
         if not running and all(said == NOT_RUN for _, said in standing):
