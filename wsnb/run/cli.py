@@ -56,6 +56,10 @@ def parser() -> argparse.ArgumentParser:
     )
     run.set_defaults(call=_run)
 
+    shown = commands.add_parser("params", help="all values of an experiment, by stage")
+    shown.add_argument("experiment", metavar="PAPER/NAME")
+    shown.set_defaults(call=_params)
+
     status = commands.add_parser("status", help="what has been run")
     status.add_argument("experiment", nargs="*")
     status.add_argument("--runs", metavar="DIR")
@@ -91,7 +95,20 @@ def _list(args) -> int:
     names = experiments.names(project)
     width = max(map(len, names), default=0)
     for title in names:
-        execute.say(f"{title:{width}}  {experiments.description(project / 'params' / f'{title}.yaml')}".rstrip())
+        try:
+            said = experiments.description(project / "params" / f"{title}.yaml")
+        except FileError as error:
+            said = f"({error})"
+        execute.say(f"{title:{width}}  {said}".rstrip())
+    return execute.DONE
+
+
+def _params(args) -> int:
+    from wsnb.run import params_table
+
+    project = paths.find()
+    experiment = experiments.load(project, *paths.split_experiment(args.experiment))
+    execute.say(params_table.text(experiment))
     return execute.DONE
 
 

@@ -46,9 +46,8 @@ def names(project) -> list:
 
 
 def description(path) -> str:
-    """First line of an experiment's header comment."""
-    with open(path, encoding="utf-8") as file:
-        first = file.readline().strip()
+    """First line of an experiment's header comment. Raises FileError if the file is not UTF-8 text."""
+    first = params.read_text(path).partition("\n")[0].strip()
     return first.lstrip("# ").strip() if first.startswith("#") else ""
 
 
@@ -81,7 +80,7 @@ def needed(notebook: notebooks.Notebook, stage: str, stages: list) -> tuple:
     """Names of the earlier stages that STAGE needs: those of its notebook's metadata, else all earlier ones.
 
     A need without a round means the latest earlier round; one that only comes later in the list (feedback of
-    a former round) is left out in the first round. A need that ends in "?" is left out where the experiment
+    an earlier round) is left out in the first round. A need that ends in "?" is left out where the experiment
     does not have it. Raises FileError for any other need that the experiment does not have.
     """
     earlier = stages[: stages.index(stage)]
@@ -113,13 +112,15 @@ def find_stage(need: str, stages) -> str | None:
 
 
 def load(project, paper: str, name: str) -> Experiment:
-    """Read and check an experiment: no unknown, missing or wrong-typed parameter. Raises ParamsError or
-    FileError.
+    """Read and check an experiment; where its YAML is silent, the notebooks' defaults count.
+
+    Raises ParamsError or FileError: an unknown name, a wrong type, a missing run_dir, two notebooks that declare
+    one name differently.
     """
     path = yaml_path(project, paper, name)
     values = params.load_yaml(path)
     stages = stage_names(values, path)
-    read, union = {}, {}
+    read, union, where = {}, {}, {}
     for stage in stages:
         stem = paths.split_stage(stage)[0]
         if stem not in read:
@@ -127,14 +128,22 @@ def load(project, paper: str, name: str) -> Experiment:
             read[stem] = notebook, params.declared(notebook)
     for notebook, declared in read.values():
         for param in declared.values():
-            if union.setdefault(param.name, param).type != param.type:
+            first, place = union.setdefault(param.name, param), where.setdefault(param.name, notebook.path)
+            if (first.type, first.default) != (param.type, param.default):
                 raise params.ParamsError(
-                    f"{notebook.path}: {param.name} is a {param.type} here, but a "
-                    f"{union[param.name].type} in another notebook of {path}; make them alike"
+                    f"{notebook.path}: {param.name} is declared as {_declared(param)}, but as {_declared(first)} in "
+                    f"{place}; make them alike, for {path} has one value for both"
                 )
     flat = {key: value for key, value in values.items() if key != "stages"}
-    flat = params.complete(flat, union, str(path), optional=("round",))
+    if "run_dir" in union and "run_dir" not in flat:
+        raise params.ParamsError(f'{path}: run_dir is missing; add `run_dir: "runs/{paper}/{name}"`')
+    union.pop("round", None)  # of a stage, not of an experiment
+    flat = params.complete(flat, union, str(path))
     return Experiment(paper, name, path, flat, plan(stages, read, flat))
+
+
+def _declared(param) -> str:
+    return f"`{param.name}: {param.type} = {param.default!r}`"
 
 
 def plan(stages: list, read: dict, values: dict) -> tuple:
