@@ -188,12 +188,12 @@ def _words(stem):
 
 
 def command(project, found) -> str:
-    """The command that makes these records, with the parameters that differ from the experiment's YAML."""
+    """The command that makes these records, with the parameters that differ from the experiment's."""
     paper, name = found[0].paper, found[0].experiment
     path = Path(project, "params", paper, f"{name}.yaml")
     if not path.is_file():
         return f"run by hand: no params/{paper}/{name}.yaml"
-    written = params.load_yaml(path)
+    written = experiments.load(project, paper, name).values
     used = {
         key: value for record in found for key, value in record.manifest["params"].items() if key != "round"
     }
