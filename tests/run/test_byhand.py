@@ -46,6 +46,7 @@ def test_plain_papermill_gives_the_same(project, finished):
         "-f",
         "params/toy/tiny.yaml",
     ]
+    project.yaml("stages: [01_make, 02_train, 03_score]\nrun_dir: runs/toy/tiny\n")  # all else by default
     done = subprocess.run(
         command, cwd=project.root, env=project.environment(), text=True, capture_output=True, timeout=60
     )

@@ -21,6 +21,7 @@ from wsnb.run import notebooks
 SCALARS = {"int": int, "float": float, "bool": bool, "str": str}
 TYPES = (*SCALARS, "list[int]", "list[float]", "list[str]")
 ENDINGS = (".pth", ".pt", ".h5", ".npz", ".npy", ".ckpt", ".index", ".txt", ".json", ".pkl")
+PAPER = re.compile(r'(?P<name>\w+): .*# paper: (?P<value>\[.*?\]|"[^"]*"|[^,]+)(, (?P<reason>\S.*))?$')
 MACHINE = ("data_root", "run_dir", "device", "workers")  # where and how fast, never what
 
 
@@ -193,8 +194,8 @@ def paper_values(path) -> dict:
     """Read the `# paper: VALUE` beside the values of a parameter file: {name: the paper's value}."""
     found = {}
     for line in read_text(path).splitlines():
-        if match := re.match(r'(\w+): .*# paper: (\[.*?\]|"[^"]*"|[^,]+)', line):
-            found[match[1]] = yaml.safe_load(match[2])
+        if match := PAPER.match(line):
+            found[match["name"]] = yaml.safe_load(match["value"])
     return found
 
 
