@@ -191,11 +191,17 @@ def load_yaml(path) -> dict:
 
 
 def paper_values(path) -> dict:
-    """Read the `# paper: VALUE` beside the values of a parameter file: {name: the paper's value}."""
+    """Read the `# paper: VALUE` beside the values of a parameter file: {name: the paper's value}.
+
+    Raises ParamsError for a VALUE that is no YAML.
+    """
     found = {}
     for line in read_text(path).splitlines():
         if match := PAPER.match(line):
-            found[match["name"]] = yaml.safe_load(match["value"])
+            try:
+                found[match["name"]] = yaml.load(match["value"], _Loader)  # noqa: S506 - a SafeLoader
+            except yaml.YAMLError as error:
+                raise ParamsError(f"{path}: `{line}`: the paper's value cannot be read; quote it") from error
     return found
 
 
