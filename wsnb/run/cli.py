@@ -2,59 +2,81 @@
 
 import argparse
 import io
+import json
 import sys
 from pathlib import Path
 
 from wsnb.files import FileError
-from wsnb.run import data_commands, execute, experiments, paths
+from wsnb.run import experiments, overview, paths, schedule
 from wsnb.run.locks import LockedError
 from wsnb.run.params import ParamsError
 
+APART = "# Apart:"  # a line of an experiment's header: --all leaves it out
 
-def parser() -> argparse.ArgumentParser:
-    """The command's arguments."""
+
+class _Version(argparse.Action):
+    """Print the installed version and exit."""
+
+    def __call__(self, parser, *_):
+        from importlib.metadata import version
+
+        print(f"wsnb {version('wsnb')}")
+        parser.exit()
+
+
+def parser(arguments) -> argparse.ArgumentParser:
+    """The command's arguments; those of `wsnb data` only if ARGUMENTS begin with it, for they load the readers."""
     top = argparse.ArgumentParser(
         prog="wsnb", description="Weakly-supervised segmentation, an experiment book."
     )
+    top.add_argument("--version", action=_Version, nargs=0, help="print the version")
     commands = top.add_subparsers(dest="command", required=True)
     commands.add_parser("list", help="experiments and what they aim at").set_defaults(call=_list)
 
+    chosen = argparse.ArgumentParser(add_help=False)
+    chosen.add_argument("experiment", nargs="*", help="PAPER/NAME, see `wsnb list`")
+    chosen.add_argument(
+        "--all",
+        action="store_true",
+        help=f"all experiments on synthetic data (named {experiments.SYNTHETIC}...), but for those with `{APART}` in "
+        "their header",
+    )
+    chosen.add_argument("--until", metavar="STAGE", help="stop after this stage")
+    chosen.add_argument(
+        "-p", dest="overrides", action="append", default=[], metavar="NAME=VALUE", help="set a parameter"
+    )
+    chosen.add_argument("--data-root", metavar="DIR", help="where the data set lies")
+    chosen.add_argument("--runs", metavar="DIR", help="where runs are kept (default: runs/ of the project)")
+    chosen.add_argument("--device", help="auto, cpu, cuda or cuda:N")
+    chosen.add_argument("--workers", type=int, metavar="N", help="processes that load or label pictures")
+    chosen.add_argument(
+        "--verify", action="store_true", help="compare every file of finished stages with its record"
+    )
+
     run = commands.add_parser(
         "run",
+        parents=[chosen],
         help="run an experiment; finished stages are skipped",
         description=(
             "Exit codes: 0 done, 1 a stage failed, 2 bad parameters, 3 in use by somebody else, "
             "75 interrupted (continues)."
         ),
     )
-    run.add_argument("experiment", nargs="*", help="PAPER/NAME, see `wsnb list`")
-    run.add_argument(
-        "--all",
-        action="store_true",
-        help=f"all experiments on synthetic data (named {experiments.SYNTHETIC}...)",
-    )
-    run.add_argument("--until", metavar="STAGE", help="stop after this stage")
     run.add_argument("--only", metavar="STAGE", help="run this stage alone; what it needs must be finished")
+    run.add_argument("--jobs", type=int, default=1, metavar="N", help="so many stages at a time (default 1)")
     run.add_argument(
         "--engine",
-        choices=("serial", "snakemake"),
-        default="serial",
-        help="snakemake: stages as jobs, on this machine or on a cluster (pip install -e '.[cluster]')",
+        choices=("local", "snakemake"),
+        default="local",
+        help="snakemake: stages as its jobs, for more than one machine (pip install -e '.[cluster]')",
     )
-    run.add_argument("--jobs", type=int, metavar="N", help="snakemake: so many stages at a time (default 1)")
     run.add_argument("--profile", metavar="NAME", help="snakemake: its profile, which says where jobs run")
-    run.add_argument(
-        "-p", dest="overrides", action="append", default=[], metavar="NAME=VALUE", help="set a parameter"
-    )
-    run.add_argument("--data-root", metavar="DIR", help="where the data set lies")
-    run.add_argument("--runs", metavar="DIR", help="where runs are kept (default: runs/ of the project)")
-    run.add_argument("--device", help="auto, cpu, cuda or cuda:N")
-    run.add_argument("--workers", type=int, metavar="N", help="processes that load or label pictures")
     run.add_argument("--dry-run", action="store_true", help="only say what would run and why")
-    run.add_argument(
-        "--verify", action="store_true", help="compare every file of finished stages with its record"
-    )
     run.set_defaults(call=_run)
+
+    plan = commands.add_parser("plan", parents=[chosen], help="what would run and why; --json: for a scheduler")
+    plan.add_argument("--json", action="store_true", help="stages that are not finished, as jobs")
+    plan.set_defaults(call=_plan, only=None)
 
     status = commands.add_parser("status", help="what has been run")
     status.add_argument("experiment", nargs="*")
@@ -78,7 +100,11 @@ def parser() -> argparse.ArgumentParser:
     )
     report.set_defaults(call=_report)
 
-    data_commands.add(commands)
+    data = commands.add_parser("data", help="fetch, check, make, convert or begin a data set")
+    if "data" in arguments[:1]:
+        from wsnb.run import data_commands
+
+        data_commands.add(data)
     return top
 
 
@@ -91,22 +117,19 @@ def _list(args) -> int:
     names = experiments.names(project)
     width = max(map(len, names), default=0)
     for title in names:
-        execute.say(f"{title:{width}}  {experiments.description(project / 'params' / f'{title}.yaml')}".rstrip())
-    return execute.DONE
+        schedule.say(f"{title:{width}}  {experiments.description(project / 'params' / f'{title}.yaml')}".rstrip())
+    return schedule.DONE
 
 
-def _run(args) -> int:
+def _chosen(args) -> tuple:
+    """(options, experiments) of `run` and `plan`. Raises ParamsError if none is named."""
     project = paths.find()
     titles = list(args.experiment)
     if args.all:
-        titles += [
-            name
-            for name in experiments.names(project)
-            if name.split("/")[1].startswith(experiments.SYNTHETIC)
-        ]
+        titles += [name for name in experiments.names(project) if _is_for_all(project, name)]
     if not titles:
         raise ParamsError("nothing to run; name an experiment of `wsnb list`, or use --all")
-    options = execute.Options(
+    options = schedule.Options(
         project,
         _runs(args, project),
         args.until,
@@ -117,24 +140,42 @@ def _run(args) -> int:
         args.verify,
         args.only,
     )
-    if args.only and (args.until or len(titles) > 1 or args.engine != "serial"):
+    return options, list(dict.fromkeys(titles))
+
+
+def _is_for_all(project, title) -> bool:
+    text = (project / "params" / f"{title}.yaml").read_text(encoding="utf-8")
+    return title.split("/")[1].startswith(experiments.SYNTHETIC) and f"\n{APART}" not in text
+
+
+def _run(args) -> int:
+    options, titles = _chosen(args)
+    if args.only and (args.until or len(titles) > 1 or args.engine != "local"):
         raise ParamsError("--only: it goes with one experiment, and without --until and --engine")
-    if args.engine == "serial" and (args.jobs or args.profile):
-        raise ParamsError("--jobs and --profile: they go with --engine snakemake")
-    if args.jobs is not None and args.jobs < 1:
+    if args.profile and args.engine != "snakemake":
+        raise ParamsError("--profile: it goes with --engine snakemake")
+    if args.jobs < 1:
         raise ParamsError(f"--jobs {args.jobs}: use 1 or more")
     if args.dry_run:
-        return execute.dry_run(options, titles)
+        return overview.dry_run(options, titles)
     if args.engine == "snakemake":
         from wsnb.run import cluster
 
-        return cluster.run(options, titles, args.jobs or 1, args.profile)
-    return execute.run(options, titles)
+        return cluster.run(options, titles, args.jobs, args.profile)
+    return schedule.run(options, titles, args.jobs)
+
+
+def _plan(args) -> int:
+    options, titles = _chosen(args)
+    if not args.json:
+        return overview.dry_run(options, titles)
+    schedule.say(json.dumps(overview.plan(options, titles), indent=1))
+    return schedule.DONE
 
 
 def _status(args) -> int:
     project = paths.find()
-    return execute.status(project, _runs(args, project), args.experiment or experiments.names(project))
+    return overview.status(project, _runs(args, project), args.experiment or experiments.names(project))
 
 
 def _report(args) -> int:
@@ -147,15 +188,16 @@ def _report(args) -> int:
         made = build.build(_runs(args, project), figures, out, publish=tuple(args.publish), project=project)
     except build.ReportError as error:
         print(f"wsnb: {error}", file=sys.stderr)
-        return execute.FAILED
+        return schedule.FAILED
     for what, path in made.items():
         print(f"{what}: {path}")
-    return execute.DONE
+    return schedule.DONE
 
 
 def main(arguments=None) -> int:
     """Entry point; returns the exit code."""
-    args = parser().parse_args(arguments)
+    arguments = sys.argv[1:] if arguments is None else arguments
+    args = parser(arguments).parse_args(arguments)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(
@@ -165,15 +207,15 @@ def main(arguments=None) -> int:
         return args.call(args)
     except (ParamsError, FileError, paths.BadName) as error:
         print(f"wsnb: {error}", file=sys.stderr)
-        return execute.BAD
+        return schedule.BAD
     except LockedError as error:
         print(f"wsnb: {error}", file=sys.stderr)
-        return execute.LOCKED
+        return schedule.LOCKED
     except KeyboardInterrupt:
-        return execute.INTERRUPTED
+        return schedule.INTERRUPTED
     except OSError as error:
         print(f"wsnb: {error}", file=sys.stderr)
-        return execute.FAILED
+        return schedule.FAILED
 
 
 if __name__ == "__main__":
