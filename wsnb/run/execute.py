@@ -10,13 +10,13 @@ from pathlib import Path
 
 from wsnb.files import FileError, load_json, write
 from wsnb.run import fingerprint, kernel, locks, manifest, notebooks, plan, store
-from wsnb.run import stage as byhand
+from wsnb.run import stage as stages
 
 STAGE_WAIT = 5  # seconds: the kernel of a killed runner may take one or two to notice
 
 
 class StageFailed(RuntimeError):
-    """A stage that did not finish; the message is its reason, and what there is to look at."""
+    """A stage that did not finish; the message is its reason, and the places to look at."""
 
 
 def run_stage(project: Path, experiment, wanted: plan.Wanted, say, interrupts) -> dict:
@@ -27,7 +27,7 @@ def run_stage(project: Path, experiment, wanted: plan.Wanted, say, interrupts) -
     place, stage = wanted.folder, wanted.stage
     place.parent.mkdir(parents=True, exist_ok=True)
     lock = place.parent / f".{stage.name}.lock"
-    wait = 0.3 if byhand.INTERACTIVE in locks.holder(lock) else STAGE_WAIT
+    wait = 0.3 if stages.INTERACTIVE in locks.holder(lock) else STAGE_WAIT
     with locks.acquire(lock, str(place), wait):
         moved = store.prepare(place, wanted.parts["key"])
     if moved:
@@ -39,7 +39,7 @@ def run_stage(project: Path, experiment, wanted: plan.Wanted, say, interrupts) -
         slot, variables = locks.take(
             stage.values.get("device", "cpu"), f"{experiment.title} {stage.name}", say
         )
-    told = {
+    instructions = {
         "root": str(project),
         "paper": experiment.paper,
         "experiment": experiment.name,
@@ -52,7 +52,7 @@ def run_stage(project: Path, experiment, wanted: plan.Wanted, say, interrupts) -
     paths = [str(fingerprint.PACKAGE.parent), *filter(None, [os.environ.get("PYTHONPATH")])]
     environment = {
         **variables,
-        **byhand.environment(wanted.parts["key"], told),
+        **stages.environment(wanted.parts["key"], instructions),
         "PYTHONPATH": os.pathsep.join(paths),
     }
     notebook = None
@@ -156,7 +156,7 @@ def _failed(project, place, notebook, error) -> StageFailed:
 
 
 def reason(error) -> str:
-    """What an error says, without where it came from; at most six lines of it."""
+    """The message of an error, without its traceback; at most six lines of it."""
     if hasattr(error, "ename"):  # papermill's
         lines = error.evalue.strip().splitlines()
         return "\n".join([f"{error.ename}: {lines[0]}", *lines[1:][-5:]]) if lines else error.ename
