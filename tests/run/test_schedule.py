@@ -120,7 +120,7 @@ def job(name, needs=(), seconds=None):
 
     recorded = {} if seconds is None else {"seconds": seconds}
     needed = frozenset(f"a/b {need}" for need in needs)
-    return schedule.Job(type("Experiment", (), {"title": "a/b"}), Item, "", needed, recorded)
+    return schedule.Job(type("Experiment", (), {"title": "a/b"}), Item, name, needed, recorded)
 
 
 class NoInterrupts:

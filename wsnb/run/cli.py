@@ -4,6 +4,7 @@ import argparse
 import io
 import json
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 from wsnb.files import FileError
@@ -14,22 +15,10 @@ from wsnb.run.params import ParamsError
 APART = "# Apart:"  # a line of an experiment's header: --all leaves it out
 
 
-class _Version(argparse.Action):
-    """Print the installed version and exit."""
-
-    def __call__(self, parser, *_):
-        from importlib.metadata import version
-
-        print(f"wsnb {version('wsnb')}")
-        parser.exit()
-
-
 def parser(arguments) -> argparse.ArgumentParser:
     """The command's arguments; those of `wsnb data` only if ARGUMENTS begin with it, for they load the readers."""
-    top = argparse.ArgumentParser(
-        prog="wsnb", description="Weakly-supervised segmentation, an experiment book."
-    )
-    top.add_argument("--version", action=_Version, nargs=0, help="print the version")
+    top = argparse.ArgumentParser(prog="wsnb", description="Weakly-supervised segmentation, an experiment book.")
+    top.add_argument("--version", action="version", version=f"wsnb {version('wsnb')}")
     commands = top.add_subparsers(dest="command", required=True)
     commands.add_parser("list", help="experiments and what they aim at").set_defaults(call=_list)
 
@@ -49,21 +38,17 @@ def parser(arguments) -> argparse.ArgumentParser:
     chosen.add_argument("--runs", metavar="DIR", help="where runs are kept (default: runs/ of the project)")
     chosen.add_argument("--device", help="auto, cpu, cuda or cuda:N")
     chosen.add_argument("--workers", type=int, metavar="N", help="processes that load or label pictures")
-    chosen.add_argument(
-        "--verify", action="store_true", help="compare every file of finished stages with its record"
-    )
+    chosen.add_argument("--verify", action="store_true", help="compare every file of finished stages with its record")
 
     run = commands.add_parser(
         "run",
         parents=[chosen],
         help="run an experiment; finished stages are skipped",
-        description=(
-            "Exit codes: 0 done, 1 a stage failed, 2 bad parameters, 3 in use by somebody else, "
-            "75 interrupted (continues)."
-        ),
+        description="Exit codes: 0 done, 1 a stage failed, 2 bad parameters, 3 in use by somebody else, 75 interrupted "
+        "(continues).",
     )
     run.add_argument("--only", metavar="STAGE", help="run this stage alone; what it needs must be finished")
-    run.add_argument("--jobs", type=int, default=1, metavar="N", help="so many stages at a time (default 1)")
+    run.add_argument("--jobs", type=int, default=1, metavar="N", help="stages at a time (default 1)")
     run.add_argument(
         "--engine",
         choices=("local", "snakemake"),
@@ -83,20 +68,12 @@ def parser(arguments) -> argparse.ArgumentParser:
     status.add_argument("--runs", metavar="DIR")
     status.set_defaults(call=_status)
 
-    report = commands.add_parser(
-        "report", help="tables, figures and the HTML book, from the records of finished stages"
-    )
+    report = commands.add_parser("report", help="tables, figures and the HTML book, from records of finished stages")
     report.add_argument("--runs", metavar="DIR")
     report.add_argument("--out", metavar="DIR", help="default: _site/ of the project")
+    report.add_argument("--figures", metavar="DIR", help="published records (default: figures/ of the project)")
     report.add_argument(
-        "--figures", metavar="DIR", help="published records (default: figures/ of the project)"
-    )
-    report.add_argument(
-        "--publish",
-        action="append",
-        default=[],
-        metavar="PAPER/NAME",
-        help="first copy this run's record there",
+        "--publish", action="append", default=[], metavar="PAPER/NAME", help="first copy this run's record there"
     )
     report.set_defaults(call=_report)
 
@@ -129,17 +106,8 @@ def _chosen(args) -> tuple:
         titles += [name for name in experiments.names(project) if _is_for_all(project, name)]
     if not titles:
         raise ParamsError("nothing to run; name an experiment of `wsnb list`, or use --all")
-    options = schedule.Options(
-        project,
-        _runs(args, project),
-        args.until,
-        tuple(args.overrides),
-        args.data_root,
-        args.device,
-        args.workers,
-        args.verify,
-        args.only,
-    )
+    given = {name: getattr(args, name) for name in ("until", "data_root", "device", "workers", "verify", "only")}
+    options = schedule.Options(project, _runs(args, project), overrides=tuple(args.overrides), **given)
     return options, list(dict.fromkeys(titles))
 
 
@@ -200,9 +168,7 @@ def main(arguments=None) -> int:
     args = parser(arguments).parse_args(arguments)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(
-                errors="backslashreplace"
-            )  # a terminal without our letters is no reason to stop
+            stream.reconfigure(errors="backslashreplace")  # a terminal without our letters is no reason to stop
     try:
         return args.call(args)
     except (ParamsError, FileError, paths.BadName) as error:

@@ -77,20 +77,14 @@ def _make(args) -> int:
     from wsnb.data import synthetic
     from wsnb.data.synthetic import make_voc
 
-    given = {
-        name: getattr(args, name)
-        for name in ("train", "val", "seed", "size")
-        if getattr(args, name) is not None
-    }
+    given = {name: getattr(args, name) for name in ("train", "val", "seed", "size") if getattr(args, name) is not None}
     try:
         if args.layout != "voc":
             if given or (args.root and args.layout == "all"):
                 raise ValueError("--train, --val, --seed and --size go with the layout voc, --root with one layout")
             names = list(synthetic.MAKERS) if args.layout == "all" else [synthetic.folder_of(args.layout)]
             for name in names:
-                place = (
-                    Path(args.root).expanduser() if args.root else paths.find() / experiments.FOLDER / name
-                )
+                place = Path(args.root).expanduser() if args.root else paths.find() / experiments.FOLDER / name
                 print(synthetic.maker(name).write(place, progress=every_5_s("pictures")))
             return schedule.DONE
         place = Path(args.root).expanduser() if args.root else paths.find() / experiments.PLACE
@@ -119,9 +113,7 @@ def _new(args) -> int:
         kind: getattr(args, kind)
         for kind in ("images", "tags", "boxes", "scribbles", "points", "masks", "objects", "classes")
     }
-    made = dataset.make(
-        args.folder, args.root, args.val, args.longest, progress=every_5_s("pictures"), **places
-    )
+    made = dataset.make(args.folder, args.root, args.val, args.longest, progress=every_5_s("pictures"), **places)
     print(own_pictures.text(paths.find(), made))
     return schedule.DONE
 

@@ -36,9 +36,7 @@ def run_stage(project: Path, experiment, wanted: plan.Wanted, say, interrupts) -
         if done:
             return record
     with interrupts.immediate():
-        slot, variables = locks.take(
-            stage.values.get("device", "cpu"), f"{experiment.title} {stage.name}", say
-        )
+        slot, variables = locks.take(stage.values.get("device", "cpu"), f"{experiment.title} {stage.name}", say)
     instructions = {
         "root": str(project),
         "paper": experiment.paper,
@@ -120,9 +118,7 @@ def _complete(project, wanted, notebook) -> dict:
         now = fingerprint.reached(notebooks.read(stage.notebook.path))
         if fingerprint.digest(now) != wanted.parts["code"]:
             changed = [
-                name
-                for name in {*now, *wanted.parts["modules"]}
-                if now.get(name) != wanted.parts["modules"].get(name)
+                name for name in {*now, *wanted.parts["modules"]} if now.get(name) != wanted.parts["modules"].get(name)
             ]
             raise StageFailed(f"{', '.join(sorted(changed))} was edited while the stage ran; run it again")
         _save_notebook(project, notebook, place / "notebook.ipynb", stage.notebook.path)

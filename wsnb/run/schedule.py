@@ -38,7 +38,7 @@ class Job:
 
     experiment: experiments.Experiment
     item: plan.Wanted
-    count: str  # which of how many
+    label: str  # its title, and which of how many; begins each line about it: several experiments may run at a time
     needs: frozenset  # titles of other jobs
     recorded: dict  # of an earlier run: "seconds", "peak_cpu_bytes", ...; empty if none is known
 
@@ -97,22 +97,18 @@ def jobs(options: Options, experiment, items: list) -> list:
     """The stages among ITEMS that are not finished; with `only`, that one alone. Raises FileError if what it needs is
     not finished.
     """
-    count, chosen, unfinished = len(items), list(enumerate(items, 1)), [item for item in items if not item.done]
-    if options.only:
-        chosen = chosen[-1:]
-        for item in unfinished:
-            if item.stage.name in items[-1].stage.needs:
-                raise FileError(
-                    f"{items[-1].stage.name} needs {item.stage.name}, which is not finished: {'; '.join(item.why)}"
-                )
-    made, names = [], set()
-    for number, item in chosen:
-        if not item.done:
-            needs = frozenset(f"{experiment.title} {name}" for name in item.stage.needs if name in names)
-            made.append(Job(experiment, item, f"{number}/{count}", needs, recorded(options, experiment, item.stage)))
-            names.add(item.stage.name)
+    made, names, last = [], set(), items[-1].stage
+    for number, item in enumerate(items, 1):
+        name, title = item.stage.name, f"{experiment.title} {item.stage.name} ({number}/{len(items)})"
+        if options.only and name != last.name:
+            if name in last.needs and not item.done:
+                raise FileError(f"{last.name} needs {name}, which is not finished: {'; '.join(item.why)}")
+        elif item.done:
+            say(f"{title}: done already{summary(item.manifest)}")
         else:
-            say(f"{experiment.title} {item.stage.name} ({number}/{count}): done already{summary(item.manifest)}")
+            needs = frozenset(f"{experiment.title} {need}" for need in item.stage.needs if need in names)
+            made.append(Job(experiment, item, title, needs, recorded(options, experiment, item.stage)))
+            names.add(name)
     return made
 
 
@@ -255,9 +251,8 @@ def _work(options, queue, codes) -> None:
 
 def _run_job(options, job, interrupts) -> int:
     """Run one stage; DONE or FAILED."""
-    name = f"{job.title} ({job.count})"  # in each line: several experiments may run at a time
     why = job.item.why
-    say(f"{name}: runs, because {'; '.join(why[:3])}{' ...' if len(why) > 3 else ''}")
+    say(f"{job.label}: runs, because {'; '.join(why[:3])}{' ...' if len(why) > 3 else ''}")
     started = time.monotonic()
     try:
         record = execute.run_stage(
@@ -266,17 +261,15 @@ def _run_job(options, job, interrupts) -> int:
     except execute.StageFailed as error:
         lines = "\n".join(f"  {line}" for line in str(error).splitlines())
         say(
-            f"{name}: FAILED after {time.monotonic() - started:.0f} s\n{lines}\n"
+            f"{job.label}: FAILED after {time.monotonic() - started:.0f} s\n{lines}\n"
             f"  continue  the same command takes it from here; what was finished is kept in {job.item.folder.parent}"
         )
         return FAILED
-    say(f"{name}: done in {time.monotonic() - started:.1f} s{summary(record)}")
+    say(f"{job.label}: done in {time.monotonic() - started:.1f} s{summary(record)}")
     return DONE
 
 
 def summary(record: dict) -> str:
     """', mIoU 45.31 %, ...': the first few results of a manifest."""
     results = [result for result in record["results"] if result["value"] is not None][:4]
-    return "".join(
-        f", {manifest.title(result)} {result['value']:.2f} {result['unit']}".rstrip() for result in results
-    )
+    return "".join(f", {manifest.title(result)} {result['value']:.2f} {result['unit']}".rstrip() for result in results)
