@@ -102,8 +102,8 @@ def _list(args) -> int:
             said = experiments.description(project / "params" / f"{title}.yaml")
         except FileError as error:
             said = f"({error})"
-        execute.say(f"{title:{width}}  {said}".rstrip())
-    return execute.DONE
+        schedule.say(f"{title:{width}}  {said}".rstrip())
+    return schedule.DONE
 
 
 def _params(args) -> int:
@@ -111,10 +111,7 @@ def _params(args) -> int:
 
     project = paths.find()
     experiment = experiments.load(project, *paths.split_experiment(args.experiment))
-    execute.say(params_table.text(experiment))
-    return execute.DONE
-
-        schedule.say(f"{title:{width}}  {experiments.description(project / 'params' / f'{title}.yaml')}".rstrip())
+    schedule.say(params_table.text(experiment))
     return schedule.DONE
 
 
