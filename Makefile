@@ -7,27 +7,18 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3; do "$$p" -c 'import sy
 BIN := .venv/bin
 # paths below are relative, so that the project may lie in a folder with a space in its name
 
-# the longest chains begin first, so that none is alone at the end
-LONGEST := $(addprefix run/,no_people_allowed/shapes spml/shapes_tag panoptic/shapes simple_does_it/shapes_semantic \
-	spml/shapes_box spml/shapes_point spml/shapes_densepose spml/shapes_scribble single_stage/shapes)
-# it shows a layout of files and learns next to nothing in a minute: `wsnb run no_people_allowed/shapes_det`
-APART := run/no_people_allowed/shapes_det
-RUNS := $(LONGEST) $(filter-out $(LONGEST) $(APART),$(patsubst params/%.yaml,run/%,$(wildcard params/*/shapes*.yaml)))
+.PHONY: book lessons test lab setup
 
-.PHONY: book lessons test lab setup $(RUNS)
-
-# two experiments at a time: loading libraries and drawing keep one core busy at most. OMP_WAIT_POLICY: threads that
-# wait for work leave the core to the other experiment, and --workers 0 starts no processes that would load everything
-# once more. GLIBC_TUNABLES: freed memory is kept for the next step, in large pages, instead of asking the system for it
-# again. A failed experiment does not keep the others from running
+# Two stages at a time: loading libraries and drawing keep one core busy at most. OMP_WAIT_POLICY: threads that wait for
+# work leave the core to the other stage, and --workers 0 starts no processes that would load everything once more.
+# GLIBC_TUNABLES: freed memory is kept for the next step, in large pages, instead of asking the system for it again
 MALLOC := hugetlb=1 trim_threshold=4000000000 mmap_threshold=4000000000 top_pad=67108864
+book: export OMP_WAIT_POLICY := passive
+book: export GLIBC_TUNABLES := $(subst $() ,:,$(MALLOC:%=glibc.malloc.%))
 book: setup
-	OMP_WAIT_POLICY=passive GLIBC_TUNABLES=$(subst $() ,:,$(MALLOC:%=glibc.malloc.%)) \
-	  $(MAKE) --no-print-directory --keep-going -j 2 $(RUNS) lessons
+	$(BIN)/python -m wsnb.run.cli run --all --jobs 2 --workers 0
+	$(MAKE) --no-print-directory -j 2 lessons
 	$(BIN)/python -m wsnb.run.cli report
-
-$(RUNS): run/%:
-	$(BIN)/python -m wsnb.run.cli run $* --workers 0
 
 # the notebooks that belong to no paper, run again only after an edit
 lessons: runs/00_start.ipynb runs/own_pictures.ipynb
@@ -41,7 +32,7 @@ runs/%.ipynb: notebooks/%.ipynb
 test: setup
 	OMP_WAIT_POLICY=passive $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-# in a container one is root, and Jupyter wants to be told so
+# in a container one is root, and Jupyter wants that said
 lab: setup
 	$(BIN)/python -m jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) notebooks
 

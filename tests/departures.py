@@ -1,23 +1,35 @@
-"""Parameter files of small experiments against the paper's own: is every departure marked with the paper's value?"""
+"""Experiments against the paper's own: is every departure marked with the paper's value, and does it have a reason?"""
 
-import re
 from pathlib import Path
 
-import yaml
+from wsnb.run import experiments, params
 
-from wsnb.run import params
+ROOT = Path(__file__).parents[1]
+ANYWHERE = {"data_root", "run_dir", "layout", "workers", "threads", "seed", "train_split", "limit",
+            "val_split", "val_limit", "dataset", "output_stride"}  # where the data are and on what machine it runs
 
-PARAMS = Path(__file__).parents[1] / "params"
-ANYWHERE = {"stages", "data_root", "run_dir", "layout", "workers", "threads", "seed", "train_split", "limit",
-            "val_split", "val_limit", "dataset", "output_stride"}  # where things lie and on what they run
+
+def values(title) -> dict:
+    """All resolved values of the experiment PAPER/NAME."""
+    return experiments.load(ROOT, *title.split("/")).values
+
+
+def header(title) -> str:
+    """The comment above an experiment's values."""
+    return (ROOT / f"params/{title}.yaml").read_text().split("stages:")[0]
 
 
 def unmarked(small, paper, free=()) -> set:
-    """Parameters that both experiments (PAPER/NAME) have with different values, without `# paper: VALUE, why`."""
-    path, marked = PARAMS / f"{small}.yaml", {}
-    for line in path.read_text().splitlines():
-        if found := re.match(r'(\w+): .*# paper: (\[.*?\]|"[^"]*"|[^,]+), \S', line):
-            marked[found[1]] = yaml.safe_load(found[2])
-    ours, theirs = params.load_yaml(path), params.load_yaml(PARAMS / f"{paper}.yaml")
+    """Parameters that both experiments (PAPER/NAME) have with different values, without `# paper: VALUE`."""
+    ours, theirs = values(small), values(paper)
+    marked = params.paper_values(ROOT / f"params/{small}.yaml")
     return {key for key in (ours.keys() & theirs.keys()) - ANYWHERE - set(free)
             if ours[key] != theirs[key] and marked.get(key) != theirs[key]}
+
+
+def without_reason(title) -> list:
+    """Lines that say `# paper: VALUE` and no reason, where the header's `Departures:` gives none for all."""
+    if "# Departures: " in header(title):
+        return []
+    found = [line for line in (ROOT / f"params/{title}.yaml").read_text().splitlines() if "# paper:" in line]
+    return [line for line in found if not params.PAPER.match(line)["reason"]]

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,7 +11,7 @@ from wsnb import files
 from wsnb.data import doctor, imagenet_det, imagenet_lists, read
 from wsnb.data.synthetic.writing import grey
 from wsnb.files import FileError, save_json, save_npz
-from wsnb.run.params import load_yaml
+from wsnb.run import experiments, paths
 
 ENTRIES = [["2013/a/x_1", [3, 1]], ["2013/b/x_2", []], ["2014/x_3", [200]]]
 
@@ -94,7 +93,7 @@ def test_the_rule_for_lists_that_is_written_down(root, tmp_path, monkeypatch):
     lines = [line[4:] for line in imagenet_lists.__doc__.splitlines() if line.startswith("    ")]
     known = {"imagenet_det": imagenet_det, "imagenet_lists": imagenet_lists, "files": files, "root": root}
     exec("\n".join(lines), known)
-    values = load_yaml(Path(imagenet_lists.__file__).parents[2] / "params/no_people_allowed/imagenet_det.yaml")
+    values = experiments.load(paths.find(), "no_people_allowed", "imagenet_det").values
     assert [item.id for item in imagenet_det.items(root, values["classifier_split"])] == ["x_1", "x_3"]
     (sure,) = imagenet_det.items(root, values["train_split"])
     assert sure.id == "x_1" and sure.image.exists() and sure.tags == (3,)

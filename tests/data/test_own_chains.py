@@ -14,7 +14,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import yaml
 
 from tests.data import tree
 from tests.no_people_allowed import chain as no_people_allowed
@@ -26,7 +25,7 @@ from wsnb.data import voc
 from wsnb.data.own import dataset, example
 from wsnb.data.synthetic import shapes
 from wsnb.files import load_json, read_index, save_json
-from wsnb.run import own_pictures
+from wsnb.run import experiments, own_pictures
 
 ROOT = Path(__file__).parents[2]
 SLOW = pytest.mark.skipif(not os.environ.get("WSNB_SLOW"), reason="a whole chain runs half a minute: set WSNB_SLOW=1")
@@ -90,7 +89,7 @@ def run(place, kind, title, runs, *more) -> Path:
     chain = next(one for one in own_pictures.CHAINS if title == one.tiny)
     said = shlex.split(own_pictures.command(title, root, chain.options(full, tiny=True)))[1:]
     said[said.index("my_runs")] = str(runs)
-    have = yaml.safe_load((ROOT / "params" / f"{title}.yaml").read_text())
+    have = experiments.load(ROOT, *title.split("/")).values
     set_already = {word.partition("=")[0] for word in said if "=" in word}
     for name, value in SMALL[title].items():
         if name in have and name not in set_already:
@@ -138,10 +137,11 @@ def test_every_command_of_the_table_is_one(full):
     """The experiments are there, and they have the parameters and stages that the commands name."""
     for chain in own_pictures.CHAINS:
         for title, tiny in ((chain.small, False), (chain.tiny, True)):
-            have = yaml.safe_load((ROOT / "params" / f"{title}.yaml").read_text())
+            have = experiments.load(ROOT, *title.split("/"))
             said = shlex.split(own_pictures.command(title, "x y", chain.options(full, tiny) or ""))
-            assert {word.partition("=")[0] for word in said if "=" in word} <= set(have), said
-            assert "--until" not in said or said[said.index("--until") + 1] in have["stages"], said
+            assert {word.partition("=")[0] for word in said if "=" in word} <= set(have.values), said
+            stages = [stage.name for stage in have.stages]
+            assert "--until" not in said or said[said.index("--until") + 1] in stages, said
 
 
 def test_tags_train_the_single_stage_network(place, made, tmp_path):

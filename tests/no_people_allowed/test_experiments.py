@@ -29,29 +29,26 @@ def test_all_that_the_paper_has_are_there():
 def test_loads_strictly_and_says_how_to_run(name):
     experiment = experiments.load(ROOT, *name.split("/"))
     assert len(experiment.stages) in (8, 9)
-    head = (ROOT / f"params/{name}.yaml").read_text().split("stages:")[0]
+    head = departures.header(name)
     assert f"wsnb run {name}" in head and "Hardware and time" in head and "Paper:" in head
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "notebooks/no_people_allowed").glob("*.ipynb")), ids=lambda p: p.stem)
 def test_run_all_is_the_experiment_shapes(path):
-    written = params.load_yaml(ROOT / "params/no_people_allowed/shapes.yaml")
+    values = departures.values("no_people_allowed/shapes")
     for name, param in params.declared(notebooks.read(path)).items():
-        assert name == "workers" or param.default == written[name], name
+        assert param.default == values[name], name
 
 
 @pytest.mark.parametrize("name, paper", [("imagenet_det", PAPER), ("voc12_irn", IRN)])
 def test_the_papers_own_settings(name, paper):
-    values = params.load_yaml(ROOT / f"params/no_people_allowed/{name}.yaml")
+    values = departures.values(f"no_people_allowed/{name}")
     assert {key: values[key] for key in paper} == paper
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_departures_give_a_reason(name):
-    for line in (ROOT / f"params/{name}.yaml").read_text().splitlines():
-        if "# paper:" in line:
-            reason = line.split("# paper:")[1].rpartition(",")[2]
-            assert len(reason.split()) > 1, f"{line}: give the reason too"
+    assert not departures.without_reason(name), "give the reason too"
 
 
 FREE = {"presets", "classifier_split", "test_split", "test_limit", "tune_every", "instances_split", "instances_limit",

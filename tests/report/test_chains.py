@@ -7,6 +7,8 @@ import xml.etree.ElementTree
 import pytest
 
 from tests.report import made
+from tests.run import toy
+from wsnb.files import save_json
 from wsnb.report import build, chains, match, pages
 
 
@@ -92,9 +94,14 @@ def test_the_map(tmp_path):
     folder = tmp_path / "params/spml"
     folder.mkdir(parents=True)
     for name, supervision, dataset in (("a", "tag", "VOC2012"), ("b", "point", "DensePose"), ("c", "tag", "shapes")):
-        (folder / f"{name}.yaml").write_text(f"supervision: {supervision}\ndataset: {dataset}\n")
+        text = f"stages: [01_a]\nrun_dir: x\nsupervision: {supervision}\n"
+        (folder / f"{name}.yaml").write_text(text + ("" if dataset == "shapes" else f"dataset: {dataset}\n"))
     (tmp_path / "params/simple_does_it").mkdir()
-    (tmp_path / "params/simple_does_it/x.yaml").write_text("dataset: VOC2012\n")  # boxes, as its paper says
+    (tmp_path / "params/simple_does_it/x.yaml").write_text("stages: [01_a]\nrun_dir: x\n")  # boxes, as its paper says
+    for paper, own in (("spml", 'dataset: str = "shapes"\nsupervision: str = "tag"'),
+                       ("simple_does_it", 'dataset: str = "VOC2012"')):
+        (tmp_path / "notebooks" / paper).mkdir(parents=True)
+        save_json(tmp_path / f"notebooks/{paper}/01_a.ipynb", toy.notebook("01_a", own))
     header, rows = pages.cells(pages.places(tmp_path), {"spml/c": "spml/c/index.md"})
     assert header == ("supervision", "DensePose", "VOC2012", "shapes")
     assert [row[0] for row in rows] == ["image labels", "boxes", "points"]

@@ -8,7 +8,8 @@ import pytest
 from PIL import Image
 
 from tests.report import made
-from wsnb.files import FileError
+from tests.run import toy
+from wsnb.files import FileError, save_json
 from wsnb.report import frame, publish
 
 
@@ -111,8 +112,12 @@ def test_publish(finished, tmp_path):
 def test_published_command(finished, tmp_path):
     (tmp_path / "params/single_stage").mkdir(parents=True)
     (tmp_path / "params/single_stage/a.yaml").write_text(
-        'stages: [01_train, 03_evaluate]\ndata_root: "data/voc"\nweights: "imagenet"\nseed: 0\nlr: 0.01\n'
+        'stages: [01_train, 03_evaluate]\nrun_dir: "runs/single_stage/a"\ndata_root: "data/voc"\n'
     )
+    (tmp_path / "notebooks/single_stage").mkdir(parents=True)
+    for stage in ("01_train", "03_evaluate"):  # whose defaults count where the YAML is silent
+        declared = toy.notebook(stage, 'weights: str = "imagenet"\nlr: float = 0.01')
+        save_json(tmp_path / f"notebooks/single_stage/{stage}.ipynb", declared)
     publish.publish(finished, "single_stage/a", tmp_path / "figures", project=tmp_path)
     assert publish.published_command(tmp_path / "figures", "single_stage/a") == (
         "wsnb run single_stage/a --data-root DIR -p lr=0.001 -p weights=.../net.pth"

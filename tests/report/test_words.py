@@ -16,7 +16,7 @@ from wsnb.papers.spml import evaluate as spml
 from wsnb.papers.spml import inference
 from wsnb.report import frame, match
 from wsnb.report.protocol import Protocol
-from wsnb.run import params, paths
+from wsnb.run import experiments, paths
 
 CRF = "10 iterations"
 
@@ -30,7 +30,8 @@ def row(paper, name="mIoU", value=50.0, unit="%", experiment="x", role="final", 
 
 def rows_of(paper, experiment):
     """The rows that an experiment would write, made by the code that writes them."""
-    p = SimpleNamespace(**params.load_yaml(paths.find() / "params" / paper / f"{experiment}.yaml"))
+    loaded = experiments.load(paths.find(), paper, experiment)
+    p = SimpleNamespace(**loaded.values, stages=[stage.name for stage in loaded.stages])
     common = {"dataset": p.dataset, "split": p.val_split, "dataset_size": 10}
     return [row(paper, **{**common, **fields}) for fields in WRITERS[paper](p)]
 

@@ -120,8 +120,8 @@ def test_one_stage_alone(project):
 @pytest.mark.parametrize("words, said", [
     (("--only", "9"), "no such stage"),
     (("--only", "01_make", "--until", "01_make"), "--only: it goes with one experiment"),
-    (("--jobs", "2"), "they go with --engine snakemake"),
-    ((*ENGINE, "--jobs", "0"), "use 1 or more"),
+    (("--profile", "x"), "it goes with --engine snakemake"),
+    (("--jobs", "0"), "use 1 or more"),
     ((*ENGINE, "-p", "lrr=1"), "lrr"),
 ])
 def test_refused_before_anything_starts(project, words, said):

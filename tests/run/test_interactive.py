@@ -57,6 +57,7 @@ def papermill(project, stage, *more):
 
 
 def test_plain_papermill_gives_the_same(project, finished):
+    project.yaml("stages: [01_make, 02_train, 03_score]\nrun_dir: runs/toy/tiny\n")  # all else by default
     done = papermill(project, "01_make")
     assert done.returncode == 0, done.stderr
     run_dir, *others = 'run_dir = "runs/toy/tiny"', *cells(project, "02_train")

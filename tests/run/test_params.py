@@ -1,4 +1,4 @@
-"""Parameters: everything wrong is refused before a kernel starts, with the mend (reliability rows 13 and 14)."""
+"""Parameters: everything wrong is refused before a kernel starts, with the remedy (reliability rows 13 and 14)."""
 
 import pytest
 
@@ -90,7 +90,7 @@ def test_override_refusals(declared, text, word):
     ("old", "new", "words"),
     [
         ("lr: 0.5", "lrr: 0.5", ["unknown parameter 'lrr'", "did you mean 'lr'"]),
-        ("lr: 0.5", "", ["missing lr", "add `lr: 0.5`"]),
+        ("run_dir: runs/toy/tiny", "", ["run_dir is missing", 'add `run_dir: "runs/toy/tiny"`']),
         ("steps: 6", "steps: 6.0", ["steps is 6.0", "whole number"]),
         ("steps: 6", "steps: true", ["steps is True", "whole number"]),
         ("lr: 0.5", "lr: 1e-3", ["text", "write 1.0e-3"]),
@@ -104,6 +104,14 @@ def test_override_refusals(declared, text, word):
         ("seed: 0", "seed: [[1]]", ["flat lists"]),
         ("seed: 0", "seed: 0\nseed: 1", ["given twice"]),
         ("seed: 0", "1: 0", ["not a name"]),
+        ("seed: 0", "seed: 010", ["010 is not a plain decimal number", "line 7"]),
+        ("seed: 0", "seed: 0x1F", ["0x1F is not a plain decimal number"]),
+        ("seed: 0", "seed: 1_000", ["1_000 is not a plain decimal number"]),
+        ("seed: 0", "seed: 190:20:30", ["190:20:30 is not a plain decimal number", "quotes"]),
+        ("lr: 0.5", "lr: 190:20:30.5", ["190:20:30.5 is not a plain decimal number"]),
+        ("lr: 0.5", "lr: !!float [1]", ["scalar"]),
+        ("seed: 0", "seed: &seed 0\nitems: *seed", ["alias", "write the value itself"]),
+        ("seed: 0", "round: 3", ["unknown parameter 'round'"]),
         ("seed: 0", "seed: [", ["YAML"]),
         ("device: cpu", "device: no", ["device is False", "quotes"]),
         ("02_train", "../02_train", ["stage '../02_train'"]),
@@ -129,6 +137,61 @@ def test_experiment_refusals(project, old, new, words):
     text = str(caught.value)
     assert all(word in text for word in words), text
     assert not (project.root / "harmed").exists()
+
+
+def test_the_defaults_count_where_an_experiment_is_silent(project):
+    from wsnb.run import experiments
+
+    whole = experiments.load(project.root, "toy", "tiny")
+    project.yaml("stages: [01_make, 02_train, 03_score]\nrun_dir: runs/toy/tiny\n")
+    sparse = experiments.load(project.root, "toy", "tiny")
+    assert sparse.values == whole.values and sparse.stages == whole.stages
+    project.edit("02_train", "lr: float = 0.5", "lr: float = 0.25")
+    assert experiments.load(project.root, "toy", "tiny").values == {**whole.values, "lr": 0.25}
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [("workers: int = 0", "workers: int = 2"), ("pause: float = 0.0", 'pause: str = ""')],
+)
+def test_one_name_has_one_declaration(project, old, new):
+    """Also where the YAML gives a value: it may be silent tomorrow."""
+    from wsnb.run import experiments
+
+    project.edit("02_train", old, new)
+    with pytest.raises(ParamsError) as caught:
+        experiments.load(project.root, "toy", "tiny")
+    assert "01_make.ipynb" in str(caught.value) and "02_train.ipynb" in str(caught.value)
+    assert "make them alike" in str(caught.value)
+
+
+def test_many_aliases_take_no_time(project):
+    from wsnb.run import experiments
+
+    lines = ["a0: &a0 [0, 0]"] + [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]" for i in range(1, 30)]
+    project.yaml("\n".join(lines))
+    with pytest.raises(ParamsError, match="alias"):
+        experiments.load(project.root, "toy", "tiny")
+
+
+def test_a_file_that_is_not_utf8(project):
+    (project.root / "params/toy/other.yaml").write_bytes(b"# caf\xe9\n" + YAML.encode())
+    said = project.wsnb("list").splitlines()
+    assert said[1] == "toy/tiny   toy, for the tests"
+    assert said[0].startswith("toy/other") and "other.yaml: byte 5 is not UTF-8; save the file as UTF-8" in said[0]
+    assert "other.yaml: byte 5 is not UTF-8" in project.wsnb("run", "toy/other", code=2)
+
+
+def test_params_says_all_values(project):
+    project.yaml("# A toy\nstages: [01_make, 02_train]\nrun_dir: runs/toy/tiny\nlr: 0.25  # paper: [1.0, 2.0]\n")
+    said = [line.split() for line in project.wsnb("params", "toy/tiny").splitlines()]
+    assert said[0] == ["toy/tiny:", "A", "toy"] and ["01_make"] in said
+    assert said[said.index(["02_train"]) + 1 :] == [["steps", "6"], ["lr", "0.25", "default", "0.5,", "paper", "[1.0,",
+                                                                   "2.0]"]]  # fmt: skip
+    assert ["items", "5"] in said and ["pause", "0.0"] in said[: said.index(["02_train"])]
+    assert "no experiment toy/other" in project.wsnb("params", "toy/other", code=2)
+    project.yaml("stages: [02_train]\nrun_dir: runs/toy/tiny\nlr: 0.25  # paper: [1.0\n")
+    assert "# paper: [1.0`: the paper's value cannot be read" in project.wsnb("params", "toy/tiny", code=2)
 
 
 def test_a_need_that_the_experiment_lacks(project):

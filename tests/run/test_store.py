@@ -168,7 +168,7 @@ def test_the_stages_that_a_stage_of_another_experiment_needs(project):
                  .replace("pause: 0.0\nsteps: 6\nlr: 0.5\n", ""))
     project.yaml(OTHER, "other")
     text = project.run()
-    assert "toy/other 01_make (1/2): runs" in text and "toy/tiny 02_train (1/2): runs" in text
+    assert "toy/other 01_make, for toy/tiny 02_train (1/2): runs" in text and "toy/tiny 02_train (1/2): runs" in text
     assert not (project.runs / "01_make").exists() and project.manifest("02_train")["params"]["lr"] == 0.25
     assert "0.0 MB that no experiment points to" in project.wsnb("clean")  # 01_make is needed
     assert project.wsnb("run", "toy/other", "--until", "02_train").count("done already") == 2

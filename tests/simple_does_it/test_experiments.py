@@ -22,24 +22,21 @@ def test_all_that_the_paper_has_are_there():
 def test_loads_strictly_and_says_how_to_run(name):
     paper, short = name.split("/")
     assert experiments.load(ROOT, paper, short).stages
-    head = (ROOT / f"params/{name}.yaml").read_text().split("stages:")[0]
+    head = departures.header(name)
     assert f"wsnb run {name}" in head and "Hardware and time" in head and "Paper:" in head
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "notebooks/simple_does_it").glob("*.ipynb")), ids=lambda p: p.stem)
 def test_run_all_is_the_experiment_shapes(path):
     kind = "instance" if int(path.stem[:2]) < 6 else "semantic"
-    written = params.load_yaml(ROOT / f"params/simple_does_it/shapes_{kind}.yaml")
+    values = departures.values(f"simple_does_it/shapes_{kind}")
     for name, param in params.declared(notebooks.read(path)).items():
-        assert name == "round" or param.default == written[name], name
+        assert name == "round" or param.default == values[name], name
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_departures_from_the_paper_give_a_reason(name):
-    for line in (ROOT / f"params/{name}.yaml").read_text().splitlines():
-        if "# paper:" in line:
-            value, _, reason = line.split("# paper:")[1].rpartition(",")
-            assert value.strip() and reason.strip(), f"{line}: give the reason too"
+    assert not departures.without_reason(name), "give the reason too"
 
 
 FREE = {"label_recipes", "train_recipes", "recursive_recipes", "train_on", "freeze_norms", "lr_drop", "boundary_dir",
@@ -53,15 +50,14 @@ def test_every_departure_is_marked_with_the_papers_value(name):
 
 
 def test_the_programs_own_schedule():
-    values = params.load_yaml(ROOT / "params/simple_does_it/sbd_instance.yaml")
+    values = departures.values("simple_does_it/sbd_instance")
     assert values["last_steps"] == [15000, 30000, 50000] and values["samples"] == 10 and values["side"] == 0
     assert values["boundaries"] == [10000, 15000, 25000, 30000, 40000] and values["surgery_std"] == 0.001
     assert values["rates"] == [1e-8, 1e-9, 1e-8, 1e-9, 1e-8, 1e-9] and values["optimiser"] == "momentum"
 
 
 def test_the_programs_own_weights_are_those_that_its_rates_were_made_for():
-    text = (ROOT / "params/simple_does_it/sbd_instance.yaml").read_text()
-    values, head = params.load_yaml(ROOT / "params/simple_does_it/sbd_instance.yaml"), text.split("stages:")[0]
+    values, head = departures.values("simple_does_it/sbd_instance"), departures.header("simple_does_it/sbd_instance")
     assert values["weights"] == "vgg_16.npz" and "wsnb.papers.simple_does_it.model vgg_16.ckpt vgg_16.npz" in head
     assert values["data_root"] == "data/VOCdevkit/benchmark_RELEASE"  # where `wsnb data fetch voc12` puts it
     assert "--data-root ~/data/VOCdevkit/benchmark_RELEASE" in head

@@ -30,24 +30,23 @@ def test_loads_strictly_and_says_how_to_run(name):
     paper, short = name.split("/")
     experiment = experiments.load(ROOT, paper, short)
     assert len(experiment.stages) == 3
-    head = (ROOT / f"params/{name}.yaml").read_text().split("stages:")[0]
+    head = departures.header(name)
     assert f"wsnb run {name}" in head and "Hardware and time" in head and "Paper:" in head
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "notebooks/single_stage").glob("*.ipynb")), ids=lambda p: p.stem)
 def test_run_all_is_the_experiment_shapes(path):
-    written = params.load_yaml(ROOT / "params/single_stage/shapes.yaml")
+    values = departures.values("single_stage/shapes")
     for name, param in params.declared(notebooks.read(path)).items():
-        shared = name == "workers"  # one value serves all stages of the experiment, each notebook has its own default
-        assert shared or param.default == written[name], name
+        assert param.default == values[name], name
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_departures_from_the_paper_say_so(name):
     text = (ROOT / f"params/{name}.yaml").read_text()
-    if 'backbone: "resnet38"' in text and "cam_baseline" not in name:
+    values = departures.values(name)
+    if values["backbone"] == "resnet38" and "cam_baseline" not in name:
         assert "# paper:" not in text  # the paper's own setting, value for value
-        values = params.load_yaml(ROOT / f"params/{name}.yaml")
         paper = {
             "crop": 321,
             "batch": 16,
@@ -63,9 +62,7 @@ def test_departures_from_the_paper_say_so(name):
             "select": "best",
         }
         assert {key: values[key] for key in paper} == paper
-    for line in text.splitlines():
-        if "# paper:" in line:
-            assert line.split("# paper:")[1].count(",") >= 1, f"{line}: give the reason too"
+    assert not departures.without_reason(name), "give the reason too"
 
 
 @pytest.mark.parametrize("small, paper", [("shapes", "voc12_resnet38"), ("voc_small", "voc12_resnet38"),

@@ -5,13 +5,13 @@ from types import SimpleNamespace
 import pytest
 
 from wsnb.papers.single_stage import evaluate
-from wsnb.run import params, paths
+from wsnb.run import experiments, paths
 
 PUBLISHED, OTHER = "none: values of the paper", "not the paper's, see params"
 
 
 def said(experiment, **changed):
-    values = params.load_yaml(paths.find() / f"params/single_stage/{experiment}.yaml")
+    values = experiments.load(paths.find(), "single_stage", experiment).values
     p = SimpleNamespace(**{**values, **changed})
     return evaluate.conditions(p, p)["threshold_split"]
 

@@ -25,7 +25,7 @@ from wsnb.papers.spml import (
     weak_labels,
 )
 from wsnb.papers.spml.losses import Settings, Term
-from wsnb.run import params
+from wsnb.run import experiments
 
 ROOT = Path(__file__).parents[2]
 
@@ -91,7 +91,7 @@ def test_the_joint_heads_norms_are_the_networks():
 
 
 def test_devices_are_shared_out_among_the_processes():
-    values = params.load_yaml(ROOT / "params/spml/voc12_point.yaml")
+    values = experiments.load(ROOT, "spml", "voc12_point").values
     parts = {gpus: steps.settings_from(SimpleNamespace(**{**values, "gpus": gpus}), 21).devices for gpus in (1, 2, 4)}
     assert parts == {1: 4, 2: 2, 4: 1}
     assert steps.settings_from(SimpleNamespace(**{**values, "gpus": 2, "devices": 1}), 21).devices == 1
@@ -107,7 +107,7 @@ def test_half_of_a_picture_with_odd_sides_is_that_of_its_canvas():
 
 
 def test_densepose_points_walk_at_the_pictures_own_size_without_mirror():
-    values = params.load_yaml(ROOT / "params/spml/densepose_point.yaml")
+    values = experiments.load(ROOT, "spml", "densepose_point").values
     assert (values["walk_size"], values["flip"], values["window"]) == (0, False, 640)
 
 

@@ -15,7 +15,7 @@ TERMS = ("annotation_kappa", "annotation_weight", "co_occurrence_kappa", "co_occ
 
 
 def values(name):
-    return params.load_yaml(ROOT / f"params/spml/{name}.yaml")
+    return departures.values(f"spml/{name}")
 
 
 def test_all_that_the_paper_has_are_there():
@@ -29,11 +29,9 @@ def test_loads_strictly_and_says_how_to_run(name):
     experiment = experiments.load(ROOT, *name.split("/"))
     stages = [stage.name for stage in experiment.stages]
     assert stages[-1] == "10_evaluate" and ("08_classifier@2" in stages) == name.endswith("_tag")
-    head = (ROOT / f"params/{name}.yaml").read_text().split("stages:")[0]
+    head = departures.header(name)
     assert f"wsnb run {name}" in head and "Hardware and time" in head and "Paper:" in head
-    for line in (ROOT / f"params/{name}.yaml").read_text().splitlines():
-        if "# paper:" in line:
-            assert line.split("# paper:")[1].count(",") >= 1, f"{line}: give the reason too"
+    assert not departures.without_reason(name), "give the reason too"
 
 
 @pytest.mark.parametrize("small, paper", [(f"{size}_{kind}", f"voc12_{kind}") for size in ("shapes", "voc_small")
@@ -59,6 +57,6 @@ def test_the_papers_settings(kind, terms):
 
 @pytest.mark.parametrize("path", sorted((ROOT / "notebooks/spml").glob("*.ipynb")), ids=lambda p: p.stem)
 def test_run_all_is_shapes_tag(path):
-    written = values("shapes_tag")
+    found = values("shapes_tag")
     for name, param in params.declared(notebooks.read(path)).items():
-        assert name in ("workers", "round") or param.default == written[name], name
+        assert name == "round" or param.default == found[name], name

@@ -9,7 +9,7 @@ from pathlib import Path
 from wsnb.files import FileError
 from wsnb.report import chains, frame, match, publish, table, table_pages
 from wsnb.report.table import as_markdown, escape
-from wsnb.run import params
+from wsnb.run import experiments, params
 from wsnb.run.experiments import SYNTHETIC
 
 ORDER = ("image labels", "boxes", "boxes and image labels", "points", "scribbles", "semi", "full")
@@ -66,11 +66,11 @@ def about(paper: str) -> str:
 
 
 def places(project) -> list:
-    """Places of all experiments, from their YAML files: `dataset` and `supervision`, else what the paper reports."""
+    """Places of all experiments, by their `dataset` and `supervision`, else what the paper reports."""
     made = []
     for path in sorted(Path(project, "params").glob("*/*.yaml")):
         try:
-            values = params.load_yaml(path)
+            values = experiments.load(project, path.parent.name, path.stem).values
         except (params.ParamsError, FileError):
             continue  # `wsnb run` names it
         paper = path.parent.name

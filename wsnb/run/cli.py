@@ -2,89 +2,96 @@
 
 import argparse
 import io
+import json
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 from wsnb.files import FileError
-from wsnb.run import data_commands, execute, experiments, paths
+from wsnb.run import experiments, overview, paths, schedule
 from wsnb.run.locks import LockedError
 from wsnb.run.params import ParamsError
 
+APART = "# Apart:"  # a line of an experiment's header: --all leaves it out
 
-def parser() -> argparse.ArgumentParser:
-    """The command's arguments."""
-    top = argparse.ArgumentParser(
-        prog="wsnb", description="Weakly-supervised segmentation, an experiment book."
-    )
+
+def parser(arguments) -> argparse.ArgumentParser:
+    """The command's arguments; those of `wsnb data` only if ARGUMENTS begin with it, for they load the readers."""
+    top = argparse.ArgumentParser(prog="wsnb", description="Weakly-supervised segmentation, an experiment book.")
+    top.add_argument("--version", action="version", version=f"wsnb {version('wsnb')}")
     commands = top.add_subparsers(dest="command", required=True)
     commands.add_parser("list", help="experiments and what they aim at").set_defaults(call=_list)
 
-    run = commands.add_parser(
-        "run",
-        help="run an experiment; finished stages are skipped",
-        description=(
-            "Exit codes: 0 done, 1 a stage failed, 2 bad parameters, 3 in use by somebody else, "
-            "75 interrupted (continues)."
-        ),
-    )
-    run.add_argument("experiment", nargs="*", help="PAPER/NAME, see `wsnb list`")
-    run.add_argument(
+    chosen = argparse.ArgumentParser(add_help=False)
+    chosen.add_argument("experiment", nargs="*", help="PAPER/NAME, see `wsnb list`")
+    chosen.add_argument(
         "--all",
         action="store_true",
-        help=f"all experiments on synthetic data (named {experiments.SYNTHETIC}...)",
+        help=f"all experiments on synthetic data (named {experiments.SYNTHETIC}...), but for those with `{APART}` in "
+        "their header",
     )
-    run.add_argument("--seeds", metavar="LIST", help="once for each seed, as 0-4 or 0,3, side by side in NAME@seedN")
-    run.add_argument("--until", metavar="STAGE", help="stop after this stage")
-    run.add_argument("--only", metavar="STAGE", help="run this stage alone; what it needs must be finished")
-    run.add_argument(
-        "--engine",
-        choices=("serial", "snakemake"),
-        default="serial",
-        help="snakemake: stages as jobs, on this machine or on a cluster (pip install -e '.[cluster]')",
-    )
-    run.add_argument("--jobs", type=int, metavar="N", help="snakemake: so many stages at a time (default 1)")
-    run.add_argument("--profile", metavar="NAME", help="snakemake: its profile, which says where jobs run")
-    run.add_argument(
+    chosen.add_argument("--until", metavar="STAGE", help="stop after this stage")
+    chosen.add_argument(
         "-p", dest="overrides", action="append", default=[], metavar="NAME=VALUE", help="set a parameter"
     )
-    run.add_argument("--data-root", metavar="DIR", help="where the data set lies")
-    run.add_argument("--runs", metavar="DIR", help="where runs are kept (default: runs/ of the project)")
-    run.add_argument("--device", help="auto, cpu, cuda or cuda:N")
-    run.add_argument("--workers", type=int, metavar="N", help="processes that load or label pictures")
-    run.add_argument("--dry-run", action="store_true", help="only say what would run and why")
-    run.add_argument(
-        "--verify", action="store_true", help="compare every file of finished stages with its record"
+    chosen.add_argument("--data-root", metavar="DIR", help="where the data set lies")
+    chosen.add_argument("--runs", metavar="DIR", help="where runs are kept (default: runs/ of the project)")
+    chosen.add_argument("--device", help="auto, cpu, cuda or cuda:N")
+    chosen.add_argument("--workers", type=int, metavar="N", help="processes that load or label pictures")
+    chosen.add_argument("--verify", action="store_true", help="compare every file of finished stages with its record")
+
+    run = commands.add_parser(
+        "run",
+        parents=[chosen],
+        help="run an experiment; finished stages are skipped",
+        description="Exit codes: 0 done, 1 a stage failed, 2 bad parameters, 3 in use by somebody else, 75 interrupted "
+        "(continues).",
     )
+    run.add_argument("--seeds", metavar="LIST", help="once for each seed, as 0-4 or 0,3, side by side in NAME@seedN")
+    run.add_argument("--only", metavar="STAGE", help="run this stage alone; what it needs must be finished")
+    run.add_argument("--jobs", type=int, default=1, metavar="N", help="stages at a time (default 1)")
+    run.add_argument(
+        "--engine",
+        choices=("local", "snakemake"),
+        default="local",
+        help="snakemake: stages as its jobs, for more than one machine (pip install -e '.[cluster]')",
+    )
+    run.add_argument("--profile", metavar="NAME", help="snakemake: its profile, which says where jobs run")
+    run.add_argument("--dry-run", action="store_true", help="only say what would run and why")
     run.set_defaults(call=_run)
+
+    shown = commands.add_parser("params", help="all values of an experiment, by stage")
+    shown.add_argument("experiment", metavar="PAPER/NAME")
+    shown.set_defaults(call=_params)
+
+    plan = commands.add_parser("plan", parents=[chosen], help="what would run and why; --json: for a scheduler")
+    plan.add_argument("--json", action="store_true", help="stages that are not finished, as jobs")
+    plan.set_defaults(call=_plan, only=None)
 
     status = commands.add_parser("status", help="what has been run")
     status.add_argument("experiment", nargs="*")
     status.add_argument("--runs", metavar="DIR")
     status.set_defaults(call=_status)
 
-    clean = commands.add_parser("clean", help="list results that no experiment points to, and delete them")
+    clean = commands.add_parser("clean", help="results that no experiment points to, with sizes")
     clean.add_argument("--yes", action="store_true", help="delete them")
     clean.add_argument("--runs", metavar="DIR")
     clean.set_defaults(call=_clean)
 
-    report = commands.add_parser(
-        "report", help="tables, figures and the HTML book, from the records of finished stages"
-    )
+    report = commands.add_parser("report", help="tables, figures and the HTML book, from records of finished stages")
     report.add_argument("--runs", metavar="DIR")
     report.add_argument("--out", metavar="DIR", help="default: _site/ of the project")
+    report.add_argument("--figures", metavar="DIR", help="published records (default: figures/ of the project)")
     report.add_argument(
-        "--figures", metavar="DIR", help="published records (default: figures/ of the project)"
-    )
-    report.add_argument(
-        "--publish",
-        action="append",
-        default=[],
-        metavar="PAPER/NAME",
-        help="first copy this run's record there",
+        "--publish", action="append", default=[], metavar="PAPER/NAME", help="first copy this run's record there"
     )
     report.set_defaults(call=_report)
 
-    data_commands.add(commands)
+    data = commands.add_parser("data", help="fetch, check, make, convert or begin a data set")
+    if "data" in arguments[:1]:
+        from wsnb.run import data_commands
+
+        data_commands.add(data)
     return top
 
 
@@ -97,63 +104,81 @@ def _list(args) -> int:
     names = experiments.names(project)
     width = max(map(len, names), default=0)
     for title in names:
-        execute.say(f"{title:{width}}  {experiments.description(project / 'params' / f'{title}.yaml')}".rstrip())
-    return execute.DONE
+        try:
+            said = experiments.description(project / "params" / f"{title}.yaml")
+        except FileError as error:
+            said = f"({error})"
+        schedule.say(f"{title:{width}}  {said}".rstrip())
+    return schedule.DONE
 
 
-def _run(args) -> int:
+def _params(args) -> int:
+    from wsnb.run import params_table
+
+    project = paths.find()
+    experiment = experiments.load(project, *paths.split_experiment(args.experiment))
+    schedule.say(params_table.text(experiment))
+    return schedule.DONE
+
+
+def _chosen(args) -> tuple:
+    """(options, experiments) of `run` and `plan`. Raises ParamsError if none is named."""
     project = paths.find()
     titles = list(args.experiment)
     if args.all:
-        titles += [
-            name
-            for name in experiments.names(project)
-            if name.split("/")[1].startswith(experiments.SYNTHETIC)
-        ]
+        titles += [name for name in experiments.names(project) if _is_for_all(project, name)]
     if not titles:
         raise ParamsError("nothing to run; name an experiment of `wsnb list`, or use --all")
+    given = {name: getattr(args, name) for name in ("until", "data_root", "device", "workers", "verify", "only")}
+    options = schedule.Options(project, _runs(args, project), overrides=tuple(args.overrides), **given)
+    return options, list(dict.fromkeys(titles))
+
+
+def _is_for_all(project, title) -> bool:
+    text = (project / "params" / f"{title}.yaml").read_text(encoding="utf-8")
+    return title.split("/")[1].startswith(experiments.SYNTHETIC) and f"\n{APART}" not in text
+
+
+def _run(args) -> int:
+    options, titles = _chosen(args)
     if args.seeds is not None:
         seeds = paths.seeds(args.seeds)
         titles = [f"{title}@seed{seed}" for title in titles for seed in seeds]
-    options = execute.Options(
-        project,
-        _runs(args, project),
-        args.until,
-        tuple(args.overrides),
-        args.data_root,
-        args.device,
-        args.workers,
-        args.verify,
-        args.only,
-    )
-    if args.only and (args.until or len(titles) > 1 or args.engine != "serial"):
+    if args.only and (args.until or len(titles) > 1 or args.engine != "local"):
         raise ParamsError("--only: it goes with one experiment, and without --until and --engine")
-    if args.engine == "serial" and (args.jobs or args.profile):
-        raise ParamsError("--jobs and --profile: they go with --engine snakemake")
-    if args.jobs is not None and args.jobs < 1:
+    if args.profile and args.engine != "snakemake":
+        raise ParamsError("--profile: it goes with --engine snakemake")
+    if args.jobs < 1:
         raise ParamsError(f"--jobs {args.jobs}: use 1 or more")
     if args.dry_run:
-        return execute.dry_run(options, titles)
+        return overview.dry_run(options, titles)
     if args.engine == "snakemake":
         from wsnb.run import cluster
 
-        return cluster.run(options, titles, args.jobs or 1, args.profile)
-    return execute.run(options, titles)
+        return cluster.run(options, titles, args.jobs, args.profile)
+    return schedule.run(options, titles, args.jobs)
+
+
+def _plan(args) -> int:
+    options, titles = _chosen(args)
+    if not args.json:
+        return overview.dry_run(options, titles)
+    schedule.say(json.dumps(overview.plan(options, titles), indent=1))
+    return schedule.DONE
 
 
 def _status(args) -> int:
     project = paths.find()
     runs = _runs(args, project)
-    return execute.status(
-        project, runs, args.experiment or experiments.begun_seeds(runs, experiments.names(project))
-    )
+    titles = args.experiment or experiments.begun_seeds(runs, experiments.names(project))
+    return overview.status(project, runs, titles)
 
 
 def _clean(args) -> int:
     from wsnb.run import store
 
-    store.clean(_runs(args, paths.find()), args.yes, execute.say)
-    return execute.DONE
+    store.clean(_runs(args, paths.find()), args.yes, schedule.say)
+    return schedule.DONE
 
 
 def _report(args) -> int:
@@ -166,33 +191,32 @@ def _report(args) -> int:
         made = build.build(_runs(args, project), figures, out, publish=tuple(args.publish), project=project)
     except build.ReportError as error:
         print(f"wsnb: {error}", file=sys.stderr)
-        return execute.FAILED
+        return schedule.FAILED
     for what, path in made.items():
         print(f"{what}: {path}")
-    return execute.DONE
+    return schedule.DONE
 
 
 def main(arguments=None) -> int:
     """Entry point; returns the exit code."""
-    args = parser().parse_args(arguments)
+    arguments = sys.argv[1:] if arguments is None else arguments
+    args = parser(arguments).parse_args(arguments)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(
-                errors="backslashreplace"
-            )  # a terminal without our letters is no reason to stop
+            stream.reconfigure(errors="backslashreplace")  # a terminal without our letters is no reason to stop
     try:
         return args.call(args)
     except (ParamsError, FileError, paths.BadName) as error:
         print(f"wsnb: {error}", file=sys.stderr)
-        return execute.BAD
+        return schedule.BAD
     except LockedError as error:
         print(f"wsnb: {error}", file=sys.stderr)
-        return execute.LOCKED
+        return schedule.LOCKED
     except KeyboardInterrupt:
-        return execute.INTERRUPTED
+        return schedule.INTERRUPTED
     except OSError as error:
         print(f"wsnb: {error}", file=sys.stderr)
-        return execute.FAILED
+        return schedule.FAILED
 
 
 if __name__ == "__main__":

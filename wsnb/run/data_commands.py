@@ -4,16 +4,14 @@ import time
 from pathlib import Path
 
 from wsnb.files import FileError
-from wsnb.run import execute, experiments, paths
+from wsnb.run import experiments, paths, schedule
 
 
-def add(commands) -> None:
-    """Give the command's parser COMMANDS the words of `data`."""
+def add(parser) -> None:
+    """Give PARSER, that of `wsnb data`, its commands."""
     from wsnb.data import doctor, synthetic
 
-    data = commands.add_parser("data", help="fetch, check, make, convert or begin a data set").add_subparsers(
-        dest="what", required=True
-    )
+    data = parser.add_subparsers(dest="what", required=True)
     fetch = data.add_parser("fetch", help="download a data set, or say where it can be had")
     fetch.add_argument("name")
     fetch.add_argument("--root", metavar="DIR", help="where the set goes (default: data/ of the project)")
@@ -62,7 +60,7 @@ def _fetch(args) -> int:
         fetch.fetch(args.name, Path(args.root).expanduser() if args.root else paths.find() / "data")
     except ValueError as error:  # an unknown name, or a FileError
         raise FileError(str(error)) from error
-    return execute.DONE
+    return schedule.DONE
 
 
 def _doctor(args) -> int:
@@ -72,34 +70,28 @@ def _doctor(args) -> int:
     splits = args.splits or doctor.usual_splits(place, args.name)
     found = doctor.check(place, splits, progress=every_5_s("pictures"), layout=args.name)
     print(found.text())
-    return execute.FAILED if found.problems else execute.DONE
+    return schedule.FAILED if found.problems else schedule.DONE
 
 
 def _make(args) -> int:
     from wsnb.data import synthetic
     from wsnb.data.synthetic import make_voc
 
-    given = {
-        name: getattr(args, name)
-        for name in ("train", "val", "seed", "size")
-        if getattr(args, name) is not None
-    }
+    given = {name: getattr(args, name) for name in ("train", "val", "seed", "size") if getattr(args, name) is not None}
     try:
         if args.layout != "voc":
             if given or (args.root and args.layout == "all"):
                 raise ValueError("--train, --val, --seed and --size go with the layout voc, --root with one layout")
             names = list(synthetic.MAKERS) if args.layout == "all" else [synthetic.folder_of(args.layout)]
             for name in names:
-                place = (
-                    Path(args.root).expanduser() if args.root else paths.find() / experiments.FOLDER / name
-                )
+                place = Path(args.root).expanduser() if args.root else paths.find() / experiments.FOLDER / name
                 print(synthetic.maker(name).write(place, progress=every_5_s("pictures")))
-            return execute.DONE
+            return schedule.DONE
         place = Path(args.root).expanduser() if args.root else paths.find() / experiments.PLACE
         print(make_voc.shapes(place, **given, progress=every_5_s("pictures")))
     except ValueError as error:  # counts or sizes that cannot be drawn, or a FileError
         raise FileError(str(error)) from error
-    return execute.DONE
+    return schedule.DONE
 
 
 def _convert(args) -> int:
@@ -107,10 +99,10 @@ def _convert(args) -> int:
 
     if args.name == "sbd":
         print(f"{sbd.to_png(args.root, progress=every_5_s('masks'))} masks written to cls_png")
-        return execute.DONE
+        return schedule.DONE
     for split, count in densepose.to_png(args.root, progress=every_5_s("pictures")).items():
         print(f"lists/{split}2014.txt: {count} pictures")
-    return execute.DONE
+    return schedule.DONE
 
 
 def _new(args) -> int:
@@ -121,11 +113,9 @@ def _new(args) -> int:
         kind: getattr(args, kind)
         for kind in ("images", "tags", "boxes", "scribbles", "points", "masks", "objects", "classes")
     }
-    made = dataset.make(
-        args.folder, args.root, args.val, args.longest, progress=every_5_s("pictures"), **places
-    )
+    made = dataset.make(args.folder, args.root, args.val, args.longest, progress=every_5_s("pictures"), **places)
     print(own_pictures.text(paths.find(), made))
-    return execute.DONE
+    return schedule.DONE
 
 
 def _size(text: str) -> tuple[int, int]:

@@ -1,8 +1,8 @@
 """Exercises with checkable answers. In a notebook, after the stage has finished:
 
 a Markdown cell with the question, headed `### Exercise 1: ...`; a code cell tagged `exercise` with `answer_1 = None`;
-a code cell tagged `solution`, folded in JupyterLab and on the site, with `check(answer_1, <solution>, hint="...")`.
-Cells with these two tags are no part of a stage's key, so an answer re-runs nothing.
+a code cell tagged `solution`, collapsed in JupyterLab and on the site, with `check(answer_1, <solution>, hint="...")`.
+Cells with these two tags are no part of a stage's key: an answer re-runs nothing.
 """
 
 import numpy as np
@@ -12,7 +12,7 @@ def check(answer, solution, tolerance: float = 0.01, hint: str = "") -> bool | N
     """Say whether ANSWER is right; None ("not answered yet", or no answer in this run's data: SOLUTION is NaN), True or
     False.
 
-    Numbers, lists and arrays may be off by TOLERANCE times the solution's largest absolute value; words count without
+    Numbers, lists and arrays may be off by TOLERANCE times the solution's largest absolute value; text counts without
     case and spaces; a set's order does not matter.
     """
     if answer is None:
@@ -29,7 +29,7 @@ def check(answer, solution, tolerance: float = 0.01, hint: str = "") -> bool | N
 def right(answer, solution, tolerance: float = 0.01) -> bool:
     """Whether an answer is right, see check."""
     if isinstance(solution, str):
-        return isinstance(answer, str) and _word(answer) == _word(solution)
+        return isinstance(answer, str) and _plain(answer) == _plain(solution)
     if isinstance(solution, bool):
         return isinstance(answer, bool | np.bool_) and bool(answer) == solution
     if isinstance(solution, set | frozenset):
@@ -46,5 +46,5 @@ def right(answer, solution, tolerance: float = 0.01) -> bool:
     return bool(np.all(np.abs(mine - theirs) <= tolerance * max(np.abs(theirs).max(initial=0), 1e-12)))
 
 
-def _word(text: str) -> str:
+def _plain(text: str) -> str:
     return "".join(text.casefold().split())

@@ -47,9 +47,8 @@ def names(project) -> list:
 
 
 def description(path) -> str:
-    """First line of an experiment's header comment."""
-    with open(path, encoding="utf-8") as file:
-        first = file.readline().strip()
+    """First line of an experiment's header comment. Raises FileError if the file is not UTF-8 text."""
+    first = params.read_text(path).partition("\n")[0].strip()
     return first.lstrip("# ").strip() if first.startswith("#") else ""
 
 
@@ -92,7 +91,7 @@ def needed(notebook: notebooks.Notebook, stage: str, stages: list) -> tuple:
     """Names of the earlier stages that STAGE needs: those of its notebook's metadata, else all earlier ones.
 
     A need without a round means the latest earlier round; one that only comes later in the list (feedback of
-    a former round) is left out in the first round. A need that ends in "?" is left out where the experiment
+    an earlier round) is left out in the first round. A need that ends in "?" is left out where the experiment
     does not have it. Raises FileError for any other need that the experiment does not have.
     """
     earlier = stages[: stages.index(stage)]
@@ -124,9 +123,10 @@ def find_stage(need: str, stages) -> str | None:
 
 
 def load(project, paper: str, name: str, within: tuple = ()) -> Experiment:
-    """Read and check an experiment: no unknown, missing or wrong-typed parameter; NAME may end in @seedN.
+    """Read and check an experiment; where its YAML is silent, the notebooks' defaults count. NAME may end in @seedN.
 
-    WITHIN are the experiments that have a stage of this one. Raises ParamsError or FileError.
+    WITHIN are the experiments that have a stage of this one. Raises ParamsError or FileError: an unknown name, a wrong
+    type, a missing run_dir, two notebooks that declare one name differently.
     """
     name, seed = paths.split_seed(name)
     path = yaml_path(project, paper, name)
@@ -140,7 +140,7 @@ def load(project, paper: str, name: str, within: tuple = ()) -> Experiment:
         if source is not None
     }
     stages = list(listed)
-    read, union_ = {}, {}
+    read, union, where = {}, {}, {}
     for stage in stages:
         stem = paths.split_stage(stage)[0]
         if stage not in sources and stem not in read:
@@ -148,17 +148,25 @@ def load(project, paper: str, name: str, within: tuple = ()) -> Experiment:
             read[stem] = notebook, params.declared(notebook)
     for notebook, declared in read.values():
         for param in declared.values():
-            if union_.setdefault(param.name, param).type != param.type:
+            first, place = union.setdefault(param.name, param), where.setdefault(param.name, notebook.path)
+            if (first.type, first.default) != (param.type, param.default):
                 raise params.ParamsError(
-                    f"{notebook.path}: {param.name} is a {param.type} here, but a "
-                    f"{union_[param.name].type} in another notebook of {path}; make them alike"
+                    f"{notebook.path}: {param.name} is declared as {_declared(param)}, but as {_declared(first)} in "
+                    f"{place}; make them alike, for {path} has one value for both"
                 )
     flat = {key: value for key, value in values.items() if key != "stages"}
-    flat = params.complete(flat, union_, str(path), optional=("round",))
+    if "run_dir" in union and "run_dir" not in flat:
+        raise params.ParamsError(f'{path}: run_dir is missing; add `run_dir: "runs/{paper}/{name}"`')
+    union.pop("round", None)  # of a stage, not of an experiment
+    flat = params.complete(flat, union, str(path))
     plans = plan(stages, read, flat, sources)
     theirs = {key: value for stage in plans if stage.source for key, value in stage.values.items() if key != "round"}
     made = Experiment(paper, name, path, {**theirs, **flat}, plans)
     return made if seed is None else with_seed(made, seed)
+
+
+def _declared(param) -> str:
+    return f"`{param.name}: {param.type} = {param.default!r}`"
 
 
 def plan(stages: list, read: dict, values: dict, sources: dict) -> tuple:

@@ -1,9 +1,7 @@
-"""Kernels that start warm: one process loads the large libraries once and forks each kernel of a run, which saves every
-stage some seconds of processor time. Nothing of wsnb is loaded there, so that an edit between two stages is seen.
+"""One process loads the large libraries once and forks each kernel of a run, which saves every stage some seconds.
 
-This file is also that process's program: `python -P warm.py FD`.
-
-How jupyter_client is told to have its kernels forked by a warm process.
+Nothing of wsnb is loaded there, so that an edit between two stages is seen. This file is also that process's program:
+`python -P kernel_forkserver.py FD`. The end of the file has jupyter_client fork its kernels there.
 """
 
 import contextlib
@@ -36,23 +34,21 @@ class ForkServer:
         self.environment, self.lock = environment, threading.Lock()
         self.socket, theirs = socket.socketpair()
         with theirs:
-            self.process = subprocess.Popen([sys.executable, "-P", __file__, str(theirs.fileno())], env=environment,
-                                            stdin=subprocess.DEVNULL, pass_fds=[theirs.fileno()],
-                                            start_new_session=True)
+            self.process = subprocess.Popen(
+                [sys.executable, "-P", __file__, str(theirs.fileno())], env=environment, stdin=subprocess.DEVNULL,
+                pass_fds=[theirs.fileno()], start_new_session=True,
+            )
         self.file = self.socket.makefile("rw")
 
     def ask(self, **request):
         """Its answer to a request. Raises RuntimeError if it is gone."""
         answer = ""
-        with self.lock, contextlib.suppress(OSError):
-            try:
-                print(json.dumps(request), file=self.file, flush=True)
-                answer = self.file.readline()
-            finally:
-                if not answer:  # gone, or we were interrupted: its next answer would be to another question
-                    self.close()
+        with self.lock, contextlib.suppress(OSError, ValueError):  # ValueError: closed already
+            print(json.dumps(request), file=self.file, flush=True)
+            answer = self.file.readline()
         if answer:
             return json.loads(answer)
+        self.close()
         raise RuntimeError(f"the process that starts kernels ended (exit code {self.process.returncode})")
 
     def close(self):
@@ -64,20 +60,20 @@ class ForkServer:
         self.process.wait()
 
 
-class Forked:
-    """A kernel of a Warm process, in the words of subprocess.Popen."""
+class ForkedKernel:
+    """A kernel of a ForkServer, with the interface of subprocess.Popen."""
 
     stdin = stdout = stderr = None
 
-    def __init__(self, warm: ForkServer, command: list, environment: dict, folder: str):
-        self.warm, self.returncode = warm, None
-        self.pid = warm.ask(arguments=command[3:], environment=environment, folder=folder)
+    def __init__(self, server: ForkServer, command: list, environment: dict, folder: str):
+        self.server, self.returncode = server, None
+        self.pid = server.ask(arguments=command[3:], environment=environment, folder=folder)
 
     def poll(self):
         """Its exit code, None while it runs."""
         if self.returncode is None:
             try:
-                self.returncode = self.warm.ask(ended=self.pid)
+                self.returncode = self.server.ask(ended=self.pid)
             except RuntimeError:  # its kernels were killed with it
                 self.returncode = -signal.SIGKILL
         return self.returncode
@@ -96,24 +92,32 @@ class Forked:
         self.send_signal(signal.SIGTERM)
 
 
-_now: ForkServer | None = None
+_server: ForkServer | None = None
+_starting = threading.Lock()
+
+
+def start(environment: dict) -> ForkServer:
+    """A process that loads its libraries under the variables ENVIRONMENT: the last one's, if they were the same."""
+    global _server
+    shared = {name: value for name, value in environment.items() if not name.startswith(OWN)}
+    with _starting:
+        if _server is None or _server.environment != shared or _server.process.poll() is not None:
+            if _server is not None:
+                _server.close()
+            _server = ForkServer(shared)
+        return _server
 
 
 def ready(environment: dict) -> ForkServer:
-    """A process whose libraries are loaded under the variables ENVIRONMENT: the last one's, if they were the same."""
-    global _now
-    shared = {name: value for name, value in environment.items() if not name.startswith(OWN)}
-    if _now is None or _now.environment != shared or _now.process.poll() is not None:
-        if _now is not None:
-            _now.close()
-        _now = ForkServer(shared)
-    _now.ask(ended=0)
-    return _now
+    """The same, once its libraries are loaded. Raises RuntimeError if it ended."""
+    server = start(environment)
+    server.ask(ended=0)
+    return server
 
 
-def launch(command: list, environment: dict, folder: str) -> Forked:
+def launch(command: list, environment: dict, folder: str) -> ForkedKernel:
     """A kernel by COMMAND, `[python, "-m", "ipykernel_launcher", ...]`, in FOLDER."""
-    return Forked(ready(environment), command, environment, folder)
+    return ForkedKernel(ready(environment), command, environment, folder)
 
 
 def _serve(connection) -> None:

@@ -1,4 +1,4 @@
-"""Reading a notebook file: its code cells, its parameters cell, what it needs."""
+"""Read a notebook file: its code cells, its parameters cell, the stages that it needs."""
 
 import dataclasses
 import json
@@ -18,7 +18,7 @@ class Cell:
 
 @dataclasses.dataclass(frozen=True)
 class Notebook:
-    """What the book knows of a notebook without running it."""
+    """A notebook as far as it is known without running it."""
 
     path: Path
     cells: tuple  # code cells only, in order, without injected parameters
@@ -26,7 +26,7 @@ class Notebook:
 
 
 def read(path) -> Notebook:
-    """Read a .ipynb file (format 4). Raises FileError naming file and mend."""
+    """Read a .ipynb file (format 4). Raises FileError naming file and remedy."""
     path = Path(path)
     try:
         content = json.loads(path.read_text(encoding="utf-8"))

@@ -1,6 +1,7 @@
 """Parameters: declared once in a notebook's first code cell, checked before a kernel starts.
 
-papermill only warns about names it does not know and never looks at types, so the book does both.
+papermill only warns of unknown names and never looks at types; both are refused here. Where an experiment's YAML is
+silent, the default in the notebook counts, as it does for papermill.
 """
 
 import ast
@@ -14,16 +15,18 @@ from pathlib import Path
 
 import yaml
 
+from wsnb.files import FileError
 from wsnb.run import notebooks
 
 SCALARS = {"int": int, "float": float, "bool": bool, "str": str}
 TYPES = (*SCALARS, "list[int]", "list[float]", "list[str]")
 ENDINGS = (".pth", ".pt", ".h5", ".npz", ".npy", ".ckpt", ".index", ".txt", ".json", ".pkl")
+PAPER = re.compile(r'(?P<name>\w+): .*# paper: (?P<value>\[.*?\]|"[^"]*"|[^,]+)(, (?P<reason>\S.*))?$')
 MACHINE = ("data_root", "run_dir", "device", "workers")  # where and how fast, never what
 
 
 class ParamsError(ValueError):
-    """A parameter that cannot be used; the message names it, where it stands, and the mend."""
+    """A parameter that cannot be used; the message names it, its place, and the remedy."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,7 +49,7 @@ def check(name: str, type_: str, value, where: str):
         return float(value)
     if type(value) is not SCALARS[type_]:
         raise ParamsError(
-            f"{where}: {name} is {value!r} ({_kind(value)}), but it is a {type_}; {_mend(type_, value)}"
+            f"{where}: {name} is {value!r} ({_kind(value)}), but it is a {type_}; {_remedy(type_, value)}"
         )
     if type_ == "float" and not math.isfinite(value):
         raise ParamsError(f"{where}: {name} is {value}; use a finite number")
@@ -64,7 +67,7 @@ def _kind(value) -> str:
     return names.get(type(value).__name__, type(value).__name__)
 
 
-def _mend(type_, value) -> str:
+def _remedy(type_, value) -> str:
     if type_ == "float" and isinstance(value, str):
         match = re.fullmatch(r"([+-]?)(\d+)(\.\d*)?[eE]([+-]?)(\d+)", value.strip())
         if match:
@@ -123,26 +126,56 @@ def declared(notebook: notebooks.Notebook) -> dict:
 
 
 class _Loader(yaml.SafeLoader):
-    """safe_load that refuses a key given twice, where YAML itself keeps the last one silently."""
+    """safe_load without YAML's surprises.
+
+    Refused: a key given twice (YAML keeps the last), an alias (a few nested ones fill the memory), and numbers that
+    are not plain decimals (YAML 1.1 reads 010 as 8 and 190:20:30 as 685230).
+    """
+
+    def compose_node(self, parent, index):
+        if self.check_event(yaml.AliasEvent):
+            raise _refusal("an alias (*name) is not taken; write the value itself", self.peek_event())
+        return super().compose_node(parent, index)
 
     def construct_mapping(self, node, deep=False):
         keys = [key.value for key, _ in node.value]
         for key in keys:
             if keys.count(key) > 1:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"{key!r} is given twice", node.start_mark
-                )
+                raise _refusal(f"{key!r} is given twice", node)
         return super().construct_mapping(node, deep)
+
+    def construct_number(self, node):
+        if re.search(r"[:_]|^[-+]?0[0-9bx]", self.construct_scalar(node)):
+            raise _refusal(f"{node.value} is not a plain decimal number; text goes in quotes", node)
+        return (self.construct_yaml_int if node.tag.endswith(":int") else self.construct_yaml_float)(node)
+
+
+_Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_number)
+_Loader.add_constructor("tag:yaml.org,2002:float", _Loader.construct_number)
+
+
+def _refusal(what, at) -> yaml.YAMLError:
+    return yaml.constructor.ConstructorError(None, None, what, at.start_mark)
+
+
+def read_text(path) -> str:
+    """Read the text of a parameter file. Raises FileError if it cannot be read or is not UTF-8."""
+    try:
+        return Path(path).read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise FileError(f"{path}: cannot be read ({error.strerror}); check the path") from error
+    except UnicodeDecodeError as error:
+        raise FileError(f"{path}: byte {error.start} is not UTF-8; save the file as UTF-8") from error
 
 
 def load_yaml(path) -> dict:
-    """A flat YAML mapping of scalars and flat lists. Raises ParamsError for anything else, object tags
-    included.
+    """Read a flat YAML mapping of scalars and flat lists. Raises FileError for a file that is not UTF-8 text,
+    ParamsError for any other content, object tags included.
     """
+    text = read_text(path)
     try:
-        with open(path, "rb") as file:
-            values = yaml.load(file, _Loader)  # noqa: S506 - a SafeLoader: object tags are refused
-    except (OSError, yaml.YAMLError, UnicodeDecodeError, ValueError, RecursionError) as error:
+        values = yaml.load(text, _Loader)  # noqa: S506 - a SafeLoader: object tags are refused
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise ParamsError(f"{path}: cannot be read as plain YAML: {' '.join(str(error).split())}") from error
     if not isinstance(values, dict):
         raise ParamsError(f"{path}: expected lines `name: value`, found {_kind(values)}")
@@ -158,25 +191,37 @@ def load_yaml(path) -> dict:
     return values
 
 
+def paper_values(path) -> dict:
+    """Read the `# paper: VALUE` beside the values of a parameter file: {name: the paper's value}.
+
+    Raises ParamsError for a VALUE that is no YAML.
+    """
+    found = {}
+    for line in read_text(path).splitlines():
+        if match := PAPER.match(line):
+            try:
+                found[match["name"]] = yaml.load(match["value"], _Loader)  # noqa: S506 - a SafeLoader
+            except yaml.YAMLError as error:
+                raise ParamsError(f"{path}: `{line}`: the paper's value cannot be read; quote it") from error
+    return found
+
+
 def nearest(name: str, valid) -> str:
     """', did you mean x?' for a name that is not among VALID, else the list of all."""
     close = difflib.get_close_matches(name, list(valid), n=1, cutoff=0.5)
     return f"did you mean {close[0]!r}?" if close else f"valid are {', '.join(sorted(valid))}"
 
 
-def complete(values: dict, params: dict, where: str, optional=()) -> dict:
-    """Check that VALUES has exactly the names of PARAMS with the right types; returns them converted.
+def complete(values: dict, params: dict, where: str) -> dict:
+    """Check VALUES against PARAMS and take the defaults where they are silent; a value for every name of PARAMS.
 
-    Names in OPTIONAL may be missing. Raises ParamsError.
+    Raises ParamsError for an unknown name or a wrong type.
     """
     for name in values:
         if name not in params:
             raise ParamsError(f"{where}: unknown parameter {name!r}; {nearest(name, params)}")
-    missing = [name for name in params if name not in values and name not in optional]
-    if missing:
-        lines = ", ".join(f"`{name}: {yaml_text(params[name].default)}`" for name in missing)
-        raise ParamsError(f"{where}: missing {', '.join(missing)}; add {lines}")
-    return {name: check(name, params[name].type, value, where) for name, value in values.items()}
+    given = {name: check(name, params[name].type, value, where) for name, value in values.items()}
+    return {name: given.get(name, param.default) for name, param in params.items()}
 
 
 def yaml_text(value) -> str:
@@ -208,10 +253,9 @@ def _parse(name, type_, text, where):
     if type_ == "str":
         return text
     if type_ == "bool":
-        words = {"true": True, "false": False}
-        if text.strip().lower() not in words:
+        if text.strip().lower() not in ("true", "false"):
             raise ParamsError(f"{where}: {name} is a bool; write true or false")
-        return words[text.strip().lower()]
+        return text.strip().lower() == "true"
     try:
         value = SCALARS[type_](text)
     except ValueError as error:

@@ -38,13 +38,6 @@ def of_picture(network, image, tags, scales=(1.0,), base=1.0, device="cpu"):
     return keys, cam.over_class_maximum(summed.cpu().numpy()[keys])
 
 
-def from_folder(folder, name, shape):
-    """(classes, CAMs) of a picture in a folder of official files ID.npy, or of another run's maps ID.npz."""
-    if (Path(folder) / f"{name}.npz").is_file():
-        return cam.read(folder, name, "stored")
-    return from_file(Path(folder) / f"{name}.npy", shape)
-
-
 def from_file(path, shape):
     """(classes, CAMs) of an official file: a pickled dict {0-based class: [H, W]} in 0..1, read without running it.
 

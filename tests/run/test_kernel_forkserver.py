@@ -1,4 +1,4 @@
-"""Kernels forked from one warm process: as fresh as started ones, gone when it is gone."""
+"""Kernels forked from one process: as fresh as started ones, gone when it is gone."""
 
 import os
 import signal
@@ -12,14 +12,14 @@ from wsnb.run import kernel_forkserver
 @pytest.fixture
 def environment():
     yield {**os.environ, "WSNB_TEST": str(time.monotonic())}
-    if kernel_forkserver._now is not None:
-        kernel_forkserver._now.close()
+    if kernel_forkserver._server is not None:
+        kernel_forkserver._server.close()
 
 
 def test_one_process_for_the_same_variables(environment):
     first = kernel_forkserver.ready({**environment, "WSNB_STAGE_KEY": "a"})
     assert kernel_forkserver.ready({**environment, "WSNB_STAGE_KEY": "b"}) is first
-    other = kernel_forkserver.ready({**environment, "OMP_NUM_THREADS": "1"})
+    other = kernel_forkserver.ready({**environment, "WSNB_TEST": "other"})
     assert other is not first and first.process.poll() is not None
 
 
@@ -30,7 +30,7 @@ def test_one_that_ended_is_replaced(environment):
     assert kernel_forkserver.ready(environment).process.pid != first.process.pid
 
 
-def test_one_that_ends_is_told_by_its_exit_code(environment):
+def test_one_that_ends_is_reported_with_its_exit_code(environment):
     process = kernel_forkserver.ready(environment)
     process.process.send_signal(signal.SIGKILL)
     with pytest.raises(RuntimeError, match=r"exit code -9"):
