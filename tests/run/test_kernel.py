@@ -122,6 +122,17 @@ def test_awkward_paths(tmp_path):
     assert project.manifest("01_make")
 
 
+NAME_OF = """
+from wsnb.files import load_json
+
+
+def name_of(need):
+    return load_json(stage.upstream(need) / "params.json")["stage"]
+
+
+"""
+
+
 def test_rounds(project):
     own = "round: int = 1\ngain: float = 2.0"
     project.write(
@@ -129,13 +140,12 @@ def test_rounds(project):
         notebook(
             "01_make",
             own,
-            "before = stage.upstream('02_use') if round > 1 else None\n"
-            "stage.log(f'round {round} after {before and before.name}')",
+            f"{NAME_OF}before = name_of('02_use') if round > 1 else None\nstage.log(f'round {{round}} after {{before}}')",
             "stage.finish()",
             needs=["02_use"],
         ),
     )
-    use = ("stage.log(stage.upstream('01_make').name)", "stage.finish()")
+    use = (f"{NAME_OF}stage.log(name_of('01_make'))", "stage.finish()")
     project.write("02_use", notebook("02_use", "", *use, needs=["01_make"]))
     project.yaml(
         "stages: [01_make, 02_use, 01_make@2, 02_use@2]\ndata_root: ''\nrun_dir: runs/toy/tiny\ndevice: cpu\n"
