@@ -120,9 +120,9 @@ def _font():
 @cache
 def _written(title, width, height):
     """A title as pixels uint8 [height, width, 3]; kept, since most do not change when a control moves."""
-    strip = Image.new("RGB", (width, height), "white")
-    ImageDraw.Draw(strip).multiline_text((width / 2, height - 3), title, "black", _font(), "md", align="center")
-    return np.asarray(strip)
+    line = Image.new("RGB", (width, height), "white")
+    ImageDraw.Draw(line).multiline_text((width / 2, height - 3), title, "black", _font(), "md", align="center")
+    return np.asarray(line)
 
 
 def _encoded(pixels, suffix, *how):
