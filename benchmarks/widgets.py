@@ -88,7 +88,7 @@ def widgets(image, folder, n_classes=20, seed=0):
         "CRF of instances": (street.field(image, shares, things, names, instance_network.Settings(),
                                           {"palette": cityscapes.PALETTE, "things": names.things}),
                              [{"iterations": k + 5, "box_weight": 0.5 * k} for k in range(6)]),
-        "GrabCut in a drawn box": (by_box.box_by_hand(image, box_labels.Settings()),
+        "GrabCut in a drawn box": (by_box.grabcut_control(image, box_labels.Settings()),
                                    [{"left": 4 + k, "top": 5, "right": 96 - 7 * k} for k in range(6)]),
         "clean-up switches": (street.rules(image, clean, cleanup.Options(score_thresh=0.05), names),
                               [{rule: False} for rule in ("score", "tags", "merge", "box_prior", "low_iou")]),

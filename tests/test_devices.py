@@ -116,7 +116,7 @@ def test_boxes_to_instances(device, data, tmp_path):
 
 def test_boxes_to_segmentation(device, data, tmp_path):
     run(device, "simple_does_it/shapes_semantic", data("voc"), tmp_path, simple_does_it.SEMANTIC, ["08_evaluate"],
-        label_recipes="[rectangles]", train_recipes="[full, rectangles]", scales="[1.0, 0.75]", deterministic="true")
+        label_methods="[rectangles]", train_labels="[full, rectangles]", scales="[1.0, 0.75]", deterministic="true")
 
 
 def test_no_people_allowed(device, data, tmp_path):

@@ -110,10 +110,10 @@ def test_networks_see_the_picture_as_it_is():
         seen.append((kind, picture.shape, box))
         return np.full(picture.shape[:2], 0.5)
 
-    shown = figures.box_for_networks(image, ("boxes", "masks"), probability)(10, 20, 90, 80)
+    shown = figures.network_control(image, ("boxes", "masks"), probability)(10, 20, 90, 80)
     assert seen == [(kind, (300, 600, 3), (60, 60, 540, 240)) for kind in ("boxes", "masks")]
     assert len(shown.places) == 3
-    assert figures.drawn().rule(2, 0.1, 0.2, 0.9, 0.8) == {"left": 10, "top": 20, "right": 90, "bottom": 80}
+    assert figures.box_drag().rule(2, 0.1, 0.2, 0.9, 0.8) == {"left": 10, "top": 20, "right": 90, "bottom": 80}
 
 
 @pytest.mark.parametrize("sides, box", [((10, 20, 60, 80), (10, 10, 60, 40)), ((60, 80, 10, 20), (10, 10, 60, 40)),

@@ -162,7 +162,7 @@ def trained(supervision, steps=4, samples=2):
     network, order, names = seeded()
     parameters = dict(network.named_parameters())
     before = {k: p.detach().clone() for k, p in parameters.items()}
-    averaged, printed = losses.Averaged(network, 0.9, "momentum"), []
+    averaged, printed = losses.AveragedGradients(network, 0.9, "momentum"), []
     drawn = [(*sample(j), str(j)) for j in range(steps * samples)]
     for step in range(steps):
         each = step_losses(network, drawn, range(step * samples, (step + 1) * samples), supervision)

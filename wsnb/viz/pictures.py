@@ -12,6 +12,7 @@ from wsnb import viz
 from wsnb.data import read
 from wsnb.files import read_index
 
+YELLOW = (255, 255, 0)
 SHADES = (0.0, 0.35, -0.3, 0.55, -0.5, 0.18, -0.15)  # towards white (above 0) or black, one instance after another
 
 
@@ -128,11 +129,13 @@ def rows(items, image_of, maps, titles=None, palette=viz.PALETTE, things=(), hid
     return viz.rows(enumerate(items), shown, width, across=(columns or len(shown)) // len(shown))
 
 
-def boxes_overlay(image, boxes, classes, palette=viz.PALETTE) -> np.ndarray:
-    """IMAGE uint8 [H, W, 3] with boxes [N, 4], half-open, in the colours of their classes [N]."""
+def boxes_overlay(image, boxes, classes=None, palette=viz.PALETTE) -> np.ndarray:
+    """IMAGE uint8 [H, W, 3] with boxes [N, 4], half-open, in the colours of their classes [N], yellow without."""
     shown = np.ascontiguousarray(image).copy()
     width = max(1, round(max(shown.shape[:2]) / 240))
-    for (x0, y0, x1, y1), label in zip(np.asarray(boxes, int).reshape(-1, 4).tolist(), classes, strict=True):
-        for colour, line in (((255, 255, 255), 2 * width), (tuple(int(v) for v in palette[label]), width)):
-            cv2.rectangle(shown, (x0, y0), (x1 - 1, y1 - 1), colour, line)
+    boxes = np.asarray(boxes, int).reshape(-1, 4).tolist()
+    colours = [YELLOW] * len(boxes) if classes is None else [tuple(int(v) for v in palette[k]) for k in classes]
+    for (x0, y0, x1, y1), colour in zip(boxes, colours, strict=True):
+        cv2.rectangle(shown, (x0, y0), (x1 - 1, y1 - 1), (255, 255, 255), 2 * width)
+        cv2.rectangle(shown, (x0, y0), (x1 - 1, y1 - 1), colour, width)
     return shown
