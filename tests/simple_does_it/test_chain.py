@@ -46,7 +46,7 @@ def hashes(folder):
 
 
 def whole_pictures(place, pattern):
-    """{path: time} of what a killed stage has left: some pictures, each of them whole, and no manifest."""
+    """{path: time} of the files of a killed stage: some pictures, each of them whole, and no manifest."""
     assert not (place / "manifest.json").exists()
     left = {p: p.stat().st_mtime_ns for p in place.glob(pattern)}
     assert left
@@ -81,7 +81,7 @@ def test_labels_do_not_depend_on_the_number_of_workers(voc_data, semantic_runs, 
 
 
 def test_killed_while_labelling_goes_on(voc_data, semantic_runs, tmp_path):
-    """SIGKILL of runner and kernel in the middle of the pictures: what is there is whole and is kept."""
+    """SIGKILL of runner and kernel in the middle of the pictures: their files are whole and are kept."""
     place = chain.stage(tmp_path, "shapes_semantic", "06_labels")
     process = chain.start("shapes_semantic", voc_data, tmp_path, "--until", "06_labels", jitter_runs=2)
     while process.poll() is None and not list(place.glob("labels/*/*.png")):

@@ -1,4 +1,4 @@
-"""What is refused in words before anything long starts."""
+"""Values that are refused with a plain message before anything long starts."""
 
 from types import SimpleNamespace
 

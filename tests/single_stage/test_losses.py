@@ -1,4 +1,4 @@
-"""Class scores, pseudo labels and losses on cases small enough to reckon by hand."""
+"""Class scores, pseudo labels and losses on cases small enough to compute on paper."""
 
 import math
 

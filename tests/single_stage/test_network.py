@@ -1,4 +1,4 @@
-"""The network and its baseline: keys of the released files, what is frozen, the gate's expectation."""
+"""The network and its baseline: keys of the released files, frozen layers, the gate's expectation."""
 
 import pytest
 import torch

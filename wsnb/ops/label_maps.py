@@ -37,7 +37,7 @@ def write_labels(function, items, folders, workers, prepare=None):
     """Yield once for each item, as soon as its label maps stand in FOLDERS as ID.png.
 
     Files that are there are kept. FUNCTION(*PREPARE(item)) -> uint8 [H, W], or a list of them, one a folder.
-    FUNCTION runs in WORKERS processes, so it is a module's own function or a functools.partial of one.
+    FUNCTION runs in WORKERS processes, and is a module's own function or a functools.partial of one.
     PREPARE runs here, where the network is; without it FUNCTION gets the item.
     """
     folders = [Path(folder) for folder in folders]
@@ -103,7 +103,7 @@ def need_truth(items, parameter, split, until) -> None:
     missing = [item.id for item in items if item.mask is None]
     if missing:
         raise ValueError(f"{parameter} {split!r}: {len(missing)} of {len(items)} pictures have no mask (the first is "
-                         f"{missing[0]}), so nothing can be scored; `--until {until}` writes their label maps")
+                         f"{missing[0]}), and nothing can be scored; `--until {until}` writes their label maps")
 
 
 def undefined(table, classes) -> list[str]:

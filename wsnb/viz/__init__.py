@@ -1,6 +1,6 @@
 """Pictures of pictures: one colour a class throughout, readable type, the same bytes each time.
 
-Functions return arrays or a Figure and leave pyplot's state alone, so a batch run and a notebook show the same thing.
+Functions return arrays or a Figure and leave pyplot's state alone: a batch run and a notebook show the same.
 """
 
 import io
@@ -17,7 +17,7 @@ from wsnb.files import voc_palette, write
 
 PALETTE = voc_palette()
 VOID = 255
-VOID_COLOUR = (236, 236, 228)  # light, so that it never looks like background (black) or a class
+VOID_COLOUR = (236, 236, 228)  # light: never like background (black) or a class
 FONT = 11  # points
 DPI = 110
 

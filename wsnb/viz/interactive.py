@@ -34,7 +34,7 @@ def interactive() -> bool:
 def controls(function, pointer=None, /, **widgets):
     """Redraw function(**values) as the ipywidgets in WIDGETS move; in a batch run, show a `Preview`.
 
-    A static figure stands beside every use, and nothing is lost on paper. What a FUNCTION shows should come within
+    A static figure stands beside every use, and nothing is lost on paper. The answer of a FUNCTION should come within
     0.3 s: `viz.tiles` are drawn in some milliseconds and change in place. POINTER: a `Click` or a `Drag`, sets the same
     controls on these tiles.
     """

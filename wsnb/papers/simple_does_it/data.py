@@ -26,7 +26,7 @@ LINE = re.compile(r"(.+)###(.+)###(-?\d+)###(-?\d+)###(-?\d+)###(-?\d+)")
 BASELINES = ("rectangle", "ellipse", "proposal", "grabcut", "grabcut_plus")
 LABELS = ("grabcut", "grabcut_plus")
 BGR_MEANS = (104.00699, 116.66877, 122.67892)  # of VGG's training pictures, in the order blue, green, red
-SLIM_MEANS = (123.68, 116.78, 103.94)  # red, green, blue: what the TF-slim weights were trained with
+SLIM_MEANS = (123.68, 116.78, 103.94)  # red, green, blue, of the training of the TF-slim weights
 BOX_MEAN = 128.0
 CUT = 162 / 255  # probability from which a pixel is object at test
 
@@ -157,7 +157,7 @@ def save_grey(path, mask) -> None:
 
 
 def prepare_picture(job) -> list[str]:
-    """Write what is missing of one picture; returns its lines of the pair file. job: (Preparation, item, whether it is
+    """Write the missing files of one picture; returns its lines of the pair file. job: (Preparation, item, whether it is
     to be tested)."""
     preparation, item, with_baselines = job
     lines, boxes, picture = [], [], None

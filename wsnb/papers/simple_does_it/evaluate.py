@@ -133,7 +133,7 @@ def equal_scores(records_) -> list:
 def instance_table(found, n_classes) -> tuple[pd.DataFrame, dict]:
     """Tabulate mAP^r at 0.5 and 0.75 and ABO: (a row a kind, in %; {kind: {measure: per class in %}}).
 
-    All kinds with equal scores, so that masks are compared and not rankings: AP is then recall times precision.
+    All kinds have equal scores: masks are compared and not rankings, and AP is recall times precision.
     """
     rows, detail = {}, {}
     for kind, records_ in found.items():

@@ -14,7 +14,7 @@ from wsnb.ops import grabcut
 from wsnb.papers.simple_does_it import data, losses, model
 from wsnb.papers.simple_does_it.losses import rate_at
 
-KINDS = {"weak": "inst_grabcuts", "full": "inst_masks"}  # what a network learns from, and its folder
+KINDS = {"weak": "inst_grabcuts", "full": "inst_masks"}  # the labels of a network, and their folder
 
 
 def build(backbone, output_stride=0, freeze_norms=False) -> model.BoxNetwork:

@@ -120,7 +120,7 @@ class BoxNetwork(nn.Module):
             nn.init.zeros_(conv.bias)
 
     def forward(self, x):
-        """Each stage is summed by its part of `fuse` over its channels before it is enlarged: both are linear, so one
+        """Each stage is summed by its part of `fuse` over its channels before it is enlarged: both are linear, and one
         channel is enlarged instead of sixteen."""
         size = x.shape[-2:]
         main, logits = self.fuse.bias.view(1, 1, 1, 1), []

@@ -82,7 +82,7 @@ def stochastic_gate(deep, shallow, psi=0.3, keep=None):
     """Mix deep and shallow features (paper, section 3.4, equation 5).
 
     With KEEP (0/1, the shape of DEEP): training; KEEP picks the rescaled deep feature (deep - psi shallow) / (1 - psi)
-    or the shallow one, so that the expectation is DEEP. Without: (1 - psi) deep + psi shallow, the test mixture.
+    or the shallow one, with the expectation DEEP. Without: (1 - psi) deep + psi shallow, the test mixture.
     """
     if keep is None:
         return (1 - psi) * deep + psi * shallow
