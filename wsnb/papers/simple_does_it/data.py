@@ -157,8 +157,10 @@ def save_grey(path, mask) -> None:
 
 
 def prepare_picture(job) -> list[str]:
-    """Write the missing files of one picture; returns its lines of the pair file. job: (Preparation, item, whether it is
-    to be tested)."""
+    """Write the missing files of one picture; returns its lines of the pair file.
+
+    job: (Preparation, item, whether the picture is to be tested).
+    """
     preparation, item, with_baselines = job
     lines, boxes, picture = [], [], None
     for k, _, mask in objects_of(preparation.inputs, item, preparation.drop_first):
