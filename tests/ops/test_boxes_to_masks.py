@@ -228,7 +228,7 @@ def test_the_cut_is_the_cheapest_of_all():
         allowed = [np.array(bits) for bits in itertools.product((False, True), repeat=count)
                    if not (np.array(bits) & ~free).any()]
         best = min(energy(labels) for labels in allowed)
-        found = grabcut._cut(costs, free, border, sizes)
+        found = grabcut.minimum_cut(costs, free, border, sizes)
         assert not (found & ~free).any() and energy(found) <= best + 0.05  # capacities are whole thousandths
 
 

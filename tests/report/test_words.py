@@ -48,16 +48,16 @@ def _spml(p):
 
 
 def _simple(p):
-    if not hasattr(p, "label_recipes"):
+    if not hasattr(p, "label_methods"):
         detail = dict.fromkeys(instance_scores.TITLES, {"mAP^r@0.5": np.ones(2)})
         shared = {"train_size": 9, "matching": "same class", "preset": p.preset, "dataset": p.dataset,
                   "dataset_size": 10, "split": p.val_split}
         return [{**one["protocol"], "name": one["name"]} for one in instance_scores.results(
             detail, ["ground", "a", "b"], shared, "", p, {}, p.label_kind, p.clip_to_box)]
     last = 1 + sum(stage.startswith("07_train@") for stage in p.stages)
-    names = [semantic.round_name(one, k) for one in p.label_recipes for k in range(1, last + 1)]
-    return [{**instance_scores.conditions(p), **instance_scores.own(name, kind, p)} for name in [*names, semantic.FULL]
-            for kind in ("val", "val_crf")]
+    names = [semantic.round_name(one, k) for one in p.label_methods for k in range(1, last + 1)]
+    return [{**instance_scores.conditions(p), **instance_scores.network_conditions(name, kind, p)}
+            for name in [*names, semantic.FULL] for kind in ("val", "val_crf")]
 
 
 def _panoptic(p):

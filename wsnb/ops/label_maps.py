@@ -1,7 +1,5 @@
-"""Label maps on disk from class probabilities: one picture after another, resumable, CRFs in worker processes.
-
-Scoring label maps on disk against the ground truth, and the rows of results that every paper reports.
-"""
+"""Label maps on disk: written one picture after another, resumable, in worker processes, and scored against the ground
+truth with the rows of results that every paper reports."""
 
 from pathlib import Path
 
@@ -12,34 +10,34 @@ from wsnb.files import read_index, save_png
 from wsnb.ops import parallel
 from wsnb.ops.crf import CRF, crf_labels
 
+BACKBONES = {
+    "resnet38": "WideResNet38",
+    "vgg16": "VGG16",
+    "resnet50": "ResNet50",
+    "resnet101": "ResNet101",
+    "mobilenet_v2": "MobileNetV2",
+    "resnet34": "ResNet34",
+    "resnet50_full": "ResNet50",
+    "resnet50_oaa": "ResNet50, OAA",
+    "resnet_gap": "ResNet50 up to layer 3",
+    "tiny": "tiny",
+}  # as the papers' tables write them
 
-def crf_from(p) -> CRF:
-    """The CRF of a stage's parameters."""
-    return CRF(
-        p.crf_iterations,
-        p.crf_gaussian_sxy,
-        p.crf_gaussian_compat,
-        p.crf_bilateral_sxy,
-        p.crf_bilateral_srgb,
-        p.crf_bilateral_compat,
-    )
 
+def winners(image, scores, crf: CRF | None = None) -> list:
+    """Choose the class with the highest score at every pixel; with a CRF, the labels after it follow in the list.
 
-def crf_text(crf: CRF) -> str:
-    """The CRF's parameters for a protocol; empty without CRF."""
-    if not crf.iterations:
-        return ""
-    return (
-        f"{crf.iterations} iterations, gaussian sxy {crf.gaussian_sxy:g} compat {crf.gaussian_compat:g}, bilateral sxy "
-        f"{crf.bilateral_sxy:g} srgb {crf.bilateral_srgb:g} compat {crf.bilateral_compat:g}"
-    )
+    image: uint8 [H, W, 3]; scores: float [C, H, W] of 0..1, float16 is enough.
+    """
+    scores = scores.astype(np.float32)
+    return [scores.argmax(axis=0).astype(np.uint8), *([crf_labels(image, scores, crf)] if crf else [])]
 
 
 def write_labels(function, items, folders, workers, prepare=None):
     """Yield once for each item, as soon as its label maps stand in FOLDERS as ID.png.
 
-    Pictures whose files are all there are kept. FUNCTION(*PREPARE(item)) -> uint8 [H, W], or a list of them, one a
-    folder. FUNCTION runs in WORKERS processes, so it is a module's own function or a functools.partial of one.
+    Files that are there are kept. FUNCTION(*PREPARE(item)) -> uint8 [H, W], or a list of them, one a folder.
+    FUNCTION runs in WORKERS processes, and is a module's own function or a functools.partial of one.
     PREPARE runs here, where the network is; without it FUNCTION gets the item.
     """
     folders = [Path(folder) for folder in folders]
@@ -62,34 +60,26 @@ def _write(job):
     function, paths, arguments = job
     found = function(*arguments)
     for path, labels in zip(paths, [found] if isinstance(found, np.ndarray) else found, strict=True):
-        save_png(path, labels)
+        if not path.exists():
+            save_png(path, labels)
 
 
-def winners(image, scores, crf: CRF | None = None) -> list:
-    """The class with the highest score at every pixel, and, with a CRF, the same after it.
-
-    image: uint8 [H, W, 3]; scores: float [C, H, W] of 0..1, float16 is enough.
-    """
-    scores = scores.astype(np.float32)
-    return [scores.argmax(axis=0).astype(np.uint8), *([crf_labels(image, scores, crf)] if crf else [])]
+def crf_from(p) -> CRF:
+    """Make the CRF of a stage's parameters."""
+    return CRF(p.crf_iterations, p.crf_gaussian_sxy, p.crf_gaussian_compat, p.crf_bilateral_sxy, p.crf_bilateral_srgb,
+               p.crf_bilateral_compat)
 
 
-BACKBONES = {
-    "resnet38": "WideResNet38",
-    "vgg16": "VGG16",
-    "resnet50": "ResNet50",
-    "resnet101": "ResNet101",
-    "mobilenet_v2": "MobileNetV2",
-    "resnet34": "ResNet34",
-    "resnet50_full": "ResNet50",
-    "resnet50_oaa": "ResNet50, OAA",
-    "resnet_gap": "ResNet50 up to layer 3",
-    "tiny": "tiny",
-}  # as the papers' tables write them
+def crf_text(crf: CRF) -> str:
+    """Describe the CRF's parameters for a protocol; empty without CRF."""
+    if not crf.iterations:
+        return ""
+    return (f"{crf.iterations} iterations, gaussian sxy {crf.gaussian_sxy:g} compat {crf.gaussian_compat:g}, bilateral "
+            f"sxy {crf.bilateral_sxy:g} srgb {crf.bilateral_srgb:g} compat {crf.bilateral_compat:g}")
 
 
 def confusions(items, truth_of, folders, n_classes):
-    """Confusion matrices of label maps: ({name: int64 [C, C]}, rows of one picture and name each).
+    """Score label maps by confusion matrices: ({name: int64 [C, C]}, rows of one picture and name each).
 
     items: pictures (wrap them in stage.progress); truth_of(item) -> uint8 [H, W]; folders: {name: folder of index
     PNGs}; None as a folder stands for "all class 0". A missing map raises FileError: a skipped picture would raise the
@@ -113,7 +103,7 @@ def need_truth(items, parameter, split, until) -> None:
     missing = [item.id for item in items if item.mask is None]
     if missing:
         raise ValueError(f"{parameter} {split!r}: {len(missing)} of {len(items)} pictures have no mask (the first is "
-                         f"{missing[0]}), so nothing can be scored; `--until {until}` writes their label maps")
+                         f"{missing[0]}), and nothing can be scored; `--until {until}` writes their label maps")
 
 
 def undefined(table, classes) -> list[str]:

@@ -48,7 +48,7 @@ CHAINS = (
         ("scribble", "scribbles", {"scribbles": "-p weak_source=dataset", "masks": ""}),
         ("point", "points", {"points": "-p weak_source=dataset", "masks": ""}))),
     Chain("boxes", _CLASSES, "simple_does_it/voc_small_semantic", "simple_does_it/shapes_semantic",
-          {"boxes": "", "masks": ""}, without={"masks": "-p 'train_recipes=[rectangles, grabcut_plus, m_and_g_plus]'"}),
+          {"boxes": "", "masks": ""}, without={"masks": "-p 'train_labels=[rectangles, grabcut_plus, m_and_g_plus]'"}),
     Chain("boxes", "a mask in each box", "simple_does_it/voc_small_instance", "simple_does_it/shapes_instance",
           {"boxes": "", "objects": ""}, "-p train_split=train -p val_split=val", "-p layout=voc",
           {"objects": "-p 'train_on=[weak]'"}),
