@@ -127,22 +127,8 @@ def made(image, threshold=0.3, scale=1.0) -> np.ndarray:
     if scale != 1:
         size = max(1, round(width * scale)), max(1, round(height * scale))
         small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-    found = at_most(ucm(boundary_map(small)), threshold)
+    found = regions(ucm(boundary_map(small)), threshold, MOST).astype(np.uint8)
     return cv2.resize(found, (width, height), interpolation=cv2.INTER_NEAREST)
-
-
-def at_most(hierarchy, threshold) -> np.ndarray:
-    """The segmentation at THRESHOLD, or at the lowest height above it that has at most 255 regions: uint8."""
-    heights = np.unique(hierarchy.heights[hierarchy.heights > threshold])
-    candidates = np.concatenate([[threshold], heights])
-    low, high = 0, len(candidates) - 1  # the number of regions never grows with the height
-    while low < high:
-        middle = (low + high) // 2
-        if int(regions(hierarchy, candidates[middle]).max()) < MOST:
-            high = middle
-        else:
-            low = middle + 1
-    return regions(hierarchy, candidates[low]).astype(np.uint8)
 
 
 def read_regions(path, shape) -> np.ndarray:
