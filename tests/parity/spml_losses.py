@@ -4,7 +4,7 @@ import torch
 
 from tests.parity.compare import Check, absolute, exact, relative, tensors
 from tests.parity.spml_networks import filled
-from wsnb.ops.segsort import retrieval
+from wsnb.ops.segsort import contrast, retrieval
 from wsnb.ops.segsort.retrieval import MemoryBank
 from wsnb.ops.segsort.segments import Prototypes
 from wsnb.papers.spml import losses, model
@@ -44,7 +44,7 @@ def _compare(name, step, raw, head, d, settings):
         checks.append(relative(f"{name}co-occurrence or affinity", other, d[f"{name}sem_occ_loss"], 1e-4))
     if f"{name}accuracy" in d:
         u, labels = step.candidates.embedding.detach(), step.candidates.semantic
-        _, nearest = retrieval.neighbours(u, u, 5)  # the segment itself among them
+        _, nearest = retrieval.nearest_neighbours(u, u, 5)  # the segment itself among them
         accuracy = (labels[nearest] == labels[:, None]).float().mean()
         checks.append(absolute(f"{name}accuracy", accuracy, d[f"{name}accuracy"], 1e-4))
     return checks
@@ -89,7 +89,7 @@ def _densepose(affinity):
             step = losses.step(raw, semantic, given["instance"], _tags(semantic, 15), head, settings, None, x)
             checks += _compare(f"split{devices}_", step, raw, head, d, settings)
         if "prototype_tags_nn" in d:
-            found = losses.relations.affinity_sets(step.candidates, 15)
+            found = contrast.affinity_sets(step.candidates, 15)
             stored = d["prototype_tags_nn"]
             checks.append(exact("sets of classes", found, torch.where(stored.any(1, keepdim=True), stored, 1)))
         return checks
