@@ -13,10 +13,10 @@ from wsnb.ops import parallel
 from wsnb.ops.crf import CRF, crf_labels
 
 
-def crf_from(p) -> CRF:
-    """The CRF of a stage's parameters."""
+def crf_from(p, iterations: int | None = None) -> CRF:
+    """The CRF of a stage's parameters, with ITERATIONS instead of theirs where given."""
     return CRF(
-        p.crf_iterations,
+        p.crf_iterations if iterations is None else iterations,
         p.crf_gaussian_sxy,
         p.crf_gaussian_compat,
         p.crf_bilateral_sxy,

@@ -10,12 +10,10 @@ import torch.nn.functional as F
 
 from wsnb import metrics
 from wsnb.data import read
-from wsnb.files import load_torch, read_index
-from wsnb.models import backbones
+from wsnb.files import read_index
 from wsnb.ops import label_maps
 from wsnb.ops.crf import CRF
-from wsnb.papers.spml import data, model
-from wsnb.papers.spml.model import SoftmaxHead
+from wsnb.papers.spml import data
 
 
 def window_starts(length, crop, stride) -> list[int]:
@@ -124,22 +122,6 @@ def write_labels(maps_of, items, folders, crf: CRF, workers, void_of=None):
         return crf_image(image, maps.shape[1:]), maps, image.shape[:2], void
 
     return label_maps.write_labels(partial(full_size_labels, crf=crf), items, folders, workers, prepare)
-
-
-def load(params, path, n_classes, device):
-    """Load (embedding network, joint head) of the parameters of 04 and its file, in evaluation mode."""
-    net, _ = model.build(params.backbone, params.head, params.dim, "random", params.norms, params.norm_momentum,
-                         params.output_stride, params.head_width)
-    head = SoftmaxHead(params.dim, n_classes)
-    model.load_snapshot(path, net, head)
-    return net.to(device).eval(), head.to(device).eval()
-
-
-def load_head(dim, n_classes, path, device):
-    """Load the classifier of 08, in evaluation mode."""
-    head = SoftmaxHead(dim, n_classes)
-    backbones.fill(head, load_torch(path), str(path))
-    return head.to(device).eval()
 
 
 def value_of_round(values, number):

@@ -164,6 +164,15 @@ def _truth(layout, n_classes, item):
     return read.mask(layout, item, n_classes)
 
 
+def tag_readers(layout, supervision, names, origin):
+    """Return functions from an item to (its mask, its tags float32 [C - 1]); with the ORIGIN "list" the masks are weak
+    and the tags are those of the masks."""
+    if origin == "list":
+        weak_mask_of = WeakMasks(layout, supervision, names, origin)
+        return weak_mask_of, weak_mask_of.tags
+    return truth(layout, len(names)), partial(read.tags, layout, n_classes=len(names))
+
+
 def in_folder(folder):
     """Return a function from an item to its index PNG in FOLDER, uint8 [H, W]."""
     return partial(_png, Path(folder))
