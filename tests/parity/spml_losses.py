@@ -21,13 +21,13 @@ def _tags(semantic, n_classes):
     return torch.stack([torch.bincount(s.flatten(), minlength=256)[1:n_classes] > 0 for s in semantic]).float()
 
 
-def _bank(d, prefix, n_classes):
-    bank = MemoryBank(2)
+def _memory(d, prefix, n_classes):
+    memory = MemoryBank(2)
     for i in range(2):
         if f"{prefix}memory_prototype_{i}" in d:
             entry = {name: d[f"{prefix}memory_{key}_{i}"] for name, key in FIELDS.items()}
-            bank.entries.append(Prototypes(**{**entry, "tags": entry["tags"][:, 1:n_classes].float()}))
-    return bank
+            memory.entries.append(Prototypes(**{**entry, "tags": entry["tags"][:, 1:n_classes].float()}))
+    return memory
 
 
 def _compare(name, step, raw, head, d, settings):
@@ -60,11 +60,11 @@ def _voc(kind):
                 settings = losses.Settings(21, annotation, occurrence, similarity, devices=devices)
                 raw = d[f"{when}_embedding"].clone().requires_grad_()
                 semantic, regions = d[f"{when}_semantic"], d[f"{when}_instance"]
-                bank = _bank(d, f"{when}_", 21)
-                step = losses.step(raw, semantic, regions, _tags(semantic, 21), head, settings, bank)
+                memory = _memory(d, f"{when}_", 21)
+                step = losses.step(raw, semantic, regions, _tags(semantic, 21), head, settings, memory)
                 checks += _compare(f"{when}_split{devices}_", step, raw, head, d, settings)
             checks.append(exact(f"{when} segments", len(step.prototypes), d[f"{when}_nproto"]))
-            checks.append(exact(f"{when} memory", [len(e) for e in bank.entries], d[f"{when}_memlen"]))
+            checks.append(exact(f"{when} memory", [len(e) for e in memory.entries], d[f"{when}_memlen"]))
         return checks
 
     return handler

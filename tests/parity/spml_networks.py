@@ -16,7 +16,7 @@ from wsnb.papers.spml import inference, model, pseudo_labels, steps
 CRF = crf.CRF(iterations=10, gaussian_sxy=1, gaussian_compat=3, bilateral_sxy=67, bilateral_srgb=3, bilateral_compat=4)
 
 
-def recipe(module):
+def named_weights(module):
     """Weights that the goldens' README determines from the names of tensors."""
     with torch.no_grad():
         for key, tensor in module.state_dict().items():
@@ -48,7 +48,7 @@ def _network(path):
     checks, x = [], d["image"]
     for name, head, dim, colour in (("deeplab", "deeplab", 64, False), ("pspnet", "pspnet", 32, False),
                                     ("pspnet_dp", "pspnet", 32, True)):
-        net = recipe(model.build(model.DEEP_STEM, head, dim)[0]).eval()
+        net = named_weights(model.build(model.DEEP_STEM, head, dim)[0]).eval()
         with torch.no_grad():
             maps, found = net.feature_maps(x), net(x)
         if head == "deeplab":

@@ -92,13 +92,13 @@ def _densepose(path):
     d = tensors(path)
     embedding, semantic, regions = d["embedding"], d["semantic"], d["instance"]
     found = segments.segment(embedding, semantic, regions, (8, 8))
-    bank = segments.prototypes_of(found, torch.zeros(1, 1))
+    candidates = segments.prototypes_of(found, torch.zeros(1, 1))
     sets = pseudo_labels.nearest_classes(found, 15)
     shares = segments.segment_mean(sets.float(), found.index, found.count)
     maps = pseudo_labels.nearest_seeds(embedding, semantic, regions, 15, (8, 8))
     present = torch.isin(torch.arange(15), torch.tensor([0, 2, 7]))
     seeds = pseudo_labels.among_present(pseudo_labels.resized(maps, d["seed"].shape[-2:]), present)
-    return [exact("segments", found.index, d["cluster_index"]), exact("labels", bank.semantic, d["proto_label"]),
+    return [exact("segments", found.index, d["cluster_index"]), exact("labels", candidates.semantic, d["proto_label"]),
             exact("pixels' classes", sets, d["pixel_tags"]),
             absolute("segments' shares", shares, d["segment_prob"], 1e-5),
             absolute("pixels' shares", maps[None], d["pixel_prob"], 1e-5),

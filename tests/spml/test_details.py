@@ -99,11 +99,11 @@ def test_devices_are_shared_out_among_the_processes():
         steps.settings_from(SimpleNamespace(**{**values, "gpus": 3}), 21)
 
 
-def test_half_of_a_picture_with_odd_sides_is_that_of_its_canvas():
-    canvas = torch.rand(1, 2, 16, 16)
-    whole = torch.nn.functional.avg_pool2d(canvas, 2)
-    torch.testing.assert_close(pseudo_labels.halved(canvas, (11, 13)), whole[..., :5, :6])
-    torch.testing.assert_close(pseudo_labels.halved(canvas[..., :1, :1], (1, 1)), canvas[..., :1, :1])
+def test_half_of_a_picture_with_odd_sides_is_that_of_its_padding():
+    padded = torch.rand(1, 2, 16, 16)
+    whole = torch.nn.functional.avg_pool2d(padded, 2)
+    torch.testing.assert_close(pseudo_labels.halved(padded, (11, 13)), whole[..., :5, :6])
+    torch.testing.assert_close(pseudo_labels.halved(padded[..., :1, :1], (1, 1)), padded[..., :1, :1])
 
 
 def test_densepose_points_walk_at_the_pictures_own_size_without_mirror():

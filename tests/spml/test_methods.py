@@ -1,4 +1,4 @@
-"""Clustering, contrast, retrieval, memory and random walk of SPML against plain formulations and by hand."""
+"""Clustering, contrast, retrieval, memory and random walk of SPML against plain formulations and small cases."""
 
 import pytest
 import torch
@@ -125,7 +125,7 @@ def test_label_sets_of_the_same_picture_only():
     assert sets.tolist() == [[0, 1, 0]]  # the first is unlabelled, the third of another picture
 
 
-def test_relations_by_hand():
+def test_relations_of_four_segments():
     own = torch.tensor([0, 1, 2, 2])
     labels, semantic = torch.tensor([1, 254, 1, 2]), torch.tensor([1, 254, 1, 1])
     relation = contrast.annotation(semantic, own, labels, 3)
@@ -144,15 +144,15 @@ def test_the_memory_keeps_the_newest_and_counts_pictures_on():
         return segments.Prototypes(*(torch.full((2, 3), float(k)) for _ in range(2)),
                                    *(torch.tensor([0, 1]) for _ in range(3)), torch.zeros(2, 4))
 
-    bank = MemoryBank(2)
+    memory = MemoryBank(2)
     for k in range(3):
-        bank.add(entry(k), 4)
-    assert [e.picture.tolist() for e in bank.entries] == [[8, 9], [4, 5]]
-    assert [float(e.embedding[0, 0]) for e in bank.entries] == [1.0, 2.0]
+        memory.add(entry(k), 4)
+    assert [e.picture.tolist() for e in memory.entries] == [[8, 9], [4, 5]]
+    assert [float(e.embedding[0, 0]) for e in memory.entries] == [1.0, 2.0]
     again = MemoryBank(0)
-    again.load_state_dict(bank.state_dict())
-    assert again.size == 2 and torch.equal(again.with_current(entry(9)).picture, bank.with_current(entry(9)).picture)
-    assert torch.equal(bank.with_current(entry(9)).embedding[:, 0], torch.tensor([9.0, 9, 1, 1, 2, 2]))
+    again.load_state_dict(memory.state_dict())
+    assert again.size == 2 and torch.equal(again.with_current(entry(9)).picture, memory.with_current(entry(9)).picture)
+    assert torch.equal(memory.with_current(entry(9)).embedding[:, 0], torch.tensor([9.0, 9, 1, 1, 2, 2]))
     empty = MemoryBank(0)
     empty.add(entry(0), 4)
     assert not empty.entries

@@ -22,7 +22,7 @@ def picture(height=32, width=48):
     return image
 
 
-def test_windows_cover_the_canvas():
+def test_windows_cover_the_picture():
     assert inference.window_starts(512, 512, 512) == [0]
     assert inference.window_starts(1025, 512, 512) == [0, 256, 513]
     x = torch.rand(1, 3, 40, 70)

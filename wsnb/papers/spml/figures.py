@@ -26,12 +26,13 @@ RELATIONS = {"image_similarity": "1 image similarity", "annotation": "2 annotati
 
 
 def random_colours(count):
-    """COUNT colours that neighbours can be told apart by, uint8 [COUNT, 3]."""
+    """Draw COUNT random colours, uint8 [COUNT, 3]."""
     return np.random.default_rng(0).integers(40, 240, (max(count, 1), 3)).astype(np.uint8)
 
 
 def segments_picture(image, segments, mean=False):
-    """Segments int [H, W] over a picture: each in a colour of its own, or (MEAN) in its mean colour; -1 stays white."""
+    """Draw segments int [H, W] over a picture: each in a colour of its own, or (MEAN) in its mean colour; -1 stays
+    white."""
     ids = np.asarray(segments)
     flat = np.where(ids < 0, ids.max() + 1, ids).ravel()
     if mean:
@@ -50,14 +51,14 @@ def segments_picture(image, segments, mean=False):
 
 
 def cuts_figure(image, tree, heights):
-    """The segmentations of a hierarchy at some heights: regions in their mean colours."""
+    """Show a hierarchy cut at some heights: regions in their mean colours."""
     found = [hierarchies.regions(tree, height) for height in heights]
     titles = [f"cut at {height:.2g}: {cut.max() + 1} regions" for height, cut in zip(heights, found, strict=True)]
     return viz.grid([segments_picture(image, cut, mean=True) for cut in found], titles, columns=3)
 
 
 def regions_figure(items, regions_of):
-    """A row a picture: the picture and its regions."""
+    """Show a row a picture: the picture and its regions."""
     def regions(item):
         found = regions_of(item).astype(int)
         return segments_picture(read.image(item), found), f"{found.max() + 1} regions"
@@ -66,7 +67,7 @@ def regions_figure(items, regions_of):
 
 
 def counts_figure(counts):
-    """Histogram of the number of regions a picture."""
+    """Draw a histogram of the number of regions a picture."""
     figure, (axis,) = charts.chart(6, 2.4)
     axis.hist(counts, bins=min(30, max(5, len(set(counts)))), color="C0", edgecolor="k", linewidth=0.4)
     axis.set(xlabel="regions", ylabel="pictures")
@@ -74,7 +75,7 @@ def counts_figure(counts):
 
 
 def losses_figure(epochs, names):
-    """Losses over epochs, or an empty frame where nothing was trained."""
+    """Draw losses over epochs, or an empty frame where nothing was trained."""
     if not epochs:
         figure, (axis,) = charts.chart(6, 1.2)
         axis.set_axis_off()
@@ -84,7 +85,7 @@ def losses_figure(epochs, names):
 
 
 def cams_figure(items, folder, classes):
-    """A row a picture: the picture and the CAMs of up to three of its classes, from FOLDER."""
+    """Show a row a picture: the picture and the CAMs of up to three of its classes, from FOLDER."""
     def cam_of(item, k):
         image, (keys, maps) = read.image(item), cam.read(folder, item.id)
         return (viz.heat(image, maps[k]), classes[int(keys[k]) + 1]) if k < len(keys) else np.full_like(image, 255)
@@ -94,7 +95,7 @@ def cams_figure(items, folder, classes):
 
 
 def weak_picture(image, mask):
-    """A weak mask over its picture: classes in their colours, background grey, unlabelled and void pale."""
+    """Draw a weak mask over its picture: classes in their colours, background grey, unlabelled and void pale."""
     mask = np.asarray(mask)
     shown = viz.overlay(image, np.where(mask >= weak_labels.UNLABELLED, viz.VOID, mask).astype(np.uint8))
     background = mask == 0
@@ -103,7 +104,7 @@ def weak_picture(image, mask):
 
 
 def weak_figure(items, weak_of, truth_of, classes):
-    """A row a picture: the picture with its tags, its weak mask and, where TRUTH_OF is given, its true mask."""
+    """Show a row a picture: the picture with its tags, its weak mask and, where TRUTH_OF is given, its true mask."""
     def picture(item):
         return read.image(item), short(np.array(classes[1:])[weak_labels.tags(weak_of(item), len(classes)) > 0])
 
@@ -112,23 +113,23 @@ def weak_figure(items, weak_of, truth_of, classes):
 
 
 def mask_column(mask_of):
-    """A column of `viz.rows`: the masks mask_of(item) over their pictures."""
+    """Make a column of `viz.rows`: the masks mask_of(item) over their pictures."""
     return lambda item: weak_picture(read.image(item), mask_of(item))
 
 
 def overlay_column(labels_of):
-    """A column of `viz.rows`: the label maps labels_of(item) over their pictures."""
+    """Make a column of `viz.rows`: the label maps labels_of(item) over their pictures."""
     return lambda item: viz.overlay(read.image(item), labels_of(item))
 
 
 def short(names) -> str:
-    """The first two of some names, and how many more there are."""
+    """Join the first two of some names and the number of others."""
     more = len(names) - 2
     return ", ".join(names[:2]) + (f" + {more} more" if more > 0 else "")
 
 
 def threshold_figure(item, cam_folder, power, thresholds):
-    """The weak mask from tags of one picture at some thresholds, with the share that stays unlabelled."""
+    """Show the weak mask from tags of one picture at some thresholds, with the share that stays unlabelled."""
     image, (keys, maps) = read.image(item), cam.read(cam_folder, item.id)
     tiles, titles = [], []
     for threshold in thresholds:
@@ -139,15 +140,15 @@ def threshold_figure(item, cam_folder, power, thresholds):
 
 
 def labels_figure(items, weak_of, folders, truth_of=None, second="weak mask"):
-    """A row a picture: the picture, its weak (or true: SECOND) mask, the label maps of each of FOLDERS, the true mask
-    where given."""
+    """Show a row a picture: the picture, its weak (or true: SECOND) mask, the label maps of each of FOLDERS, the true
+    mask where given."""
     columns = {folder.name.replace("_", " + "): overlay_column(weak_labels.in_folder(folder)) for folder in folders}
     columns |= {"true mask": overlay_column(truth_of)} if truth_of else {}
     return viz.rows(items, {"picture": read.image, second: mask_column(weak_of), **columns}, width=11)
 
 
 def crops_figure(dataset, count=4):
-    """A row a crop: the augmented crop, its weak mask, and its regions if it has any."""
+    """Show a row a crop: the augmented crop, its weak mask, and its regions if it has any."""
     def picture(sample):
         return data.denormalise(sample["x"].numpy())
 
@@ -162,8 +163,8 @@ def crops_figure(dataset, count=4):
 
 
 def principal_colours(embeddings):
-    """Embeddings float [C, h, w] of several pictures -> uint8 [h, w, 3]: unit length, then the first three principal
-    components of all their pixels as red, green, blue."""
+    """Colour embeddings float [C, h, w] of several pictures: uint8 [h, w, 3]: unit length, then the first three
+    principal components of all their pixels as red, green, blue."""
     rows = [e.reshape(len(e), -1).T.astype(np.float32) for e in embeddings]
     rows = [r / np.maximum(np.linalg.norm(r, axis=1, keepdims=True), 1e-12) for r in rows]
     every = np.concatenate(rows)
@@ -178,7 +179,7 @@ def principal_colours(embeddings):
 
 
 def embedding_figure(items, folder):
-    """A row a picture: the picture, then its embedding's colours over the training."""
+    """Show a row a picture: the picture, then its embedding's colours over the training."""
     paths = sorted(Path(folder).glob("embedding_*.npz"))
     paths = [paths[i] for i in np.unique(np.linspace(0, len(paths) - 1, 6).round().astype(int))]
     images = [read.image(item) for item in items]
@@ -193,7 +194,7 @@ def embedding_figure(items, folder):
 
 
 def scene_figure(scene):
-    """A row a picture: the picture, its clusters of k-means, its segments."""
+    """Show a row a picture: the picture, its clusters of k-means, its segments."""
     def column(parts, name):
         def drawn(k):
             part = np.asarray(parts[k])
@@ -207,15 +208,16 @@ def scene_figure(scene):
 
 
 def relations_figure(scene, settings, picture, y, x):
-    """A row a relation: all pictures of the scene, segments that attract the pixel green, those that repel it red."""
+    """Show a row a relation: all pictures of the scene, segments that attract the pixel green, those that repel it
+    red."""
     rows = list(relations_rows(scene, settings, picture, y, x))
     titles = [f"{parts[0]}: {' '.join(parts[1:])}".rstrip() for parts, _ in rows]
     return viz.grid([_beside(row) for _, row in rows], titles, columns=1, width=9)
 
 
 def relations_rows(scene, settings, picture, y, x):
-    """For each relation ((its name, how many segments attract and repel, whether it is off), the scene's pictures with
-    the pixel marked)."""
+    """Yield for each relation ((its name, how many segments attract and repel, whether it is off), the scene's pictures
+    with the pixel marked)."""
     own = own_segment(scene, picture, y, x)
     rows = scene.prototypes.embedding
     alike = ((rows @ rows[own] + 1) / 2).cpu().numpy()
@@ -228,14 +230,14 @@ def relations_rows(scene, settings, picture, y, x):
 
 
 def own_segment(scene, picture, y, x) -> int:
-    """The segment at (y, x) in 0..1 of a picture; of a void pixel, the picture's first one."""
+    """Find the segment at (y, x) in 0..1 of a picture; of a void pixel, the picture's first one."""
     part = scene.segments[picture]
     place = tuple(min(int(share * side), side - 1) for share, side in zip((y, x), part.shape, strict=True))
     return int(part[place]) if part[place] >= 0 else int(part.max(initial=0, where=part >= 0))
 
 
 def _related(image, part, values, alike):
-    """One picture: grey, green where attracted, red where repelled, as strongly as alike."""
+    """Draw one picture: grey, green where attracted, red where repelled, as strongly as alike."""
     part = enlarged(part, image.shape[:2])
     known = np.maximum(part, 0)
     sign, weight = values[known] * (part >= 0), 0.15 + 0.5 * alike[known]
@@ -251,7 +253,7 @@ def _cross(image, y, x, reach=5):
 
 
 def _beside(images, gap=4):
-    """Pictures in a row on white, each at its own size."""
+    """Join pictures in a row on white, each at its own size."""
     height = max(image.shape[0] for image in images)
     whole = np.full((height, sum(image.shape[1] + gap for image in images) - gap, 3), 255, np.uint8)
     left = 0
@@ -262,14 +264,14 @@ def _beside(images, gap=4):
 
 
 def enlarged(image, size):
-    """A picture brought to a SIZE (height, width) without smoothing: what belongs to a grid cell stays one colour."""
+    """Enlarge a picture to SIZE (height, width) without smoothing: each grid cell keeps one colour."""
     image = np.asarray(image)
     rows, columns = (np.arange(side) * old // side for side, old in zip(size, image.shape[:2], strict=True))
     return image[rows[:, None], columns]
 
 
 def walk_figure(item, maps_of, walker, weak, steps=None):
-    """A picture, its weak mask, and the winning class after some steps of the walk (0: the seeds)."""
+    """Show a picture, its weak mask, and the winning class after some steps of the walk (0: the seeds)."""
     image = read.image(item)
     steps = (0, 4, walker.steps) if steps is None else steps
     tiles, titles = [image, weak_picture(image, weak)], ["picture", "weak mask"]
@@ -281,7 +283,8 @@ def walk_figure(item, maps_of, walker, weak, steps=None):
 
 
 def prototypes_figure(items, clustering, label_of):
-    """A row a picture: the picture, its labels, and the class that each segment takes at the picture's own scale."""
+    """Show a row a picture: the picture, its labels, and the class that each segment takes at the picture's own
+    scale."""
     def segments(item):
         image = read.image(item)
         rows, index = clustering(image)
@@ -293,7 +296,7 @@ def prototypes_figure(items, clustering, label_of):
 
 
 def class_counts_figure(counts):
-    """Bars of the number of segments of each class, on a logarithmic scale."""
+    """Draw bars of the number of segments of each class, on a logarithmic scale."""
     figure, (axis,) = charts.chart(9, 2.8)
     axis.bar(range(len(counts)), np.maximum(counts.to_numpy(float), 0.5), color=viz.PALETTE[: len(counts)] / 255,
              edgecolor="k", linewidth=0.4)
@@ -304,7 +307,7 @@ def class_counts_figure(counts):
 
 
 def plane_figure(memory, classes):
-    """The two first principal components of at most 3000 prototypes, in the colours of their classes."""
+    """Draw the two first principal components of at most 3000 prototypes, in the colours of their classes."""
     step = max(1, len(memory.label) // 3000)
     rows, labels = memory.prototype[::step].cpu().numpy(), memory.label[::step].cpu().numpy()
     centred = rows - rows.mean(axis=0)
@@ -320,13 +323,14 @@ def plane_figure(memory, classes):
 
 
 def neighbours_figure(item, place, clustering, memory, items, classes):
-    """A query segment, outlined, and the training segments nearest to it, boxed in their pictures."""
+    """Show a query segment, outlined, and the training segments nearest to it, boxed in their pictures."""
     image = read.image(item)
     return viz.grid(*neighbours_tiles(image, *clustering(image), place, memory, items, classes), columns=5)
 
 
 def neighbours_tiles(image, rows, index, place, memory, items, classes):
-    """The same as (pictures, titles), from the prototypes ROWS [S, C] and the segments INDEX [h, w] of the picture."""
+    """Make the same as (pictures, titles), from the prototypes ROWS [S, C] and the segments INDEX [h, w] of the
+    picture."""
     part = tuple(min(int(share * side), side - 1) for share, side in zip(place, index.shape, strict=True))
     own = int(index[part])
     cosines, places = retrieval.nearest_neighbours(rows[own : own + 1], memory.prototype, 9)
@@ -339,7 +343,7 @@ def neighbours_tiles(image, rows, index, place, memory, items, classes):
 
 
 def maps_figure(image, maps, classes):
-    """The winning class and the three largest maps of a picture."""
+    """Show the winning class and the three largest maps of a picture."""
     small = inference.crf_image(image, maps.shape[1:])
     order = np.argsort(-maps.mean(axis=(1, 2)))[:3]
     tiles = [viz.overlay(small, maps.argmax(axis=0).astype(np.uint8)), *(viz.heat(small, maps[c]) for c in order)]
@@ -347,7 +351,7 @@ def maps_figure(image, maps, classes):
 
 
 def _outlined(image, index, colour=(255, 255, 255), width=1):
-    """A picture with the borders of an index map drawn on it."""
+    """Draw a picture with the borders of an index map drawn on it."""
     index = enlarged(index, image.shape[:2])
     edge = np.zeros(index.shape, bool)
     for k in range(1, width + 1):
@@ -359,7 +363,7 @@ def _outlined(image, index, colour=(255, 255, 255), width=1):
 
 
 def _boxed(image, box, colour):
-    """A picture, dimmed outside of a box (0..1) that is drawn in COLOUR."""
+    """Draw a picture, dimmed outside of a box (0..1) that is drawn in COLOUR."""
     height, wide = image.shape[:2]
     x0, y0, x1, y1 = (int(round(float(v) * side)) for v, side in zip(box, (wide, height, wide, height), strict=True))
     shown = (image * 0.45).astype(np.uint8)
@@ -370,7 +374,7 @@ def _boxed(image, box, colour):
 
 
 def cut_control(image, tree, start):
-    """A function of the height at which the tree is cut: regions in their mean colours."""
+    """Return a function of the height at which the tree is cut: regions in their mean colours."""
     small = smaller(image, 2 * SIDE)
 
     def show(height=start):
@@ -382,8 +386,8 @@ def cut_control(image, tree, start):
 
 
 def relations_control(scene, settings, start):
-    """A function of a picture of the scene and a pixel (y, x in 0..1): a row a relation, segments that attract the
-    pixel green, those that repel it red."""
+    """Return a function of a picture of the scene and a pixel (y, x in 0..1): a row a relation, segments that attract
+    the pixel green, those that repel it red."""
 
     @cache
     def opened():
@@ -400,8 +404,8 @@ def relations_control(scene, settings, start):
 
 
 def neighbours_control(shown, start, clustering, memory, items, classes):
-    """A function of a picture of SHOWN and a pixel (y, x in 0..1): its segment, and the training segments nearest to
-    it. A picture goes through CLUSTERING when it is first asked for."""
+    """Return a function of a picture of SHOWN and a pixel (y, x in 0..1): its segment, and the training segments
+    nearest to it. A picture goes through CLUSTERING when it is first asked for."""
 
     @cache
     def segments(picture):

@@ -176,7 +176,8 @@ def _without_module(state):
 
 
 def _own_names(state) -> dict:
-    """A released snapshot's names as those of the ImageNet file: resnet_backbone.res2.0.* -> layer1.0.* and so on."""
+    """Rename a released snapshot's tensors as those of the ImageNet file: resnet_backbone.res2.0.* -> layer1.0.* and so
+    on."""
     named = {}
     for key, value in _without_module(state).items():
         key = re.sub(r"^resnet_backbone\.res(\d)\.(layers\.)?", lambda m: f"layer{int(m[1]) - 1}.", key)

@@ -14,7 +14,7 @@ from wsnb.data import read
 from wsnb.ops import cam
 from wsnb.ops.segsort import random_walk, retrieval
 from wsnb.ops.segsort.segments import prototypes_of, segment, segment_mean
-from wsnb.papers.spml import data, inference
+from wsnb.papers.spml import data, inference, weak_labels
 
 
 @torch.no_grad()
@@ -70,11 +70,11 @@ SEEDS = ("cam", "softmax", "nearest")
 
 def cam_seeds(cams, keys, n_classes, power=6.0):
     """Make seeds float32 [n_classes, H, W] from CAMs [K, H, W] of the classes KEYS (1..C-1): their rows as they are,
-    the background (1 - max)^POWER."""
-    cams = torch.as_tensor(np.asarray(cams, np.float32))
-    rows = cams.new_zeros(n_classes, *cams.shape[1:])
-    rows[torch.as_tensor(np.asarray(keys), dtype=torch.long)] = cams
-    rows[0] = (1 - rows[1:].max(dim=0).values).clamp(0, 1) ** power
+    and the background's score with its exponent POWER."""
+    cams = np.asarray(cams, np.float32)
+    rows = torch.zeros(n_classes, *cams.shape[1:])
+    rows[torch.as_tensor(np.asarray(keys), dtype=torch.long)] = torch.from_numpy(cams)
+    rows[0] = torch.from_numpy(weak_labels.background_score(cams, power))
     return rows
 
 
