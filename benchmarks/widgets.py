@@ -92,9 +92,9 @@ def widgets(image, folder, n_classes=20, seed=0):
                                    [{"left": 4 + k, "top": 5, "right": 96 - 7 * k} for k in range(6)]),
         "clean-up switches": (street.rules(image, clean, cleanup.Options(score_thresh=0.05), names),
                               [{rule: False} for rule in ("score", "tags", "merge", "box_prior", "low_iou")]),
-        "pixel -> relations": (pixel.relations(many, relation, (0, 0.5, 0.5)),
+        "pixel -> relations": (pixel.relations_control(many, relation, (0, 0.5, 0.5)),
                                [{"picture": k % 4, "y": 0.15 * k, "x": 0.1} for k in range(6)]),
-        "height of regions": (pixel.cuts(image, tree, 0.1), [{"height": 0.05 + 0.1 * k} for k in range(6)]),
+        "height of regions": (pixel.cut_control(image, tree, 0.1), [{"height": 0.05 + 0.1 * k} for k in range(6)]),
     }  # fmt: skip
 
 

@@ -97,10 +97,11 @@ def test_a_picture_goes_through_the_network_once(tmp_path):
 
     memory = SimpleNamespace(prototype=torch.eye(4), label=torch.arange(4), picture=[0] * 4,
                              box=torch.tensor([[0.1, 0.1, 0.6, 0.9]] * 4))
-    show = pixel.neighbours(items, (0.5, 0.5), cut, memory, items, ["a", "b", "c", "d"])
+    show = pixel.neighbours_control(items, (0.5, 0.5), cut, memory, items, ["a", "b", "c", "d"])
     one, other = show(), show(y=0.1)
     assert calls == [(40, 60, 3)] and len(one.places) == 5 and one.jpeg() != other.jpeg()
-    assert pixel.asked().rule(0, 0.25, 0.5) == {"x": 0.25, "y": 0.5} and pixel.asked().rule(1, 0, 0) is None
+    click = pixel.neighbours_click()
+    assert click.rule(0, 0.25, 0.5) == {"x": 0.25, "y": 0.5} and click.rule(1, 0, 0) is None
 
 
 def test_networks_see_the_picture_as_it_is():

@@ -43,7 +43,7 @@ def _single_stage(p):
 
 def _spml(p):
     shared = inference.conditions(p, p, p.test_scales, False)
-    return [{**shared, **spml.supervision_said(p.supervision), "method": method, "crf": crf}
+    return [{**shared, **spml.supervision_protocol(p.supervision), "method": method, "crf": crf}
             for method in spml.METHODS.values() for crf in ("", CRF)]
 
 
