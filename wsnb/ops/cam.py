@@ -1,18 +1,15 @@
 """Class activation maps (Zhou et al., CVPR 2016) and what is common to all kinds of them: scales, mirror, maximum.
 
-Grad-CAM is in `gradcam`, the maps on disk in `cam_store`.
-
-Class activation maps of many pictures on disk: float16 at network stride, only the classes that are there.
+Grad-CAM is in `gradcam`. `write` and `read` keep the maps of many pictures on disk: float16 at network stride, only the
+classes that are there.
 """
 
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
 
-from wsnb.data import transforms
 from wsnb.files import FileError, load_npz, save_npz
 
 
@@ -66,20 +63,35 @@ def over_class_maximum(maps, epsilon=1e-5):
     return maps / (peak + epsilon)
 
 
+NORMALISE = {"joint": over_joint_maximum, "per class": over_class_maximum}
+
+
+def normalised(maps, rule):
+    """Class maps [K, H, W] in [0, 1]: divided by their "joint" maximum (NoPeopleAllowed) or "per class" (IRN).
+
+    Raises ValueError for another rule.
+    """
+    if rule not in NORMALISE:
+        raise ValueError(f"normalise {rule!r}: use joint or per class")
+    return NORMALISE[rule](maps)
+
+
+def thresholded(maps, threshold) -> np.ndarray:
+    """Which class map [K, H, W] exceeds all others and THRESHOLD: int64 [H, W], 1..K, 0 where none does; ties to the
+    lower number."""
+    maps = np.asarray(maps, np.float32)
+    return np.concatenate([np.full((1, *maps.shape[1:]), threshold, np.float32), maps]).argmax(0)
+
+
+def labels(maps, classes, threshold) -> np.ndarray:
+    """`thresholded` with the class numbers CLASSES (1..) of the maps: uint8 [H, W]."""
+    return np.concatenate([[0], np.asarray(classes, np.int64)])[thresholded(maps, threshold)].astype(np.uint8)
+
+
 def predicted_tags(logits, threshold=0.5):
     """Classes of one picture's LOGITS [C] whose probability exceeds THRESHOLD, else the most likely one: int64 [K]."""
     found = torch.nonzero(logits.sigmoid() > threshold).flatten()
     return found if len(found) else logits.argmax()[None]
-
-
-def squashed(image, size):
-    """Picture uint8 [H, W, 3] -> (uint8 [S, S, 3], x [1, 3, S, S] normalised); the aspect ratio is not kept.
-
-    SIZE 0 leaves the picture as it is.
-    """
-    if size:
-        image = cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA)
-    return image, transforms.normalise(transforms.to_unit(image))[None]
 
 
 def write(folder, name, keys, maps, size, cover=(1.0, 1.0)) -> None:

@@ -90,7 +90,6 @@ def crf_labels(image, scores, settings=CRF()) -> np.ndarray:
     return present[dense_crf(image, scores[present], settings).argmax(axis=0)].astype(np.uint8)
 
 
-IGNORE = 255
 SURE = 0.7
 LABEL_CRF = CRF(10, 3, 3, 50, 5, 10)
 
@@ -118,21 +117,3 @@ def refine_labels(image, maps, n_labels, settings=LABEL_CRF) -> list[np.ndarray]
     unaries = np.stack([label_unary(labels, n_labels) for labels in maps])
     marginals = side_by_side(image, unaries, settings)
     return [marginals[:, k].argmax(-1).reshape(labels.shape) for k, labels in enumerate(maps)]
-
-
-def with_background(maps, threshold) -> np.ndarray:
-    """Winner of [THRESHOLD, maps...] for class maps [K, H, W]: int64 [H, W] in 0..K, ties to the lower number."""
-    maps = np.asarray(maps, np.float32)
-    return np.concatenate([np.full((1, *maps.shape[1:]), threshold, np.float32), maps]).argmax(0)
-
-
-def combined(objects, ground) -> np.ndarray:
-    """Labels that are sure enough to learn from: uint8 [H, W], 255 where it is unsure.
-
-    Of label numbers [H, W] by the foreground's and by the background's threshold: an object where the first finds one,
-    0 where neither does, else 255. IRN: 0.30 and 0.05. NoPeopleAllowed: 0.0075 and 0.24, that is, the wrong way round,
-    so that nothing is left unsure.
-    """
-    result = np.where(objects != 0, objects, IGNORE)
-    result[(objects == 0) & (ground == 0)] = 0
-    return result.astype(np.uint8)
