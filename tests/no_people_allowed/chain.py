@@ -22,10 +22,10 @@ def environment():
 
 def start(data, runs, *more, experiment=EXPERIMENT, **overrides):
     """Start `wsnb run` of a small experiment; its lines can be read from .stdout. None: a parameter is not given."""
-    words = [sys.executable, "-m", "wsnb.run.cli", "run", experiment, "--data-root", str(data), "--runs", str(runs)]
+    command = [sys.executable, "-m", "wsnb.run.cli", "run", experiment, "--data-root", str(data), "--runs", str(runs)]
     for name, value in {**SMALL, **overrides}.items():
         more += ("-p", f"{name}={value}") if value is not None else ()
-    return subprocess.Popen([*words, *more], env=environment(), cwd=ROOT, text=True, stdout=subprocess.PIPE,
+    return subprocess.Popen([*command, *more], env=environment(), cwd=ROOT, text=True, stdout=subprocess.PIPE,
                             stderr=subprocess.STDOUT)
 
 

@@ -96,7 +96,7 @@ def test_deeplab_on_any_backbone(name, stride):
     assert rates == [96 // body.strides[-1] * k for k in (1, 2, 3)]
 
 
-def test_pixels_of_two_wheels_are_two_things():
+def test_pixels_of_two_wheels_are_two_instances():
     field = np.zeros((2, 20, 40), np.float32)
     y, x = np.mgrid[:20, :40].astype(np.float32)
     field[0], field[1] = 10 - y, np.where(x < 20, 9 - x, 30 - x)
@@ -205,7 +205,7 @@ def test_labels_move_with_their_picture_if_sizes_agree():
         assert ((moved[..., 0] > 100) == labels).mean() > 0.95
 
 
-def test_a_picture_on_a_canvas_and_a_window_of_it():
+def test_a_picture_in_a_crop_and_a_window_of_it():
     class Last:
         def randrange(self, stop):
             return stop - 1
@@ -226,7 +226,7 @@ def test_schedules_and_optimisers():
             wrong()
 
 
-def test_scores_by_hand():
+def test_scores_of_small_tables():
     table = np.array([[6, 2, 0], [1, 3, 0], [0, 0, 0]])
     found = evaluate.segmentation_scores(table)
     assert found["mIoU"] == pytest.approx((6 / 9 + 3 / 6) / 2)

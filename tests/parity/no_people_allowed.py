@@ -36,8 +36,8 @@ def _path_index(path):
     checks = [
         exact("directions", affinity.displacements(radius), d["search_dst"]),
         exact("as many as emitted", len(affinity.directions(radius)), len(d["search_dst"])),
-        exact("sources", index.starts, d["src_indices"]),
-        exact("destinations", index.ends, d["dst_indices"]),
+        exact("starts", index.starts, d["src_indices"]),
+        exact("ends", index.ends, d["dst_indices"]),
         exact("lengths", [group.shape[1] for group in groups], d["lengths"]),
         exact("counts", [len(group) for group in groups], d["counts"]),
     ]

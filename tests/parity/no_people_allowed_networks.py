@@ -17,7 +17,7 @@ from wsnb.papers.no_people_allowed import cams, irnet, losses, model, original_n
 
 
 def by_key(shapes, prefix):
-    """State dict of recipe W for {key: shape}, the keys being the original's."""
+    """State dict of fixed random weights for {key: shape}, the keys being the original's."""
     state = {}
     for key, shape in shapes.items():
         if key.endswith("num_batches_tracked"):

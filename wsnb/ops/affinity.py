@@ -10,7 +10,7 @@ import torch
 
 @lru_cache
 def directions(radius: int) -> tuple:
-    """Half of the neighbours within RADIUS, as (dy, dx): (0, x), then row by row below; 34 for radius 5."""
+    """List half of the neighbours within RADIUS, as (dy, dx): (0, x), then row by row below; 34 for radius 5."""
     found = [(0, x) for x in range(1, radius)]
     for y in range(1, radius):
         found += [(y, x) for x in range(1 - radius, radius) if x * x + y * y < radius * radius]
@@ -19,7 +19,7 @@ def directions(radius: int) -> tuple:
 
 @lru_cache
 def path(dy: int, dx: int) -> np.ndarray:
-    """Lattice points less than 1 pixel from the segment (0, 0)-(dy, dx), within its rectangle; int [L, 2].
+    """List the lattice points less than 1 pixel from the segment (0, 0)-(dy, dx), within its rectangle; int [L, 2].
 
     The destination comes first, (0, 0) last.
     """
@@ -30,7 +30,7 @@ def path(dy: int, dx: int) -> np.ndarray:
 
 @lru_cache
 def grouped(radius: int) -> tuple:
-    """The paths of all directions, grouped by their length (ascending, order kept): arrays [n, L, 2]."""
+    """Group the paths of all directions by their length (ascending, order kept): arrays [n, L, 2]."""
     by_length = {}
     for direction in directions(radius):
         by_length.setdefault(len(path(*direction)), []).append(path(*direction))
@@ -39,7 +39,7 @@ def grouped(radius: int) -> tuple:
 
 @lru_cache
 def displacements(radius: int) -> np.ndarray:
-    """(dy, dx) of each direction in the order of `grouped`: int [n_dirs, 2]."""
+    """List (dy, dx) of each direction in the order of `grouped`: int [n_dirs, 2]."""
     return np.concatenate([paths[:, 0] for paths in grouped(radius)])
 
 
@@ -55,7 +55,7 @@ class PathIndex:
 
 @lru_cache(maxsize=8)
 def path_index(radius: int, height: int, width: int) -> PathIndex:
-    """Pairs of pixels whose paths lie inside the map; starts are rows 0..H - r and columns r - 1..W - r.
+    """Index the pairs of pixels whose paths lie inside the map; starts are rows 0..H - r and columns r - 1..W - r.
 
     Kept for the last sizes. Raises ValueError if the map is too small for any pair.
     """
@@ -68,7 +68,7 @@ def path_index(radius: int, height: int, width: int) -> PathIndex:
 
 
 def pair_labels(labels, radius, n_classes=21):
-    """Which pairs of pixels share a confident label.
+    """Mark the pairs of pixels that share a confident label.
 
     labels int [..., H, W]; ids from N_CLASSES on (255) are unknown -> background pairs, foreground pairs and pairs of
     different labels: float32 [..., n_dirs, n_src] each.
@@ -83,8 +83,8 @@ def pair_labels(labels, radius, n_classes=21):
 
 
 def edge_to_affinity(edge, radius):
-    """Boundary probabilities [B, 1, H, W] -> affinity of each pair, 1 - the largest on its path (paper, equation
-    3): [B, n_dirs, n_src].
+    """Compute from boundary probabilities [B, 1, H, W] the affinity of each pair, 1 - the largest on its path (paper,
+    equation 3): [B, n_dirs, n_src].
 
     The largest is looked for without a graph, then gathered: the gradient touches one pixel a pair.
     """
@@ -100,7 +100,7 @@ def edge_to_affinity(edge, radius):
 
 
 def quarter(labels, rule="centre"):
-    """Every fourth label of [H, W]: "corner" picks pixel 4i (OpenCV's nearest), "centre" 4i + 2 (PIL's).
+    """Pick every fourth label of [H, W]: "corner" picks pixel 4i (OpenCV's nearest), "centre" 4i + 2 (PIL's).
 
     Sides that are not multiples of 4 are picked by the same library's rule for that size.
     """

@@ -32,31 +32,31 @@ class Settings:
 
 
 def settings_of(p) -> Settings:
-    """The settings in the parameters of 02."""
+    """Read the settings from the parameters of 02."""
     return Settings(p.cam_method, p.picture_side, p.picture_scale, tuple(p.cam_scales), p.inplace_relu)
 
 
 @torch.no_grad()
 def irn_maps(network, x):
-    """CAM of x [1, 3, H, W] and of its mirror image, both rectified, added: [1, C, h, w]. The classifier's bias is left
-    out."""
+    """Add the CAMs of x [1, 3, H, W] and of its mirror image, both rectified: [1, C, h, w]. The classifier's bias is
+    left out."""
     both = cam.activation_map(network.deep(torch.cat([x, x.flip(-1)])), network.class_weights).relu()
     return both[:1] + both[1:].flip(-1)
 
 
 def irn_merged(stacks, size):
-    """Sum over scales of maps [C, h, w] for a picture of SIZE (H, W): [C, h', w'] at stride 4."""
+    """Sum over scales the maps [C, h, w] for a picture of SIZE (H, W): [C, h', w'] at stride 4."""
     return sum(cam.resized(one[None], stride_4(size))[0] for one in stacks)
 
 
 def stride_4(shape):
-    """Size (h, w) at stride 4 of a picture of SHAPE (H, W, ...)."""
+    """Give the size (h, w) at stride 4 of a picture of SHAPE (H, W, ...)."""
     return quarter_of(shape[0]), quarter_of(shape[1])
 
 
 def classes_of(logits_of, tags, tags_from="image tags"):
-    """0-based classes int64 [K] of a picture: those of its TAGS [C], or, where there are none (or TAGS_FROM is
-    "predicted"), the classes that the network finds: probability above 0.5, else the most likely one."""
+    """Choose the 0-based classes int64 [K] of a picture: those of its TAGS [C], or, where there are none (or TAGS_FROM
+    is "predicted"), the classes that the network finds: probability above 0.5, else the most likely one."""
     if tags_from not in ("image tags", "predicted"):
         raise ValueError(f"tags_from {tags_from!r}: use image tags or predicted")
     keys = np.flatnonzero(tags)
@@ -66,7 +66,8 @@ def classes_of(logits_of, tags, tags_from="image tags"):
 
 
 def class_maps(network, image, tags, settings, device="cpu", tags_from="image tags"):
-    """(classes int64 [K], maps float32 [K, h, w] at stride 4, size (H, W) that the network saw) of a picture.
+    """Compute the class maps of a picture: (classes int64 [K], maps float32 [K, h, w] at stride 4, size (H, W) that
+    the network saw).
 
     Neither rectified as a whole nor divided by a maximum: see `cam.normalised`.
     """
@@ -90,7 +91,7 @@ def class_maps(network, image, tags, settings, device="cpu", tags_from="image ta
 
 
 def maps_at_one_scale(network, x, keys, settings):
-    """Maps [B, K, h, w] of the classes KEYS for x [B, 3, H, W]."""
+    """Compute maps [B, K, h, w] of the classes KEYS for x [B, 3, H, W]."""
     if settings.method == "cam":
         with torch.no_grad():
             return cam.activation_map(network.deep(x), network.class_weights[keys])
@@ -108,7 +109,7 @@ def write_class_maps(network, items, tags_of, settings, folder, device="cpu", ta
 
 
 def sweeps(folder, items, truth_of, n_classes, rule, tune_every=6):
-    """(sweep over every TUNE_EVERY-th picture, sweep over all): all thresholds of stored maps in one pass.
+    """Count all thresholds of stored maps in one pass: (sweep over every TUNE_EVERY-th picture, sweep over all).
 
     rule: of `cam.normalised`. Maps are enlarged to the ground truth's size. Raises ValueError for a TUNE_EVERY below 1.
     """

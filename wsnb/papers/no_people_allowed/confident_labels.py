@@ -25,10 +25,10 @@ class Thresholds:
 
 
 def confident(by_foreground, by_background) -> np.ndarray:
-    """Labels uint8 [H, W] that are sure enough to learn from, 255 where it is unsure.
+    """Combine two label maps into labels uint8 [H, W] that are sure enough to learn from, 255 where they are unsure.
 
-    Of label maps [H, W] by the foreground's and by the background's threshold: an object where the first finds one,
-    0 where neither does, else 255. IRN: 0.30 and 0.05. NoPeopleAllowed: 0.0075 and 0.24, that is, the wrong way round,
+    Of label maps [H, W] by the foreground's and by the background's threshold: an object where the first finds one, 0
+    where neither does, else 255. IRN: 0.30 and 0.05. NoPeopleAllowed: 0.0075 and 0.24, that is, the wrong way round,
     and nothing is left unsure.
     """
     label = np.where(by_foreground != 0, by_foreground, IGNORE)
@@ -37,27 +37,26 @@ def confident(by_foreground, by_background) -> np.ndarray:
 
 
 def confident_and_plain(image, keys, raw, thresholds, crf) -> tuple:
-    """(confident labels, labels at the plain threshold after the CRF), uint8 [H, W] both, of a picture.
+    """Label a picture: (confident labels, labels at the plain threshold after the CRF), uint8 [H, W] both.
 
     image uint8 [H, W, 3]; keys: 0-based classes int [K] of the class maps raw float [K, H, W]. The three CRFs share one
     lattice.
     """
     numbers, maps = np.concatenate([[0], keys + 1]), cam.normalised(raw, thresholds.normalise)
     picked = [cam.thresholded(maps, t) for t in (thresholds.foreground, thresholds.background, thresholds.plain)]
-    objects, ground, plain = (numbers[one] for one in refine_labels(image, picked, len(numbers), crf))
-    return confident(objects, ground), plain.astype(np.uint8)
+    objects, background, plain = (numbers[one] for one in refine_labels(image, picked, len(numbers), crf))
+    return confident(objects, background), plain.astype(np.uint8)
 
 
 def labels_from_cams(item, cams, side, scale, thresholds: Thresholds, crf: CRF) -> tuple:
-    """`confident_and_plain` of a picture, at the size that `data.sized` gives it, from its class maps in the folder
-    CAMS."""
+    """Label a picture by `confident_and_plain`, at its size of `data.sized`, from its class maps in the folder CAMS."""
     image = sized(read.image(item), side, scale)
     return confident_and_plain(image, *cam.read(cams, item.id, image.shape[:2]), thresholds, crf)
 
 
 def grabcut_labels(image, keys, maps, iterations=5) -> np.ndarray:
-    """uint8 [H, W]: 0 background, else keys + 1. A GrabCut for each class map, enlarged bicubically to the picture;
-    where several objects lie over each other, the one whose map is highest.
+    """Label a picture, uint8 [H, W], 0 background, else keys + 1, by a GrabCut for each class map, enlarged
+    bicubically to the picture; where several objects lie over each other, the one whose map is highest.
 
     image: uint8 [H, W, 3]; keys: 0-based classes int [K]; maps: float [K, h, w].
     """
@@ -71,14 +70,14 @@ def grabcut_labels(image, keys, maps, iterations=5) -> np.ndarray:
 
 
 def grabcut_labels_from_cams(item, cams, side, scale, iterations) -> np.ndarray:
-    """`grabcut_labels` of a picture at its own size, cut out at that of `data.sized`."""
+    """Label a picture by `grabcut_labels` at its own size, cut out at that of `data.sized`."""
     picture = read.image(item)
     found = grabcut_labels(sized(picture, side, scale), *cam.read(cams, item.id, "stored"), iterations)
     return cv2.resize(found, picture.shape[1::-1], interpolation=cv2.INTER_NEAREST)
 
 
 def shares(items, folder) -> dict:
-    """How much of the labelled area is background, object, unsure: means over the pictures, in [0, 1]."""
+    """Measure how much of the labelled area is background, object, unsure: means over the pictures, in [0, 1]."""
     rows = []
     for item in items:
         label = label_in(folder, item)
@@ -88,8 +87,8 @@ def shares(items, folder) -> dict:
 
 
 def right(items, truth_of, folder) -> dict:
-    """Of the pixels that label maps call background, and of those that they call an object: the share that is so, in
-    [0, 1]; None where there is no such pixel.
+    """Measure the share of right pixels, in [0, 1], of those that label maps call background and of those that they
+    call an object; None where there is no such pixel.
 
     truth_of(item): [H, W], 255 void, not counted; labels of any size, enlarged by the nearest pixel; 255 unsure.
     """

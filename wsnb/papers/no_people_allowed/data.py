@@ -19,7 +19,7 @@ IGNORE = 255
 
 
 def tags_of(layout, n_classes, tags_file=""):
-    """A function item -> image tags float32 [n_classes - 1], remembered.
+    """Make a function item -> image tags float32 [n_classes - 1], remembered.
 
     tags_file: IRN's `cls_labels.npy` (a dictionary of vectors by the picture's number without underscore) instead of
     the layout's own tags. Raises FileError for a file without the picture.
@@ -43,22 +43,22 @@ def tags_of(layout, n_classes, tags_file=""):
 
 
 def truth_of(layout, n_classes):
-    """A function item -> mask uint8 [H, W]."""
+    """Make a function item -> mask uint8 [H, W]."""
     return lambda item: read.mask(layout, item, n_classes)
 
 
 def label_in(folder, item):
-    """The label map uint8 of a picture in a folder of index PNGs."""
+    """Read the label map uint8 of a picture in a folder of index PNGs."""
     return files.read_index(Path(folder) / f"{item.id}.png")
 
 
 def with_truth(items):
-    """Those of the pictures that have a mask."""
+    """Keep those of the pictures that have a mask."""
     return [item for item in items if item.mask is not None]
 
 
 def of_split(items, layout, root, split=""):
-    """Those of the pictures that are in SPLIT too; "" keeps all. Raises ValueError if none is."""
+    """Keep those of the pictures that are in SPLIT too; "" keeps all. Raises ValueError if none is."""
     if not split:
         return items
     wanted = {item.id for item in read.items(layout, root, split)}
@@ -69,17 +69,17 @@ def of_split(items, layout, root, split=""):
 
 
 def training_items(params_cam, root):
-    """The training pictures of the stages after 01; params_cam: the parameters of 02."""
+    """List the training pictures of the stages after 01; params_cam: the parameters of 02."""
     return read.items(params_cam.layout, root, params_cam.train_split, params_cam.limit)
 
 
 def scored(params_cam, root):
-    """Those of them that `score_split` names, with masks or without."""
+    """List those of the training pictures that `score_split` names, with masks or without."""
     return of_split(training_items(params_cam, root), params_cam.layout, root, params_cam.score_split)
 
 
 def shown(items, layout, n_classes, count=4):
-    """A few pictures spread over the list, with two classes or more where there are."""
+    """Choose a few pictures spread over the list, with two classes or more where there are."""
     def classes(item):
         return int(read.tags(layout, item, n_classes).sum()) if item.tags or item.mask else 0
 
@@ -89,12 +89,12 @@ def shown(items, layout, n_classes, count=4):
 
 
 def followed(params_cam, root, n_classes, count=4):
-    """The same few training pictures in every notebook from 02 on; params_cam: the parameters of 02."""
+    """Choose the same few training pictures in every notebook from 02 on; params_cam: the parameters of 02."""
     return shown(scored(params_cam, root), params_cam.layout, n_classes, count)
 
 
 def sized(image, side=0, scale=1.0):
-    """A picture as the chapter's networks see it: squashed to SIDE x SIDE, or with SIDE 0 scaled by SCALE."""
+    """Resize a picture for the chapter's networks: squashed to SIDE x SIDE, or with SIDE 0 scaled by SCALE."""
     if side:
         return cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA)
     if scale == 1:
@@ -104,18 +104,19 @@ def sized(image, side=0, scale=1.0):
 
 
 def network_input(image, side=0, scale=1.0):
-    """A network's input [1, 3, h, w], ImageNet-normalised, of a picture uint8 [H, W, 3]; side, scale: see `sized`."""
+    """Make a network's input [1, 3, h, w], ImageNet-normalised, of a picture uint8 [H, W, 3]; side, scale: see
+    `sized`."""
     return transforms.normalise(transforms.to_unit(sized(image, side, scale)))[None]
 
 
 def pil_scaled(image, scale):
-    """Picture uint8 [H, W, 3] resized by PIL's bicubic to round(side x scale), at least 1."""
+    """Resize a picture uint8 [H, W, 3] by PIL's bicubic to round(side x scale), at least 1."""
     size = tuple(max(1, round(side * scale)) for side in image.shape[1::-1])  # half to even, as NumPy
     return np.array(Image.fromarray(image).resize(size, Image.Resampling.BICUBIC))
 
 
 def pil_fitted(label, shape):
-    """Label map uint8 [h, w] at SHAPE (H, W, ...) by PIL's nearest pixel."""
+    """Resize a label map uint8 [h, w] to SHAPE (H, W, ...) by PIL's nearest pixel."""
     return np.array(Image.fromarray(label).resize(shape[1::-1], Image.Resampling.NEAREST))
 
 
@@ -210,5 +211,5 @@ class TopLeft(torch.utils.data.Dataset):
 
 
 def quartered(labels, rule):
-    """Label maps int64 [B, H, W] at stride 4, by `affinity.quarter`'s RULE."""
+    """Bring label maps int64 [B, H, W] at stride 4, by `affinity.quarter`'s RULE."""
     return torch.from_numpy(np.stack([quarter(one.astype(np.uint8), rule) for one in labels.numpy()]).astype(np.int64))

@@ -9,7 +9,7 @@ from wsnb.ops.label_maps import BACKBONES, miou_row
 
 
 def segmentation_scores(table) -> dict[str, float]:
-    """From a confusion [C, C], all in [0, 1]: mIoU (mean over the classes that occur), mean accuracy (mean recall of
+    """Score a confusion [C, C], all in [0, 1]: mIoU (mean over the classes that occur), mean accuracy (mean recall of
     the classes that are true somewhere), pixel accuracy, frequency-weighted IoU."""
     each = metrics.scores(table)
     table = np.asarray(table, float)
@@ -24,14 +24,14 @@ def segmentation_scores(table) -> dict[str, float]:
 
 
 def plain_mean_iou(table) -> float:
-    """The original's validation figure: NaN as soon as a class occurs in neither map."""
+    """Compute the original's validation figure: NaN as soon as a class occurs in neither map."""
     return float(metrics.scores(table)["iou"].mean())
 
 
 def object_scores(table) -> dict[str, float]:
-    """From a confusion [C, C], all in [0, 1], of the classes but the background: the share of the area that is called
-    so, the share of that area whose class is right, the share of their true pixels that are found. NaN: no such pixel.
-    """
+    """Score the classes but the background of a confusion [C, C], all in [0, 1]: the share of the area that is
+    called so, the share of that area whose class is right, the share of their true pixels that are found. NaN: no
+    such pixel."""
     table = np.asarray(table, float)
     hit, called, true = np.diag(table)[1:].sum(), table[:, 1:].sum(), table[1:].sum()
     with np.errstate(invalid="ignore"):
@@ -40,7 +40,7 @@ def object_scores(table) -> dict[str, float]:
 
 
 def tag_scores(logits, tags, threshold=0.5) -> dict:
-    """Scores of tags [N, C] by LOGITS: `hamming` compares the raw logits with THRESHOLD (a quirk), `accuracy` and `f1`
+    """Score tags [N, C] by LOGITS: `hamming` compares the raw logits with THRESHOLD (a quirk), `accuracy` and `f1`
     (mean over classes; NaN for a class that is neither true nor found) the probabilities."""
     logits, true = np.asarray(logits, float), np.asarray(tags) > 0
     found = 1 / (1 + np.exp(-logits)) > threshold
@@ -62,7 +62,7 @@ RUNGS = {"CAM": "CAM", "CAM + CRF": "CAM + CRF", "confident labels": "confident 
 
 
 def label_protocol(params_cam, params_classifier, dataset, ids, id_hash, weights, split="") -> dict:
-    """Protocol fields that all labels of the training pictures share.
+    """Give the protocol fields that all labels of the training pictures share.
 
     params_cam, params_classifier: parameters of 02 and 01; ids: of the pictures that are scored; id_hash: their
     `split_hash`.
@@ -79,40 +79,40 @@ def label_protocol(params_cam, params_classifier, dataset, ids, id_hash, weights
 
 
 def protocol(shared, method, preset, threshold, tuned_on="", crf="") -> dict:
-    """A row's protocol: SHARED fields and its own. tuned_on: the pictures that chose the threshold."""
+    """Give a row's protocol: SHARED fields and its own. tuned_on: the pictures that chose the threshold."""
     return {**shared, "method": method, "preset": preset, "threshold": threshold, "crf": crf,
             "threshold_split": tuned_on or "none: a fixed value"}
 
 
 def labels_split(params_cam) -> str:
-    """The pictures whose labels are scored."""
+    """Name the pictures whose labels are scored."""
     return params_cam.score_split or params_cam.train_split
 
 
 def tuned_on(params_cam, tune_every) -> str:
-    """In words, which pictures chose the thresholds."""
+    """Say which pictures chose the thresholds."""
     split = labels_split(params_cam)
     return f"every {tune_every}th picture of {split}" if tune_every > 1 else split
 
 
 def notes_of(folder) -> dict:
-    """What a finished stage noted beside its results."""
+    """Read the notes that a finished stage left beside its results."""
     return files.load_json(folder / "results.json")["notes"]
 
 
 def row(table, shared, classes, step) -> dict:
-    """mIoU in % with its classes, as a rung of the ladder; STEP names what is scored."""
+    """Give mIoU in % with its classes, as a rung of the ladder; STEP names what is scored."""
     return {**miou_row(table, shared, classes), "role": "ladder", "step": f"{step}, {shared['split']}"}
 
 
 def label_row(method, table, shared, preset, classes, threshold, tuned_on="", crf="", step="") -> dict:
-    """`row` of labels of the training pictures with its protocol; STEP: else the METHOD's name."""
+    """Give the `row` of labels of the training pictures with its protocol; STEP: else the METHOD's name."""
     own = protocol(shared, method, preset, threshold, tuned_on, crf)
     return row(table, own, classes, step or f"{method}, {preset}")
 
 
 def confusions(items, truth_of, folders, n_classes) -> dict:
-    """{title: confusion} of label maps of any size, enlarged to the truth by the nearest pixel; 255 counts as
+    """Count {title: confusion} of label maps of any size, enlarged to the truth by the nearest pixel; 255 counts as
     background.
 
     A missing map raises FileError.
@@ -128,7 +128,7 @@ def confusions(items, truth_of, folders, n_classes) -> dict:
 
 
 def rungs(results, tables) -> dict:
-    """{step: mIoU in %}: the labels of the training pictures after each step.
+    """Collect {step: mIoU in %}: the labels of the training pictures after each step.
 
     results: the result rows of 03 and 05; tables: confusion matrices {"segmentation": .., FLOOR: ..} on these pictures,
     or {} where none can be scored; then all values are None. Of several rows of one step that with the tuned threshold
@@ -146,9 +146,9 @@ def _value(results, method):
 
 
 def gains(found) -> list[str]:
-    """Per step what it gains over the step that it starts from, in words. The CRF and the walk start from the class
-    maps, the pseudo masks from the walk, the segmenter from the masks; confident labels only teach IRNet. The walk is
-    held against the CRF too, the cheaper way to the picture's edges."""
+    """Say how much each step gains over the step that it starts from. The CRF and the walk start from the class maps,
+    the pseudo masks from the walk, the segmenter from the masks; confident labels only teach IRNet. The walk is held
+    against the CRF too, the cheaper way to the picture's edges."""
     lines = []
     main = [rung for rung in found if rung not in ("confident labels", "CAM + CRF")]
     for before, after in [*zip(main, main[1:], strict=False), ("CAM", "CAM + CRF"), ("CAM + CRF", "walk")]:
@@ -160,8 +160,8 @@ def gains(found) -> list[str]:
 
 
 def final_rows(tables, shared, preset, params_inference, method, classes) -> list[dict]:
-    """Rows of 08: mIoU, mean accuracy and pixel accuracy on new pictures, and the floor. tables: confusion matrices
-    {"segmentation": .., FLOOR: ..}."""
+    """Give the rows of 08: mIoU, mean accuracy and pixel accuracy on new pictures, and the floor. tables: confusion
+    matrices {"segmentation": .., FLOOR: ..}."""
     p = params_inference
     own = {**shared, "method": method, "preset": preset, "image_labels": "none", "scales": list(p.test_scales),
            "flip": True, "resolution": resolution(p.test_style), "threshold": "", "threshold_split": ""}
@@ -175,13 +175,13 @@ def final_rows(tables, shared, preset, params_inference, method, classes) -> lis
 
 
 def resolution(style) -> str:
-    """How pictures are scaled at test, in words."""
+    """Say how pictures are scaled at test."""
     return {"nearest": "squared, nearest scaling, mean of logits", "smooth": "squared, bilinear, mean of probabilities",
             "own shape": "own shape, bilinear, mean of probabilities"}[style]
 
 
 def last_rung(table, shared, preset, params_inference, method, classes) -> dict:
-    """The row of 08 on the training pictures: what the segmenter makes of them, the end of the ladder."""
+    """Give the row of 08 on the training pictures: the segmenter's labels, the end of the ladder."""
     p = params_inference
     own = {**shared, "method": f"{method}, training pictures", "preset": preset, "image_labels": "none",
            "scales": list(p.ladder_scales), "flip": True, "resolution": resolution(p.test_style)}

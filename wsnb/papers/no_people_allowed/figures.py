@@ -1,4 +1,4 @@
-"""What the notebooks of this chapter show. Functions return figures; pictures come through `wsnb.viz`.
+"""The figures of this chapter's notebooks. Functions return them; pictures come through `wsnb.viz`.
 
 The last two functions serve the reader's controls: each returns a function of the control's value. What does not depend
 on it is made at the first call; pictures are worked on at about the size at which they are seen.
@@ -22,7 +22,7 @@ PALETTE = viz.PALETTE
 
 
 def tag_counts_figure(items, tags, classes, most=30):
-    """How many pictures have each tag; the commonest first."""
+    """Draw how many pictures have each tag; the commonest first."""
     counts = np.sum([tags(item) for item in items], axis=0)
     order = np.argsort(-counts, kind="stable")[:most]
     figure, (axis,) = chart(9.5, 2.8)
@@ -33,34 +33,34 @@ def tag_counts_figure(items, tags, classes, most=30):
 
 
 def picture_of(x):
-    """A network's input [3, H, W] as uint8 [H, W, 3]."""
+    """Turn a network's input [3, H, W] as uint8 [H, W, 3]."""
     return (transforms.denormalise(x).clamp(0, 1) * 255 + 0.5).byte().permute(1, 2, 0).numpy()
 
 
 def named(tags, classes, most=3):
-    """The names of the classes whose entry in TAGS is positive."""
+    """List the names of the classes whose entry in TAGS is positive."""
     names = [classes[k + 1] for k in np.flatnonzero(np.asarray(tags) > 0)]
     return ", ".join(names[:most]) + (" ..." if len(names) > most else "") or "(no tag)"
 
 
 def samples_figure(dataset, classes, count=8):
-    """The first augmented pictures with their tags."""
+    """Draw the first augmented pictures with their tags."""
     picked = [dataset[k] for k in range(min(count, len(dataset)))]
     return viz.grid([picture_of(s["x"]) for s in picked], [named(s["tags"], classes) for s in picked])
 
 
 def tags_figure(items, found, classes):
-    """Pictures with the tags that are more likely than not."""
+    """Draw pictures with the tags that are more likely than not."""
     return viz.grid([read.image(item) for item in items], [named(f > 0.5, classes) for f in found])
 
 
 def first_class(item, tags):
-    """The picture's first tag as a list of one 0-based class; class 0 where there is none."""
+    """Give the picture's first tag as a list of one 0-based class; class 0 where there is none."""
     return np.flatnonzero(tags(item))[:1].tolist() or [0]
 
 
 def methods_figure(net, item, tags, classes, p, device):
-    """One class by CAM, Grad-CAM with both readings of the ReLU, Grad-CAM++."""
+    """Draw one class by CAM, Grad-CAM with both readings of the ReLU, Grad-CAM++."""
     image = data.sized(read.image(item), p.picture_side, p.picture_scale)
     x, keys = data.network_input(image).to(device), first_class(item, tags)
     maps = {"CAM": cam.activation_map(net.deep(x), net.class_weights[keys])}
@@ -72,12 +72,12 @@ def methods_figure(net, item, tags, classes, p, device):
 
 
 def heated(image, maps):
-    """The picture under a map [1, h, w], scaled to its own maximum."""
+    """Draw the picture under a map [1, h, w], scaled to its own maximum."""
     return viz.heat(image, cam.over_joint_maximum(np.nan_to_num(maps))[0])
 
 
 def scales_figure(net, item, tags, classes, p, device):
-    """The map of one class at each scale, with its maximum against scale 1."""
+    """Draw the map of one class at each scale, with its maximum against scale 1."""
     image = data.sized(read.image(item), p.picture_side, p.picture_scale)
     x, keys = data.network_input(image).to(device), first_class(item, tags)
     method = "cam" if p.cam_method == "irn cam" else p.cam_method
@@ -93,7 +93,7 @@ def scales_figure(net, item, tags, classes, p, device):
 
 
 def normalise_figure(items, store, classes):
-    """The classes of pictures under the joint maximum and under each class's own."""
+    """Draw the classes of pictures under the joint maximum and under each class's own."""
     pictures = [(image, *cam.read(store, item.id, image.shape[:2]))
                 for item, image in zip(items, map(read.image, items), strict=True)]
     shown = [(image, classes[key + 1], raw, k) for image, keys, raw in pictures for k, key in enumerate(keys[:2])]
@@ -108,12 +108,12 @@ def normalise_figure(items, store, classes):
 
 
 def blank(text):
-    """An empty picture that says why."""
+    """Draw an empty picture that says why."""
     return viz.grid([np.full((40, 300, 3), 255, np.uint8)], [text], columns=1, width=5)
 
 
 def strongest(item, store, classes):
-    """(the strongest class map of a picture over it, the names of its classes)."""
+    """Draw the strongest class map of a picture over it: (image, the names of its classes)."""
     image = read.image(item)
     keys, raw = cam.read(store, item.id, image.shape[:2])
     top = cam.over_joint_maximum(raw).max(0) if len(keys) else np.zeros(image.shape[:2])
@@ -121,20 +121,20 @@ def strongest(item, store, classes):
 
 
 def class_maps_figure(items, store, classes):
-    """A row a picture: the picture and its strongest class map."""
+    """Draw a row a picture: the picture and its strongest class map."""
     return viz.rows(items, {"picture": read.image, "strongest class": partial(strongest, store=store, classes=classes)},
                     width=6)
 
 
 def thresholded(item, store, threshold, rule):
-    """A picture under the labels of its stored maps at a threshold."""
+    """Draw a picture under the labels of its stored maps at a threshold."""
     image = read.image(item)
     keys, raw = cam.read(store, item.id, image.shape[:2])
     return viz.overlay(image, cam.labels(cam.normalised(raw, rule), keys + 1, threshold))
 
 
 def thresholds_figure(foreground, background):
-    """Which values of the strongest class map mean what."""
+    """Draw the values of the strongest class map that mean background, unsure and object."""
     figure, (axis,) = chart(9, 1.4)
     parts = [("background", min(background, foreground), "0.55"), ("unsure", max(0, foreground - background), "0.9"),
              ("object", 1 - foreground, "C2")]
@@ -151,7 +151,8 @@ def thresholds_figure(foreground, background):
 
 
 def label_crf_figure(item, store, thresholds, field, params_cam):
-    """One picture: labels by the foreground threshold, by the background threshold, both after the CRF, combined."""
+    """Draw one picture with labels by the foreground threshold, by the background threshold, both after the CRF,
+    combined."""
     image = data.sized(read.image(item), params_cam.picture_side, params_cam.picture_scale)
     keys, raw = cam.read(store, item.id, image.shape[:2])
     maps, numbers = cam.normalised(raw, thresholds.normalise), np.concatenate([[0], keys + 1])
@@ -164,31 +165,32 @@ def label_crf_figure(item, store, thresholds, field, params_cam):
 
 
 def under_labels(item, folder):
-    """A picture under its label map in a folder of index PNGs, brought to the picture's size."""
+    """Draw a picture under its label map in a folder of index PNGs, brought to the picture's size."""
     image = read.image(item)
     return viz.overlay(image, fitted(data.label_in(folder, item), image.shape[:2]))
 
 
 def under_truth(item, truth_of):
-    """A picture under its ground truth; light where there is none."""
+    """Draw a picture under its ground truth; light where there is none."""
     image = read.image(item)
     return viz.overlay(image, known_truth(item, truth_of, image.shape[:2]))
 
 
 def fitted(label, size):
-    """A label map at another size, by the nearest pixel."""
+    """Resize a label map by the nearest pixel."""
     return cv2.resize(label, size[::-1], interpolation=cv2.INTER_NEAREST)
 
 
 def labels_figure(items, truth_of, folders, width=10.0):
-    """A row a picture: picture, ground truth, the label map of each folder {title: folder}."""
+    """Draw a row a picture: picture, ground truth, the label map of each folder {title: folder}."""
     maps = {title: partial(under_labels, folder=folder) for title, folder in folders.items()}
     truth = partial(under_truth, truth_of=truth_of)
     return viz.rows(items, {"picture": read.image, "ground truth": truth, **maps}, width)
 
 
 def steps_figure(items, truth_of, stages, threshold, rule):
-    """The same pictures from step to step: truth, class maps above THRESHOLD, confident labels, walk, segmentation."""
+    """Draw the same pictures from step to step: truth, class maps above THRESHOLD, confident labels, walk,
+    segmentation."""
     later = {"CAM + CRF": stages["03_labels"] / "crf", "confident": stages["03_labels"] / "labels",
              "walk": stages["05_walk"] / "masks", "segmentation": stages["07_inference"] / "labels_train"}
     maps = partial(thresholded, store=stages["02_cam"] / "cams", threshold=threshold, rule=rule)
@@ -197,7 +199,7 @@ def steps_figure(items, truth_of, stages, threshold, rule):
 
 
 def label_samples_figure(dataset, grid="", count=4):
-    """Augmented pictures with their label maps, at stride 4 by the rule GRID; unsure pixels are light."""
+    """Draw augmented pictures with their label maps, at stride 4 by the rule GRID; unsure pixels are light."""
     def labels(sample):
         image, label = picture_of(sample["x"]), sample["label"].numpy().astype(np.uint8)
         if grid:
@@ -210,13 +212,13 @@ def label_samples_figure(dataset, grid="", count=4):
 
 
 def segmented(item, net, style, p, scales, device):
-    """A picture under the segmenter's labels; p: parameters of 06."""
+    """Draw a picture under the segmenter's labels; p: parameters of 06."""
     image = read.image(item)
     return viz.overlay(image, inference.label_picture(net, image, style, p.seg_side, p.seg_base, scales, device))
 
 
 def variants_figure(net, item, p, params_segmenter, device):
-    """Labels by each scale alone, then by all; p: parameters of 07."""
+    """Draw labels by each scale alone, then by all; p: parameters of 07."""
     variants = {f"scale {scale:g}": (scale,) for scale in p.test_scales} | {"all": tuple(p.test_scales)}
     return viz.rows([item], {"picture": read.image, **{
         title: partial(segmented, net=net, style=p.test_style, p=params_segmenter, scales=scales, device=device)
@@ -224,13 +226,13 @@ def variants_figure(net, item, p, params_segmenter, device):
 
 
 def segmented_figure(net, items, p, device):
-    """Pictures labelled by the segmenter at scale 1, shaped as it was trained; p: parameters of 06."""
+    """Draw pictures labelled by the segmenter at scale 1, shaped as it was trained; p: parameters of 06."""
     style = "smooth" if p.seg_style == "squashed" else "own shape"
     return viz.grid([segmented(item, net, style, p, (1.0,), device) for item in items])
 
 
 def pairs_figure(radius):
-    """The search directions, and the paths of the longest ones."""
+    """Draw the search directions, and the paths of the longest ones."""
     figure, (left, right) = chart(7, 3, 2)
     ends = np.array(affinity.directions(radius))
     left.scatter(ends[:, 1], ends[:, 0], s=18, color="C0")
@@ -246,7 +248,7 @@ def pairs_figure(radius):
 
 
 def irnet_figure(net, items, side, scale):
-    """A row a picture: the picture, its boundaries, its displacements."""
+    """Draw a row a picture: the picture, its boundaries, its displacements."""
     found = {item.id: irnet.boundaries(net, read.image(item), side, scale) for item in items}
     return viz.rows(items, {"picture": read.image,
                             "boundaries": lambda item: viz.heat(read.image(item), found[item.id][0]),
@@ -255,7 +257,7 @@ def irnet_figure(net, items, side, scale):
 
 
 def walked_over(net, item, store, walk, p, scale, steps):
-    """The strongest of a picture's class maps after 2^STEPS steps, over the picture; p: parameters of 05."""
+    """Draw the strongest of a picture's class maps after 2^STEPS steps, over the picture; p: parameters of 05."""
     image = read.image(item)
     edge, _, cover = irnet.boundaries(net, image, p.walk_side, scale, p.walk_pad)
     keys, raw = cam.read(store, item.id, "stored")
@@ -266,7 +268,7 @@ def walked_over(net, item, store, walk, p, scale, steps):
 
 
 def walk_figure(net, item, store, walk, p, scale):
-    """Boundaries, and the strongest class map after 0, 3, 6 and all doublings of the steps."""
+    """Draw boundaries, and the strongest class map after 0, 3, 6 and all doublings of the steps."""
     image = read.image(item)
     edge, *_ = irnet.boundaries(net, image, p.walk_side, scale, p.walk_pad)
     shown = {"picture": image, "boundaries": viz.heat(image, edge)}
@@ -276,7 +278,7 @@ def walk_figure(net, item, store, walk, p, scale):
 
 
 def centroids_figure(net, items, scale, pad, settings):
-    """A row a picture: its boundaries, its displacements, the groups of pixels that arrive at one place."""
+    """Draw a row a picture: its boundaries, its displacements, the groups of pixels that arrive at one place."""
     found = {item.id: irnet.boundaries(net, read.image(item), 0, scale, pad) for item in items}
 
     def coloured(item):
@@ -292,7 +294,7 @@ def centroids_figure(net, items, scale, pad, settings):
 
 
 def instances_figure(items, detections, layout):
-    """A row a picture: its true instances and its detections, numbered by colour."""
+    """Draw a row a picture: its true instances and its detections, numbered by colour."""
     def true(item):
         numbers = read.instances(layout, item)
         return viz.overlay(read.image(item), np.where(numbers == 255, 0, numbers).astype(np.uint8))
@@ -306,7 +308,7 @@ def instances_figure(items, detections, layout):
 
 
 def threshold_control(items, store, rule, side=SIDE):
-    """A function of the threshold in %: the labels of some pictures from their class maps in STORE."""
+    """Make a function of the threshold in %: the labels of some pictures from their class maps in STORE."""
 
     @cache
     def opened():
@@ -322,7 +324,7 @@ def threshold_control(items, store, rule, side=SIDE):
 
 
 def walk_control(net, item, store, walk, p, scale, most=8, side=SIDE):
-    """A function of the doublings of the steps: a picture's labels above 0.3 after the walk.
+    """Make a function of the doublings of the steps: a picture's labels above 0.3 after the walk.
 
     walk: `pseudo_masks.Walk`; p: parameters of 05. The walks of 0 to MOST doublings are made at the first call.
     """

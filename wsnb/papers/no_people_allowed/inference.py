@@ -21,7 +21,7 @@ STYLES = ("nearest", "smooth", "own shape")
 
 @torch.no_grad()
 def mean_logits(network, x, scales=(0.5, 1.0, 2.0)):
-    """Mean of the logits over mirror image and scales: x [1, 3, H, W] -> [1, C, H, W].
+    """Average the logits over mirror image and scales: x [1, 3, H, W] -> [1, C, H, W].
 
     Inputs and logits are scaled by the nearest pixel, as the original's library does by default: the mirror image is
     scaled, and its logits scaled back before they are mirrored back, since the nearest pixel of a mirror image is
@@ -37,7 +37,7 @@ def mean_logits(network, x, scales=(0.5, 1.0, 2.0)):
 
 @torch.no_grad()
 def mean_probabilities(network, image, side, scales, device):
-    """Mean of the probabilities of the same variants with bilinear scaling, at the picture's own size: [1, C, H, W]."""
+    """Average the probabilities of the same variants with bilinear scaling, at the picture's own size: [1, C, H, W]."""
     total = 0
     for scale in scales:
         size = max(16, round(side * scale))
@@ -50,7 +50,7 @@ def mean_probabilities(network, image, side, scales, device):
 
 
 def scores_of(network, image, style, side, base, scales, device="cpu"):
-    """Class scores [1, C, h, w] of a picture uint8 [H, W, 3], the mean over mirror image and SCALES.
+    """Compute class scores [1, C, h, w] of a picture uint8 [H, W, 3], the mean over mirror image and SCALES.
 
     style: "nearest" (faithful: logits of the picture squashed to SIDE), "smooth" (squashed, probabilities) or
     "own shape" (BASE times its size, probabilities); the last two at the picture's own size. Raises ValueError for
@@ -66,13 +66,14 @@ def scores_of(network, image, style, side, base, scales, device="cpu"):
 
 
 def winners(scores, size) -> np.ndarray:
-    """The class with the highest score [1, C, h, w], brought to SIZE (H, W) by the nearest pixel: uint8 [H, W]."""
+    """Choose the class with the highest score [1, C, h, w], brought to SIZE (H, W) by the nearest pixel: uint8 [H,
+    W]."""
     label = scores.argmax(1, keepdim=True).float()
     return F.interpolate(label, size=tuple(size), mode="nearest")[0, 0].byte().cpu().numpy()
 
 
 def label_picture(network, image, style, side, base, scales, device="cpu") -> np.ndarray:
-    """Labels uint8 [H, W] of a picture; see `scores_of`."""
+    """Label a picture, uint8 [H, W]; see `scores_of`."""
     return winners(scores_of(network, image, style, side, base, scales, device), image.shape[:2])
 
 
@@ -86,7 +87,7 @@ def write_segmentations(network, items, folder, style, side, base, scales, devic
 
 
 def submission(folder, ids, path) -> Path:
-    """A flat zip of the label maps of IDS, 8-bit grey PNGs of the class numbers; the same bytes every time."""
+    """Write a flat zip of the label maps of IDS, 8-bit grey PNGs of the class numbers; the same bytes every time."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
         for name in ids:

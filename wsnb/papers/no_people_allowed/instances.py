@@ -61,27 +61,27 @@ def _detections_of(picture, cams, settings):
 
 
 def groups(moved, settings):
-    """Numbers of the instances int32 [h, w] from displacements [2, h, w]."""
+    """Number the instances int32 [h, w] from displacements [2, h, w]."""
     return displacements.clusters(displacements.centroids(moved, settings.steps), moved, settings.reach)
 
 
 def packed(region):
-    """(top, left, bool [h, w]): a mask without its empty surroundings."""
+    """Cut a mask to the box of its pixels: (top, left, bool [h, w])."""
     rows, columns = np.flatnonzero(region.any(1)), np.flatnonzero(region.any(0))
     top, left = int(rows[0]), int(columns[0])
     return top, left, region[top : rows[-1] + 1, left : columns[-1] + 1].copy()
 
 
 def unpacked(top, left, part, size):
-    """The mask bool [H, W] again."""
+    """Restore the mask bool [H, W] of SIZE (H, W)."""
     region = np.zeros(size, bool)
     region[top : top + part.shape[0], left : left + part.shape[1]] = part
     return region
 
 
 def truth(item, layout, n_classes):
-    """(masks bool [G, H, W], classes [G], void bool [H, W]) of a picture: an instance's class is that of most of
-    its pixels."""
+    """Read the true instances of a picture: (masks bool [G, H, W], classes [G], void bool [H, W]); an instance's class
+    is that of most of its pixels."""
     numbers, mask = read.instances(layout, item), read.mask(layout, item, n_classes)
     regions, labels = [], []
     for k in np.unique(numbers):
@@ -97,14 +97,14 @@ def truth(item, layout, n_classes):
 
 
 def record(item, found, layout, n_classes):
-    """What average precision needs of a picture."""
+    """Make the record of a picture for average precision."""
     regions, labels, void = truth(item, layout, n_classes)
     masks = np.array([unpacked(*rest, void.shape) for _, _, *rest in found], bool).reshape(-1, *void.shape)
     return instances.picture(masks, [one[0] for one in found], [one[1] for one in found], regions, labels, void)
 
 
 def with_several(items, layout, n_classes, count=4):
-    """The first pictures with two instances or more, else the first."""
+    """Choose the first pictures with two instances or more, else the first."""
     many = []
     for item in items:
         if len(truth(item, layout, n_classes)[1]) > 1:
@@ -115,7 +115,7 @@ def with_several(items, layout, n_classes, count=4):
 
 
 def numbered(found, size):
-    """Detections as one map uint8 [H, W], numbers 1..: the better score lies in front; those of score 0 are left
+    """Draw detections as one map uint8 [H, W], numbers 1..: the better score lies in front; those of score 0 are left
     out."""
     drawn = np.zeros(size, np.uint8)
     kept = sorted((one for one in found if one[1] > 0), key=lambda one: one[1])
@@ -125,7 +125,7 @@ def numbered(found, size):
 
 
 def wheel(moved, size) -> np.ndarray:
-    """Displacements [2, h, w] as colours uint8 [H, W, 3]: hue is direction, brightness length."""
+    """Draw displacements [2, h, w] as colours uint8 [H, W, 3]: hue is direction, brightness length."""
     length, angle = np.hypot(*moved), np.arctan2(moved[0], moved[1])
     hsv = np.zeros((*moved.shape[1:], 3), np.uint8)
     hsv[..., 0] = ((angle + np.pi) / (2 * np.pi) * 179).astype(np.uint8)

@@ -18,7 +18,8 @@ STYLES = ("squashed", "crops")
 
 
 def build(backbone, centring, norms, weights="random", output_stride=0, checkpoint=""):
-    """(IRNet, where its weights came from). A checkpoint is this book's own, `res50_irn.pth` or NoPeopleAllowed's.
+    """Build (IRNet, where its weights came from). A checkpoint is this book's own, `res50_irn.pth` or
+    NoPeopleAllowed's.
 
     The papers' ResNet-50 keeps stride 1 in layer4, which NoPeopleAllowed (CENTRING "instance norm") dilates too.
     """
@@ -40,8 +41,8 @@ def build(backbone, centring, norms, weights="random", output_stride=0, checkpoi
 
 
 def build_untrained(p, classifier_file):
-    """(IRNet by the parameters P of 04, where its weights came from). classifier_file: of 01's network, whose backbone
-    serves where `irnet_weights` is "classifier"."""
+    """Build (IRNet by the parameters P of 04, where its weights came from). classifier_file: of 01's network, whose
+    backbone serves where `irnet_weights` is "classifier"."""
     own = p.irnet_weights == "classifier"
     network, origin = build(p.irnet_backbone, p.centring, p.norms, "random" if own else p.irnet_weights,
                             p.irnet_output_stride, p.irnet_checkpoint)
@@ -51,13 +52,13 @@ def build_untrained(p, classifier_file):
 
 
 def load(p, path):
-    """The IRNet that 04 wrote to PATH, with the parameters P of 04, in evaluation mode."""
+    """Load the IRNet that 04 wrote to PATH, with the parameters P of 04, in evaluation mode."""
     return build(p.irnet_backbone, p.centring, p.norms, "random", p.irnet_output_stride, path)[0].eval()
 
 
 def samples(p, items, folder, epoch):
-    """Pictures with the label maps in FOLDER, of one epoch; p: parameters of 04. Raises ValueError for a style that is
-    none of STYLES."""
+    """Make samples of pictures with the label maps in FOLDER, of one epoch; p: parameters of 04. Raises ValueError for
+    a style that is none of STYLES."""
     label_of = partial(label_in, folder)
     if p.irnet_style == "squashed":
         return Squashed(items, p.irnet_side, p.seed, epoch, label_of=label_of, scope="irnet", pixels=p.bend_pixels,
@@ -68,14 +69,14 @@ def samples(p, items, folder, epoch):
 
 
 def loader(p, items, folder, epoch, first=0):
-    """Batches of `samples` from number FIRST on."""
+    """Load batches of `samples` from number FIRST on."""
     order = training.epoch_order(len(items), p.seed, epoch)
     return training.batches(samples(p, items, folder, epoch), order, p.irnet_batch, first,
                             drop_last=p.irnet_drop_last, workers=p.workers)
 
 
 def batch_loss(network, batch, p, n_classes, device):
-    """The loss of a batch (`losses.irnet_loss`); labels are brought to stride 4 by `label_grid`."""
+    """Compute the loss of a batch (`losses.irnet_loss`); labels are brought to stride 4 by `label_grid`."""
     x = batch["x"].to(device, memory_format=torch.channels_last)
     edge, moved = forward(network, x, p.norm_replicas)
     labels = quartered(batch["label"], p.label_grid)[:, : edge.shape[-2], : edge.shape[-1]]
@@ -83,8 +84,8 @@ def batch_loss(network, batch, p, n_classes, device):
 
 
 def mean_batches(p, items, scale):
-    """Batches of the pictures as inference sees them, for `measure_mean`: squashed, or the top left window of pictures
-    in their own shape times SCALE."""
+    """Load batches of the pictures in the form of inference, for `measure_mean`: squashed, or the top left window of
+    pictures in their own shape times SCALE."""
     squashed = p.irnet_style == "squashed"
     plain = Squashed(items, p.irnet_side, scope="none") if squashed else TopLeft(items, p.irnet_side, scale)
     return training.batches(plain, range(len(items)), p.irnet_batch, drop_last=p.irnet_drop_last, workers=p.workers)
@@ -92,7 +93,7 @@ def mean_batches(p, items, scale):
 
 @torch.no_grad()
 def measure_mean(network, batches, device):
-    """IRN's last step: the mean displacement over BATCHES becomes the stored mean that is subtracted at test.
+    """Store the mean displacement over BATCHES, which is subtracted at test: IRN's last step.
 
     Nothing to do for a network with instance norm. Returns the network in evaluation mode.
     """
@@ -106,7 +107,7 @@ def measure_mean(network, batches, device):
 
 
 def boundaries(network, image, side=0, scale=1.0, pad=0):
-    """(boundaries [h, w], displacements [2, h, w], cover) of a picture uint8 [H, W, 3]; see
+    """Compute (boundaries [h, w], displacements [2, h, w], cover) of a picture uint8 [H, W, 3]; see
     `models.irnet.flipped_edges`. The network stays where it is; the arrays are NumPy's.
 
     cover: how far the two reach beyond the picture, see `cam.covering`. Pictures in their own shape (SIDE 0) are
@@ -119,7 +120,7 @@ def boundaries(network, image, side=0, scale=1.0, pad=0):
 
 
 def reach(shape, size) -> tuple:
-    """How far maps of SHAPE (h, w), enlarged 4 times, cover a picture of SIZE (H, W): see `cam.covering`.
+    """Say how far maps of SHAPE (h, w), enlarged 4 times, cover a picture of SIZE (H, W): see `cam.covering`.
 
     Raises ValueError for maps that do not cover it.
     """

@@ -9,12 +9,13 @@ from wsnb.ops import affinity
 
 
 def bce(logits, tags):
-    """Binary cross-entropy, summed over classes, mean over pictures. (The original's own form cannot run.)"""
+    """Compute the binary cross-entropy, summed over classes, mean over pictures. (The original's own form cannot
+    run.)"""
     return F.binary_cross_entropy_with_logits(logits, tags, reduction="none").sum(1).mean()
 
 
 def classification_loss(name):
-    """The loss called NAME: "bce" (summed over classes) or "soft margin" (IRN). Raises ValueError."""
+    """Choose the loss called NAME: "bce" (summed over classes) or "soft margin" (IRN). Raises ValueError."""
     losses = {"bce": bce, "soft margin": multilabel_loss}
     if name not in losses:
         raise ValueError(f"loss {name!r}: choose bce or soft margin")
@@ -22,7 +23,7 @@ def classification_loss(name):
 
 
 def irnet_loss_parts(edge_logits, displacement, pairs, radius):
-    """The five parts of IRNet's loss (paper, equations 4 to 9), means over all pictures of the batch.
+    """Compute the five parts of IRNet's loss (paper, equations 4 to 9), means over all pictures of the batch.
 
     edge_logits [B, 1, H, W]; displacement [B, 2, H, W] in pixels of the map (dy, dx); pairs: see
     `affinity.pair_labels`, [B, n_dirs, n_src] each -> dict of scalars bg_pos, fg_pos, neg, dp_fg, dp_bg.
@@ -49,12 +50,13 @@ def irnet_loss_parts(edge_logits, displacement, pairs, radius):
 
 
 def irnet_total(parts):
-    """The loss: positive and negative pairs weigh alike, so do background and foreground, boundary and displacement."""
+    """Weigh the parts of the loss: positive and negative pairs alike, so do background and foreground, boundary and
+    displacement."""
     return (parts["bg_pos"] / 2 + parts["fg_pos"] / 2 + parts["neg"]) / 2 + (parts["dp_fg"] + parts["dp_bg"]) / 2
 
 
 def irnet_loss(edge_logits, displacement, labels, radius, n_classes=21, replicas=1):
-    """IRNet's loss of a batch with LABELS [B, H, W]; a scalar.
+    """Compute IRNet's loss of a batch with LABELS [B, H, W]; a scalar.
 
     REPLICAS > 1 splits the batch, normalises each part by itself and takes the mean, as the original of
     NoPeopleAllowed does on that many GPUs.

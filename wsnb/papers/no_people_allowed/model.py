@@ -21,7 +21,7 @@ WHOLE = {  # the ResNets that the first stage of NoPeopleAllowed takes for its c
 
 
 def initialise(module):
-    """Normal weights, biases 0: convolutions N(0, sqrt(2 / (k k out))), linear layers N(0, 0.01)."""
+    """Draw normal weights, biases 0: convolutions N(0, sqrt(2 / (k k out))), linear layers N(0, 0.01)."""
     if isinstance(module, nn.Conv2d):
         nn.init.normal_(module.weight, 0, math.sqrt(2 / (math.prod(module.kernel_size) * module.out_channels)))
     elif isinstance(module, nn.Linear):
@@ -100,7 +100,7 @@ class GapClassifier(BackboneWrapper):
 
     @property
     def class_weights(self):
-        """Weights [n_tags, K] of the last layer."""
+        """Give the weights [n_tags, K] of the last layer."""
         return self.extra_linear.weight
 
     def deep(self, x):
@@ -112,8 +112,8 @@ class GapClassifier(BackboneWrapper):
 
 def build(backbone, n_tags, weights="random", extra=512, output_stride=0, freeze=False, detach_below=0, bias=True,
           checkpoint=""):
-    """(classifier, where its weights came from). backbone: "vgg16_bn" (the paper's), one of `backbones.NAMES`, or one
-    of WHOLE, which are what they are: without extra, output_stride, freeze, detach_below, and with a bias.
+    """Build (classifier, where its weights came from). backbone: "vgg16_bn" (the paper's), one of `backbones.NAMES`,
+    or one of WHOLE, which are what they are: without extra, output_stride, freeze, detach_below, and with a bias.
 
     checkpoint: a whole network, loaded strictly: this book's, NoPeopleAllowed's (its training files hold it under
     `model`) or, with backbone "resnet50", extra 0 and no bias, IRN's `res50_cam.pth`.
@@ -137,7 +137,7 @@ def build(backbone, n_tags, weights="random", extra=512, output_stride=0, freeze
 
 
 def load(p, n_tags, path):
-    """The classifier that 01 wrote to PATH, with the parameters P of 01, in evaluation mode."""
+    """Load the classifier that 01 wrote to PATH, with the parameters P of 01, in evaluation mode."""
     network, _ = build(p.backbone, n_tags, "random", p.extra, p.output_stride, p.freeze, p.detach_below, p.bias, path)
     return network.to(memory_format=torch.channels_last).eval()
 
@@ -192,8 +192,8 @@ def load_vgg(body, name, weights) -> str:
 
 
 def learning_groups(network, lr, extra_factor=10, bias_factor=2):
-    """Backbone weights, backbone biases, new weights, new biases with their learning rates; BatchNorm's scales count as
-    weights. For Adam: 1e-4, 2e-4, 1e-3, 2e-3."""
+    """Group backbone weights, backbone biases, new weights, new biases with their learning rates; BatchNorm's scales
+    count as weights. For Adam: 1e-4, 2e-4, 1e-3, 2e-3."""
     new = {id(t) for module in network.new_modules for t in module.parameters()}
     groups = [[], [], [], []]
     for name, parameter in network.named_parameters():

@@ -9,7 +9,7 @@ from wsnb.ops.segmentation import poly
 
 
 def forward(network, x, replicas=1):
-    """NETWORK of x [B, ...] in REPLICAS parts, whose BatchNorms use each its own statistics: a tensor or a tuple.
+    """Run NETWORK on x [B, ...] in REPLICAS parts, whose BatchNorms use each its own statistics: a tensor or a tuple.
 
     The running statistics are those of the first part, as torch's DataParallel keeps them.
     """
@@ -24,7 +24,7 @@ def forward(network, x, replicas=1):
 
 @contextlib.contextmanager
 def fixed_running_statistics(network):
-    """Inside, no BatchNorm of NETWORK changes its running statistics."""
+    """Keep the running statistics of all BatchNorms of NETWORK inside the block."""
     modules = network.modules() if isinstance(network, nn.Module) else ()
     norms = [module for module in modules if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.training]
     for norm in norms:
@@ -37,14 +37,14 @@ def fixed_running_statistics(network):
 
 
 def batches_an_epoch(count, batch, drop_last=True) -> int:
-    """Batches of an epoch of COUNT pictures; at least one, also where too few pictures fill it."""
+    """Count the batches of an epoch of COUNT pictures; at least one, also where too few pictures fill it."""
     return max(1, count // batch if drop_last else -(-count // batch))
 
 
 class PolySGD(torch.optim.SGD):
     """IRN's optimiser: SGD whose learning rates fall as (1 - step / steps)^0.9 at every step, then stay.
 
-    The original passes the weight decay where the momentum belongs, so that the momentum is WEIGHT_DECAY (1e-4); the
+    The original passes the weight decay where the momentum belongs, and the momentum becomes WEIGHT_DECAY (1e-4); the
     groups decay as they should. The step count is kept in the state dict.
     """
 
@@ -64,7 +64,7 @@ class PolySGD(torch.optim.SGD):
 
 
 def schedule(kind, epochs, steps_an_epoch, every=3):
-    """A function (step, steps) -> factor of the first learning rates, for `segmentation.fit`.
+    """Make a function (step, steps) -> factor of the first learning rates, for `segmentation.fit`.
 
     "step": a fifth every EVERY epochs (the classifier), "poly epochs": power 0.9 once an epoch, 1e-6 at least (IRNet
     and segmenter of the paper), "poly": power 0.9 at every step (IRN). Raises ValueError for another.
@@ -80,7 +80,8 @@ def schedule(kind, epochs, steps_an_epoch, every=3):
 
 
 def optimiser(kind, groups, lr, weight_decay, steps, momentum_quirk=True):
-    """"adam", "adamw" or "sgd" over GROUPS; sgd is IRN's with MOMENTUM_QUIRK, else it has momentum 0.9.
+    """Make the optimiser "adam", "adamw" or "sgd" over GROUPS; sgd is IRN's with MOMENTUM_QUIRK, else it has momentum
+    0.9.
 
     Raises ValueError for another.
     """

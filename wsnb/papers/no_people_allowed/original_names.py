@@ -9,12 +9,12 @@ NUMBERED = {"backbone.0.": "conv1.", "backbone.1.": "bn1.", "backbone.4.": "laye
 
 
 def without_aliases(state) -> dict:
-    """IRN's files hold each tensor under two or three names; the canonical one stays."""
+    """Keep one of the two or three names under which IRN's files hold each tensor."""
     return {key: value for key, value in state.items() if not key.startswith(ALIASES)}
 
 
 def irn_classifier_state(state) -> dict:
-    """`res50_cam.pth` -> a GapClassifier on ResNet-50 without extra convolutions and bias."""
+    """Rename `res50_cam.pth` -> a GapClassifier on ResNet-50 without extra convolutions and bias."""
     found = {}
     for key, value in without_aliases(state).items():
         found[key.removeprefix("resnet50.") if key != "classifier.weight" else "extra_linear.weight"] = (
@@ -23,13 +23,13 @@ def irn_classifier_state(state) -> dict:
 
 
 def irn_state(state) -> dict:
-    """`res50_irn.pth` -> IRNet on ResNet-50, "stored mean"."""
+    """Rename `res50_irn.pth` -> IRNet on ResNet-50, "stored mean"."""
     return {key.removeprefix("resnet50.") if key.startswith("resnet50.") else f"branches.{key}": value
             for key, value in without_aliases(state).items() if not key.startswith(TRAINING_ONLY)}
 
 
 def npa_state(state) -> dict:
-    """NoPeopleAllowed's IRNet -> IRNet on ResNet-50 with a dilated layer4, "instance norm", "batch"."""
+    """Rename NoPeopleAllowed's IRNet -> IRNet on ResNet-50 with a dilated layer4, "instance norm", "batch"."""
     found = {}
     for key, value in state.items():
         start = next((old for old in STAGES if key.startswith(old)), None)
@@ -38,7 +38,7 @@ def npa_state(state) -> dict:
 
 
 def whole_state(state) -> dict:
-    """A ResNet of NoPeopleAllowed's registry -> a GapClassifier: `fc` or `backbone.N` in the originals."""
+    """Rename a ResNet of NoPeopleAllowed's registry -> a GapClassifier: `fc` or `backbone.N` in the originals."""
     found = {}
     for key, value in state.items():
         start = next((old for old in (*NUMBERED, "fc.") if key.startswith(old)), "")

@@ -27,7 +27,7 @@ class Walk:
 
 
 def walked(maps, edge, radius=5, beta=10, exp_times=8) -> np.ndarray:
-    """Class maps [K, h, w] spread along boundaries EDGE [h', w']: float32 [K, h', w'].
+    """Spread class maps [K, h, w] along boundaries EDGE [h', w']: float32 [K, h', w'].
 
     The maps are resized to the boundaries first (NoPeopleAllowed) or lie on the same grid already (IRN).
     """
@@ -38,8 +38,8 @@ def walked(maps, edge, radius=5, beta=10, exp_times=8) -> np.ndarray:
 
 
 def enlarged(spread, size, cover=(1.0, 1.0)) -> np.ndarray:
-    """Walked maps [K, h, w] at the picture's SIZE (H, W), divided by the one maximum of all: float32 [K, H, W] in
-    [0, 1]. cover: see `cam.covering`."""
+    """Enlarge walked maps [K, h, w] to the picture's SIZE (H, W), divided by the one maximum of all: float32 [K, H, W]
+    in [0, 1]. cover: see `cam.covering`."""
     spread = torch.from_numpy(np.asarray(spread, np.float32))[None]
     return cam.over_joint_maximum(cam.covering(spread, size, cover)[0].numpy())
 
@@ -77,7 +77,8 @@ def write_walk(name, edge, size, cover, cams, folder, walk) -> None:
 
 
 def mask_of(item, maps, threshold, side=0, scale=1.0, crf: CRF | None = None) -> np.ndarray:
-    """The pseudo mask uint8 [H, W] of a picture at its own size: its walked maps in the folder MAPS above THRESHOLD.
+    """Make the pseudo mask uint8 [H, W] of a picture at its own size: its walked maps in the folder MAPS above
+    THRESHOLD.
 
     With a CRF it is refined on the picture as `data.sized` gives it.
     """

@@ -13,7 +13,8 @@ from wsnb.papers.no_people_allowed.model import load_backbone
 
 
 def samples(p, items, folder, epoch):
-    """Pictures with the pseudo masks in FOLDER, of one epoch; p: parameters of 06. Raises ValueError for a style."""
+    """Make samples of pictures with the pseudo masks in FOLDER, of one epoch; p: parameters of 06. Raises ValueError
+    for a style."""
     label_of = partial(label_in, folder)
     if p.seg_style == "squashed":
         return Squashed(items, p.seg_side, p.seed, epoch, label_of=label_of, scope="strong", pixels=p.bend_pixels)
@@ -23,14 +24,14 @@ def samples(p, items, folder, epoch):
 
 
 def loader(p, items, folder, epoch, first=0):
-    """Batches of `samples` from number FIRST on."""
+    """Load batches of `samples` from number FIRST on."""
     order = training.epoch_order(len(items), p.seed, epoch)
     return training.batches(samples(p, items, folder, epoch), order, p.seg_batch, first, workers=p.workers)
 
 
 def build_untrained(p, n_classes, classifier_file=None):
-    """(segmenter by the parameters P of 06, where its weights came from). classifier_file: of 01's network, whose
-    backbone serves where `seg_weights` is "classifier"."""
+    """Build (segmenter by the parameters P of 06, where its weights came from). classifier_file: of 01's network,
+    whose backbone serves where `seg_weights` is "classifier"."""
     own = p.seg_weights == "classifier"
     network, origin = heads.build(p.seg_head, p.seg_backbone, n_classes, "random" if own else p.seg_weights,
                                   p.seg_output_stride, p.seg_width, p.seg_freeze, p.seg_checkpoint)
@@ -40,7 +41,7 @@ def build_untrained(p, n_classes, classifier_file=None):
 
 
 def load(p, n_classes, path):
-    """The segmenter that 06 wrote to PATH, with the parameters P of 06, in evaluation mode."""
+    """Load the segmenter that 06 wrote to PATH, with the parameters P of 06, in evaluation mode."""
     network, _ = heads.build(p.seg_head, p.seg_backbone, n_classes, "random", p.seg_output_stride, p.seg_width,
                              p.seg_freeze)
     backbones.fill(network, load_torch(path), str(path))
@@ -48,7 +49,7 @@ def load(p, n_classes, path):
 
 
 def optimiser(p, network, steps):
-    """The head learns SEG_NEW_MULTIPLIER times as fast as the backbone."""
+    """Make the optimiser; the head learns `seg_new_multiplier` times as fast as the backbone."""
     new = {id(t) for t in network.head.parameters()}
     learning = [t for t in network.parameters() if t.requires_grad]
     groups = [{"params": [t for t in learning if (id(t) in new) == head], "lr": p.seg_lr * factor}
@@ -57,7 +58,7 @@ def optimiser(p, network, steps):
 
 
 def batch_loss(network, batch, p, device):
-    """Mean cross-entropy of a batch over the pixels that are not 255."""
+    """Compute the mean cross-entropy of a batch over the pixels that are not 255."""
     x = batch["x"].to(device, memory_format=torch.channels_last)
     logits = optimisation.forward(network, x, p.seg_norm_replicas)
     return segmentation.loss(logits, batch["label"].to(device))
