@@ -78,7 +78,8 @@ def widgets(image, folder, n_classes=20, seed=0):
     field = {kind: single.crf_control(image, shares[:k], CRF())
              for kind, k in (("3 classes", 3), ("all classes", n_classes))}
     return {
-        "CAM threshold, 4 pictures": (figures.threshold(items, folder), [{"percent": 20 + 9 * k} for k in range(6)]),
+        "CAM threshold, 4 pictures": (figures.threshold_control(items, folder, "joint"),
+                                      [{"percent": 20 + 9 * k} for k in range(6)]),
         "CAM threshold, street": (street.threshold(image, np.arange(len(names)), maps[: len(names)], names, 0.5),
                                   [{"threshold": 0.1 + 0.1 * k} for k in range(6)]),
         "PAMR iterations": (single.pamr_control(image, small, list(range(n_classes)), mask_losses.Settings()),

@@ -11,7 +11,7 @@ from torch import nn
 from wsnb.files import FileError, load_torch
 from wsnb.models import backbone_wrapper, backbones
 from wsnb.models.distributed import synchronised
-from wsnb.models.resnet import DeepStemResNet
+from wsnb.models.resnet import ResNet
 
 RATES = (6, 12, 18, 24)
 POOLS = (1, 2, 3, 6)
@@ -142,7 +142,7 @@ def trunk(backbone, weights, output_stride=0):
     if backbone != DEEP_STEM:
         body = backbones.build(backbone, output_stride)
         return body, backbones.load_imagenet(body, backbone, weights)
-    body = DeepStemResNet()
+    body = ResNet(101, (1, 2, 1, 1), (1, 1, 2, 4), gradual=True, deep_stem=True)
     if weights == "random":
         return body, "random"
     if not Path(weights).is_file():
