@@ -64,10 +64,10 @@ def _write(job):
             save_png(path, labels)
 
 
-def crf_from(p) -> CRF:
-    """Make the CRF of a stage's parameters."""
-    return CRF(p.crf_iterations, p.crf_gaussian_sxy, p.crf_gaussian_compat, p.crf_bilateral_sxy, p.crf_bilateral_srgb,
-               p.crf_bilateral_compat)
+def crf_from(p, iterations: int | None = None) -> CRF:
+    """Make the CRF of a stage's parameters, with ITERATIONS in place of theirs where given."""
+    return CRF(p.crf_iterations if iterations is None else iterations, p.crf_gaussian_sxy, p.crf_gaussian_compat,
+               p.crf_bilateral_sxy, p.crf_bilateral_srgb, p.crf_bilateral_compat)
 
 
 def crf_text(crf: CRF) -> str:
