@@ -70,7 +70,7 @@ def _starts(paper: str, step: str):
 
 
 def title(one) -> str:
-    """'spml/voc_small_tag: mIoU of the labels, %' of the steps of one ladder."""
+    """'paper/experiment: mIoU of the labels, %' of the steps of one ladder."""
     first = one.iloc[0]
     return f"{first.paper}/{first.experiment}: {first.metric}{f', {first.unit}' if first.unit else ''}"
 

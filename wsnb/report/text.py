@@ -38,7 +38,7 @@ def pictures(dataset, split) -> str:
 
 
 def crf(text) -> str:
-    """Short word for a CRF in the cells: yes, no or ?"""
+    """Short text for a CRF in the cells: yes, no or ?"""
     return {"no": "no", "": "no", "unstated": "?"}.get(text, "yes")
 
 
@@ -114,5 +114,5 @@ def show(frame, caption: str = ""):
 
 
 def filled(frame):
-    """The data frame without the columns in which no row says a word."""
+    """The data frame without the columns in which every cell is empty."""
     return frame.loc[:, [frame.empty or bool(frame[name].astype(bool).any()) for name in frame]]
