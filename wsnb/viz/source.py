@@ -1,36 +1,35 @@
-"""Show a function's own source in a notebook, so that the code stands beside the formula that it computes."""
+"""The source of a library function beside the formula that it computes."""
 
-import html
 import inspect
 import textwrap
-from dataclasses import dataclass
 from pathlib import Path
 
-import wsnb
+ROOT = Path(__file__).resolve().parents[2]
 
 
-@dataclass(frozen=True)
 class Source:
-    """The text of a function and its place, `file:line`; notebooks show it highlighted."""
+    """Functions as text, with their places; JupyterLab and the HTML book highlight it."""
 
-    text: str
-    place: str
+    def __init__(self, listings):
+        self.listings = listings  # {place: text}
 
     def __repr__(self):
-        return f"# {self.place}\n{self.text}"
+        return "\n\n".join(f"{place}\n{text}" for place, text in self.listings.items())
 
-    def _repr_html_(self) -> str:
-        from pygments import highlight
-        from pygments.formatters import HtmlFormatter
-        from pygments.lexers import PythonLexer
-
-        code = highlight(self.text, PythonLexer(), HtmlFormatter(noclasses=True))
-        return f"<p><code>{html.escape(self.place)}</code></p>{code}"
+    def _repr_markdown_(self) -> str:
+        return "\n\n".join(f"`{place}`\n\n````python\n{text}\n````" for place, text in self.listings.items())
 
 
-def show_source(function) -> Source:
-    """Show the source of a function, method or class of this project with its file and line."""
-    lines, first = inspect.getsourcelines(function)
-    path = Path(inspect.getsourcefile(function)).resolve()
-    place = path.relative_to(Path(wsnb.__file__).resolve().parents[1])
-    return Source(textwrap.dedent("".join(lines)).rstrip(), f"{place.as_posix()}:{first}")
+def show_source(*functions) -> Source:
+    """Show each function or class with its place, FILE:LINE below the project's root.
+
+    Raises ValueError for a function from outside the project, whose line another reader would not find.
+    """
+    listings = {}
+    for function in functions:
+        function = inspect.unwrap(function)  # getsourcefile stops at decorators, getsourcelines does not
+        path, (lines, first) = Path(inspect.getsourcefile(function)).resolve(), inspect.getsourcelines(function)
+        if ROOT not in path.parents:
+            raise ValueError(f"{function.__name__}: defined in {path}, outside the project; show its code in the cell")
+        listings[f"{path.relative_to(ROOT)}:{first}"] = textwrap.dedent("".join(lines)).rstrip()
+    return Source(listings)
