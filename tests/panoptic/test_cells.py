@@ -16,7 +16,7 @@ from wsnb.data.synthetic import make_cityscapes
 from wsnb.files import FileError, load_torch, save_png
 from wsnb.ops import segmentation
 from wsnb.papers.panoptic import boxes, cams, iterate, label_space
-from wsnb.papers.panoptic import data as sets
+from wsnb.papers.panoptic import data as panoptic
 from wsnb.papers.panoptic.label_space import CITYSCAPES
 
 SMALL = {"workers": 0, "width": 16, "crop": 48, "batch": 4, "epochs": 2, "later_epochs": 1, "cam_flip": False,
@@ -43,7 +43,7 @@ def chain(data):
         known = read.items
         patch.setattr(read, "items", lambda *words: [
             replace(item, instances=None) if item.id == "shapes_000001_000000" else item for item in known(*words)])
-        patch.setattr(cams, "stitched", lambda *_: pytest.fail("Grad-CAM of a classifier that never learned"))
+        patch.setattr(cams, "stitched_maps", lambda *_: pytest.fail("Grad-CAM of a classifier that never learned"))
         items = read.items("cityscapes", data / "city", "train")
         for item in items:
             save_png(data / "cam" / f"{item.id}.png", read.mask("cityscapes", item, 19))
@@ -92,7 +92,7 @@ def test_results_tell_what_was_chosen_with_masks_unless_the_class_maps_were_give
 
 
 def test_the_price_of_boxes_and_tags_says_what_the_crops_had(chain):
-    tags = sum(int(np.sum(tags)) for tags in chain["01"]["names"].values())
+    tags = sum(int(np.sum(tags)) for tags in chain["01"]["tags_of"].values())
     assert any(f"{tags} tags of crops" in line for line in chain["03"]["stage"].lines)
     assert chain["03"]["drawn"]["tags"] == int(chain["03"]["total"].stuff) < tags
 
@@ -101,7 +101,7 @@ def test_every_stage_shows_the_same_picture_first(chain, data):
     items = read.items("cityscapes", data / "city", "train")
     space = chain["01"]["space"]
     busy = [int((~one.stuff & ~one.groups).sum()) for one in (
-        sets.objects_of("cityscapes", item, space) for item in items)]
+        panoptic.objects_of("cityscapes", item, space) for item in items)]
     assert busy[0] < max(busy), "the first picture must not be the busiest"
     busiest = items[int(np.argmax(busy))].id
     assert {chain[name]["shown"][0].id for name in ("01", "02", "03", "07")} == {busiest}
@@ -129,13 +129,13 @@ def test_what_lacks_is_told_before_anything_is_trained(chain, data, monkeypatch,
 def test_followed_pictures_have_known_instances_first_then_most_things(monkeypatch):
     counts = {"a": 1, "b": 9, "c": 3, "d": 3, "far": 20}
     items = [SimpleNamespace(id=name, boxes=True, instances=name != "b" or None) for name in counts]
-    monkeypatch.setattr(sets, "objects_of", lambda layout, item, space: boxes.objects(
+    monkeypatch.setattr(panoptic, "objects_of", lambda layout, item, space: boxes.objects(
         [(13, 0, 0, 4, 4, 0, 0)] * counts[item.id] + [(13, 0, 0, 9, 9, 1, 0)] * 5))
-    pictures = sets.Pictures(CITYSCAPES, tuple(items), (), ())
-    assert [item.id for item in sets.followed(pictures, 9, among=4)] == ["c", "d", "a", "b"]
-    elsewhere = sets.Pictures(label_space.of("voc", ("background", "x")), tuple(SimpleNamespace(
+    pictures = panoptic.Pictures(CITYSCAPES, tuple(items), (), ())
+    assert [item.id for item in panoptic.followed(pictures, 9, among=4)] == ["c", "d", "a", "b"]
+    elsewhere = panoptic.Pictures(label_space.of("voc", ("background", "x")), tuple(SimpleNamespace(
         id=name, boxes=None, instances=None) for name in "ab"), (), ())  # their boxes come from boxes_dir
-    assert [item.id for item in sets.followed(elsewhere, 2)] == ["a", "b"]
+    assert [item.id for item in panoptic.followed(elsewhere, 2)] == ["a", "b"]
 
 
 @pytest.mark.parametrize("stop, warm, losses, found", [

@@ -1,5 +1,6 @@
 """Parity of `panoptic` with arrays of the original program: everything bit for bit."""
 
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -10,11 +11,10 @@ from tests.parity import panoptic_evaluation
 from tests.parity.compare import Check, exact, load
 from wsnb.data import read
 from wsnb.data.item import Item
-from wsnb.files import load_npz, sha256
+from wsnb.files import load_npz, save_npz, sha256
 from wsnb.papers.panoptic import cleanup, data, iterate
 from wsnb.papers.panoptic.boxes import class_masks, clipped, from_instance_ids, load_boxes, objects, save_boxes
 from wsnb.papers.panoptic.cleanup import instance_labels
-from wsnb.papers.panoptic.data import file_of
 from wsnb.papers.panoptic.label_space import CITYSCAPES
 
 DEMO = "aachen_000000_000019"
@@ -58,19 +58,18 @@ def inclusive(table):
 
 
 def run(folder, which, overrides):
-    """(maps after each rule, last map, instances or None) of the demo picture, from its files."""
+    """Clean the demo picture from its files: (maps after each rule, last map, instances or None)."""
     known = dict(overrides)
     crop, which = known.pop("schk_crop_size", (400, 500)), known.pop("pred_dir", which)
     known["save_ins"] = known.pop("run_ins_box_process", True)  # these runs keep arrays, whatever the original saves
-    opts, root = cleanup.changed(cleanup.Options(), **known), inputs(folder) / "results"
+    options, root = replace(cleanup.Options(), **known), inputs(folder) / "results"
     with TemporaryDirectory() as place:
         place = Path(place)
-        save_boxes(place / "boxes.mat", demo_objects(folder), CITYSCAPES.names)
-        job = iterate.Job(
-            DEMO, opts, file_of(root / which, DEMO, ".png"), place / "labels.png", None,
-            file_of(root / "pred_flat_feat", DEMO, ".mat"), file_of(root / "mcg_and_grabcut/train", DEMO, ".png"),
-            place / "boxes.mat", data.tags_of("cityscapes", demo(folder), CITYSCAPES, crop))
-        return iterate.process(job)[1:]
+        save_boxes(place / f"{DEMO}.mat", demo_objects(folder), CITYSCAPES.names)
+        places, tags = data.tags_of("cityscapes", demo(folder), CITYSCAPES, crop)
+        save_npz(place / f"{DEMO}.npz", windows=places, tags=tags.astype(np.uint8))
+        folders = iterate.Folders(root / which, root / "pred_flat_feat", root / "mcg_and_grabcut/train", place, place)
+        return iterate.clean_up(DEMO, options, folders)[1:]
 
 
 def _variant(path):

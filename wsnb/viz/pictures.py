@@ -105,24 +105,8 @@ def boxes_overlay(image, boxes, classes, palette=viz.PALETTE) -> np.ndarray:
     return shown
 
 
-def rows(items, image_of, maps, titles=None, palette=viz.PALETTE, things=(), hidden=(), columns=None, width=12.0):
-    """A row a picture: the picture and its segments. maps: {title: function of an item -> (ids, {id: class})}.
-
-    TITLES names each picture; else only the columns are named.
-    """
-    tiles, names = [], []
-    for k, item in enumerate(items):
-        image = image_of(item)
-        tiles += [image, *(segments_overlay(image, *map_(item), palette, things, hidden) for map_ in maps.values())]
-        head = "picture" if titles is None else titles[k]
-        names += [head, *maps] if k == 0 or titles else [""] * (1 + len(maps))
-    if not tiles:
-        tiles, names = [np.full((60, 240, 3), 255, np.uint8)], ["no picture"]
-    return viz.grid(tiles, names, columns=columns or 1 + len(maps), width=width)
-
-
 def best_and_worst(count, each=3) -> list[int]:
-    """Places of the EACH first, middle and last of COUNT sorted things, each once, ascending."""
+    """List the places of the EACH first, middle and last of COUNT sorted pictures, each once, ascending."""
     middle = max(0, (count - each) // 2)
     places = [*range(min(each, count)), *range(middle, min(middle + each, count)), *range(max(0, count - each), count)]
     return sorted(set(places))
