@@ -49,15 +49,15 @@ def chain(data):
             save_png(data / "cam" / f"{item.id}.png", read.mask("cityscapes", item, 19))
         found = {"01": go(patch, "01", data), "02": go(patch, "02", data, cam_dir=str(data / "cam"))}
         found |= {name: go(patch, name, data) for name in ("03", "04", "05", "06", "07", "08")}
-        told = json.loads((data / "runs/06_train/results.json").read_text())
-        told["notes"]["losses"] = [1.0, 1.1]  # as if there had been a round before it, and it was no better
-        (data / "runs/06_train/results.json").write_text(json.dumps(told))
+        kept = json.loads((data / "runs/06_train/results.json").read_text())
+        kept["notes"]["losses"] = [1.0, 1.1]  # as if there had been a round before it, and it was no better
+        (data / "runs/06_train/results.json").write_text(json.dumps(kept))
         found["06@2"] = go(patch, "06", data, stop_when_flat=True, warm_start=False, round=2)
         found["07@2"] = go(patch, "07", data, round=2)
         return found | {name: go(patch, name, data) for name in ("09", "10", "11")}
 
 
-def test_a_flat_round_keeps_the_former_weights_though_it_would_start_anew(chain, data):
+def test_a_flat_round_keeps_the_earlier_weights_though_it_would_start_anew(chain, data):
     first, second = (load_torch(data / "runs" / name / "network.pth") for name in ("06_train", "06_train@2"))
     assert chain["06@2"]["flat"] and all(torch.equal(first[key], value) for key, value in second.items())
 
@@ -78,16 +78,16 @@ def test_the_bound_can_have_fewer_masks(chain, data, monkeypatch):
                                          if "protocol" in row} == {1}
 
 
-def test_results_tell_what_was_chosen_with_masks_unless_the_class_maps_were_given(chain, data, monkeypatch, tmp_path):
-    def told(names):
+def test_results_say_what_was_chosen_with_masks_unless_the_class_maps_were_given(chain, data, monkeypatch, tmp_path):
+    def annotations(names):
         return {row["protocol"]["annotation"] for row in names["results"] if "protocol" in row}
 
-    assert told(chain["10"]) == {""} == told(chain["11"])
+    assert annotations(chain["10"]) == {""} == annotations(chain["11"])
     shutil.copytree(data / "runs", tmp_path / "runs")
     own = json.loads((tmp_path / "runs/02_cams/results.json").read_text())
     own["notes"]["given"] = False
     (tmp_path / "runs/02_cams/results.json").write_text(json.dumps(own))
-    assert told(go(monkeypatch, "10", data, tmp_path / "runs")) == {
+    assert annotations(go(monkeypatch, "10", data, tmp_path / "runs")) == {
         "threshold of the class maps chosen on up to 16 training pictures with their masks"}
 
 
@@ -114,7 +114,7 @@ def test_every_stage_shows_the_same_picture_first(chain, data):
     ("01", {"mandg_dir": ".png"}, "mandg_dir: .*000002.png: missing.*complete the folder"),
     ("02", {"cam_dir": ".png"}, "cam_dir: .*000002.png: missing.*complete the folder"),
 ])
-def test_what_lacks_is_told_before_anything_is_trained(chain, data, monkeypatch, tmp_path, name, values, what):
+def test_missing_files_are_named_before_anything_is_trained(chain, data, monkeypatch, tmp_path, name, values, what):
     for key, suffix in values.items():
         if suffix.startswith("."):
             for item in read.items("cityscapes", data / "city", "train", 2):

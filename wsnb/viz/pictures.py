@@ -1,7 +1,4 @@
-"""Rows of pictures beside their label maps: the same few pictures from stage to stage, the best and the worst.
-
-Pictures of instances: each in a shade of its class's colour, with a light border, and boxes.
-"""
+"""Rows of pictures beside their label maps, the best and the worst among them, and pictures of instances and boxes."""
 
 from functools import partial
 
@@ -13,7 +10,7 @@ from wsnb.files import read_index
 
 
 def known_truth(item, truth_of, size):
-    """TRUTH_OF(item), or 255 all over SIZE where the set has no mask of the picture, as in VOC's test split."""
+    """Read TRUTH_OF(item), or 255 all over SIZE where the set has no mask of the picture, as in VOC's test split."""
     return truth_of(item) if item.mask is not None else np.full(size, 255, np.uint8)
 
 
@@ -62,9 +59,9 @@ SHADES = (0.0, 0.35, -0.3, 0.55, -0.5, 0.18, -0.15)  # towards white (above 0) o
 
 
 def segments_overlay(image, ids, classes, palette=viz.PALETTE, things=(), hidden=(), alpha=0.6) -> np.ndarray:
-    """IMAGE uint8 [H, W, 3] under its segments: ids [H, W] with {id: class}.
+    """Draw IMAGE uint8 [H, W, 3] under its segments, ids [H, W] with {id: class}, each with a light border.
 
-    Classes of THINGS get a shade an instance; segments of HIDDEN classes and the id 0 are left bare; 255 is void.
+    The classes THINGS get a shade an instance; segments of HIDDEN classes and the id 0 are left bare; 255 is void.
     """
     image, ids = np.asarray(image), np.asarray(ids)
     if image.shape[:2] != ids.shape:
@@ -96,7 +93,7 @@ def _borders(ids):
 
 
 def boxes_overlay(image, boxes, classes, palette=viz.PALETTE) -> np.ndarray:
-    """IMAGE uint8 [H, W, 3] with boxes [N, 4], half-open, in the colours of their classes [N]."""
+    """Draw boxes [N, 4], half-open, on IMAGE uint8 [H, W, 3] in the colours of their classes [N]."""
     shown = np.ascontiguousarray(image).copy()
     width = max(1, round(max(shown.shape[:2]) / 240))
     for (x0, y0, x1, y1), label in zip(np.asarray(boxes, int).reshape(-1, 4).tolist(), classes, strict=True):
