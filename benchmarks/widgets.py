@@ -14,7 +14,6 @@ import numpy as np
 import torch
 
 from wsnb import files
-from wsnb.data import cityscapes
 from wsnb.data.item import Item
 from wsnb.ops import cam, hierarchies
 from wsnb.ops.crf import CRF
@@ -86,8 +85,7 @@ def widgets(image, folder, n_classes=20, seed=0):
                             [{"iterations": k} for k in (40, 1, 33, 7, 21, 13)]),
         **{f"CRF parameters, {kind}": (function, [{"iterations": 15, "distance": 40 + 10 * k, "colour": 8 + k}
                                                  for k in range(6)]) for kind, function in field.items()},
-        "CRF of instances": (street.field(image, shares, things, names, instance_network.Settings(),
-                                          {"palette": cityscapes.PALETTE, "things": names.things}),
+        "CRF of instances": (street.field(image, shares, things, names, instance_network.Settings()),
                              [{"iterations": k + 5, "box_weight": 0.5 * k} for k in range(6)]),
         "GrabCut in a drawn box": (by_box.grabcut_control(image, box_labels.Settings()),
                                    [{"left": 4 + k, "top": 5, "right": 96 - 7 * k} for k in range(6)]),

@@ -178,14 +178,15 @@ def voc_palette() -> np.ndarray:
     return palette.astype(np.uint8)
 
 
-def save_png(path, array) -> None:
-    """Write uint8 [H, W] as a palette PNG of label indices, or uint8 [H, W, 3] as RGB."""
+def save_png(path, array, palette=None) -> None:
+    """Write uint8 [H, W] as a PNG of label indices in the colours of PALETTE uint8 [256, 3] (VOC's), or uint8 [H, W, 3]
+    as RGB."""
     array = np.asarray(array)
     if array.dtype != np.uint8 or array.ndim not in (2, 3) or array.shape[2:] not in ((), (3,)) or not array.size:
         raise FileError(f"{path}: expected uint8 [H, W] or [H, W, 3], got {array.dtype} {array.shape}")
     image = Image.fromarray(array)
     if array.ndim == 2:
-        image.putpalette(voc_palette().tobytes())
+        image.putpalette((voc_palette() if palette is None else palette).tobytes())
     with write(path) as file:
         image.save(file, format="PNG")
 

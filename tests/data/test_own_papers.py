@@ -82,7 +82,7 @@ def test_segments_that_nobody_marked_are_not_scored(boxed):
     ids, names, crowd, _ = evaluate.truth_of(item, classes)
     assert (ids == 255).all() and names == {} and crowd == () and evaluate.with_truth([item]) == [item]
     settings = instance_network.Settings("ground truth")
-    found = instance_network.found_things(item, np.zeros((3, *SIZE)), classes, settings)
+    found = instance_network.detect(item, np.zeros((3, *SIZE)), classes, settings)
     assert found.boxes.tolist() == [list(BOX)] and found.classes.tolist() == [1], "boxes of the annotation stand in"
 
 

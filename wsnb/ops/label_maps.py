@@ -33,12 +33,13 @@ def winners(image, scores, crf: CRF | None = None) -> list:
     return [scores.argmax(axis=0).astype(np.uint8), *([crf_labels(image, scores, crf)] if crf else [])]
 
 
-def write_labels(function, items, folders, workers, prepare=None):
+def write_labels(function, items, folders, workers, prepare=None, palette=None):
     """Yield once for each item, as soon as its label maps stand in FOLDERS as ID.png.
 
     Files that are there are kept. FUNCTION(*PREPARE(item)) -> uint8 [H, W], or a list of them, one a folder.
     FUNCTION runs in WORKERS processes, and is a module's own function or a functools.partial of one.
-    PREPARE runs here, where the network is; without it FUNCTION gets the item.
+    PREPARE runs here, where the network is; without it FUNCTION gets the item. PALETTE uint8 [256, 3]: colours of the
+    PNGs (VOC's).
     """
     folders = [Path(folder) for folder in folders]
 
@@ -48,7 +49,7 @@ def write_labels(function, items, folders, workers, prepare=None):
             if all(path.exists() for path in paths):  # names only ever show whole files
                 yield None
             else:
-                yield function, paths, (item,) if prepare is None else prepare(item)
+                yield function, paths, (item,) if prepare is None else prepare(item), palette
 
     module = getattr(function, "func", function).__module__
     yield from parallel.map_images(_write, jobs(), workers, preload=(module,))
@@ -57,11 +58,11 @@ def write_labels(function, items, folders, workers, prepare=None):
 def _write(job):
     if job is None:
         return
-    function, paths, arguments = job
+    function, paths, arguments, palette = job
     found = function(*arguments)
     for path, labels in zip(paths, [found] if isinstance(found, np.ndarray) else found, strict=True):
         if not path.exists():
-            save_png(path, labels)
+            save_png(path, labels, palette)
 
 
 def crf_from(p, iterations: int | None = None) -> CRF:

@@ -17,7 +17,7 @@ SHADES = (0.0, 0.35, -0.3, 0.55, -0.5, 0.18, -0.15)  # towards white (above 0) o
 
 
 def known_truth(item, truth_of, size):
-    """TRUTH_OF(item), or 255 all over SIZE where the set has no mask of the picture, as in VOC's test split."""
+    """Read TRUTH_OF(item), or 255 all over SIZE where the set has no mask of the picture, as in VOC's test split."""
     return truth_of(item) if item.mask is not None else np.full(size, 255, np.uint8)
 
 
@@ -79,7 +79,7 @@ def best_and_worst(count, each=3) -> list[int]:
 
 
 def segments_overlay(image, ids, classes, palette=viz.PALETTE, things=(), hidden=(), alpha=0.6) -> np.ndarray:
-    """IMAGE uint8 [H, W, 3] under its segments: ids [H, W] with {id: class}.
+    """Draw IMAGE uint8 [H, W, 3] under its segments, ids [H, W] with {id: class}, each with a light border.
 
     Thing classes get a shade an instance; segments of HIDDEN classes and the id 0 are left bare; 255 is void.
     """
@@ -110,23 +110,6 @@ def _borders(ids):
     line[:, 1:] |= ids[:, 1:] != ids[:, :-1]
     line[1:] |= ids[1:] != ids[:-1]
     return line
-
-
-def rows(items, image_of, maps, titles=None, palette=viz.PALETTE, things=(), hidden=(), columns=None, width=12.0):
-    """A row a picture: the picture and its segments. maps: {title: function of an item -> (ids, {id: class})}.
-
-    TITLES names each picture; else only the columns are named. COLUMNS of the figure: a multiple of those of a picture.
-    """
-
-    def drawn(numbered, title, map_=None):
-        number, item = numbered
-        image = image_of(item)
-        if map_:
-            image = segments_overlay(image, *map_(item), palette, things, hidden)
-        return image if titles is None else (image, titles[number] if map_ is None else title)
-
-    shown = {title: partial(drawn, title=title, map_=map_) for title, map_ in {"picture": None, **maps}.items()}
-    return viz.rows(enumerate(items), shown, width, across=(columns or len(shown)) // len(shown))
 
 
 def boxes_overlay(image, boxes, classes=None, palette=viz.PALETTE) -> np.ndarray:
