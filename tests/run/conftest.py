@@ -24,7 +24,7 @@ def _finished(tmp_path_factory):
 def finished(_finished, tmp_path):
     """A tiny project of one's own whose three stages have run."""
     root = tmp_path / "a finished project"
-    shutil.copytree(_finished.root, root)
+    shutil.copytree(_finished.root, root, symlinks=True)
     copy = object.__new__(Project)
     copy.root, copy.name = root, _finished.name
     return copy

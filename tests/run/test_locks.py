@@ -9,7 +9,7 @@ import pytest
 
 from tests.run.test_kills import wait_for
 from tests.run.toy import kill
-from wsnb.run import locks, stage
+from wsnb.run import locks
 
 
 def child_holding(take):
@@ -30,7 +30,7 @@ def end(pid):
     os.waitpid(pid, 0)
 
 
-def test_held_freed_and_told(tmp_path):
+def test_held_freed_and_named(tmp_path):
     path = tmp_path / "a/lock"
     kept = []
     pid = child_holding(lambda: kept.append(locks.acquire(path, "x")))
@@ -74,14 +74,6 @@ def test_status_has_one_line_for_what_was_never_begun(project):
     first, made, *others = project.wsnb("status").splitlines()
     assert first == "toy/tiny" and "01_make" in made and "finished" in made
     assert others and all(line.endswith("not run") for line in others)
-
-
-def test_a_stage_open_elsewhere_is_refused(project):
-    pid = child_holding(
-        lambda: globals().update(kept=locks.acquire(project.runs / ".01_make.lock", "x", 0, stage.INTERACTIVE))
-    )
-    assert f"01_make is in use by process {pid}" in project.run(code=3)
-    end(pid)
 
 
 def test_gpu_slots(tmp_path, monkeypatch):

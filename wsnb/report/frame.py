@@ -14,7 +14,6 @@ from wsnb.report.protocol import FIELDS, Protocol, ProtocolError
 from wsnb.run import manifest, paths
 from wsnb.run.experiments import SYNTHETIC
 
-SKIPPED = ("old",)  # parked work of other parameters
 PUBLISHED, FORMAT = "record.json", 1
 STAGE = ["paper", "experiment", "stage", "seed", "seconds", "peak_cpu_bytes", "peak_gpu_bytes", "gpu", "cpu_count",
          "torch", "started", "key", "git_commit", "git_dirty", "published"]  # fmt: skip
@@ -91,12 +90,13 @@ class Record:
 def records(runs) -> list:
     """Records of all finished stages below RUNS (runs/PAPER/EXPERIMENT/STAGE/manifest.json), sorted by their names.
 
-    Parked work (old/) and hidden folders do not count. Raises FileError naming a damaged manifest and the remedy.
+    A stage is a link into the store; hidden folders do not count. Another seed of an experiment is called NAME@seedN.
+    Raises FileError naming a damaged manifest and the remedy.
     """
     found = []
     for folder in sorted(path.parent for path in Path(runs).glob(f"*/*/*/{manifest.NAME}")):
         paper, experiment, stage = folder.parts[-3:]
-        if stage not in SKIPPED and not any(part.startswith(".") for part in folder.parts[-3:]):
+        if not any(part.startswith(".") for part in folder.parts[-3:]):
             of = checked(manifest.read(folder), folder / manifest.NAME)
             found.append(Record(paper, experiment, stage, of, folder))
     return found
@@ -122,8 +122,7 @@ def read_published(path) -> dict:
 def unfinished(runs) -> list:
     """(paper, experiment, stage) of the run folders that hold work without a manifest, sorted."""
     begun = sorted(path.parent for path in Path(runs).glob(f"*/*/*/{manifest.PARAMS}"))
-    return [folder.parts[-3:] for folder in begun
-            if folder.name not in SKIPPED and not (folder / manifest.NAME).exists()]
+    return [folder.parts[-3:] for folder in begun if not (folder / manifest.NAME).exists()]
 
 
 def chosen(local, published) -> list:

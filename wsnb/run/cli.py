@@ -47,6 +47,7 @@ def parser(arguments) -> argparse.ArgumentParser:
         description="Exit codes: 0 done, 1 a stage failed, 2 bad parameters, 3 in use by somebody else, 75 interrupted "
         "(continues).",
     )
+    run.add_argument("--seeds", metavar="LIST", help="once for each seed, as 0-4 or 0,3, side by side in NAME@seedN")
     run.add_argument("--only", metavar="STAGE", help="run this stage alone; what it needs must be finished")
     run.add_argument("--jobs", type=int, default=1, metavar="N", help="stages at a time (default 1)")
     run.add_argument(
@@ -71,6 +72,11 @@ def parser(arguments) -> argparse.ArgumentParser:
     status.add_argument("experiment", nargs="*")
     status.add_argument("--runs", metavar="DIR")
     status.set_defaults(call=_status)
+
+    clean = commands.add_parser("clean", help="results that no experiment points to, with sizes")
+    clean.add_argument("--yes", action="store_true", help="delete them")
+    clean.add_argument("--runs", metavar="DIR")
+    clean.set_defaults(call=_clean)
 
     report = commands.add_parser("report", help="tables, figures and the HTML book, from records of finished stages")
     report.add_argument("--runs", metavar="DIR")
@@ -135,6 +141,9 @@ def _is_for_all(project, title) -> bool:
 
 def _run(args) -> int:
     options, titles = _chosen(args)
+    if args.seeds is not None:
+        seeds = paths.seeds(args.seeds)
+        titles = [f"{title}@seed{seed}" for title in titles for seed in seeds]
     if args.only and (args.until or len(titles) > 1 or args.engine != "local"):
         raise ParamsError("--only: it goes with one experiment, and without --until and --engine")
     if args.profile and args.engine != "snakemake":
@@ -160,7 +169,16 @@ def _plan(args) -> int:
 
 def _status(args) -> int:
     project = paths.find()
-    return overview.status(project, _runs(args, project), args.experiment or experiments.names(project))
+    runs = _runs(args, project)
+    titles = args.experiment or experiments.begun_seeds(runs, experiments.names(project))
+    return overview.status(project, runs, titles)
+
+
+def _clean(args) -> int:
+    from wsnb.run import store
+
+    store.clean(_runs(args, paths.find()), args.yes, schedule.say)
+    return schedule.DONE
 
 
 def _report(args) -> int:

@@ -9,10 +9,8 @@ import threading
 from pathlib import Path
 
 from wsnb.files import FileError, load_json, write
-from wsnb.run import fingerprint, kernel, locks, manifest, notebooks, plan, store
+from wsnb.run import fingerprint, interactive, kernel, locks, manifest, notebooks, plan, store
 from wsnb.run import stage as stages
-
-STAGE_WAIT = 5  # seconds: the kernel of a killed runner may take one or two to notice
 
 
 class StageFailed(RuntimeError):
@@ -22,19 +20,34 @@ class StageFailed(RuntimeError):
 def run_stage(project: Path, experiment, wanted: plan.Wanted, say, interrupts) -> dict:
     """Run one stage and return its manifest. SAY is called with each line that the stage logs.
 
-    Raises StageFailed, LockedError, or KeyboardInterrupt if it was asked to stop.
+    Of two runs that want one key at a time, one computes; the other waits and takes the result. Raises StageFailed,
+    LockedError for a key that an interactive notebook holds, or KeyboardInterrupt if it was asked to stop.
     """
-    place, stage = wanted.folder, wanted.stage
-    place.parent.mkdir(parents=True, exist_ok=True)
-    lock = place.parent / f".{stage.name}.lock"
-    wait = 0.3 if stages.INTERACTIVE in locks.holder(lock) else STAGE_WAIT
-    with locks.acquire(lock, str(place), wait):
-        moved = store.prepare(place, wanted.parts["key"])
-    if moved:
-        say(moved)
-        done, _, record = plan.state(place, wanted.parts)
-        if done:
+    folder, lock, shown = wanted.folder, store.run_lock(wanted.folder), str(wanted.link or wanted.folder)
+    if wanted.link is not None:
+        store.link(wanted.link, folder)
+    with interrupts.immediate():
+        held = (
+            locks.acquire(lock, shown)
+            if interactive.NOTE in locks.holder(lock)
+            else locks.acquire_when_free(lock, shown, say)
+        )
+    with held:
+        verify = wanted.manifest is not None  # some of its files may be damaged
+        record, faults = store.examine(folder, verify)
+        if record is not None and not faults:
             return record
+        with locks.acquire(store.kernel_lock(folder), shown, wait=5):  # the kernel of a killed runner may need a second
+            if aside := store.open_folder(folder, verify):
+                say(aside)
+                _log(folder, aside)
+        return _compute(project, experiment, wanted, say, interrupts)
+
+
+def _compute(project, experiment, wanted, say, interrupts) -> dict:
+    """run_stage under the key's lock."""
+    place, stage = wanted.folder, wanted.stage
+    experiment = stage.source or experiment
     with interrupts.immediate():
         slot, variables = locks.take(stage.values.get("device", "cpu"), f"{experiment.title} {stage.name}", say)
     instructions = {
@@ -44,8 +57,9 @@ def run_stage(project: Path, experiment, wanted: plan.Wanted, say, interrupts) -
         "stage": stage.name,
         "notebook": stage.notebook.path.stem,
         "values": manifest.plain(stage.values),
-        "needs": list(stage.needs),
         "parts": wanted.parts,
+        "folder": str(place),
+        "shown": str(wanted.link or place),
     }
     paths = [str(fingerprint.PACKAGE.parent), *filter(None, [os.environ.get("PYTHONPATH")])]
     environment = {

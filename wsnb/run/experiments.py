@@ -1,6 +1,6 @@
-"""Experiments: one YAML file each, its stages, and what each stage needs.
+"""Experiments: one YAML file each, its stages, and the needs of each stage.
 
-The built-in synthetic data sets: made when an experiment wants one and it is not there, or not whole.
+The built-in synthetic data sets: made when an experiment names one that is missing or not whole.
 """
 
 import dataclasses
@@ -21,7 +21,8 @@ class StagePlan:
     notebook: notebooks.Notebook
     params: dict  # {name: Param}, as declared
     values: dict  # {name: value}, complete
-    needs: tuple  # names of earlier stages
+    needs: tuple  # names of earlier stages; empty for a stage of another experiment
+    source: "Experiment | None" = None  # the other experiment that this stage is of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,7 +32,7 @@ class Experiment:
     paper: str
     name: str
     path: Path
-    values: dict
+    values: dict  # {name: value} of all stages; its own ones count before those of other experiments
     stages: tuple
 
     @property
@@ -62,16 +63,26 @@ def yaml_path(project, paper: str, name: str) -> Path:
 
 
 def stage_names(values: dict, path) -> list:
-    """The list under `stages`, checked. Raises ParamsError."""
-    stages = values.get("stages")
-    if not isinstance(stages, list) or not stages:
+    """Names of the listed stages, in order. Raises ParamsError or BadName."""
+    return list(listed_stages(values, path))
+
+
+def listed_stages(values: dict, path) -> dict:
+    """{name: None, or the experiment that this stage is of} of the list under `stages`, in order.
+
+    `[01_regions, 02_cam: spml/voc_small_tag]` has two stages, the second of another experiment. Raises ParamsError or
+    BadName.
+    """
+    listed = values.get("stages")
+    if not isinstance(listed, list) or not listed:
         raise params.ParamsError(
             f"{path}: `stages` is missing; add for instance `stages: [01_train, 02_masks]`"
         )
-    stages = [paths.stage_folder_name(*paths.split_stage(stage)) for stage in stages]
-    if len(set(stages)) < len(stages):
+    entries = [entry for one in listed for entry in (one.items() if isinstance(one, dict) else [(one, None)])]
+    stages = {paths.stage_folder_name(*paths.split_stage(stage)): source for stage, source in entries}
+    if len(stages) < len(entries):
         raise params.ParamsError(
-            f"{path}: a stage is listed twice; write its second round as {stages[-1].split('@')[0]}@2"
+            f"{path}: a stage is listed twice; write its second round as {list(stages)[-1].split('@')[0]}@2"
         )
     return stages
 
@@ -111,19 +122,28 @@ def find_stage(need: str, stages) -> str | None:
     return rounds[-1] if rounds else None
 
 
-def load(project, paper: str, name: str) -> Experiment:
-    """Read and check an experiment; where its YAML is silent, the notebooks' defaults count.
+def load(project, paper: str, name: str, within: tuple = ()) -> Experiment:
+    """Read and check an experiment; where its YAML is silent, the notebooks' defaults count. NAME may end in @seedN.
 
-    Raises ParamsError or FileError: an unknown name, a wrong type, a missing run_dir, two notebooks that declare
-    one name differently.
+    WITHIN are the experiments that have a stage of this one. Raises ParamsError or FileError: an unknown name, a wrong
+    type, a missing run_dir, two notebooks that declare one name differently.
     """
+    name, seed = paths.split_seed(name)
     path = yaml_path(project, paper, name)
+    if (title := f"{paper}/{name}") in within:
+        raise params.ParamsError(f"{path}: has a stage of {within[-1]}, which has one of {title}; take one of them out")
     values = params.load_yaml(path)
-    stages = stage_names(values, path)
+    listed = listed_stages(values, path)
+    sources = {
+        stage: load(project, *paths.split_experiment(source), (*within, title))
+        for stage, source in listed.items()
+        if source is not None
+    }
+    stages = list(listed)
     read, union, where = {}, {}, {}
     for stage in stages:
         stem = paths.split_stage(stage)[0]
-        if stem not in read:
+        if stage not in sources and stem not in read:
             notebook = notebooks.read(Path(project, "notebooks", paper, f"{stem}.ipynb"))
             read[stem] = notebook, params.declared(notebook)
     for notebook, declared in read.values():
@@ -139,41 +159,62 @@ def load(project, paper: str, name: str) -> Experiment:
         raise params.ParamsError(f'{path}: run_dir is missing; add `run_dir: "runs/{paper}/{name}"`')
     union.pop("round", None)  # of a stage, not of an experiment
     flat = params.complete(flat, union, str(path))
-    return Experiment(paper, name, path, flat, plan(stages, read, flat))
+    plans = plan(stages, read, flat, sources)
+    theirs = {key: value for stage in plans if stage.source for key, value in stage.values.items() if key != "round"}
+    made = Experiment(paper, name, path, {**theirs, **flat}, plans)
+    return made if seed is None else with_seed(made, seed)
 
 
 def _declared(param) -> str:
     return f"`{param.name}: {param.type} = {param.default!r}`"
 
 
-def plan(stages: list, read: dict, values: dict) -> tuple:
-    """StagePlans of the listed stages. READ is {notebook name: (Notebook, {name: Param})}."""
+def plan(stages: list, read: dict, values: dict, sources: dict) -> tuple:
+    """StagePlans of the listed stages. READ is {notebook name: (Notebook, {name: Param})} for those of this experiment,
+    SOURCES {stage: Experiment} for the others. Raises ParamsError."""
     plans = []
     for stage in stages:
+        if stage in sources:
+            plans.append(_of(sources[stage], stage))
+            continue
         stem, round_ = paths.split_stage(stage)
         notebook, declared = read[stem]
         if round_ > 1 and getattr(declared.get("round"), "type", None) != "int":
             raise params.ParamsError(
-                f"{notebook.path}: listed as {stage}, so it has to declare `round: int = 1`"
+                f"{notebook.path}: listed as {stage}, therefore it has to declare `round: int = 1`"
             )
         own = {name: round_ if name == "round" else values[name] for name in declared}
-        plans.append(
-            StagePlan(
-                paths.stage_folder_name(stem, round_), notebook, declared, own, needed(notebook, stage, stages)
-            )
-        )
+        plans.append(StagePlan(stage, notebook, declared, own, needed(notebook, stage, stages)))
     return tuple(plans)
 
 
+def _of(source: Experiment, stage: str) -> StagePlan:
+    """The plan of a stage of the other experiment SOURCE."""
+    found = next((plan for plan in source.stages if plan.name == stage), None)
+    if found is None:
+        names_ = [plan.name for plan in source.stages]
+        raise params.ParamsError(f"{source.path}: it has no stage {stage}; {params.nearest(stage, names_)}")
+    return dataclasses.replace(found, needs=(), source=source)
+
+
 def union(experiment: Experiment) -> dict:
-    """{name: Param} over all stages of an experiment."""
-    return {name: param for stage in experiment.stages for name, param in stage.params.items()}
+    """{name: Param} over all stages of an experiment; its own ones count before those of other experiments."""
+    stages = sorted(experiment.stages, key=lambda stage: stage.source is None)
+    return {name: param for stage in stages for name, param in stage.params.items()}
+
+
+def data_roots(experiment: Experiment) -> set:
+    """Data roots of all stages of an experiment, and of the experiments that its stages are of."""
+    own = {stage.values["data_root"] for stage in experiment.stages if stage.values.get("data_root")}
+    return own.union(*(data_roots(stage.source) for stage in experiment.stages if stage.source))
 
 
 def with_values(experiment: Experiment, changed: dict) -> Experiment:
-    """The experiment with some values replaced, in every stage that declares them."""
+    """The experiment with some values replaced, in every stage of its own that declares them."""
     stages = tuple(
-        dataclasses.replace(
+        stage
+        if stage.source
+        else dataclasses.replace(
             stage, values={name: changed.get(name, value) for name, value in stage.values.items()}
         )
         for stage in experiment.stages
@@ -181,12 +222,39 @@ def with_values(experiment: Experiment, changed: dict) -> Experiment:
     return dataclasses.replace(experiment, values={**experiment.values, **changed}, stages=stages)
 
 
+def with_sources(experiment: Experiment, change) -> Experiment:
+    """The experiment with each stage that is of another one taken from CHANGE(that one) instead."""
+    stages = tuple(_of(change(stage.source), stage.name) if stage.source else stage for stage in experiment.stages)
+    return dataclasses.replace(experiment, stages=stages)
+
+
+def with_seed(experiment: Experiment, seed: int) -> Experiment:
+    """The experiment with another seed in all its stages, called NAME@seedN; NAME if it is the YAML's own.
+
+    Raises ParamsError if no stage has a parameter `seed`.
+    """
+    if "seed" not in union(experiment):
+        raise params.ParamsError(f"{experiment.path}: no stage has a parameter `seed`; run it without a seed")
+    if seed == experiment.values.get("seed"):
+        return experiment
+
+    made = with_values(experiment, {"seed": seed} if "seed" in experiment.values else {})
+    made = with_sources(made, lambda source: with_seed(source, seed) if "seed" in union(source) else source)
+    return dataclasses.replace(made, name=f"{experiment.name}@seed{seed}")
+
+
+def begun_seeds(runs, names_: list) -> list:
+    """NAMES_ ('paper/name') with the seeds that each was run with below RUNS, sorted."""
+    seeds = [f"{path.parent.name}/{path.name}" for path in Path(runs).glob("*/*@seed*")]
+    return sorted({*names_, *(title for title in seeds if paths.split_seed(title)[0] in names_)})
+
+
 FOLDER = "data/shapes"
 PLACE = f"{FOLDER}/VOCdevkit"  # the one that most experiments use
 
 
 def is_builtin(project, data_root) -> bool:
-    """Whether a data_root means a built-in set of this project."""
+    """Whether a data_root is that of a built-in set of this project."""
     from wsnb.data import synthetic
 
     place = (Path(project) / Path(data_root).expanduser()).resolve()

@@ -1,5 +1,4 @@
-"""What code a notebook runs: its cells and the modules that they reach, hashed by meaning rather than by
-text.
+"""The code that a notebook runs: its cells and the modules that they reach, hashed by meaning rather than by text.
 
 The key of a stage: a hash of everything that its result depends on, and nothing else.
 """
@@ -62,11 +61,11 @@ def parse(source: str, where: str, is_file=True):
         tree = _compile(source, where)
     except (SyntaxError, ValueError) as error:
         if is_file:
-            raise FileError(f"{where}: does not parse: {error}; mend that line") from error
+            raise FileError(f"{where}: does not parse: {error}; correct that line") from error
         try:
             tree = _compile(_quote_magics(source), where)
         except (SyntaxError, ValueError):
-            raise FileError(f"{where}: does not parse: {error}; mend that line") from error
+            raise FileError(f"{where}: does not parse: {error}; correct that line") from error
     tree.is_file = is_file
     return tree
 
@@ -157,7 +156,7 @@ def reached(notebook: Notebook, package=PACKAGE) -> dict:
 
 @functools.cache
 def _module(path, is_package, module, state):
-    """(sha256, imported names) of a module's file; STATE tells an edited file from the one that was read before."""
+    """(sha256, imported names) of a module's file; STATE differs for an edited file."""
     tree = parse(path.read_text(encoding="utf-8"), str(path))
     return _hash(text_of(tree)), sorted(imported(tree, module, is_package))
 
@@ -171,7 +170,7 @@ def _hash(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-LISTS = (".txt", ".json", ".csv")  # what names pictures and labels is told apart by content, up to 10 MB
+LISTS = (".txt", ".json", ".csv")  # lists of pictures and labels count by their content, up to 10 MB
 
 
 def digest(value) -> str:
@@ -250,8 +249,8 @@ def stage_parts(
     """All that a stage's key is made of, and the key.
 
     UPSTREAM is {stage: key}, DATA the fingerprint of the data set or None for a stage without data_root.
-    Returns {"key", "code", "params", "upstream", "data", "modules", "values"}: the last two say what lies
-    behind the hashes.
+    Returns {"key", "code", "params", "upstream", "data", "modules", "values"}: the last two explain the hashes
+    "code" and "params".
     """
     modules = reached(notebook)
     entering = params_values(declared, values, root, known_files)
@@ -260,8 +259,8 @@ def stage_parts(
 
 
 def changes(old: dict, new: dict) -> list:
-    """In words, why parts OLD do not serve where NEW are wanted; empty if they do."""
-    words = []
+    """Differences between the parts OLD and NEW of two keys, one phrase each; empty if the keys are equal."""
+    found = []
     before, after = old.get("modules", {}), new["modules"]
     for name in sorted(set(before) | set(after)):
         if before.get(name) != after.get(name):
@@ -273,22 +272,22 @@ def changes(old: dict, new: dict) -> list:
                 if name in after
                 else " (no longer reached)"
             )
-            words.append(f"code of {what} changed{state}")
+            found.append(f"code of {what} changed{state}")
     before, after = old.get("values", {}), new["values"]
     for name in sorted(set(before) | set(after)):
         if before.get(name) != after.get(name):
-            words.append(f"{name}: {_short(before.get(name, 'none'))} -> {_short(after.get(name, 'none'))}")
+            found.append(f"{name}: {_short(before.get(name, 'none'))} -> {_short(after.get(name, 'none'))}")
     before, after = old.get("upstream", {}), new["upstream"]
-    words += [
+    found += [
         f"upstream {name} changed"
         for name in sorted(set(before) | set(after))
         if before.get(name) != after.get(name)
     ]
     if old.get("data") != new["data"]:
-        words.append("files of the data set changed")
-    if not words and old.get("key") != new["key"]:
-        words.append("the record is of another version of wsnb")
-    return words
+        found.append("files of the data set changed")
+    if not found and old.get("key") != new["key"]:
+        found.append("the record is of another version of wsnb")
+    return found
 
 
 def _short(value) -> str:

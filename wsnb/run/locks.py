@@ -15,7 +15,7 @@ from pathlib import Path
 
 
 class LockedError(RuntimeError):
-    """Somebody else works there; the message names process and host."""
+    """Another process works there; the message names process and host."""
 
 
 class Lock:
@@ -71,8 +71,31 @@ def acquire(path, what: str, wait: float = 0.3, note: str = "") -> Lock:
     return Lock(path, descriptor)
 
 
+def acquire_when_free(path, what: str, say) -> Lock:
+    """Lock PATH, however long that takes. SAY is called with the holder, once a minute."""
+    remind = _reminder(say)
+    while True:
+        try:
+            return acquire(path, what)
+        except LockedError as error:
+            remind(f"waiting: {error}")
+
+
+def _reminder(say):
+    """A function that calls SAY with its text once a minute."""
+    said = -60.0
+
+    def remind(text):
+        nonlocal said
+        if time.monotonic() - said >= 60:
+            said = time.monotonic()
+            say(text)
+
+    return remind
+
+
 def holder(path) -> str:
-    """What the last holder of a lock wrote into it."""
+    """The line that the last holder of a lock wrote into it."""
     try:
         return Path(path).read_text(encoding="utf-8").strip() or "an unknown process"
     except OSError as error:
@@ -114,7 +137,7 @@ def visible() -> list:
 
 
 def slots_folder() -> Path:
-    """Where the slots of this machine lie: $WSNB_SLOTS, else a folder for temporary files."""
+    """Folder of this machine's slots: $WSNB_SLOTS, else one among the temporary files."""
     return Path(os.environ.get("WSNB_SLOTS") or Path(tempfile.gettempdir(), f"wsnb-gpus-{os.getuid()}"))
 
 
@@ -122,7 +145,7 @@ def take(device: str, what: str, say) -> tuple[Lock | None, dict]:
     """(lock, environment) for a run on DEVICE (auto, cpu, cuda, cuda:N): a free GPU's slot, waiting for one
     if need be.
 
-    No slot and no variables on the CPU. SAY is told what is waited for, once a minute. With cuda:N only that
+    No slot and no variables on the CPU. SAY is called with the slot's holder, once a minute. With cuda:N only that
     one is taken.
     """
     gpus = [] if device == "cpu" else visible()
@@ -130,7 +153,7 @@ def take(device: str, what: str, say) -> tuple[Lock | None, dict]:
         return None, {}
     number = device.partition(":")[2]
     wanted = [gpus[int(number)]] if number.isdigit() and int(number) < len(gpus) else gpus
-    said = -60.0
+    remind = _reminder(say)
     while True:
         for gpu in wanted:
             try:
@@ -142,7 +165,5 @@ def take(device: str, what: str, say) -> tuple[Lock | None, dict]:
                 continue
             # cuda:N counts all of them, so the view stays as it is
             return lock, {} if number else {"CUDA_VISIBLE_DEVICES": gpu}
-        if time.monotonic() - said >= 60:
-            said = time.monotonic()
-            say(f"waiting for a GPU: {held}")
+        remind(f"waiting for a GPU: {held}")
         time.sleep(0.5)

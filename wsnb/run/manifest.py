@@ -68,22 +68,23 @@ def read(folder) -> dict | None:
 
 
 def title(result: dict) -> str:
-    """A result's name with what tells it from its neighbours: method, where tags came from, CRF."""
+    """A result's name with the details that tell it from its neighbours: method, origin of tags, CRF."""
     protocol = result.get("protocol") or {}
     clean = "clean" if protocol.get("image_labels") == "ground truth" else ""
-    told = [result.get("step") or protocol.get("method", ""), clean, "CRF" if protocol.get("crf") else ""]
-    told = ", ".join(filter(None, told))
-    return f"{result['name']} ({told})" if told else result["name"]
+    details = [result.get("step") or protocol.get("method", ""), clean, "CRF" if protocol.get("crf") else ""]
+    details = ", ".join(filter(None, details))
+    return f"{result['name']} ({details})" if details else result["name"]
 
 
 def problems(folder, manifest: dict, full: bool = False) -> list:
-    """What differs between a manifest and the files on disk, in words; empty if nothing does.
+    """Differences between a manifest and the files on disk, one phrase a file; empty if there are none.
 
-    Sizes are always compared; contents for files touched after the manifest was written, or for all with
+    Names and sizes are always compared; contents of files no older than the manifest, or of all with
     FULL.
     """
-    folder, found = Path(folder), []
+    folder = Path(folder)
     written = (folder / NAME).stat().st_mtime_ns
+    found = [f"{name} is not in its {NAME}" for name in artefacts(folder) if name not in manifest["files"]]
     for name, record in manifest["files"].items():
         path = folder / name
         try:
@@ -93,13 +94,13 @@ def problems(folder, manifest: dict, full: bool = False) -> list:
             continue
         if status.st_size != record["size"]:
             found.append(f"{name} has {status.st_size} bytes instead of {record['size']}")
-        elif (full or status.st_mtime_ns > written) and sha256(path) != record["sha256"]:
+        elif (full or status.st_mtime_ns >= written) and sha256(path) != record["sha256"]:
             found.append(f"{name} was changed")
     return found
 
 
 def environment(root) -> dict:
-    """What this process runs on: versions, device, git commit of the project."""
+    """Versions, device and git commit that this process runs with."""
     torch = sys.modules.get("torch")
     has_gpu = torch is not None and torch.cuda.is_available()
     return {

@@ -26,14 +26,15 @@ def dry_run(options: schedule.Options, titles: list) -> int:
 
 
 def _lacks_data(options, experiment) -> bool:
-    data_root = experiment.values.get("data_root")
-    builtin = data_root and experiments.is_builtin(options.project, data_root)
-    return bool(builtin) and not experiments.is_whole(options.project / data_root)
+    return any(
+        experiments.is_builtin(options.project, data_root) and not experiments.is_whole(options.project / data_root)
+        for data_root in experiments.data_roots(experiment)
+    )
 
 
 def plan(options: schedule.Options, titles: list, tell=None) -> dict:
     """The plan for a scheduler: {"stages": rows of the stages that are not finished, see `row`}. TELL, if given, is
-    called with a line a stage.
+    called with a line a stage, and finished stages are linked: the caller has locked the experiments.
     """
     rows, memory = [], {}
     for title in titles:
@@ -43,6 +44,8 @@ def plan(options: schedule.Options, titles: list, tell=None) -> dict:
         else:
             items = schedule.wanted(options, experiment, memory)
             open_ = [item.stage for item in items if not item.done]
+            if tell:
+                schedule.link_finished(items)
             for item in items if tell else ():
                 why = "done already" if item.done else f"will run, because {'; '.join(item.why[:3])}"
                 tell(f"{title} {item.stage.name}: {why}")
@@ -92,7 +95,7 @@ def status(project, runs, titles: list) -> int:
     for title in titles:
         paper, name = paths.split_experiment(title)
         experiment = experiments.load(project, paper, name)
-        place = paths.run_folder(runs, paper, name)
+        place = paths.run_folder(runs, paper, experiment.name)
         running = f" (running: {locks.holder(place / '.lock')})" if locks.is_held(place / ".lock") else ""
         standing = [(stage.name, _standing(place / stage.name)) for stage in experiment.stages]
         if not running and all(said == NOT_RUN for _, said in standing):

@@ -183,7 +183,8 @@ def load_yaml(path) -> dict:
         if not isinstance(name, str):
             raise ParamsError(f"{path}: key {name!r} is not a name; put it in quotes")
         for item in value if isinstance(value, list) else [value]:
-            if type(item) not in (int, float, bool, str):
+            of_another = name == "stages" and isinstance(item, dict) and all(type(v) is str for v in item.values())
+            if type(item) not in (int, float, bool, str) and not of_another:
                 raise ParamsError(
                     f"{path}: {name} holds {item!r} ({_kind(item)}); use numbers, true/false, quoted text, flat lists"
                 )

@@ -10,6 +10,9 @@ def text(experiment: experiments.Experiment) -> str:
     width = max(map(len, experiment.values), default=0)
     lines, seen = [f"{experiment.title}: {experiments.description(experiment.path)}"], {"round"}
     for stage in experiment.stages:
+        if stage.source:
+            lines += ["", f"{stage.name} of {stage.source.title}"]
+            continue
         new = [param for name, param in stage.params.items() if name not in seen]
         if new:
             lines += ["", stage.name, *(_line(param, experiment.values[param.name], paper, width) for param in new)]

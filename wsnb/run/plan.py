@@ -1,33 +1,34 @@
-"""What a run would do: values resolved, keys computed, and for each stage whether it is done or why not."""
+"""The plan of a run: values resolved, keys computed, and for each stage whether it is done or why not."""
 
 import dataclasses
 import re
 from pathlib import Path
 
-from wsnb.files import FileError
 from wsnb.run import experiments, fingerprint, manifest, params, store
-from wsnb.run.paths import run_folder
+from wsnb.run.paths import run_folder, split_seed
 
 
 @dataclasses.dataclass(frozen=True)
 class Wanted:
-    """A stage with its key and how its folder stands to it."""
+    """A stage with its key and the state of the key's folder."""
 
     stage: experiments.StagePlan
-    parts: dict  # of keys.stage_parts, "key" among them
-    folder: Path
+    parts: dict  # of fingerprint.stage_parts, "key" among them
+    folder: Path  # in the store
+    link: Path | None  # to it, in the experiment's run folder; None in BEFORE
     done: bool
-    why: tuple  # in words, why it has to run; empty if done
+    why: tuple  # phrases: why it has to run; empty if done
     manifest: dict | None
+    before: tuple = ()  # for a stage of another experiment: the stages there that it needs
 
 
 def resolve(
     project, experiment: experiments.Experiment, runs, overrides=(), data_root=None, device=None, workers=None
 ):
-    """The experiment with the command line's wishes in it and paths made absolute.
+    """The experiment with the command line's values in it and paths made absolute.
 
-    OVERRIDES are texts 'name=value'. Relative paths given there are relative to the current folder, those in
-    the YAML file to the project. Raises ParamsError or FileError.
+    OVERRIDES are texts 'name=value'; they hold for stages of other experiments, too. Relative paths given there are
+    relative to the current folder, those in the YAML file to the project. Raises ParamsError or FileError.
     """
     declared, changed = experiments.union(experiment), {}
     for text in overrides:
@@ -36,7 +37,7 @@ def resolve(
             raise params.ParamsError(
                 f"-p {text}: {'use --runs DIR' if name == 'run_dir' else 'list the stage as NAME@2'}"
             )
-        if name in changed:
+        if name in changed or name == "seed" and split_seed(experiment.name)[1] is not None:
             raise params.ParamsError(f"-p {text}: {name} is given twice; keep one")
         file = params.existing_file(name, declared[name].type, value, Path.cwd())
         changed[name] = params.with_file(name, value, file) if file else value
@@ -48,7 +49,8 @@ def resolve(
         changed["data_root"] = str(Path(project) / Path(experiment.values["data_root"]).expanduser())
     if "run_dir" in declared:
         changed["run_dir"] = str(run_folder(runs, experiment.paper, experiment.name))
-    resolved = experiments.with_values(experiment, changed)
+    own = {name: value for name, value in changed.items() if name in experiment.values}
+    resolved = experiments.with_values(experiment, own)
     wish = resolved.values.get("device", "auto")
     if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", wish):
         raise params.ParamsError(f"device {wish!r}: use auto, cpu, cuda or cuda:N")
@@ -64,7 +66,12 @@ def resolve(
                 f"{name}: no {kind} {params.file_part(name, value)}; give its path with -p {name}={kind.upper()}, or "
                 + ("leave it empty" if folder else "a word that the notebook knows")
             )
-    return resolved
+
+    def source_resolved(source):
+        theirs = [text for text in overrides if text.partition("=")[0].strip() in experiments.union(source)]
+        return resolve(project, source, runs, theirs, data_root, device, workers)
+
+    return experiments.with_sources(resolved, source_resolved)
 
 
 def last_stage(experiment: experiments.Experiment, until: str | None) -> str:
@@ -79,12 +86,12 @@ def last_stage(experiment: experiments.Experiment, until: str | None) -> str:
 def wanted(
     project,
     experiment: experiments.Experiment,
-    folder_: Path,
+    run_folder: Path,
     until: str | None = None,
     verify=False,
     memory=None,
 ):
-    """A list of Wanted, one a stage up to UNTIL, in order. EXPERIMENT is resolved, FOLDER_ its run folder.
+    """A list of Wanted, one a stage up to UNTIL, in order. EXPERIMENT is resolved.
 
     MEMORY is a dictionary that keeps fingerprints between calls. Raises FileError, ParamsError.
     """
@@ -93,42 +100,51 @@ def wanted(
     last = last_stage(experiment, until)
     found, known = [], {}
     for stage in experiment.stages[: names.index(last) + 1]:
-        data = None
-        if stage.values.get("data_root"):
-            place = Path(project) / stage.values["data_root"]
-            if place not in memory:
-                memory[place] = fingerprint.data_fingerprint(place)
-            data = memory[place]
-        upstream = {name: known[name] for name in stage.needs}
-        parts = fingerprint.stage_parts(
-            stage.notebook,
-            stage.params,
-            stage.values,
-            upstream,
-            project,
-            data,
-            memory.setdefault("files", {}),
-        )
-        known[stage.name] = parts["key"]
-        found.append(Wanted(stage, parts, folder_ / stage.name, *state(folder_ / stage.name, parts, verify)))
+        link = run_folder / stage.name
+        if stage.source:
+            of = stage.source
+            theirs = run_folder.parents[1] / of.paper / of.name
+            *others, item = wanted(project, of, theirs, stage.name, verify, memory)
+            item = dataclasses.replace(item, stage=stage, link=link, before=_needed(others, item.stage.needs))
+        else:
+            parts = _parts(project, stage, {name: known[name] for name in stage.needs}, memory)
+            folder = store.folder_of(run_folder, experiment.paper, parts["key"])
+            item = Wanted(stage, parts, folder, link, *state(folder, link, parts, verify))
+        known[stage.name] = item.parts["key"]
+        found.append(item)
     return found
 
 
-def state(place: Path, parts: dict, verify=False) -> tuple:
-    """(done, why, manifest) of a stage folder against the wanted parts."""
-    key = store.key_of(place)
-    if key is None:
-        return False, ("it never ran",), None
-    try:
-        record = manifest.read(place)
-    except FileError as error:
-        return False, (str(error),), None
-    if record is not None and record["key"] == parts["key"]:
-        found = manifest.problems(place, record, verify)
-        return not found, tuple(found), record
-    if key == parts["key"]:
+def _parts(project, stage, upstream, memory) -> dict:
+    """fingerprint.stage_parts of a StagePlan, with a data set and a file read once for a MEMORY."""
+    data = None
+    if stage.values.get("data_root"):
+        place = Path(project) / stage.values["data_root"]
+        if place not in memory:
+            memory[place] = fingerprint.data_fingerprint(place)
+        data = memory[place]
+    files = memory.setdefault("files", {})
+    return fingerprint.stage_parts(stage.notebook, stage.params, stage.values, upstream, project, data, files)
+
+
+def _needed(items, needs) -> tuple:
+    """Those of ITEMS, stages in order, that the stages NEEDS are or need."""
+    names, found = set(needs), []
+    for item in reversed(items):
+        if item.stage.name in names:
+            names |= set(item.stage.needs)
+            found.insert(0, dataclasses.replace(item, link=None))
+    return tuple(found)
+
+
+def state(folder: Path, link: Path, parts: dict, verify=False) -> tuple:
+    """(done, why, manifest) of a key's folder; LINK leads to the present stage of the experiment, if there is one."""
+    record, faults = store.examine(folder, verify)
+    if record is not None or faults:
+        return not faults, tuple(faults), record
+    if (folder / manifest.PARAMS).is_file():
         return False, ("it did not finish; it continues",), None
-    old = record["parts"] if record else store.parts_of(place)
+    old = store.parts_of(link)
     if old is None:
-        return False, ("its folder holds files of unknown origin",), None
-    return False, tuple(fingerprint.changes({**old, "key": key}, parts)), None
+        return False, ("it never ran",), None
+    return False, tuple(fingerprint.changes(old, parts)), None

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 from wsnb.files import FileError, load_json
-from wsnb.run import execute, experiments, locks, manifest, paths, plan
+from wsnb.run import execute, experiments, locks, manifest, paths, plan, store
 from wsnb.run.interrupts import Interrupts
 
 DONE, FAILED, BAD, LOCKED, INTERRUPTED = 0, 1, 2, 3, 75  # exit codes
@@ -80,10 +80,10 @@ def lock(options: Options, experiment):
 
 
 def ensure_data(options: Options, experiment) -> None:
-    """Make the experiment's built-in data set if it is not there."""
-    data_root = experiment.values.get("data_root")
-    if data_root and experiments.is_builtin(options.project, data_root):
-        experiments.ensure(options.project, lambda text: say(f"[{experiment.title}] {text}"), data_root)
+    """Make the built-in data sets of the experiment's stages if they are not there."""
+    for data_root in sorted(experiments.data_roots(experiment)):
+        if experiments.is_builtin(options.project, data_root):
+            experiments.ensure(options.project, lambda text: say(f"[{experiment.title}] {text}"), data_root)
 
 
 def wanted(options: Options, experiment, memory: dict) -> list:
@@ -93,9 +93,16 @@ def wanted(options: Options, experiment, memory: dict) -> list:
     return plan.wanted(options.project, experiment, place, until, options.verify, memory)
 
 
+def link_finished(items: list) -> None:
+    """Have the experiment's links lead to those of ITEMS that are finished. The caller has locked the experiment."""
+    for item in items:
+        if item.done:
+            store.link(item.link, item.folder)
+
+
 def jobs(options: Options, experiment, items: list) -> list:
-    """The stages among ITEMS that are not finished; with `only`, that one alone. Raises FileError if what it needs is
-    not finished.
+    """The stages among ITEMS that are not finished, and those of other experiments that these need; with `only`, for
+    that one alone. Raises FileError if what it needs is not finished.
     """
     made, names, last = [], set(), items[-1].stage
     for number, item in enumerate(items, 1):
@@ -106,9 +113,24 @@ def jobs(options: Options, experiment, items: list) -> list:
         elif item.done:
             say(f"{title}: done already{summary(item.manifest)}")
         else:
-            needs = frozenset(f"{experiment.title} {need}" for need in item.stage.needs if need in names)
-            made.append(Job(experiment, item, title, needs, recorded(options, experiment, item.stage)))
+            before = _jobs_before(options, item, title)
+            needs = {f"{experiment.title} {need}" for need in item.stage.needs if need in names}
+            needs |= {job.title for job in before}
+            own = Job(experiment, item, title, frozenset(needs), recorded(options, experiment, item.stage))
+            made += [*before, own]
             names.add(name)
+    return made
+
+
+def _jobs_before(options, item, title) -> list:
+    """Jobs for the unfinished stages of another experiment that ITEM, a stage of that experiment, needs."""
+    made, source = [], item.stage.source
+    for one in item.before:
+        made += _jobs_before(options, one, title)
+        if not one.done:
+            label = f"{source.title} {one.stage.name}, for {title}"
+            needs = frozenset(job.title for job in made)
+            made.append(Job(source, one, label, needs, recorded(options, source, one.stage)))
     return made
 
 
@@ -225,7 +247,9 @@ def _plan(options, loaded, queue, locked, codes) -> None:
                 say(f"{error}")
                 codes.append(LOCKED)
                 continue
-            queue.add(jobs(options, experiment, wanted(options, experiment, memory)))
+            items = wanted(options, experiment, memory)
+            link_finished(items)
+            queue.add(jobs(options, experiment, items))
 
 
 def _work(options, queue, codes) -> None:

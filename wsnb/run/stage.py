@@ -1,12 +1,6 @@
-"""The kernel's side of being driven by the runner: what it was told, and dying with it.
+"""Stage: the object that a notebook holds while it runs, alike under the runner, plain papermill and JupyterLab.
 
-Stages run by hand (JupyterLab, plain papermill): which stage this is, and whether the notebook was run as
-it stands.
-
-Such a run counts as done only if exactly the notebook's cells ran, in order, with the code that now lies on
-disk.
-
-Stage: what a notebook holds on to while it runs. Alike under the runner, plain papermill and JupyterLab.
+The runner passes its instructions in the kernel's environment; without them, see interactive.py.
 """
 
 import ctypes
@@ -19,25 +13,24 @@ import time
 from pathlib import Path
 from types import SimpleNamespace
 
-from wsnb.files import load_json
-from wsnb.run import experiments, fingerprint, kernel, locks, manifest, notebooks, params, paths, store
+from wsnb.files import load_json, save_json
+from wsnb.run import experiments, interactive, kernel, locks, manifest, notebooks, params, paths, store
 from wsnb.run.manifest import plain
-from wsnb.run.notebooks import Notebook
 
 KEY = "WSNB_STAGE_KEY"
 INSTRUCTIONS = "WSNB_STAGE"
 PR_SET_PDEATHSIG = 1
 
 
-def environment(key: str, told: dict) -> dict:
-    """Environment variables by which the runner tells a kernel about its stage."""
-    return {KEY: key, INSTRUCTIONS: json.dumps(told)}
+def environment(key: str, instructions: dict) -> dict:
+    """Environment variables that hold a kernel's instructions."""
+    return {KEY: key, INSTRUCTIONS: json.dumps(instructions)}
 
 
 def instructions(paper: str, notebook: str) -> dict | None:
-    """What the runner told this kernel: {"key", "root", "paper", "experiment", "stage", "notebook", "values",
-    "needs", "parts"}; None in a kernel that nobody drives, or that was started by a driven one for something
-    else.
+    """The runner's instructions to this kernel: {"key", "root", "paper", "experiment", "stage", "notebook", "values",
+    "parts", "folder", "shown"}; None in an interactive kernel, and in one that a kernel with instructions started for
+    another notebook.
     """
     if KEY not in os.environ:
         return None
@@ -67,102 +60,15 @@ def die_with_parent() -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-INTERACTIVE = "(a notebook run by hand)"
-IMPORTED = time.time()  # in the kernel: about when the notebook's second cell ran
-
-
-def interactive_needs(project, paper: str, experiment: str, notebook: Notebook, stage: str) -> tuple:
-    """What a stage needs, by the experiment that its run folder is named after; without one, by the paper's
-    notebooks.
-    """
-    path = Path(project, "params", paper, f"{experiment}.yaml")
-    stages = experiments.stage_names(params.load_yaml(path), path) if path.is_file() else []
-    if stage not in stages:
-        stages = sorted(file.stem for file in Path(project, "notebooks", paper).glob("[0-9]*.ipynb"))
-        if stage not in stages:
-            stages = sorted([*stages, stage])
-    return experiments.needed(notebook, stage, stages)
-
-
-def upstream_keys(run_folder, names) -> dict:
-    """{stage: key} of earlier stages as they lie on disk; a stage without manifest has a key that no runner
-    wants.
-    """
-    found = {}
-    for name in names:
-        record = manifest.read(Path(run_folder, name))
-        results = Path(run_folder, name, manifest.RESULTS)
-        if record is not None:
-            found[name] = record["key"]
-        elif results.is_file():
-            found[name] = f"not counted as done: {load_json(results)['key']}"
-        else:
-            found[name] = "missing"
-    return found
-
-
-def history(namespace: dict) -> list:
-    """Texts of the cells that ran in a kernel, oldest first, as typed; empty outside IPython."""
-    shell = namespace["get_ipython"]() if "get_ipython" in namespace else None
-    return list(shell.history_manager.input_hist_raw) if shell is not None else []
-
-
-def interactive_doubts(notebook: Notebook, parts: dict, history: list) -> list:
-    """Why a run by hand does not count as done, in words; empty if it does.
-
-    HISTORY holds the texts of the cells that the kernel ran, oldest first. Looked at are the cells from the
-    one that calls Stage.begin to the one that calls finish.
-    """
-    found = [
-        f"stage {name} is {key.split(':')[0]}" for name, key in parts["upstream"].items() if len(key) != 64
-    ]
-    wanted = [_meaning(cell.source) for cell in notebook.cells]
-    begin = next((i for i, cell in enumerate(notebook.cells) if "Stage.begin(" in cell.source), 0)
-    finish = next((i for i, cell in enumerate(notebook.cells) if ".finish(" in cell.source), len(wanted) - 1)
-    run = [_meaning(text) for text in history if text.strip()]
-    begins = [i for i, text in enumerate(run) if text == wanted[begin]]
-    expected = [text for text in wanted[begin : finish + 1] if text]
-    if not begins or [text for text in run[begins[-1] :] if text] != expected:
-        found.append("its cells were changed or not run one after the other")
-    if fingerprint.digest(fingerprint.reached(notebook)) != parts["code"]:
-        found.append("code was edited meanwhile")
-    for name in parts["modules"]:
-        file = getattr(sys.modules.get(name), "__file__", None)
-        if file and Path(file).stat().st_mtime > IMPORTED:
-            found.append(f"{name} was edited after this kernel loaded it")
-    return found
-
-
-def _meaning(source: str) -> str:
-    """A cell's text as far as it does anything; its text itself if it does not parse."""
-    try:
-        tree = fingerprint.parse(source, "cell", is_file=False)
-    except ValueError:
-        return source.strip()
-    return fingerprint.text_of(tree) if tree.body else ""
-
-
-def experiment_of(run_dir: str, project, paper: str) -> tuple[Path, str]:
-    """(folder, name) of the experiment that a run_dir stands for; empty means runs/PAPER/by_hand.
-
-    Relative ones stay below the project. Raises FileError or BadName.
-    """
-    if Path(run_dir).is_absolute():
-        folder = Path(run_dir).resolve()
-    else:
-        folder = paths.inside(project, run_dir or f"runs/{paper}/by_hand")
-    return folder, paths.check_name("experiment (last part of run_dir)", folder.name)
-
-
 class StageError(RuntimeError):
-    """A stage that cannot begin, go on or finish; the message says why and names the mend."""
+    """A stage that cannot begin, go on or finish; the message gives the reason and the remedy."""
 
 
 class Stage:
     """One run of one stage.
 
     params  SimpleNamespace of all declared parameters
-    folder  Path of its run folder, where all its files go
+    folder  Path of its folder in the store, for all its files
     root    Path of the project
     """
 
@@ -171,79 +77,105 @@ class Stage:
         """Begin the stage of notebooks/PAPER/NOTEBOOK.ipynb with the parameters in NAMESPACE, the notebook's
         globals().
 
-        Waits at most 5 s for the folder's lock. Raises StageError, ParamsError, FileError or LockedError.
+        Waits at most 5 s for the key's locks. Raises StageError, ParamsError, FileError or LockedError.
         """
         for value in list(namespace.values()):
-            if isinstance(value, cls):  # the cell was run again: let go of the lock of the former time
-                value._lock.close()
+            if isinstance(value, cls):  # the cell was run again: let go of the earlier locks
+                value._close()
         self = cls()
-        told = instructions(paper, notebook)
-        if told:
+        try:
+            self._begin(paper, notebook, namespace)
+        except BaseException:
+            self._close()
+            raise
+        return self
+
+    def __init__(self):
+        self._began, self._locks, self._cells, self._record_before = time.time(), [], None, None
+
+    def _begin(self, paper, notebook, namespace):
+        self._instructions = instructions(paper, notebook)
+        if self._instructions:
             die_with_parent()
             kernel.cap_streams(namespace)
-        self.root = Path(told["root"]) if told else paths.find()
+        self.root = Path(self._instructions["root"]) if self._instructions else paths.find()
         self._notebook = notebooks.read(
             self.root / "notebooks" / paths.check_name("paper", paper) / f"{notebook}.ipynb"
         )
         values = _values(params.declared(self._notebook), namespace, self._notebook.path)
-        run_folder, experiment = experiment_of(values.get("run_dir", ""), self.root, paper)
-        name = paths.stage_folder_name(paths.check_name("stage", notebook), values.get("round", 1))
-        self.folder = run_folder / name
-        self._told, self._namespace, self._began = told, namespace, time.time()
-        self._lock = locks.acquire(
-            run_folder / f".{name}.lock", str(self.folder), wait=5, note="" if told else INTERACTIVE
-        )
-        if not told and values.get("data_root") and experiments.is_builtin(self.root, values["data_root"]):
-            experiments.ensure(self.root, print, values["data_root"])
-        self._needs, parts = (
-            (tuple(told["needs"]), told["parts"])
-            if told
-            else self._own_parts(paper, experiment, name, values)
-        )
-        if told and plain(values) != told["values"]:
-            wrong = [key for key, value in plain(values).items() if told["values"].get(key) != value]
+        self.params = SimpleNamespace(**_with_files(self._notebook, values, self.root))
+        begin = self._begin_driven if self._instructions else self._begin_interactive
+        parts, names = begin(paper, notebook, values)
+        self._record = {
+            "format": manifest.FORMAT,
+            **names,
+            "key": parts["key"],
+            "parts": {name: value for name, value in parts.items() if name != "key"},
+            "params": plain(values),
+        }
+        self._locks.append(locks.acquire(store.kernel_lock(self.folder), str(self._shown), wait=5))
+        aside = ""
+        if not self._instructions:
+            aside = store.open_folder(self.folder)
+            self._record_before, _ = store.examine(self.folder)
+            store.link(self._shown, self.folder)
+            self._cells = interactive.Cells(self._notebook, namespace, self._mark)
+        if self._record_before is None:
+            for name in (manifest.RESULTS, manifest.FAILED_NOTEBOOK):
+                (self.folder / name).unlink(missing_ok=True)
+            save_json(self.folder / manifest.PARAMS, self._record)
+        now = datetime.datetime.now().astimezone().isoformat(timespec="seconds")
+        title = f"{names['paper']}/{names['experiment']} {names['stage']}"
+        self._write_log(f"---- {now} {title}, key {parts['key'][:8]}\n")
+        if aside:
+            self.log(aside)
+
+    def _begin_driven(self, paper, notebook, values):
+        """(parts, names) that the runner gave, which holds the key's lock. Raises StageError."""
+        given = self._instructions
+        wrong = [name for name, value in plain(values).items() if given["values"].get(name) != value]
+        if wrong:
             raise StageError(
                 f"{', '.join(wrong)}: assigned between the parameters cell and Stage.begin; take that out"
             )
-        self._record = {
-            "format": manifest.FORMAT,
-            "paper": paper,
-            "experiment": experiment,
-            "stage": name,
-            "key": parts["key"],
-            "parts": {k: v for k, v in parts.items() if k != "key"},
-            "params": plain(values),
-        }
-        moved = store.prepare(self.folder, parts["key"])
-        store.reopen(self.folder, self._record)
-        self.params = SimpleNamespace(**_with_files(self._notebook, values, self.root))
-        now = datetime.datetime.now().astimezone().isoformat(timespec="seconds")
-        self._write_log(f"---- {now} {paper}/{experiment} {name}, key {parts['key'][:8]}\n")
-        if moved:
-            self.log(moved)
-        return self
+        self.folder, self._shown = Path(given["folder"]), Path(given["shown"])
+        self._upstream = {name: self.folder.with_name(key) for name, key in given["parts"]["upstream"].items()}
+        return given["parts"], {name: given[name] for name in ("paper", "experiment", "stage")}
 
-    def _own_parts(self, paper, experiment, name, values):
-        """(needs, parts) of a stage that nobody told them."""
-        needs = interactive_needs(self.root, paper, experiment, self._notebook, name)
-        data = fingerprint.data_fingerprint(self._data_root(values)) if values.get("data_root") else None
-        upstream = upstream_keys(self.folder.parent, needs)
-        return needs, fingerprint.stage_parts(
-            self._notebook, params.declared(self._notebook), values, upstream, self.root, data
-        )
+    def _begin_interactive(self, paper, notebook, values):
+        """(parts, names) by the run folder, and the key's lock. Raises FileError, LockedError or BadName."""
+        run_folder, experiment = interactive.experiment_of(values.get("run_dir", ""), self.root, paper)
+        name = paths.stage_folder_name(paths.check_name("stage", notebook), values.get("round", 1))
+        if values.get("data_root") and experiments.is_builtin(self.root, values["data_root"]):
+            experiments.ensure(self.root, print, values["data_root"])
+        needs = interactive.needs(self.root, paper, experiment, self._notebook, name)
+        self._upstream = {need: (run_folder / need).resolve() for need in needs}
+        data_root = self.data_root if values.get("data_root") else None
+        parts = interactive.parts(self._notebook, values, self._upstream, self.root, data_root)
+        self.folder, self._shown = store.folder_of(run_folder, paper, parts["key"]), run_folder / name
+        self._locks.append(locks.acquire(store.run_lock(self.folder), str(self._shown), wait=5, note=interactive.NOTE))
+        return parts, {"paper": paper, "experiment": experiment, "stage": name}
 
-    def _data_root(self, values):
-        return self.root / Path(values["data_root"]).expanduser()
+    def _mark(self):
+        """Work of other cells than the notebook's is not continued; a finished stage has its manifest to tell."""
+        if self._record_before is None:
+            (self.folder / store.CHANGED).touch()
+
+    def _close(self):
+        for lock in self._locks:
+            lock.close()
+        if self._cells is not None:
+            self._cells.close()
 
     @property
     def needs(self) -> tuple:
         """Names of the earlier stages of this experiment that this one may read, rounds written out ("06_train@2")."""
-        return tuple(self._needs)
+        return tuple(self._upstream)
 
     @property
     def data_root(self) -> Path:
         """The data set's folder; relative ones lie below the project."""
-        return self._data_root(vars(self.params))
+        return self.root / Path(self.params.data_root).expanduser()
 
     @property
     def device(self) -> str:
@@ -265,24 +197,23 @@ class Stage:
         return wanted
 
     def upstream(self, name: str) -> Path:
-        """Folder of a finished earlier stage that this one needs. Raises StageError naming the mend."""
-        stage = experiments.find_stage(name, self._needs)
+        """Folder of a finished earlier stage that this one needs. Raises StageError naming the remedy."""
+        stage = experiments.find_stage(name, self._upstream)
         if stage is None:
             raise StageError(
-                f"{name} is not among what {self._notebook.path.name} needs ({', '.join(self._needs) or 'nothing'}); "
+                f"{name} is not among what {self._notebook.path.name} needs ({', '.join(self.needs) or 'nothing'}); "
                 f"add it to the notebook's metadata wsnb.needs and list it before this stage"
             )
-        place = self.folder.parent / stage
-        if not (place / manifest.NAME).is_file():
-            experiment = f"{self._record['paper']}/{self._record['experiment']}"
-            if self._told or not (place / manifest.RESULTS).is_file():
+        folder = self._upstream[stage]
+        if not (folder / manifest.NAME).is_file():
+            if self._instructions or not (folder / manifest.RESULTS).is_file():
+                experiment = f"{self._record['paper']}/{self._record['experiment']}"
                 raise StageError(
-                    f"{place} is not finished; run `wsnb run {experiment} --until {stage}` or that notebook first"
+                    f"{self._shown.with_name(stage)} is not finished; run `wsnb run {experiment} --until {stage}` or "
+                    f"that notebook first"
                 )
-            self.log(
-                f"{stage} was run by hand with changes: fine for looking, but this stage will not count as done"
-            )
-        return place
+            self.log(f"{stage} was run with changed cells: fine for a look, but this stage will not count as done")
+        return folder
 
     def upstream_params(self, name: str) -> SimpleNamespace:
         """The parameters of a finished earlier stage. Raises StageError as `upstream` does."""
@@ -320,8 +251,8 @@ class Stage:
 
         RESULTS: mappings with "name", "value", "unit", optionally "detail", an own "protocol" (PROTOCOL serves
         for the others), and "role": "final" (what the chain is for), "ladder" (the quality of a product on the
-        way, named by "step") or "bound". Without the runner, the manifest too if the notebook ran as it stands.
-        Raises StageError.
+        way, named by "step") or "bound". Without the runner, the manifest too if the notebook ran unchanged; a stage
+        that was finished before keeps its record while its files match. Raises StageError.
         """
         listed = []
         for result in results:
@@ -345,25 +276,33 @@ class Stage:
             "peak_gpu_bytes": gpu,
             "environment": manifest.environment(self.root),
         }
-        manifest.save_json(self.folder / manifest.RESULTS, record)
         for result in listed:
             number = result["value"]
             short = "" if number is None else f"{number:.4g}" if abs(number) < 1000 else f"{number:.0f}"
             value = short or "undefined"
             self.log(f"{manifest.title(result)} = {value} {result['unit']}".rstrip())
-        self.log(f"results are in {self.folder / manifest.RESULTS}")
-        if not self._told:
-            self._finish_by_hand(record)
-        self._lock.close()
-
-    def _finish_by_hand(self, record):
-        doubts = interactive_doubts(self._notebook, record["parts"], history(self._namespace))
-        if doubts:
-            self.log(
-                f"not counted as done, for {'; '.join(doubts)}; `wsnb run` or a fresh Run all takes it from here"
-            )
+        if self._instructions:
+            save_json(self.folder / manifest.RESULTS, record)
         else:
-            manifest.write(self.folder, {**record, "by": "hand"})
+            self._finish_interactive(record)
+        self.log(f"results are in {self._shown / manifest.RESULTS}")
+        self._close()
+
+    def _finish_interactive(self, record):
+        doubts = [] if self._cells.is_whole() else ["its cells were changed or not run one after the other"]
+        doubts += interactive.code_doubts(self._notebook, record["parts"])
+        if doubts:
+            self._mark()
+            self.log(
+                f"not counted as done, for {'; '.join(doubts)}; `wsnb run` or Run all in a new kernel begins it anew"
+            )
+        before = self._record_before
+        if before is not None and (doubts or not manifest.problems(self.folder, before)):
+            return
+        (self.folder / manifest.NAME).unlink(missing_ok=True)
+        save_json(self.folder / manifest.RESULTS, record)
+        if not doubts:
+            manifest.write(self.folder, {**record, "by": "interactive"})
 
 
 def _values(declared, namespace, where) -> dict:

@@ -1,25 +1,89 @@
-"""A stage's folder: whose work lies in it, and putting work of another key aside. No work is ever deleted."""
+"""The store: the folder of a stage lies once, under the stage's key; the stages of an experiment are links to it.
 
+RUNS/.store/KEY holds the work of a key, finished (it has a manifest that its files match) or not.
+RUNS/PAPER/EXPERIMENT/STAGE is a relative link there.
+"""
+
+import contextlib
 import os
+import shutil
 from pathlib import Path
 
-from wsnb.files import FileError, clear_half_written, load_json, save_json
-from wsnb.run import manifest
+from wsnb.files import FileError, clear_half_written, load_json
+from wsnb.run import locks, manifest
 
-OLD = "old"
+FOLDER = ".store"
+CHANGED = ".changed"  # marks work of cells that differ from the notebook's
 
 
-def key_of(folder) -> str | None:
-    """The key whose work lies in a stage folder; "" for files of unknown origin, None for an empty or missing
-    folder.
+def folder_of(run_folder, paper: str, key: str) -> Path:
+    """Folder of a key. Run folders RUNS/PAPER/EXPERIMENT share RUNS/.store, any other has a store inside."""
+    run_folder = Path(run_folder)
+    return (run_folder.parents[1] if run_folder.parent.name == paper else run_folder) / FOLDER / key
+
+
+def run_lock(folder: Path) -> Path:
+    """Lock of whoever computes a key, from before the stage begins until its manifest is written."""
+    return folder.with_name(f".{folder.name}.lock")
+
+
+def kernel_lock(folder: Path) -> Path:
+    """Lock of the process that writes there: the kernel of a killed runner may live a moment longer."""
+    return folder.with_name(f".{folder.name}.kernel.lock")
+
+
+def examine(folder, verify=False) -> tuple[dict | None, list]:
+    """(manifest, faults) of a key's folder: finished if there is a manifest and no fault.
+
+    A folder with faults is neither finished nor to be continued. VERIFY compares the content of every file.
     """
     folder = Path(folder)
-    if not folder.is_dir() or not any(not path.name.startswith(".") for path in folder.iterdir()):
-        return None
     try:
-        return str(load_json(folder / manifest.PARAMS)["key"])
-    except (FileError, KeyError, TypeError):
-        return ""
+        record = manifest.read(folder)
+    except FileError as error:
+        return None, [str(error)]
+    if record is None:
+        return None, ["its cells were changed while they ran"] if (folder / CHANGED).exists() else []
+    if record["key"] != folder.name:
+        return None, [f"its {manifest.NAME} is of another key"]
+    return record, manifest.problems(folder, record, verify)
+
+
+def open_folder(folder, verify=False) -> str:
+    """Make FOLDER ready to begin or continue its stage; the caller holds its locks. VERIFY as in examine.
+
+    A folder with faults is set aside as KEY.N, whole: nothing of it is reused. Returns a line about that, or "".
+    """
+    folder, said = Path(folder), ""
+    _, faults = examine(folder, verify)
+    if faults:
+        aside = next(path for n in range(1, 10**6) if not (path := folder.with_name(f"{folder.name}.{n}")).exists())
+        os.rename(folder, aside)
+        said = f"earlier work set aside as {FOLDER}/{aside.name}: {'; '.join(faults[:3])}"
+    folder.mkdir(parents=True, exist_ok=True)
+    clear_half_written(folder)
+    return said
+
+
+def link(path, folder) -> None:
+    """Make PATH a relative link to FOLDER, in place of an earlier link. Raises FileError where that cannot be."""
+    path = Path(path)
+    target = os.path.relpath(folder, path.parent)
+    if path.is_symlink() and os.readlink(path) == target:
+        return
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        temporary.symlink_to(target, target_is_directory=True)
+        os.replace(temporary, path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        remedy = (
+            "it holds files, move it away"
+            if path.is_dir() and not path.is_symlink()
+            else "give a file system that has links with --runs DIR"
+        )
+        raise FileError(f"{path}: cannot become a link into {FOLDER} ({error.strerror}); {remedy}") from error
 
 
 def parts_of(folder) -> dict | None:
@@ -30,51 +94,46 @@ def parts_of(folder) -> dict | None:
         return None
 
 
-def prepare(folder, key: str) -> str:
-    """Make FOLDER hold work of KEY, or nothing: other work goes to old/, work of KEY comes back from there.
+def unused(runs) -> list:
+    """(folder, bytes) of the store's entries that no experiment links to, nor needs for a stage that one links to."""
+    store = Path(runs).resolve() / FOLDER
+    used, waiting = set(), [path.resolve() for path in Path(runs).glob("*/*/*") if path.is_symlink()]
+    while waiting:
+        folder = waiting.pop()
+        if folder not in used and folder.parent == store:
+            used.add(folder)
+            waiting += [store / key for key in (parts_of(folder) or {}).get("upstream", {}).values()]
+    entries = sorted(path for path in store.glob("[!.]*") if path not in used)
+    return [(path, sum(file.lstat().st_size for file in path.rglob("*"))) for path in entries]
 
-    Returns in words what was moved, or "".
+
+def clean(runs, delete: bool, say) -> None:
+    """Say which entries of the store nothing uses, with sizes in MB; with DELETE remove them.
+
+    An entry that somebody computes is left. Raises LockedError if an experiment runs: it may be about to link some.
     """
-    folder = Path(folder)
-    found, said = key_of(folder), []
-    if found == key:
-        return ""
-    if found is not None:
-        said.append(f"earlier work moved to {OLD}/{_move(folder, _free(folder, found)).name}")
-    parked = next((path for path in _parked(folder) if key_of(path) == key), None)
-    if parked is not None:
-        if folder.is_dir() and not any(folder.iterdir()):
-            folder.rmdir()
-        if not folder.exists():
-            _move(parked, folder)
-            said.append(f"earlier work brought back from {OLD}/{parked.name}")
-    folder.mkdir(parents=True, exist_ok=True)
-    return "; ".join(said)
+    with contextlib.ExitStack() as held:
+        for path in Path(runs).glob("*/*/.lock") if delete else ():
+            held.enter_context(locks.acquire(path, str(path.parent)))
+        for path in (Path(runs) / FOLDER).glob(".*.deleted") if delete else ():  # of a killed `clean`
+            shutil.rmtree(path)
+        total = 0
+        for folder, size in unused(runs):
+            lock = run_lock(folder)
+            if locks.is_held(lock):
+                say(f"{folder.name}: in use by {locks.holder(lock)}")
+                continue
+            total += size
+            say(f"{folder.name}  {size / 1e6:10.1f} MB  {_title(folder)}")
+            if delete:
+                with locks.acquire(lock, str(folder)):  # renamed first: nothing half deleted can be continued
+                    shutil.rmtree(folder.rename(folder.with_name(f".{folder.name}.deleted")))
+        say(f"{total / 1e6:.1f} MB {'deleted' if delete else 'that no experiment points to; --yes deletes them'}")
 
 
-def _parked(folder):
-    return sorted((folder.parent / OLD).glob(f"{folder.name}-*"))
-
-
-def _free(folder, key):
-    base = folder.parent / OLD / f"{folder.name}-{key[:8] or 'unknown'}"
-    names = [base, *(base.with_name(f"{base.name}-{i}") for i in range(2, 10000))]
-    return next(path for path in names if not path.exists())
-
-
-def _move(source: Path, target: Path) -> Path:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    os.rename(source, target)
-    return target
-
-
-def reopen(folder, record: dict) -> None:
-    """Mark the folder as being worked on under RECORD's key: no manifest or results of an earlier attempt
-    count, and what a killed attempt had only half written is cleared away. The caller holds the folder's lock.
-    """
-    folder = Path(folder)
-    clear_half_written(folder)
-    for name in (manifest.NAME, manifest.RESULTS, manifest.FAILED_NOTEBOOK):
-        if (folder / name).exists():
-            os.replace(folder / name, folder / f".previous.{name}")
-    save_json(folder / manifest.PARAMS, record)
+def _title(folder) -> str:
+    try:
+        record = load_json(folder / manifest.PARAMS)
+        return f"{record['paper']}/{record['experiment']} {record['stage']}"
+    except (FileError, KeyError, TypeError):
+        return "of unknown origin"

@@ -32,13 +32,6 @@ def compute_cams(network, image, tags, scales=(1.0,), base=1.0, device="cpu"):
     return keys, cam.over_class_maximum(summed.cpu().numpy()[keys])
 
 
-def read_cams(folder, name, shape):
-    """Read (classes, CAMs) of a picture in a folder of official files ID.npy, or of another run's maps ID.npz."""
-    if (Path(folder) / f"{name}.npz").is_file():
-        return cam.read(folder, name, "stored")
-    return read_official_cams(Path(folder) / f"{name}.npy", shape)
-
-
 def read_official_cams(path, shape):
     """Read (classes, CAMs) of an official file: a pickled dict {0-based class: [H, W]} in 0..1, read without running
     it.

@@ -49,11 +49,8 @@ def test_edits_that_re_run(finished):
     }
     text = finished.run()
     assert text.count("done already") == 1 and text.count("runs, because") == 2
-    assert len(list((finished.runs / "old").iterdir())) == 2
-    finished.edit("02_train", 'w": 1.5', 'w": 1.0')  # back again: the old work counts again
-    text = finished.run()
-    assert text.count("brought back") == 2 and "FAILED" not in text
-    assert len(list((finished.runs / "old").iterdir())) == 2
+    finished.edit("02_train", 'w": 1.5', 'w": 1.0')  # back again: the earlier work counts again
+    assert finished.run().count("done already") == 3
 
 
 def test_a_module_reached_through_others(finished):
@@ -94,7 +91,7 @@ def test_files_that_changed(finished):
     path.unlink()
     assert standing(finished)["01_make"] == "would run: 2.json is missing"
     text = finished.run()
-    assert text.count("done already") == 2  # the same key, so what depends on it stands
+    assert text.count("done already") == 2  # the same key: the stages that depend on it stand
     (finished.runs / "03_score/manifest.json").write_text("{")
     assert "cannot be read" in standing(finished)["03_score"]
 
