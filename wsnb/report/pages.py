@@ -196,7 +196,7 @@ def linked(frame, pages: dict):
         if one in pages:
             return text.link(one, pages[one])
         if name.removesuffix(")") in pages:
-            return text.Markdown(f"{text.escape(head)}({text.link(name[:-1], pages[name[:-1]])})")
+            return text.Markdown(f"{text.escape(head)} ({text.link(name[:-1], pages[name[:-1]])})")
         return one
 
     return frame.apply(lambda column: column.map(cell) if column.name in ("experiment", "ours") else column)
