@@ -84,7 +84,9 @@ def test_the_map(tmp_path):
     for paper in ("spml", "simple_does_it"):
         project_in(tmp_path, {"01_a": []}, paper)
         path = tmp_path / f"notebooks/{paper}/01_a.ipynb"
-        path.write_text(path.read_text().replace("x: int = 1", 'supervision: str = ""\\ndataset: str = "VOC2012"'))
+        cells = json.loads(path.read_text())
+        cells["cells"][1]["source"] = 'supervision: str = ""\ndataset: str = "VOC2012"'
+        path.write_text(json.dumps(cells))
         (tmp_path / "params" / paper).mkdir(parents=True)
     for name, supervision, dataset in (("a", "tag", "VOC2012"), ("b", "point", "DensePose"), ("c", "tag", "shapes")):
         (tmp_path / f"params/spml/{name}.yaml").write_text(

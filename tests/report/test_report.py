@@ -242,7 +242,8 @@ def test_a_comparison_runs_again_after_a_change_of_the_records_and_a_failure_is_
                   "execution_count": None, "source": 'runs: str = ""\nfigures: str = ""'},
                  {"cell_type": "code", "metadata": {}, "id": "b", "outputs": [], "execution_count": None,
                   "source": code}]
-        source.write_text(json.dumps({"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": cells}))
+        metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+        source.write_text(json.dumps({"nbformat": 4, "nbformat_minor": 5, "metadata": metadata, "cells": cells}))
 
     def run():
         records = build.frame.records(tmp_path / "runs")

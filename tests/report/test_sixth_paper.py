@@ -67,8 +67,9 @@ CELLS = [
     'dataset: str = "VOC2012"\nsupervision: str = "points"',
     'from wsnb.papers.sixth import SCORE\nfrom wsnb.report.protocol import Protocol\nfrom wsnb.run.stage import Stage\n'
     'stage = Stage.begin("sixth", "01_all", globals())',
-    'protocol = Protocol(dataset, 4, "val", method="sixth, plain", supervision=supervision, backbone="VGG16")\n'
     'def result(value, step=""):\n'
+    '    protocol = Protocol(dataset, 4, "val", method=f"sixth, {step or \'plain\'}", supervision=supervision,\n'
+    '                        backbone="VGG16")\n'
     '    role = {"role": "ladder", "step": step} if step else {}\n'
     '    return {"name": "mIoU", "value": value, "unit": "%", "protocol": protocol.as_dict(), **role}\n'
     'stage.finish(results=[*map(result, (20.0, 30.0, 35.0), ("first", "second", "third")), result(SCORE)])',

@@ -16,6 +16,8 @@ TEMPLATES = Path(__file__).with_name("site") / "templates"
 ORDER = ("image labels", "boxes", "boxes and image labels", "points", "scribbles", "semi", "full")  # of the map's rows
 SUPERVISIONS = {"tag": "image labels", "box": "boxes", "point": "points", "scribble": "scribbles"}  # as parameters say
 RUN, NOT_RUN, NO_BREAK = "●", "○", "\u00a0"
+MAP_LEGEND = (f"{RUN} run, the link leads to its page; {NOT_RUN} an experiment of the book that was not run here (its "
+              "parameters are in `params/`, its data or its hours were not at hand).")  # fmt: skip
 SHOWN = 12  # pictures of an experiment that need no click
 UNSTATED = "not stated"
 GOOD_AND_BAD = "good_and_bad"  # the picture that says most of an experiment
@@ -93,12 +95,8 @@ def index(found, project, chapters=(), lessons=(), comparisons=(), chart_text=""
     best = best or [picture for one in shown[:1] for picture in one.pictures]
     ran = [one.title for one in found if len(one.stages)]
     return render("index.md.j2", papers=[papers.find(name) for name in chapters], lessons=lessons,
-                  comparisons=comparisons, map=book_map(project, ran), run=_RUN_LEGEND, overview=overview(found),
+                  comparisons=comparisons, map=book_map(project, ran), map_legend=MAP_LEGEND, overview=overview(found),
                   shown=shown[0] if shown else None, best=best[-1:], chart_text=chart_text)  # fmt: skip
-
-
-_RUN_LEGEND = (f"{RUN} run, the link leads to its page; {NOT_RUN} an experiment of the book that was not run here (its "
-               "parameters are in `params/`, its data or its hours were not at hand).")  # fmt: skip
 
 
 def book_map(project, ran) -> pd.DataFrame:
@@ -196,7 +194,7 @@ def linked(frame, pages: dict):
         if one in pages:
             return text.link(one, pages[one])
         if name.removesuffix(")") in pages:
-            return text.Markdown(f"{text.escape(head)}({text.link(name[:-1], pages[name[:-1]])})")
+            return text.Markdown(f"{text.escape(head)} ({text.link(name[:-1], pages[name[:-1]])})")
         return one
 
     return frame.apply(lambda column: column.map(cell) if column.name in ("experiment", "ours") else column)

@@ -22,9 +22,7 @@ MOST = 24  # pictures of a stage
 SMALL = 200_000  # bytes of a PNG that is left whole
 NEAR = 8  # levels of 256 by which a pixel may change in a PNG of few colours; two classes are further apart
 QUALITY = 90  # of JPEG
-OUTSIDE = re.compile(
-    r"""(?<![\w.:/])(?:/|(?:\.\./)+)(?:[^\s/'"]+/)*(?=[^\s/'"])"""
-)  # a path that leaves the project
+OUTSIDE = re.compile(r"""(?<![\w.:/])(?:/|(?:\.\./)+)(?:[^\s/'"]+/)*(?=[^\s/'"])""")  # a path out of the project
 FOLDER = "figures"  # of a stage's run folder
 
 
@@ -59,17 +57,9 @@ def publish(runs, experiment: str, figures, project=None) -> Path:
             shown[target] = alt
     stages = {record.stage: portable(record.manifest, project) for record in found}
     before = [path for path, _ in published_pictures(figures, experiment)]
-    save_json(
-        folder / frame.PUBLISHED,
-        {
-            "format": frame.FORMAT,
-            "paper": paper,
-            "experiment": name,
-            "pictures": shown,
-            "stages": stages,
-            "command": command(project, found),
-        },
-    )
+    save_json(folder / frame.PUBLISHED, {
+        "format": frame.FORMAT, "paper": paper, "experiment": name, "pictures": shown, "stages": stages,
+        "command": command(project, found)})  # fmt: skip
     for path in before:
         if path.name not in shown:
             _replaced(path, shown, project)
@@ -128,11 +118,8 @@ def _missing(project, runs, paper, name, done) -> list:
 def published_pictures(figures, title: str) -> list:
     """(path, text instead of the picture) of a published experiment."""
     path = Path(figures, *title.split("/"), frame.PUBLISHED)
-    return (
-        [(path.parent / name, alt) for name, alt in sorted(frame.read_published(path)["pictures"].items())]
-        if path.exists()
-        else []
-    )
+    found = frame.read_published(path)["pictures"] if path.exists() else {}
+    return [(path.parent / name, alt) for name, alt in sorted(found.items())]
 
 
 def published_command(figures, title: str) -> str:
@@ -169,9 +156,7 @@ def command(project, found) -> str:
     if not path.is_file():
         return f"run as a notebook: no params/{paper}/{name}.yaml"
     written = experiments.load(project, paper, name).values
-    used = {
-        key: value for record in found for key, value in record.manifest["params"].items() if key != "round"
-    }
+    used = {key: value for record in found for key, value in record.manifest["params"].items() if key != "round"}
     said = [f"wsnb run {paper}/{name}"]
     data, asked = (Path(project, values.get("data_root", "")).resolve() for values in (used, written))
     if data != asked:
@@ -204,12 +189,9 @@ def portable(value, project=None):
     if not isinstance(value, str) or "\n" in value:
         return value
     if os.path.isabs(value):
-        inside_project = project is not None and Path(value).is_relative_to(Path(project).absolute())
-        return (
-            Path(value).relative_to(Path(project).absolute()).as_posix()
-            if inside_project
-            else f".../{Path(value).name}"
-        )
+        if project is not None and Path(value).is_relative_to(Path(project).absolute()):
+            return Path(value).relative_to(Path(project).absolute()).as_posix()
+        return f".../{Path(value).name}"
     return OUTSIDE.sub(".../", value)
 
 
