@@ -1,5 +1,7 @@
 """`show_source`: the text and the place of a function, as a notebook shows them."""
 
+import json
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +14,8 @@ from wsnb.viz import source
 from wsnb.viz.source import show_source
 
 ROOT = Path(__file__).resolve().parents[1]
+TEXTS = [*ROOT.glob("notebooks/*.ipynb"), *ROOT.glob("notebooks/simple_does_it/*.ipynb"),
+         *ROOT.glob("notebooks/single_stage/*.ipynb")]
 
 
 @pytest.mark.parametrize("function", [local_std, pamr, Training, Training.add])  # pamr is decorated, add is a method
@@ -39,3 +43,11 @@ def test_a_function_from_elsewhere_is_refused():
     with pytest.raises(ValueError, match="outside the project"):
         show_source(np.mean)
     assert source.ROOT == ROOT
+
+
+@pytest.mark.parametrize("path", sorted(TEXTS), ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_code_stands_under_every_displayed_formula(path):
+    cells = json.loads(path.read_text())["cells"]
+    bare = [one["id"] for one, following in pairwise(cells) if one["cell_type"] == "markdown"
+            and "$$" in "".join(one["source"]) and following["cell_type"] != "code"]
+    assert not bare
