@@ -219,7 +219,7 @@ def test_clean(finished):
     assert len(said) == 4 and sum("toy/tiny" in line and " MB " in line for line in said) == 3
     assert len(entries(finished)) == 6
     process = finished.start("run", "toy/tiny", "-p", "items=9", "-p", "pause=1")
-    wait_for((finished.runs / "01_make/.computed").exists)
+    wait_for(lambda: not finished.manifest("01_make") and (finished.runs / "01_make/.computed").exists())
     assert "is in use by process" in finished.wsnb("clean", "--yes", code=3) and len(entries(finished)) == 7
     toy.kill(process)
     finished.run("-p", "lr=0.25")

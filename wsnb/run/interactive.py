@@ -43,10 +43,8 @@ def parts(notebook: Notebook, values: dict, upstream: dict, project, data_root) 
 def _upstream_key(folder: Path) -> str:
     """Key of an earlier stage as it is on disk; text that is no key if it is not finished."""
     record, faults = store.examine(folder)
-    if faults:
-        return f"damaged: {faults[0]}"
     if record is not None:
-        return record["key"]
+        return f"damaged: {faults[0]}" if faults else record["key"]
     results = folder / manifest.RESULTS
     return f"not counted as done: {sha256(results)}" if results.is_file() else "missing"
 

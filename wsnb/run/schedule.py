@@ -274,8 +274,13 @@ def _work(options, queue, codes) -> None:
 
 
 def _run_job(options, job, interrupts) -> int:
-    """Run one stage; DONE or FAILED."""
-    why = job.item.why
+    """Run one stage, unless another job with its key has finished it meanwhile; DONE or FAILED."""
+    why, (record, faults) = job.item.why, store.examine(job.item.folder, job.item.manifest is not None)
+    if record is not None and not faults:
+        if job.item.link is not None:
+            store.link(job.item.link, job.item.folder)
+        say(f"{job.label}: done already{summary(record)}")
+        return DONE
     say(f"{job.label}: runs, because {'; '.join(why[:3])}{' ...' if len(why) > 3 else ''}")
     started = time.monotonic()
     try:
