@@ -11,7 +11,7 @@ import sys
 import torch
 
 from benchmarks import spml_plain
-from wsnb.ops.segsort.contrast import contrast
+from wsnb.ops.segsort.contrast import contrastive_loss
 
 KAPPA, CLASSES, THREADS = 6.0, 21, spml_plain.THREADS
 
@@ -30,8 +30,8 @@ def measure(which, pixels, prototypes, queue):
     torch.set_num_threads(THREADS)
 
     def call(e, own, group, positive, u):
-        loss = (spml_plain.contrast if which == "plain" else lambda *a: contrast(*a).mean())(e, own, group, positive, u,
-                                                                                           KAPPA)
+        function = spml_plain.contrast if which == "plain" else lambda *a: contrastive_loss(*a).mean()
+        loss = function(e, own, group, positive, u, KAPPA)
         loss.backward()
         return float(loss.detach()), e.grad, u.grad
 

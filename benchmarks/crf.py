@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from benchmarks import irn_plain
-from wsnb.ops import crf
+from wsnb.ops import cam, crf
 
 
 def inputs(seed, size=(375, 500)):
@@ -19,7 +19,7 @@ def inputs(seed, size=(375, 500)):
     image = cv2.normalize(image, None, 0, 255, cv2.NORM_MINMAX)
     maps = np.stack([cv2.GaussianBlur(rng.random(size).astype(np.float32), (0, 0), 30) for _ in range(2)])
     maps = (maps - maps.min()) / (maps.max() - maps.min())
-    return image, [crf.with_background(maps, threshold) for threshold in (0.6, 0.4)]
+    return image, [cam.thresholded(maps, threshold) for threshold in (0.6, 0.4)]
 
 
 def main(pictures=3):

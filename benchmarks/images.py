@@ -16,7 +16,6 @@ from wsnb import metrics
 from wsnb.data import voc
 from wsnb.data.synthetic import make_voc
 from wsnb.files import read_index
-from wsnb.ops import parallel
 from wsnb.ops.crf import CRF
 from wsnb.papers.single_stage import inference, model
 
@@ -28,8 +27,7 @@ def label(items, folder, workers):
     torch.manual_seed(0)
     network, _ = model.build("single_stage", "mobilenet_v2", n_classes=6, width=16)
     infer = inference.Inference(network.eval(), [1.0], 96, cut=0.0)
-    jobs = inference.jobs(infer, items, 6, ["predicted"], CRF(iterations=2), folder)
-    for _ in parallel.map_images(inference.finish, jobs, workers):
+    for _ in inference.write_labels(infer, items, 6, ["predicted"], CRF(iterations=2), folder, workers):
         pass
 
 

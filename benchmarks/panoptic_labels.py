@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -22,12 +23,11 @@ from wsnb.data import cityscapes
 from wsnb.data.item import Item
 from wsnb.data.synthetic import streets
 from wsnb.files import read_rgb, save_png
-from wsnb.ops import parallel
+from wsnb.ops import label_maps, parallel
 from wsnb.papers.panoptic import boxes, cleanup, data, iterate, masks
 from wsnb.papers.panoptic.boxes import save_boxes
-from wsnb.papers.panoptic.data import saved_tags
 from wsnb.papers.panoptic.label_space import CITYSCAPES, IGNORE
-from wsnb.papers.panoptic.predict import save_labels, save_scores
+from wsnb.papers.panoptic.predict import save_scores
 
 SIZE = (1024, 2048)
 
@@ -41,7 +41,7 @@ def scene(index, size=SIZE):
 
 def prepare(folder, count):
     """Inputs of COUNT pictures in folders, as the stages leave them; the first eight are drawn, the others are links to
-    them. Returns the jobs' ids."""
+    them. Returns the pictures' ids."""
     rng = np.random.default_rng(0)
     kinds = {"predictions": ".png", "scores": ".mat", "mandg": ".png", "boxes": ".mat", "tags": ".npz",
              "images": ".png"}
@@ -58,23 +58,18 @@ def prepare(folder, count):
         noise = cv2.resize(rng.random((64, 128)).astype(np.float32), SIZE[::-1])
         prediction = np.where(noise > 0.75, np.roll(labels, 40, axis=1), labels)
         save_png(folder / f"images/p{k:05d}.png", image)
-        save_labels(folder / f"predictions/p{k:05d}.png", np.where(prediction == IGNORE, 0, prediction),
-                    CITYSCAPES.palette)
+        save_png(folder / f"predictions/p{k:05d}.png", np.where(prediction == IGNORE, 0, prediction).astype(np.uint8))
         save_scores(folder / f"scores/p{k:05d}.mat", 1 - 0.02 * noise)
-        save_labels(folder / f"mandg/p{k:05d}.png", np.where(ids >= 1000, labels, 0), CITYSCAPES.palette)
+        save_png(folder / f"mandg/p{k:05d}.png", np.where(ids >= 1000, labels, 0).astype(np.uint8))
         save_boxes(folder / f"boxes/p{k:05d}.mat", found, CITYSCAPES.names)
         tags = data.window_tags(labels, places, 19).astype(np.uint8)
         np.savez(folder / f"tags/p{k:05d}.npz", windows=places, tags=tags)
     return [f"p{k:05d}" for k in range(count)]
 
 
-def jobs(folder, ids, out):
-    """The clean-up's jobs, files kept."""
-    opts = cleanup.Options()
-    for name in ids:
-        yield iterate.Job(name, opts, folder / f"predictions/{name}.png", out / f"labels/{name}.png",
-                         out / f"instances/{name}.png", folder / f"scores/{name}.mat", folder / f"mandg/{name}.png",
-                         folder / f"boxes/{name}.mat", tags=saved_tags(folder / "tags", name))
+def inputs_in(folder):
+    """Where the clean-up finds its inputs."""
+    return iterate.Folders(*(folder / kind for kind in ("predictions", "scores", "mandg", "boxes", "tags")))
 
 
 def clean(folder, ids, out, workers, repeats=1):
@@ -85,7 +80,8 @@ def clean(folder, ids, out, workers, repeats=1):
             shutil.rmtree(out, ignore_errors=True)
         os.sync()
         start = time.perf_counter()
-        for _ in parallel.map_images(iterate.clean_up_files, jobs(folder, ids, out), workers):
+        write = partial(iterate.write_cleaned, folders=inputs_in(folder), out=out)
+        for _ in parallel.map_images(write, [(name, cleanup.Options()) for name in ids], workers):
             pass
         seconds = min(seconds, time.perf_counter() - start)
     return seconds
@@ -94,30 +90,28 @@ def clean(folder, ids, out, workers, repeats=1):
 def parts(folder):
     """Seconds of each part of one picture's labels."""
     image = read_rgb(folder / "images/p00000.png")
-    job = next(jobs(folder, ["p00000"], folder / "none"))
+    picture = "p00000", cleanup.Options(), inputs_in(folder)
     start = time.perf_counter()
-    inputs = iterate.loaded(job)
+    found = iterate.read_inputs(*picture)["found"]
     read = time.perf_counter()
-    iterate.process(job)
+    iterate.clean_up(*picture)
     whole = time.perf_counter()
-    found = boxes.clipped(inputs["found"], image.shape[:2])
     single = found.boxes[~(found.stuff | found.groups)]
     masks.proposals_of(image, single, masks.Settings().side)
     proposed = time.perf_counter()
-    masks.masks_of(image, found, masks.Settings())
+    masks.mask_pairs(image, found, masks.Settings())
     grabbed = time.perf_counter()
-    things = int((~found.stuff & ~found.groups).sum())
-    print(f"one picture of {SIZE[0]} x {SIZE[1]}, {things} things, one process:")
+    print(f"one picture of {SIZE[0]} x {SIZE[1]}, {len(single)} instances, one process:")
     print(f"  read {read - start:.2f} s, read and clean up {whole - read:.2f} s")
-    print(f"  M&G of {things} boxes {grabbed - proposed:.1f} s, of which proposals {proposed - whole:.1f} s")
+    print(f"  M&G of {len(single)} boxes {grabbed - proposed:.1f} s, of which proposals {proposed - whole:.1f} s")
 
 
 def mask_and_clean(folder, ids, workers):
     """Seconds of both label stages, M&G and clean-up, in WORKERS processes."""
     items, out = [Item(name, folder / f"images/{name}.png", None) for name in ids], folder / f"both_{workers}"
     start = time.perf_counter()
-    made = masks.jobs(items, folder / "boxes", CITYSCAPES, masks.Settings(), out / "mandg")
-    for _ in parallel.map_images(masks.finish, made, workers):
+    make = partial(masks.mandg_labels, box_folder=folder / "boxes", space=CITYSCAPES, settings=masks.Settings())
+    for _ in label_maps.write_labels(make, items, [out / "mandg"], workers, palette=CITYSCAPES.palette):
         pass
     return time.perf_counter() - start + clean(folder, ids, out, workers)
 

@@ -6,7 +6,7 @@ import sys
 import torch
 
 from benchmarks import spml_plain
-from wsnb.ops.segsort.retrieval import neighbours
+from wsnb.ops.segsort.retrieval import nearest_neighbours
 
 THREADS = spml_plain.THREADS
 
@@ -16,7 +16,7 @@ def main(queries=144, prototypes=50_000, k=20):
     torch.manual_seed(0)
     q, memory = (torch.nn.functional.normalize(torch.randn(n, 64), dim=1) for n in (queries, prototypes))
     slow = spml_plain.timed(spml_plain.nearest, q, memory, k, repeats=3)
-    fast = spml_plain.timed(neighbours, q, memory, k, repeats=5)
+    fast = spml_plain.timed(nearest_neighbours, q, memory, k, repeats=5)
     print(f"{k} nearest of {prototypes} prototypes for {queries} queries, {THREADS} threads")
     spml_plain.report(slow, fast, 1000, "ms")
     print(f"neighbours that differ: {int((slow[2] != fast[2][1]).sum())}")

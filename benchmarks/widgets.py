@@ -14,7 +14,6 @@ import numpy as np
 import torch
 
 from wsnb import files
-from wsnb.data import cityscapes
 from wsnb.data.item import Item
 from wsnb.ops import cam, hierarchies
 from wsnb.ops.crf import CRF
@@ -26,7 +25,7 @@ from wsnb.papers.panoptic import figures as street
 from wsnb.papers.simple_does_it import box_labels
 from wsnb.papers.simple_does_it import figures as by_box
 from wsnb.papers.single_stage import figures as single
-from wsnb.papers.single_stage import steps
+from wsnb.papers.single_stage import losses as mask_losses
 from wsnb.papers.spml import figures as pixel
 from wsnb.papers.spml import losses
 from wsnb.papers.spml import steps as snapshots
@@ -75,25 +74,26 @@ def widgets(image, folder, n_classes=20, seed=0):
     relation, tree = losses.Settings(n_classes=n_classes), hierarchies.ucm(noise(rng, size, 3).astype(np.float64))
     many = scene(rng, [image] * 4, n_classes, relation)
     small = np.stack([cv2.resize(one, (width // 4, height // 4)) for one in maps])
-    field = {kind: single.crf(image, shares[:k], CRF()) for kind, k in (("3 classes", 3), ("all classes", n_classes))}
+    field = {kind: single.crf_control(image, shares[:k], CRF())
+             for kind, k in (("3 classes", 3), ("all classes", n_classes))}
     return {
-        "CAM threshold, 4 pictures": (figures.threshold(items, folder), [{"percent": 20 + 9 * k} for k in range(6)]),
+        "CAM threshold, 4 pictures": (figures.threshold_control(items, folder, "joint"),
+                                      [{"percent": 20 + 9 * k} for k in range(6)]),
         "CAM threshold, street": (street.threshold(image, np.arange(len(names)), maps[: len(names)], names, 0.5),
                                   [{"threshold": 0.1 + 0.1 * k} for k in range(6)]),
-        "PAMR iterations": (single.refinement(image, small, list(range(n_classes)), steps.Settings()),
+        "PAMR iterations": (single.pamr_control(image, small, list(range(n_classes)), mask_losses.Settings()),
                             [{"iterations": k} for k in (40, 1, 33, 7, 21, 13)]),
         **{f"CRF parameters, {kind}": (function, [{"iterations": 15, "distance": 40 + 10 * k, "colour": 8 + k}
                                                  for k in range(6)]) for kind, function in field.items()},
-        "CRF of instances": (street.field(image, shares, things, names, instance_network.Settings(),
-                                          {"palette": cityscapes.PALETTE, "things": names.things}),
+        "CRF of instances": (street.field(image, shares, things, names, instance_network.Settings()),
                              [{"iterations": k + 5, "box_weight": 0.5 * k} for k in range(6)]),
-        "GrabCut in a drawn box": (by_box.box_by_hand(image, box_labels.Settings()),
+        "GrabCut in a drawn box": (by_box.grabcut_control(image, box_labels.Settings()),
                                    [{"left": 4 + k, "top": 5, "right": 96 - 7 * k} for k in range(6)]),
         "clean-up switches": (street.rules(image, clean, cleanup.Options(score_thresh=0.05), names),
                               [{rule: False} for rule in ("score", "tags", "merge", "box_prior", "low_iou")]),
-        "pixel -> relations": (pixel.relations(many, relation, (0, 0.5, 0.5)),
+        "pixel -> relations": (pixel.relations_control(many, relation, (0, 0.5, 0.5)),
                                [{"picture": k % 4, "y": 0.15 * k, "x": 0.1} for k in range(6)]),
-        "height of regions": (pixel.cuts(image, tree, 0.1), [{"height": 0.05 + 0.1 * k} for k in range(6)]),
+        "height of regions": (pixel.cut_control(image, tree, 0.1), [{"height": 0.05 + 0.1 * k} for k in range(6)]),
     }  # fmt: skip
 
 

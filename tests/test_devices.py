@@ -84,8 +84,8 @@ def run(device, experiment, data, runs, small, without=(), **more):
 @pytest.mark.parametrize("more", [{"select": "best", "epochs": 1, "pretrain": 0},
                                   {"model": "cam_baseline", "epochs": 0}], ids=["own masks", "CAM baseline"])
 def test_single_stage(more, device, data, tmp_path):
-    run(device, "single_stage/shapes", data("voc"), tmp_path, single_stage.SMALL, ["03_evaluate"], batch=3, canvas=96,
-        pamr_iterations=2, pamr_dilations="[1, 2]", tag_sources="[predicted]", **more)
+    run(device, "single_stage/shapes", data("voc"), tmp_path, single_stage.SMALL, ["03_evaluate"], batch=3,
+        padded_side=96, pamr_iterations=2, pamr_dilations="[1, 2]", tag_sources="[predicted]", **more)
 
 
 TAGS = {"cam_epochs": 1, "cam_crop": 48, "cam_batch": 3, "walk_crf": "[1, 0]", "walk_scales": "[1.0, 0.75]",
@@ -116,7 +116,7 @@ def test_boxes_to_instances(device, data, tmp_path):
 
 def test_boxes_to_segmentation(device, data, tmp_path):
     run(device, "simple_does_it/shapes_semantic", data("voc"), tmp_path, simple_does_it.SEMANTIC, ["08_evaluate"],
-        label_recipes="[rectangles]", train_recipes="[full, rectangles]", scales="[1.0, 0.75]", deterministic="true")
+        label_methods="[rectangles]", train_labels="[full, rectangles]", scales="[1.0, 0.75]", deterministic="true")
 
 
 def test_no_people_allowed(device, data, tmp_path):

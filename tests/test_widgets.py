@@ -14,7 +14,7 @@ from wsnb.ops.crf import CRF, crf_labels
 from wsnb.ops.pamr import pamr
 from wsnb.papers.simple_does_it import figures
 from wsnb.papers.single_stage import figures as single
-from wsnb.papers.single_stage.steps import Settings
+from wsnb.papers.single_stage.losses import Settings
 from wsnb.papers.spml import figures as pixel
 from wsnb.run import fingerprint, notebooks
 from wsnb.viz import tiles
@@ -67,7 +67,7 @@ def test_a_widget_answers_within_three_tenths_of_a_second(large, name):
 def test_pamr_step_by_step_is_pamr(made):
     rng = np.random.default_rng(2)
     image, masks = widgets.made_picture(rng, (32, 40)), rng.random((3, 32, 40)).astype(np.float32)
-    show = single.refinement(image, masks, [0, 1, 2], Settings(), most=6)
+    show = single.pamr_control(image, masks, [0, 1, 2], Settings(), most=6)
     unit = torch.from_numpy(image).permute(2, 0, 1)[None] / 255
     labels = pamr(unit, torch.from_numpy(masks)[None], iterations=5)[0].argmax(0).numpy()
     wanted = tiles.tiles([image, viz.overlay(image, labels.astype(np.uint8))], ["picture", "5 iterations"], 2, 700)
@@ -79,7 +79,7 @@ def test_a_picture_that_is_small_enough_has_the_whole_crf():
     image = widgets.made_picture(rng, (40, 50))
     scores = np.stack([widgets.noise(rng, (40, 50), 6) for _ in range(3)])
     before, after = scores.argmax(0).astype(np.uint8), crf_labels(image, scores, CRF(5))
-    shown = single.crf(image, scores, CRF())(iterations=5)
+    shown = single.crf_control(image, scores, CRF())(iterations=5)
     drawn = [image, viz.overlay(image, before), viz.overlay(image, after)]
     wanted = tiles.tiles(drawn, ["picture", "without CRF", f"with CRF: {100 * (before != after).mean():.1f} % changed"],
                          3, 840)
@@ -97,10 +97,11 @@ def test_a_picture_goes_through_the_network_once(tmp_path):
 
     memory = SimpleNamespace(prototype=torch.eye(4), label=torch.arange(4), picture=[0] * 4,
                              box=torch.tensor([[0.1, 0.1, 0.6, 0.9]] * 4))
-    show = pixel.neighbours(items, (0.5, 0.5), cut, memory, items, ["a", "b", "c", "d"])
+    show = pixel.neighbours_control(items, (0.5, 0.5), cut, memory, items, ["a", "b", "c", "d"])
     one, other = show(), show(y=0.1)
     assert calls == [(40, 60, 3)] and len(one.places) == 5 and one.jpeg() != other.jpeg()
-    assert pixel.asked().rule(0, 0.25, 0.5) == {"x": 0.25, "y": 0.5} and pixel.asked().rule(1, 0, 0) is None
+    click = pixel.neighbours_click()
+    assert click.rule(0, 0.25, 0.5) == {"x": 0.25, "y": 0.5} and click.rule(1, 0, 0) is None
 
 
 def test_networks_see_the_picture_as_it_is():
@@ -110,10 +111,10 @@ def test_networks_see_the_picture_as_it_is():
         seen.append((kind, picture.shape, box))
         return np.full(picture.shape[:2], 0.5)
 
-    shown = figures.box_for_networks(image, ("boxes", "masks"), probability)(10, 20, 90, 80)
+    shown = figures.network_control(image, ("boxes", "masks"), probability)(10, 20, 90, 80)
     assert seen == [(kind, (300, 600, 3), (60, 60, 540, 240)) for kind in ("boxes", "masks")]
     assert len(shown.places) == 3
-    assert figures.drawn().rule(2, 0.1, 0.2, 0.9, 0.8) == {"left": 10, "top": 20, "right": 90, "bottom": 80}
+    assert figures.box_drag().rule(2, 0.1, 0.2, 0.9, 0.8) == {"left": 10, "top": 20, "right": 90, "bottom": 80}
 
 
 @pytest.mark.parametrize("sides, box", [((10, 20, 60, 80), (10, 10, 60, 40)), ((60, 80, 10, 20), (10, 10, 60, 40)),

@@ -15,7 +15,8 @@ from tests.browser.conftest import ROOT  # noqa: E402
 
 NOTEBOOKS = [path.relative_to(ROOT / "notebooks").as_posix() for path in sorted((ROOT / "notebooks").rglob("*.ipynb"))
              if ".ipynb_checkpoints" not in path.parts]
-LESSONS = ("00_start.ipynb", "own_pictures.ipynb")  # they belong to no chapter, and run as they are
+COMPARISONS = [name for name in NOTEBOOKS if name.startswith("compare/")]
+LESSONS = ("00_start.ipynb", "own_pictures.ipynb", *COMPARISONS)  # they belong to no chapter, and run as they are
 QUICK = (*LESSONS, "panoptic/02_cams.ipynb", "panoptic/05_labels.ipynb", "single_stage/01_train.ipynb",
          "single_stage/02_masks.ipynb", "spml/04_embedding.ipynb")  # a control of each kind
 UNTIL = {chains.of(name): name.rpartition("/")[2].removesuffix(".ipynb") for name in QUICK if name not in LESSONS}

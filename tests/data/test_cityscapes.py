@@ -83,7 +83,7 @@ def test_three_hundred_instances(root):
     save_png(root / "leftImg8bit/val/ulm/ulm_000000_000019_leftImg8bit.png", np.zeros((20, 30, 3), np.uint8))
     item, = cityscapes.items(root, "val")
     assert cityscapes.read_instances(item).max() == 300 and len(cityscapes.read_boxes(item)[1]) == 300
-    things = weak.objects(cityscapes.read_mask(item), cityscapes.read_instances(item), ground=None)
+    things = weak.objects(cityscapes.read_mask(item), cityscapes.read_instances(item), background=None)
     assert len(things) == 300 and {label for label, _ in things} == {13}
     assert base.exists()
 

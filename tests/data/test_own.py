@@ -88,8 +88,8 @@ def test_coco_boxes(folder):
 def test_voc_boxes(folder):
     (folder / "boxes").mkdir()
     names = ("background", "cat", "bird")
-    voc.save(folder / "boxes/cat 1.xml", "x.jpg", (30, 40), [(2, 3, 12, 15)], [2], names)
-    voc.save(folder / "boxes/cat_5.xml", "x.jpg", (30, 40), [], [], names)
+    voc.save_xml(folder / "boxes/cat 1.xml", "x.jpg", (30, 40), [(2, 3, 12, 15)], [2], names)
+    voc.save_xml(folder / "boxes/cat_5.xml", "x.jpg", (30, 40), [], [], names)
     made = dataset.make(folder)
     items = everything(made)
     assert made.classes == ("background", "bird") and sorted(items) == ["cat_1", "cat_5"]

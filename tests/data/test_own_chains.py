@@ -53,7 +53,7 @@ def place(tmp_path_factory):
             (root / kind).mkdir(exist_ok=True)
             (shutil.copytree if path.is_dir() else shutil.copy)(path, root / kind / path.name)
     for k, scene in enumerate(scenes):
-        voc.save(root / f"VOC boxes and masks/boxes/picture {k + 1:02d}.xml", "x.jpg", SIZE, scene.boxes,
+        voc.save_xml(root / f"VOC boxes and masks/boxes/picture {k + 1:02d}.xml", "x.jpg", SIZE, scene.boxes,
                      scene.labels, shapes.CLASSES)
     coco = load_json(every / "boxes.json")
     tagged = {3, 5}  # what is only tagged is stuff

@@ -6,7 +6,7 @@ from pycocotools import mask as run_lengths
 
 from tests.data import tree
 from wsnb.data import doctor, voc
-from wsnb.data.own import dataset, labels
+from wsnb.data.own import dataset, outlines
 from wsnb.files import FileError, read_index, save_json, save_png
 
 SIZE = (30, 40)
@@ -121,8 +121,8 @@ def test_numbered_objects(folder):
 def test_many_objects_of_16_bits():
     numbers = np.arange(300).reshape(15, 20).astype(np.uint16)
     with pytest.raises(FileError, match="299 objects; take at most 254"):
-        labels.renumbered("x.png", numbers)
-    assert labels.renumbered("x.png", np.minimum(numbers, 200)).max() == 200
+        outlines.renumbered("x.png", numbers)
+    assert outlines.renumbered("x.png", np.minimum(numbers, 200)).max() == 200
 
 
 def test_tags_that_are_never_boxed_are_stuff(folder):

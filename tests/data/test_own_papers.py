@@ -82,7 +82,7 @@ def test_segments_that_nobody_marked_are_not_scored(boxed):
     ids, names, crowd, _ = evaluate.truth_of(item, classes)
     assert (ids == 255).all() and names == {} and crowd == () and evaluate.with_truth([item]) == [item]
     settings = instance_network.Settings("ground truth")
-    found = instance_network.found_things(item, np.zeros((3, *SIZE)), classes, settings)
+    found = instance_network.detect(item, np.zeros((3, *SIZE)), classes, settings)
     assert found.boxes.tolist() == [list(BOX)] and found.classes.tolist() == [1], "boxes of the annotation stand in"
 
 
@@ -107,23 +107,23 @@ def test_pixels_of_an_object_that_nobody_named(folder):
 
 
 def test_objects_without_a_mask_are_their_boxes(boxed):
-    source, item = box_labels.Source("voc", boxed.classes), items(boxed)["a"]
-    (number, label, mask), = preparing.objects_of(source, item, drop_first=True)
+    inputs, item = box_labels.Inputs("voc", boxed.classes), items(boxed)["a"]
+    (number, label, mask), = preparing.objects_of(inputs, item, drop_first=True)
     assert (number, label, mask.sum()) == (1, 1, 300) and mask[10:25, 10:30].all()
     assert scored([item], [("a.jpg", "a_1.png", BOX)]) == ([], [])
     preparing.need_masks(["weak"], [item])
     with pytest.raises(FileError, match=r"'full' wants masks of single objects, and 1 of 1 .*take train_on=\[weak\]"):
         preparing.need_masks(["weak", "full"], [item])
-    with pytest.raises(FileError, match="train_recipes: 'full': 1 of 1 pictures have no whole mask"):
+    with pytest.raises(FileError, match="train_labels: 'full': 1 of 1 pictures have no whole mask"):
         semantic.need_masks(["rectangles", "full"], [item])
 
 
 def test_labels_are_not_made_of_masks_that_are_not_whole(tagged):
-    item, source = items(tagged)["a"], box_labels.Source("voc", tagged.classes)
+    item, inputs = items(tagged)["a"], box_labels.Inputs("voc", tagged.classes)
     with pytest.raises(FileError, match="boxes from masks: 1 of 1 .*give boxes of every picture"):
-        box_labels.boxes_of(source, item)
+        box_labels.boxes_of(inputs, item)
     with pytest.raises(FileError, match="a: neither boxes nor masks of single objects; give boxes"):
-        preparing.objects_of(source, item, drop_first=True)
+        preparing.objects_of(inputs, item, drop_first=True)
     with pytest.raises(FileError, match="1 of 1 pictures have no boxes file .*the first is a"):
         data.need_boxes("voc", [item])
     data.need_boxes("voc", [item], boxes_dir="elsewhere")

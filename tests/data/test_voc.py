@@ -48,8 +48,8 @@ def test_boxes_count_from_zero_and_are_half_open(devkit):
 
 def test_boxes_survive_writing(tmp_path):
     boxes, labels = np.array([[0, 0, 16, 12], [3, 4, 5, 6]]), np.array([1, 20])
-    voc.save(tmp_path / "a.xml", "a.jpg", (12, 16), boxes, labels, voc.CLASSES)
-    again = voc.read(tmp_path / "a.xml", voc.CLASSES)
+    voc.save_xml(tmp_path / "a.xml", "a.jpg", (12, 16), boxes, labels, voc.CLASSES)
+    again = voc.read_xml(tmp_path / "a.xml", voc.CLASSES)
     assert np.array_equal(again[0], boxes) and np.array_equal(again[1], labels)
 
 

@@ -17,7 +17,7 @@ def mask():
     return array
 
 
-def test_tags(mask):
+def tag_sources(mask):
     assert weak.tags(mask, 5).tolist() == [1, 0, 1, 0] and weak.tags(mask, 5).dtype == np.float32
     assert weak.tags(np.full((3, 3), 255, np.uint8), 4).tolist() == [0, 0, 0]
     with pytest.raises(ValueError, match="label 3 in a mask of 3 classes"):
@@ -71,15 +71,15 @@ def test_every_thing_gets_a_scribble_and_its_points(mask):
     regions = weak.objects(mask)
     drawn = weak.scribbles(mask, 0)
     assert all((drawn[region] == label).any() for label, region in regions)
-    drawn = weak.points(mask, 0, n=3, background=4)
+    drawn = weak.points(mask, 0, n=3, background_points=4)
     assert [(drawn[region] == label).sum() for label, region in regions] == [3, 3, 3] and (drawn == 0).sum() == 4
-    assert (weak.points(mask, 0, n=1, background=0) == 0).sum() == 0
+    assert (weak.points(mask, 0, n=1, background_points=0) == 0).sum() == 0
     wide = weak.points(mask, 0, n=1, radius=2)
     assert 5 < (wide == 1).sum() <= 25 and np.array_equal(wide[wide != 255], mask[wide != 255])
 
 
 def test_scribble_length_and_width(mask):
-    sizes = [(weak.scribbles(mask, 0, length=length, background=0) != 255).sum() for length in (0, 0.3, 1)]
+    sizes = [(weak.scribbles(mask, 0, length=length, background_strokes=0) != 255).sum() for length in (0, 0.3, 1)]
     assert sizes[0] < sizes[1] < sizes[2]
     assert (weak.scribbles(mask, 0, width=5) != 255).sum() > sizes[2]
 

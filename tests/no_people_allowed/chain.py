@@ -9,6 +9,7 @@ from types import SimpleNamespace
 
 ROOT = Path(__file__).parents[2]
 EXPERIMENT = "no_people_allowed/shapes"
+FIXED = "no_people_allowed/shapes_fixed"
 SMALL = {"threads": 1, "workers": 0, "epochs": 1, "irnet_epochs": 1, "seg_epochs": 1, "side": 64, "picture_side": 64,
          "irnet_side": 64, "walk_side": 64, "seg_side": 64, "seg_width": 16, "irnet_radius": 3,
          "crf_iterations": 2, "walk_exp_times": 4, "centroid_steps": 20, "cam_scales": "[1.0, 0.5]",
@@ -21,10 +22,10 @@ def environment():
 
 def start(data, runs, *more, experiment=EXPERIMENT, **overrides):
     """Start `wsnb run` of a small experiment; its lines can be read from .stdout. None: a parameter is not given."""
-    words = [sys.executable, "-m", "wsnb.run.cli", "run", experiment, "--data-root", str(data), "--runs", str(runs)]
+    command = [sys.executable, "-m", "wsnb.run.cli", "run", experiment, "--data-root", str(data), "--runs", str(runs)]
     for name, value in {**SMALL, **overrides}.items():
         more += ("-p", f"{name}={value}") if value is not None else ()
-    return subprocess.Popen([*words, *more], env=environment(), cwd=ROOT, text=True, stdout=subprocess.PIPE,
+    return subprocess.Popen([*command, *more], env=environment(), cwd=ROOT, text=True, stdout=subprocess.PIPE,
                             stderr=subprocess.STDOUT)
 
 

@@ -133,7 +133,7 @@ def picture(seed=0, size=(24, 30)):
 
 def test_maps_that_share_a_lattice_are_the_same_bit_for_bit():
     image, maps = picture()
-    labels = [crf.with_background(maps, t) for t in (0.2, 0.5, 0.9)]
+    labels = [cam.thresholded(maps, t) for t in (0.2, 0.5, 0.9)]
     together = crf.refine_labels(image, labels, 3)
     alone = [crf.refine_labels(image, [one], 3)[0] for one in labels]
     assert all((a == b).all() for a, b in zip(together, alone, strict=True))
@@ -143,12 +143,12 @@ def test_maps_that_share_a_lattice_are_the_same_bit_for_bit():
 def test_reversed_thresholds_leave_nothing_unsure():
     image, maps = picture()
     maps /= maps.max()
-    recipes = [
-        confident_labels.LabelSettings(None, None, "joint", *thresholds, 0.5)
+    (reverse, _), (right, plain) = (
+        confident_labels.confident_and_plain(image, np.array([3, 8]), maps,
+                                             confident_labels.Thresholds("joint", *thresholds, 0.5),
+                                             replace(crf.LABEL_CRF, iterations=0))
         for thresholds in ((0.0075, 0.24), (0.6, 0.3))
-    ]
-    found = confident_labels.labels(image, np.array([3, 8]), maps, recipes, replace(crf.LABEL_CRF, iterations=0))
-    (reverse, _), (right, plain) = found
+    )
     assert ((plain == 0) == (maps.max(0) <= 0.5)).all() and set(np.unique(plain)) == {0, 4, 9}
     assert not (reverse == 255).any() and (right == 255).any()
     assert set(np.unique(right)) <= {0, 4, 9, 255}
@@ -158,8 +158,9 @@ def test_reversed_thresholds_leave_nothing_unsure():
 
 def test_no_class_is_all_background():
     image, _ = picture()
-    recipe, none = confident_labels.LabelSettings(None, None, "per class", 0.3, 0.05, 0.15), np.zeros(0, np.int64)
-    (found,) = confident_labels.labels(image, none, np.zeros((0, 24, 30), np.float32), [recipe], crf.LABEL_CRF)
+    thresholds, none = confident_labels.Thresholds("per class", 0.3, 0.05, 0.15), np.zeros(0, np.int64)
+    found = confident_labels.confident_and_plain(image, none, np.zeros((0, 24, 30), np.float32), thresholds,
+                                                 crf.LABEL_CRF)
     assert not any(label.any() for label in found)
 
 

@@ -4,6 +4,7 @@ import hashlib
 import os
 import signal
 import time
+from functools import partial
 
 import numpy as np
 import psutil
@@ -16,7 +17,7 @@ from wsnb.data.synthetic import make_voc
 from wsnb.files import load_torch, read_index, save_png
 from wsnb.ops import cam
 
-PRESETS = ("faithful", "fixed")
+EXPERIMENTS = {"faithful": chain.EXPERIMENT, "fixed": chain.FIXED}
 
 
 @pytest.fixture(scope="module")
@@ -26,10 +27,11 @@ def data(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def whole(data, tmp_path_factory):
-    """An uninterrupted run of the whole chain."""
+    """Uninterrupted runs of the whole chain, of both experiments."""
     runs = tmp_path_factory.mktemp("whole")
-    done = chain.run(data, runs)
-    assert done.returncode == 0, done.stdout
+    for experiment in EXPERIMENTS.values():
+        done = chain.run(data, runs, experiment=experiment)
+        assert done.returncode == 0, done.stdout
     return runs
 
 
@@ -44,38 +46,46 @@ def same_weights(a, b):
     return list(one) == list(other) and all(torch.equal(one[k], other[k]) for k in one)
 
 
-def test_every_stage_is_done_and_reports(whole):
-    cams = sorted((chain.stage(whole, "02_cam") / "cams").glob("*.npz"))
-    assert len(cams) == 8
-    for name in PRESETS:
-        for folder in (chain.stage(whole, "03_labels") / name, chain.stage(whole, "05_walk") / name):
-            labels = [read_index(path) for path in sorted(folder.glob("*.png"))]
-            assert len(labels) == 8 and all(set(np.unique(label)) <= {*range(6), 255} for label in labels)
-        assert not any((label == 255).any() for label in labels)  # pseudo masks are dense
-        assert len(list((chain.stage(whole, "07_inference") / name).glob("*.png"))) == 3
-        assert (chain.stage(whole, "07_inference") / f"{name}.zip").exists()
-    results = chain.manifest(whole, "08_evaluate")
+@pytest.mark.parametrize("preset", EXPERIMENTS)
+def test_every_stage_is_done_and_reports(whole, preset):
+    stage, manifest = (partial(of, whole, experiment=EXPERIMENTS[preset]) for of in (chain.stage, chain.manifest))
+    assert len(list((stage("02_cam") / "cams").glob("*.npz"))) == 8
+    for folder in (stage("03_labels") / "labels", stage("05_walk") / "masks"):
+        labels = [read_index(path) for path in sorted(folder.glob("*.png"))]
+        assert len(labels) == 8 and all(set(np.unique(label)) <= {*range(6), 255} for label in labels)
+    assert not any((label == 255).any() for label in labels)  # pseudo masks are dense
+    assert len(list((stage("07_inference") / "labels").glob("*.png"))) == 3
+    assert (stage("07_inference") / "submission.zip").exists()
+    results = manifest("08_evaluate")
     found = chain.values(results)
-    for name in PRESETS:
-        for score in ("mIoU", "mean accuracy", "pixel accuracy"):
-            assert 0 <= found[score, "three-step (final)", name] <= 100
+    for score in ("mIoU", "mean accuracy", "pixel accuracy"):
+        assert 0 <= found[score, "three-step (final)", preset] <= 100
     assert 0 < found["mIoU", "all background", "faithful"] < 100 / 5
-    rungs = results["notes"]["ladder"]
-    assert set(rungs) == {"all background", "CAM", "CAM + CRF", "confident labels", "walk", "pseudo masks",
-                          "segmentation"}
-    assert all(set(values) == set(PRESETS) for values in rungs.values())
-    assert len(chain.manifest(whole, "09_instances")["results"]) == 1
+    assert set(results["notes"]["ladder"]) == {"all background", "CAM", "CAM + CRF", "confident labels", "walk",
+                                               "pseudo masks", "segmentation"}
+    scored = ("03_labels", "05_walk", "08_evaluate", "09_instances")
+    rows = [row for name in scored for row in manifest(name)["results"]]
+    assert {row["protocol"]["preset"] for row in rows if row.get("role") != "bound"} == {preset}
+    steps = {row["step"] for row in rows if row.get("role") == "ladder"}  # as in published records
+    names = ("CAM", "CAM + CRF", "confident labels", "pseudo masks", "segmentation")
+    assert steps >= {f"{name}, {preset}, train" for name in names} | {f"walk, {preset}, best threshold, train"}
 
 
 def test_the_presets_differ_where_they_should(whole):
-    shares = chain.manifest(whole, "03_labels")["notes"]["shares"]
-    assert shares["faithful"]["unsure"] < 0.01  # the reversed thresholds leave nothing open
-    one, other = (load_torch(chain.stage(whole, "04_irnet") / f"{name}.pth") for name in PRESETS)
+    assert chain.manifest(whole, "03_labels")["notes"]["shares"]["unsure"] < 0.01  # reversed thresholds leave none open
+    one, other = (load_torch(chain.stage(whole, "04_irnet", experiment) / "network.pth")
+                  for experiment in EXPERIMENTS.values())
     assert any("fc_dp7.4" in key for key in one) and any("mean_shift" in key for key in other)
     norms = [key for key in one if "running_mean" in key and "branches" not in key]
     trained = load_torch(chain.stage(whole, "01_classifier") / "network.pth")
     assert all(torch.equal(other[key], trained[key]) for key in norms)
     assert not all(torch.equal(one[key], trained[key]) for key in norms)  # they drift although "frozen"
+
+
+def test_the_presets_share_the_class_maps(whole):
+    for name in ("01_classifier", "02_cam"):
+        keys = {chain.manifest(whole, name, experiment)["key"] for experiment in EXPERIMENTS.values()}
+        assert len(keys) == 1
 
 
 def test_nothing_is_done_twice(data, whole):
@@ -88,12 +98,12 @@ def test_nothing_is_done_twice(data, whole):
 def test_other_workers_same_files(data, whole, tmp_path):
     done = chain.run(data, tmp_path, "--until", "03_labels", workers=2)
     assert done.returncode == 0, done.stdout
-    for name, folder, pattern in (("02_cam", "cams", "*.npz"), ("03_labels", "faithful", "*.png")):
+    for name, folder, pattern in (("02_cam", "cams", "*.npz"), ("03_labels", "labels", "*.png")):
         assert hashes(chain.stage(tmp_path, name) / folder, pattern) == hashes(chain.stage(whole, name) / folder,
                                                                               pattern)
 
 
-@pytest.mark.parametrize("name, line, stage", [("04_irnet", "preset fixed", "04_irnet"),
+@pytest.mark.parametrize("name, line, stage", [("04_irnet", "steps of epoch", "04_irnet"),
                                                ("01_classifier", "steps of epoch", "01_classifier")])
 def test_killed_in_training(data, whole, tmp_path, name, line, stage):
     process = chain.start(data, tmp_path, "--until", name, epochs=2)
@@ -130,11 +140,11 @@ def test_odd_data_sets(case, tmp_path):
             path = data / f"VOC2012/SegmentationClass/train_{k:06d}.png"
             save_png(path, np.full_like(read_index(path), value))
             (data / f"VOC2012/Annotations/train_{k:06d}.xml").unlink(missing_ok=True)
-    done = chain.run(data, tmp_path / "runs", batch=8)
+    preset, experiment = ("fixed", chain.FIXED) if case == "no tag" else ("faithful", chain.EXPERIMENT)
+    done = chain.run(data, tmp_path / "runs", batch=8, experiment=experiment)
     assert done.returncode == 0, done.stdout
-    for name in PRESETS:
-        assert 0 <= chain.values(chain.manifest(tmp_path / "runs", "08_evaluate"))["mIoU", "three-step (final)",
-                                                                                 name] <= 100
+    found = chain.values(chain.manifest(tmp_path / "runs", "08_evaluate", experiment))
+    assert 0 <= found["mIoU", "three-step (final)", preset] <= 100
 
 
 def test_maps_that_are_zero_everywhere(data, whole, tmp_path):
@@ -142,9 +152,10 @@ def test_maps_that_are_zero_everywhere(data, whole, tmp_path):
     weights = load_torch(chain.stage(whole, "01_classifier") / "network.pth")
     weights["extra_linear.weight"] = torch.zeros_like(weights["extra_linear.weight"])
     torch.save(weights, tmp_path / "zero.pth")
-    done = chain.run(data, tmp_path, checkpoint=tmp_path / "zero.pth")
+    done = chain.run(data, tmp_path, checkpoint=tmp_path / "zero.pth", experiment=chain.FIXED)
     assert done.returncode == 0, done.stdout
-    keys, maps = cam.read(chain.stage(tmp_path, "02_cam") / "cams", "train_000000")
+    keys, maps = cam.read(chain.stage(tmp_path, "02_cam", chain.FIXED) / "cams", "train_000000")
     assert len(keys) and (maps == 0).all()
-    assert (read_index(chain.stage(tmp_path, "05_walk") / "fixed/train_000000.png") == 0).all()
-    assert np.isfinite(chain.values(chain.manifest(tmp_path, "08_evaluate"))["mIoU", "three-step (final)", "fixed"])
+    assert (read_index(chain.stage(tmp_path, "05_walk", chain.FIXED) / "masks/train_000000.png") == 0).all()
+    found = chain.values(chain.manifest(tmp_path, "08_evaluate", chain.FIXED))
+    assert np.isfinite(found["mIoU", "three-step (final)", "fixed"])

@@ -14,7 +14,8 @@ from tests.parity import no_people_allowed, no_people_allowed_networks
 from tests.parity.compare import load
 from wsnb.files import save_json, save_npz
 from wsnb.models import backbones, irnet
-from wsnb.papers.no_people_allowed import model
+from wsnb.models.resnet import ResNet
+from wsnb.papers.no_people_allowed import original_names
 
 GOLDENS = Path(__file__).parents[1] / "goldens/no_people_allowed"
 HANDLERS = no_people_allowed.HANDLERS
@@ -60,14 +61,14 @@ def test_variants_at_test_as_the_original_makes_them(tmp_path):
 
 def test_irns_network_with_its_wrapper(tmp_path):
     """The wrapper pads the pair as it is given, crops both to a quarter, mirrors the second back, and averages."""
-    network = irnet.IRNet(model.PooledResNet50(), "stored mean", "fixed")
+    network = irnet.IRNet(ResNet(50, pooled=True), "stored mean", "fixed")
     shapes = {}
     for ours, value in network.state_dict().items():
         theirs = ours.removeprefix("branches.") if ours.startswith("branches.") else f"resnet50.{ours}"
         shapes[theirs] = {"shape": list(value.shape), "aliases": []}
     save_json(tmp_path / "irn_original_keys.json", {"irn_net": shapes, "cam_net": {}})
     state = no_people_allowed_networks.by_key({k: v["shape"] for k, v in shapes.items()}, "irnnet.")
-    backbones.fill(network, model.irn_state(state), "made", counters=False)
+    backbones.fill(network, original_names.irn_state(state), "made", counters=False)
     generator = torch.Generator().manual_seed(3)
     x, pair = (torch.randn(2, 3, 70, 90, generator=generator) for _ in range(2))
     with torch.no_grad():

@@ -11,9 +11,10 @@ from PIL import Image
 
 from wsnb.data import read, transforms
 from wsnb.data.synthetic import make_voc
-from wsnb.models import backbones, irnet
+from wsnb.models import backbones
+from wsnb.models.irnet import IRNet
 from wsnb.ops import cam
-from wsnb.papers.no_people_allowed import cams, data, presets, pseudo_masks, steps
+from wsnb.papers.no_people_allowed import data, irnet
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +25,7 @@ def root(tmp_path_factory):
 
 def test_maps_are_enlarged_fourfold_and_cropped(tmp_path):
     maps, size = np.random.default_rng(0).random((2, 13, 17), dtype=np.float32), (50, 67)
-    cam.write(tmp_path, "a", [0, 3], maps, size, pseudo_masks.reach(maps.shape[1:], size))
+    cam.write(tmp_path, "a", [0, 3], maps, size, irnet.reach(maps.shape[1:], size))
     grown = F.interpolate(torch.from_numpy(maps)[None], scale_factor=4, mode="bilinear")[0, :, :50, :67].numpy()
     assert np.abs(cam.read(tmp_path, "a")[1] - grown).max() < 2e-3
     cam.write(tmp_path, "b", [0, 3], maps, size)
@@ -35,20 +36,20 @@ def test_maps_are_enlarged_fourfold_and_cropped(tmp_path):
 
 def test_maps_that_do_not_cover_their_picture():
     with pytest.raises(ValueError, match="too small for a picture"):
-        pseudo_masks.reach((12, 17), (50, 67))
+        irnet.reach((12, 17), (50, 67))
 
 
 def test_squashed_pictures_are_resized_whole_and_others_covered():
-    net, image = irnet.IRNet(backbones.build("tiny")).eval(), np.zeros((50, 67, 3), np.uint8)
-    assert pseudo_masks.edge_of(net, image, side=64)[2] == (1.0, 1.0)
-    assert pseudo_masks.edge_of(net, image)[2] == pytest.approx((52 / 50, 68 / 67))
-    assert pseudo_masks.edge_of(net, image, scale=2.0)[2] == pytest.approx((1.0, 136 / 134))
+    net, image = IRNet(backbones.build("tiny")).eval(), np.zeros((50, 67, 3), np.uint8)
+    assert irnet.boundaries(net, image, side=64)[2] == (1.0, 1.0)
+    assert irnet.boundaries(net, image)[2] == pytest.approx((52 / 50, 68 / 67))
+    assert irnet.boundaries(net, image, scale=2.0)[2] == pytest.approx((1.0, 136 / 134))
 
 
 def test_pictures_of_a_test_split_can_be_shown(root):
     """Nobody knows their classes: VOC's test pictures have neither masks nor tags."""
     items = [replace(item, mask=None) for item in read.items("voc", root, "train")]
-    assert presets.shown(items, "voc", 6, count=2) == items[:2]
+    assert data.shown(items, "voc", 6, count=2) == items[:2]
 
 
 class Elsewhere(torch.nn.Module):
@@ -64,7 +65,7 @@ class Elsewhere(torch.nn.Module):
 
 
 def test_the_picture_goes_where_the_network_is():
-    assert pseudo_masks.edge_of(Elsewhere(), np.zeros((16, 20, 3), np.uint8))[0].shape == (4, 5)
+    assert irnet.boundaries(Elsewhere(), np.zeros((16, 20, 3), np.uint8))[0].shape == (4, 5)
 
 
 @pytest.mark.parametrize("scale, stored", [(0.53, 1), (1.37, 1), (1.37, 0.6)])
@@ -73,7 +74,7 @@ def test_crops_are_resized_as_pil_does(root, scale, stored):
     half to even."""
     item = read.items("voc", root, "train")[0]
     image, label = read.image(item), read.mask("voc", item, 6)
-    label = cams.fitted(label, [round(side * stored) for side in label.shape])
+    label = data.pil_fitted(label, [round(side * stored) for side in label.shape])
     sample = data.Crops([item], 120, label_of=lambda _: label, scales=(scale, scale))[0]
     inside = sample["x"].abs().sum(0) > 0  # x is 0 outside of the picture
     rows, columns = inside.any(1).nonzero()[:, 0], inside.any(0).nonzero()[:, 0]
@@ -90,20 +91,19 @@ def test_crops_are_resized_as_pil_does(root, scale, stored):
 
 def test_the_mean_is_measured_on_every_picture_as_inference_sees_it(root):
     items = read.items("voc", root, "train")
-    p = SimpleNamespace(irnet_side=80, irnet_batch=2, irnet_drop_last=False, workers=0, seed=0)
-    crops = SimpleNamespace(irnet_style="crops")
-    batches = list(steps.mean_batches(p, crops, items, 1.0))
+    p = SimpleNamespace(irnet_side=80, irnet_batch=2, irnet_drop_last=False, workers=0, seed=0, irnet_style="crops")
+    batches = list(irnet.mean_batches(p, items, 1.0))
     assert [name for batch in batches for name in batch["id"]] == [item.id for item in items]
     first = read.image(items[0])
     seen = data.TopLeft(items, 80)[0]["x"]
     plain = data.TopLeft(items, max(first.shape))[0]["x"]
     assert seen.shape == (3, 80, 80) and torch.equal(seen[:, :67, :67], plain[:, :67, :67])
     assert not plain[:, first.shape[0]:].any() and not plain[:, :, first.shape[1]:].any()
-    squashed = list(steps.mean_batches(p, SimpleNamespace(irnet_style="squashed"), items, 1.0))
-    again = list(steps.mean_batches(p, SimpleNamespace(irnet_style="squashed"), items, 1.0))
+    p.irnet_style = "squashed"
+    squashed, again = (list(irnet.mean_batches(p, items, 1.0)) for _ in range(2))
     assert all(torch.equal(a["x"], b["x"]) for a, b in zip(squashed, again, strict=True))
-    net = irnet.IRNet(backbones.build("tiny"))
-    steps.measure_mean(net, batches, "cpu")
+    net = IRNet(backbones.build("tiny"))
+    irnet.measure_mean(net, batches, "cpu")
     with torch.no_grad():
         means = [net.train()(batch["x"])[1].mean((0, 2, 3)) for batch in batches]
     assert torch.allclose(net.branches.mean_shift.running_mean, torch.stack(means).mean(0), atol=1e-6)
@@ -111,8 +111,8 @@ def test_the_mean_is_measured_on_every_picture_as_inference_sees_it(root):
 
 def test_only_the_named_split_is_scored(root):
     items, few = read.items("voc", root, "train"), read.items("voc", root, "val")
-    assert presets.of_split(items, "voc", root) == items
+    assert data.of_split(items, "voc", root) == items
     both = [*items, *few]
-    assert [item.id for item in presets.of_split(both, "voc", root, "val")] == [item.id for item in few]
+    assert [item.id for item in data.of_split(both, "voc", root, "val")] == [item.id for item in few]
     with pytest.raises(ValueError, match="score_split 'val'"):
-        presets.of_split(items, "voc", root, "val")
+        data.of_split(items, "voc", root, "val")

@@ -1,12 +1,16 @@
 """GrabCut from class maps: the percentiles' rule on pictures whose objects are known."""
 
+from functools import partial
+
 import cv2
 import numpy as np
 import pytest
 
 from wsnb import files
+from wsnb.data.item import Item
 from wsnb.ops import cam
 from wsnb.ops.grabcut import grabcut_from_map
+from wsnb.ops.label_maps import write_labels
 from wsnb.papers.no_people_allowed import confident_labels
 
 
@@ -62,11 +66,12 @@ def test_written_at_the_pictures_size_and_once(tmp_path):
     image, (mask,), maps = scene([(30, 40)])
     files.save_png(tmp_path / "a.png", image)
     cam.write(tmp_path, "a", [2], maps, (48, 48))
-    job = confident_labels.GrabCutJob("a", tmp_path / "a.png", tmp_path, tmp_path / "labels", 48, 1.0, 5)
+    item = Item(id="a", image=tmp_path / "a.png", mask=None)
+    cut = partial(confident_labels.grabcut_labels_from_cams, cams=tmp_path, side=48, scale=1.0, iterations=5)
     (tmp_path / "labels").mkdir()
-    confident_labels.write_grabcut_label(job)
+    list(write_labels(cut, [item], [tmp_path / "labels"], workers=0))
     found = files.read_index(tmp_path / "labels/a.png")
     assert found.shape == (60, 80) and iou(found == 3, mask) > 0.85
     files.save_png(tmp_path / "labels/a.png", np.zeros((60, 80), np.uint8))
-    confident_labels.write_grabcut_label(job)
+    list(write_labels(cut, [item], [tmp_path / "labels"], workers=0))
     assert not files.read_index(tmp_path / "labels/a.png").any()

@@ -9,32 +9,41 @@ import torch
 from torch import nn
 
 from wsnb.files import FileError, save_torch
-from wsnb.models import backbones, deeplabv3plus, heads, irnet
+from wsnb.models import backbones, deeplabv3plus, heads
+from wsnb.models.irnet import IRNet, flipped_edges
+from wsnb.models.resnet import ResNet
 from wsnb.ops import displacements
-from wsnb.papers.no_people_allowed import data as augment
-from wsnb.papers.no_people_allowed import evaluate, inference, instances, model, steps
-from wsnb.papers.no_people_allowed import presets as recipes
+from wsnb.papers.no_people_allowed import (
+    augmentation,
+    evaluate,
+    inference,
+    instances,
+    irnet,
+    model,
+    optimisation,
+    original_names,
+)
 
 
 @pytest.mark.parametrize("name", ["tiny", "mobilenet_v2"])
 @pytest.mark.parametrize("size", [(64, 96), (50, 67)])
 def test_irnet_on_any_backbone_and_size(name, size):
-    net = irnet.IRNet(backbones.build(name)).eval()
-    edge, moved = irnet.flipped_edges(net, torch.randn(1, 3, *size))
+    net = IRNet(backbones.build(name)).eval()
+    edge, moved = flipped_edges(net, torch.randn(1, 3, *size))
     small = tuple(-(-side // 4) for side in size)
     assert tuple(edge.shape) == small and tuple(moved.shape) == (2, *small)
     assert 0 < float(edge.min()) and float(edge.max()) < 1
 
 
 def test_edges_of_a_mirrored_picture_are_mirrored():
-    net, x = irnet.IRNet(backbones.build("tiny")).eval(), torch.randn(1, 3, 48, 64)
-    one, other = irnet.flipped_edges(net, x)[0], irnet.flipped_edges(net, x.flip(-1))[0]
+    net, x = IRNet(backbones.build("tiny")).eval(), torch.randn(1, 3, 48, 64)
+    one, other = flipped_edges(net, x)[0], flipped_edges(net, x.flip(-1))[0]
     assert torch.allclose(one, other.flip(-1), atol=1e-6)
 
 
 @pytest.mark.parametrize("norms, moves", [("fixed", False), ("batch", True)])
 def test_the_backbone_never_learns_but_its_norms_may_drift(norms, moves):
-    net = irnet.IRNet(backbones.build("tiny"), norms=norms).train()
+    net = IRNet(backbones.build("tiny"), norms=norms).train()
     before = {k: v.clone() for k, v in net.state_dict().items()}
     edge, moved = net(torch.randn(2, 3, 32, 32))
     (edge.sum() + moved.sum()).backward()
@@ -46,26 +55,26 @@ def test_the_backbone_never_learns_but_its_norms_may_drift(norms, moves):
 
 def test_centring():
     x = torch.randn(2, 3, 32, 32)
-    moved = irnet.IRNet(backbones.build("tiny"), "instance norm", "batch").train()(x)[1]
+    moved = IRNet(backbones.build("tiny"), "instance norm", "batch").train()(x)[1]
     assert moved.mean((2, 3)).abs().max() < 1e-4
-    net = irnet.IRNet(backbones.build("tiny"), "stored mean")
+    net = IRNet(backbones.build("tiny"), "stored mean")
     raw = net.train()(x)[1]
-    steps.measure_mean(net, [{"x": x}], "cpu")
+    irnet.measure_mean(net, [{"x": x}], "cpu")
     assert not net.training and torch.allclose(net(x)[1].mean((0, 2, 3)), torch.zeros(2), atol=1e-5)
     assert raw.mean((0, 2, 3)).abs().max() > 1e-4
     with pytest.raises(ValueError, match="stored mean or instance norm"):
-        irnet.IRNet(backbones.build("tiny"), "median")
+        IRNet(backbones.build("tiny"), "median")
 
 
 def test_released_irnets_load_and_foreign_files_do_not(tmp_path):
-    own = irnet.IRNet(backbones.build("tiny"))
+    own = IRNet(backbones.build("tiny"))
     save_torch(tmp_path / "own.pth", own.state_dict())
-    net, origin = model.irnet("tiny", "stored mean", "fixed", checkpoint=tmp_path / "own.pth")
+    net, origin = irnet.build("tiny", "stored mean", "fixed", checkpoint=tmp_path / "own.pth")
     assert origin == "checkpoint own.pth" and all(
         torch.equal(a, b) for a, b in zip(net.state_dict().values(), own.state_dict().values(), strict=True))
     save_torch(tmp_path / "bad.pth", {k: v for k, v in own.state_dict().items() if "fc_edge6" not in k})
     with pytest.raises(FileError, match="missing"):
-        model.irnet("tiny", "stored mean", "fixed", checkpoint=tmp_path / "bad.pth")
+        irnet.build("tiny", "stored mean", "fixed", checkpoint=tmp_path / "bad.pth")
 
 
 def test_what_irn_does_not_train():
@@ -87,7 +96,7 @@ def test_deeplab_on_any_backbone(name, stride):
     assert rates == [96 // body.strides[-1] * k for k in (1, 2, 3)]
 
 
-def test_pixels_of_two_wheels_are_two_things():
+def test_pixels_of_two_wheels_are_two_instances():
     field = np.zeros((2, 20, 40), np.float32)
     y, x = np.mgrid[:20, :40].astype(np.float32)
     field[0], field[1] = 10 - y, np.where(x < 20, 9 - x, 30 - x)
@@ -168,7 +177,7 @@ def test_boundaries_of_a_mirror_image_are_padded_as_it_is():
         return maps[:, :1], maps[:, 1:]
 
     x = torch.randn(1, 3, 20, 28, generator=torch.Generator().manual_seed(0))
-    edge, moved = irnet.flipped_edges(network, x, pad=48)
+    edge, moved = flipped_edges(network, x, pad=48)
     assert seen[0].shape == (2, 3, 48, 48) and torch.equal(seen[0][1, :, :20, :28], x[0].flip(-1))
     assert not seen[0][:, :, :, 28:].any() and not seen[0][:, :, 20:].any()
     own, other = network(x)[0][0, 0], network(x.flip(-1))[0][0, 0].flip(-1)
@@ -180,11 +189,11 @@ def test_augmentation_is_a_function_of_its_generator():
     label = (image[..., 0] > 128).astype(np.uint8)
     for scope in ("strong", "irnet", "none"):
         for seed in range(12):
-            one, other = (augment.augmented(image, np.random.default_rng(seed), label, scope) for _ in range(2))
+            one, other = (augmentation.augmented(image, np.random.default_rng(seed), label, scope) for _ in range(2))
             assert (one[0] == other[0]).all() and (one[1] == other[1]).all()
             assert one[0].shape == image.shape and set(np.unique(one[1])) <= {0, 1}
     with pytest.raises(ValueError, match="use strong, irnet or none"):
-        augment.augmented(image, np.random.default_rng(0), scope="weak")
+        augmentation.augmented(image, np.random.default_rng(0), scope="weak")
 
 
 def test_labels_move_with_their_picture_if_sizes_agree():
@@ -192,45 +201,32 @@ def test_labels_move_with_their_picture_if_sizes_agree():
     image[20:40, 15:50] = 200
     label = (image[..., 0] > 100).astype(np.uint8)
     for seed in range(20):
-        moved, labels = augment.augmented(image, np.random.default_rng(seed), label, "irnet")
+        moved, labels = augmentation.augmented(image, np.random.default_rng(seed), label, "irnet")
         assert ((moved[..., 0] > 100) == labels).mean() > 0.95
 
 
-def test_a_picture_on_a_canvas_and_a_window_of_it():
+def test_a_picture_in_a_crop_and_a_window_of_it():
     class Last:
         def randrange(self, stop):
             return stop - 1
 
-    assert augment.crop_box((30, 80), 50, Last()) == (20, 50, 0, 50, 0, 30, 30, 80)
-
-
-def test_presets_are_lists_of_one_length():
-    class Params:
-        presets, normalise, thresholds = ["a", "b"], ["joint"], [0.1, 0.2]
-
-    found = recipes.recipes(Params, "normalise", "thresholds")
-    assert found["b"].normalise == "joint" and found["b"].thresholds == 0.2
-    Params.thresholds = [0.1, 0.2, 0.3]
-    with pytest.raises(ValueError, match="one for each of the presets"):
-        recipes.recipes(Params, "thresholds")
-    Params.presets = ["a", "a"]
-    with pytest.raises(ValueError, match="once"):
-        recipes.recipes(Params, "normalise")
+    assert augmentation.crop_box((30, 80), 50, Last()) == (20, 50, 0, 50, 0, 30, 30, 80)
 
 
 def test_schedules_and_optimisers():
-    rate = steps.rate("step", 9, 10)
+    rate = optimisation.schedule("step", 9, 10)
     assert [round(rate(e * 10, 90), 3) for e in (0, 2, 3, 6)] == [1, 1, 0.2, 0.04]
-    assert steps.rate("poly epochs", 4, 10)(19, 40) == pytest.approx(0.75**0.9)
-    assert steps.rate("poly", 4, 10)(20, 40) == pytest.approx(0.5**0.9)
+    assert optimisation.schedule("poly epochs", 4, 10)(19, 40) == pytest.approx(0.75**0.9)
+    assert optimisation.schedule("poly", 4, 10)(20, 40) == pytest.approx(0.5**0.9)
     weights = [{"params": [nn.Parameter(torch.ones(1))]}]
-    assert steps.optimiser("sgd", weights, 0.1, 1e-4, 10).param_groups[0]["momentum"] == 1e-4
-    for wrong in (lambda: steps.rate("cosine", 1, 1), lambda: steps.optimiser("lion", weights, 0.1, 0, 1)):
+    assert optimisation.optimiser("sgd", weights, 0.1, 1e-4, 10).param_groups[0]["momentum"] == 1e-4
+    for wrong in (lambda: optimisation.schedule("cosine", 1, 1),
+                  lambda: optimisation.optimiser("lion", weights, 0.1, 0, 1)):
         with pytest.raises(ValueError, match="use"):
             wrong()
 
 
-def test_scores_by_hand():
+def test_scores_of_small_tables():
     table = np.array([[6, 2, 0], [1, 3, 0], [0, 0, 0]])
     found = evaluate.segmentation_scores(table)
     assert found["mIoU"] == pytest.approx((6 / 9 + 3 / 6) / 2)
@@ -245,11 +241,11 @@ def test_scores_by_hand():
 
 def test_what_irn_trains_with_is_left_out_of_its_file():
     """Its training network keeps index tensors beside the weights, and its file has them."""
-    state = dict(irnet.IRNet(model.PooledResNet50(), "stored mean").state_dict())
+    state = dict(IRNet(ResNet(50, pooled=True), "stored mean").state_dict())
     theirs = {k.removeprefix("branches.") if "branches." in k else f"resnet50.{k}": v for k, v in state.items()}
     for name in ("path_indices0", "path_indices12", "ind_from", "ind_to", "disp_target"):
         theirs[name] = torch.zeros(3)
-    assert model.irn_state(theirs).keys() == state.keys()
+    assert original_names.irn_state(theirs).keys() == state.keys()
 
 
 def test_released_files_load_through_the_chain(tmp_path):

@@ -27,13 +27,14 @@ def test_a_whole_network_of_the_registry_learns_and_has_maps(name, tmp_path):
     theirs = (models.resnet34 if name == "resnet34" else models.resnet50)().state_dict()
     save_torch(tmp_path / "resnet.pth", theirs)
     net, origin = model.build(name, 3, str(tmp_path / "resnet.pth"), extra=0)
-    assert origin == "resnet.pth" and torch.equal(net.body[0]["conv1"].weight, theirs["conv1.weight"])
+    assert origin == "resnet.pth" and torch.equal(net.conv1.weight, theirs["conv1.weight"])
     groups = model.learning_groups(net, 0.1)
     learn = {id(t) for group in groups for t in group["params"]}
     assert learn == {id(t) for t in net.parameters()}
     assert id(net.class_weights) in {id(t) for t in groups[2]["params"]}  # a new layer
     x, settings = torch.randn(1, 3, 64, 64), cams.Settings("cam", inplace_relu=False)
-    maps = {method: cams.of_batch(net.eval(), x, torch.tensor([0, 2]), replace(settings, method=method)).detach()
+    keys = torch.tensor([0, 2])
+    maps = {method: cams.maps_at_one_scale(net.eval(), x, keys, replace(settings, method=method)).detach()
             for method in ("cam", "gradcam")}
     if name != "resnet50_oaa":  # whose tapped layer has a ReLU behind it; elsewhere both are one, up to a factor
         scale = maps["cam"].abs().max() / maps["gradcam"].abs().max()
@@ -42,6 +43,15 @@ def test_a_whole_network_of_the_registry_learns_and_has_maps(name, tmp_path):
     save_torch(tmp_path / "own.pth", {"model": net.state_dict()})
     again, origin = model.build(name, 3, extra=0, checkpoint=str(tmp_path / "own.pth"))
     assert origin == "checkpoint own.pth" and torch.equal(again.class_weights, net.class_weights)
+    if name == "resnet34":  # as the original names its layers
+        original = {key.replace("extra_linear", "fc"): value for key, value in net.state_dict().items()}
+    else:
+        places = {"conv1": 0, "bn1": 1, "layer1": 4, "layer2": 5, "layer3": 6, "layer4": 7}
+        original = {".".join(["backbone", str(places[start]), rest]) if (start := key.partition(".")[0]) in places
+                    else key: value for key, value in net.state_dict().items() for rest in [key.partition(".")[2]]}
+    save_torch(tmp_path / "original.pth", original)
+    again, _ = model.build(name, 3, extra=0, checkpoint=str(tmp_path / "original.pth"))
+    assert all(torch.equal(value, net.state_dict()[key]) for key, value in again.state_dict().items())
     with pytest.raises(ValueError, match="set extra 0, output_stride 0"):
         model.build(name, 3, freeze=True, extra=0)
     save_torch(tmp_path / "bad.pth", {key: value for key, value in theirs.items() if "layer2" not in key})

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from tests.parity.no_people_allowed import dense_walk
-from wsnb.ops import affinity, random_walk
-from wsnb.papers.no_people_allowed import pseudo_masks
+from wsnb.ops import affinity, cam, random_walk
+from wsnb.papers.no_people_allowed import losses
 
 
 def boundaries(seed, height, width):
@@ -78,7 +78,7 @@ def test_affinity_of_a_pair_is_what_lies_between():
     index = affinity.path_index(3, 6, 12)
     for d, direction in enumerate(affinity.displacements(3).tolist()):
         crossed = {(2 - y, 5 - x) for y, x in affinity.path(*direction).tolist()}
-        for k, source in enumerate(index.sources.tolist()):
+        for k, source in enumerate(index.starts.tolist()):
             through = divmod(source, 12) in crossed
             assert float(found[d, k]) == pytest.approx(0.3 if through else 1.0)
 
@@ -87,7 +87,7 @@ def test_pairs_of_unsure_pixels_are_none():
     labels = np.full((8, 12), 255)
     assert all(float(pairs.sum()) == 0 for pairs in affinity.pair_labels(labels, 3))
     logits = torch.zeros(1, 1, 8, 12, requires_grad=True)
-    loss = affinity.loss(logits, torch.zeros(1, 2, 8, 12), labels[None], 3)
+    loss = losses.irnet_loss(logits, torch.zeros(1, 2, 8, 12), labels[None], 3)
     loss.backward()
     assert float(loss.detach()) == 0 and torch.isfinite(logits.grad).all()
 
@@ -95,7 +95,7 @@ def test_pairs_of_unsure_pixels_are_none():
 def test_a_field_that_points_to_the_centre_costs_nothing():
     y, x = torch.meshgrid(torch.arange(10.0), torch.arange(14.0), indexing="ij")
     field = torch.stack([4 - y, 6 - x])[None]
-    parts = affinity.loss_parts(torch.full((1, 1, 10, 14), -20.0), field,
+    parts = losses.irnet_loss_parts(torch.full((1, 1, 10, 14), -20.0), field,
                                 affinity.pair_labels(np.ones((1, 10, 14), int), 4), 4)
     assert float(parts["dp_fg"]) < 1e-5 and float(parts["dp_bg"]) == 0
 
@@ -104,9 +104,9 @@ def test_replicas_normalise_apart():
     rng = torch.Generator().manual_seed(0)
     edge, move = torch.randn(4, 1, 8, 12, generator=rng), torch.randn(4, 2, 8, 12, generator=rng)
     labels = torch.randint(0, 3, (4, 8, 12), generator=rng)
-    halves = [affinity.loss(edge[k], move[k], labels[k], 3) for k in (slice(2), slice(2, 4))]
-    assert float(affinity.loss(edge, move, labels, 3, replicas=2)) == pytest.approx(float(sum(halves)) / 2)
-    assert float(affinity.loss(edge, move, labels, 3)) != pytest.approx(float(sum(halves)) / 2, abs=1e-6)
+    halves = [losses.irnet_loss(edge[k], move[k], labels[k], 3) for k in (slice(2), slice(2, 4))]
+    assert float(losses.irnet_loss(edge, move, labels, 3, replicas=2)) == pytest.approx(float(sum(halves)) / 2)
+    assert float(losses.irnet_loss(edge, move, labels, 3)) != pytest.approx(float(sum(halves)) / 2, abs=1e-6)
 
 
 @pytest.mark.parametrize("rule", ["corner", "centre"])
@@ -117,10 +117,10 @@ def test_quarter_has_a_fourth_of_the_pixels(rule, size):
 
 
 def test_no_maximum_no_nan():
-    for rule in pseudo_masks.NORMALISE:
+    for rule in cam.NORMALISE:
         for maps in (np.zeros((2, 4, 5), np.float32), -np.ones((1, 4, 5), np.float32), np.zeros((0, 4, 5), np.float32)):
-            found = pseudo_masks.normalised(maps, rule)
+            found = cam.normalised(maps, rule)
             assert found.shape == maps.shape and (found == 0).all()
-    assert (pseudo_masks.labels(np.zeros((2, 4, 5)), [3, 9], 0.3) == 0).all()
+    assert (cam.labels(np.zeros((2, 4, 5)), [3, 9], 0.3) == 0).all()
     with pytest.raises(ValueError, match="use joint or per class"):
-        pseudo_masks.normalised(np.zeros((1, 2, 2)), "sum")
+        cam.normalised(np.zeros((1, 2, 2)), "sum")

@@ -78,7 +78,8 @@ def test_a_wall_makes_two_regions_until_it_falls():
 
 def test_regions_grow_only_with_the_threshold(disc):
     tree = hierarchies.ucm(hierarchies.boundary_map(disc[0]))
-    assert (np.diff(tree.heights) >= 0).all() and (tree.parents[:-1] > np.arange(len(tree.parents) - 1)).all()
+    parents = tree.tree.parents()
+    assert (np.diff(tree.heights) >= 0).all() and (parents[:-1] > np.arange(len(parents) - 1)).all()
     before = hierarchies.regions(tree, -1)
     assert before.max() == tree.leaves.max()
     for threshold in (0.1, 0.2, 0.4):
@@ -109,7 +110,7 @@ def test_hierarchies_refuse(bad):
 def test_nodes_are_the_regions_of_the_tree(disc):
     tree = hierarchies.ucm(hierarchies.boundary_map(disc[0]))
     found = proposals.nodes(tree)
-    for k in (0, len(tree.parents) // 2, len(tree.parents) - 1):
+    for k in (0, len(tree.heights) // 2, len(tree.heights) - 1):
         mask = found.mask(k)
         rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
         assert found.areas[k] == mask.sum()
@@ -228,7 +229,7 @@ def test_the_cut_is_the_cheapest_of_all():
         allowed = [np.array(bits) for bits in itertools.product((False, True), repeat=count)
                    if not (np.array(bits) & ~free).any()]
         best = min(energy(labels) for labels in allowed)
-        found = grabcut._cut(costs, free, border, sizes)
+        found = grabcut.minimum_cut(costs, free, border, sizes)
         assert not (found & ~free).any() and energy(found) <= best + 0.05  # capacities are whole thousandths
 
 

@@ -16,7 +16,7 @@ from wsnb.data.synthetic import make_cityscapes
 from wsnb.files import FileError, load_torch, save_png
 from wsnb.ops import segmentation
 from wsnb.papers.panoptic import boxes, cams, iterate, label_space
-from wsnb.papers.panoptic import data as sets
+from wsnb.papers.panoptic import data as panoptic
 from wsnb.papers.panoptic.label_space import CITYSCAPES
 
 SMALL = {"workers": 0, "width": 16, "crop": 48, "batch": 4, "epochs": 2, "later_epochs": 1, "cam_flip": False,
@@ -43,21 +43,21 @@ def chain(data):
         known = read.items
         patch.setattr(read, "items", lambda *words: [
             replace(item, instances=None) if item.id == "shapes_000001_000000" else item for item in known(*words)])
-        patch.setattr(cams, "stitched", lambda *_: pytest.fail("Grad-CAM of a classifier that never learned"))
+        patch.setattr(cams, "stitched_maps", lambda *_: pytest.fail("Grad-CAM of a classifier that never learned"))
         items = read.items("cityscapes", data / "city", "train")
         for item in items:
             save_png(data / "cam" / f"{item.id}.png", read.mask("cityscapes", item, 19))
         found = {"01": go(patch, "01", data), "02": go(patch, "02", data, cam_dir=str(data / "cam"))}
         found |= {name: go(patch, name, data) for name in ("03", "04", "05", "06", "07", "08")}
-        told = json.loads((data / "runs/06_train/results.json").read_text())
-        told["notes"]["losses"] = [1.0, 1.1]  # as if there had been a round before it, and it was no better
-        (data / "runs/06_train/results.json").write_text(json.dumps(told))
+        kept = json.loads((data / "runs/06_train/results.json").read_text())
+        kept["notes"]["losses"] = [1.0, 1.1]  # as if there had been a round before it, and it was no better
+        (data / "runs/06_train/results.json").write_text(json.dumps(kept))
         found["06@2"] = go(patch, "06", data, stop_when_flat=True, warm_start=False, round=2)
         found["07@2"] = go(patch, "07", data, round=2)
         return found | {name: go(patch, name, data) for name in ("09", "10", "11")}
 
 
-def test_a_flat_round_keeps_the_former_weights_though_it_would_start_anew(chain, data):
+def test_a_flat_round_keeps_the_earlier_weights_though_it_would_start_anew(chain, data):
     first, second = (load_torch(data / "runs" / name / "network.pth") for name in ("06_train", "06_train@2"))
     assert chain["06@2"]["flat"] and all(torch.equal(first[key], value) for key, value in second.items())
 
@@ -78,21 +78,21 @@ def test_the_bound_can_have_fewer_masks(chain, data, monkeypatch):
                                          if "protocol" in row} == {1}
 
 
-def test_results_tell_what_was_chosen_with_masks_unless_the_class_maps_were_given(chain, data, monkeypatch, tmp_path):
-    def told(names):
+def test_results_say_what_was_chosen_with_masks_unless_the_class_maps_were_given(chain, data, monkeypatch, tmp_path):
+    def annotations(names):
         return {row["protocol"]["annotation"] for row in names["results"] if "protocol" in row}
 
-    assert told(chain["10"]) == {""} == told(chain["11"])
+    assert annotations(chain["10"]) == {""} == annotations(chain["11"])
     shutil.copytree(data / "runs", tmp_path / "runs")
     own = json.loads((tmp_path / "runs/02_cams/results.json").read_text())
     own["notes"]["given"] = False
     (tmp_path / "runs/02_cams/results.json").write_text(json.dumps(own))
-    assert told(go(monkeypatch, "10", data, tmp_path / "runs")) == {
+    assert annotations(go(monkeypatch, "10", data, tmp_path / "runs")) == {
         "threshold of the class maps chosen on up to 16 training pictures with their masks"}
 
 
 def test_the_price_of_boxes_and_tags_says_what_the_crops_had(chain):
-    tags = sum(int(np.sum(tags)) for tags in chain["01"]["names"].values())
+    tags = sum(int(np.sum(tags)) for tags in chain["01"]["tags_of"].values())
     assert any(f"{tags} tags of crops" in line for line in chain["03"]["stage"].lines)
     assert chain["03"]["drawn"]["tags"] == int(chain["03"]["total"].stuff) < tags
 
@@ -101,7 +101,7 @@ def test_every_stage_shows_the_same_picture_first(chain, data):
     items = read.items("cityscapes", data / "city", "train")
     space = chain["01"]["space"]
     busy = [int((~one.stuff & ~one.groups).sum()) for one in (
-        sets.objects_of("cityscapes", item, space) for item in items)]
+        panoptic.objects_of("cityscapes", item, space) for item in items)]
     assert busy[0] < max(busy), "the first picture must not be the busiest"
     busiest = items[int(np.argmax(busy))].id
     assert {chain[name]["shown"][0].id for name in ("01", "02", "03", "07")} == {busiest}
@@ -114,7 +114,7 @@ def test_every_stage_shows_the_same_picture_first(chain, data):
     ("01", {"mandg_dir": ".png"}, "mandg_dir: .*000002.png: missing.*complete the folder"),
     ("02", {"cam_dir": ".png"}, "cam_dir: .*000002.png: missing.*complete the folder"),
 ])
-def test_what_lacks_is_told_before_anything_is_trained(chain, data, monkeypatch, tmp_path, name, values, what):
+def test_missing_files_are_named_before_anything_is_trained(chain, data, monkeypatch, tmp_path, name, values, what):
     for key, suffix in values.items():
         if suffix.startswith("."):
             for item in read.items("cityscapes", data / "city", "train", 2):
@@ -129,13 +129,13 @@ def test_what_lacks_is_told_before_anything_is_trained(chain, data, monkeypatch,
 def test_followed_pictures_have_known_instances_first_then_most_things(monkeypatch):
     counts = {"a": 1, "b": 9, "c": 3, "d": 3, "far": 20}
     items = [SimpleNamespace(id=name, boxes=True, instances=name != "b" or None) for name in counts]
-    monkeypatch.setattr(sets, "objects_of", lambda layout, item, space: boxes.objects(
+    monkeypatch.setattr(panoptic, "objects_of", lambda layout, item, space: boxes.objects(
         [(13, 0, 0, 4, 4, 0, 0)] * counts[item.id] + [(13, 0, 0, 9, 9, 1, 0)] * 5))
-    pictures = sets.Pictures(CITYSCAPES, tuple(items), (), ())
-    assert [item.id for item in sets.followed(pictures, 9, among=4)] == ["c", "d", "a", "b"]
-    elsewhere = sets.Pictures(label_space.of("voc", ("background", "x")), tuple(SimpleNamespace(
+    pictures = panoptic.Pictures(CITYSCAPES, tuple(items), (), ())
+    assert [item.id for item in panoptic.followed(pictures, 9, among=4)] == ["c", "d", "a", "b"]
+    elsewhere = panoptic.Pictures(label_space.of("voc", ("background", "x")), tuple(SimpleNamespace(
         id=name, boxes=None, instances=None) for name in "ab"), (), ())  # their boxes come from boxes_dir
-    assert [item.id for item in sets.followed(elsewhere, 2)] == ["a", "b"]
+    assert [item.id for item in panoptic.followed(elsewhere, 2)] == ["a", "b"]
 
 
 @pytest.mark.parametrize("stop, warm, losses, found", [

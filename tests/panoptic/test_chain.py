@@ -147,15 +147,12 @@ def test_the_checkboxes_answer_at_once(whole, data):
 
     item = read.items("cityscapes", data, "train")[0]
     stage = {name: chain.stage(whole, name) for name in ("01_crops", "03_boxes", "04_masks", "07_predict")}
-    opts = cleanup.Options(score_thresh=0.3)
-    with np.load(stage["01_crops"] / f"tags/{item.id}.npz") as kept:
-        tags = kept["windows"], kept["tags"] > 0
-    predicted = stage["07_predict"] / f"labels/{item.id}.png"
-    job = iterate.Job(item.id, opts, predicted, predicted, None, stage["07_predict"] / f"scores/{item.id}.mat",
-                     stage["04_masks"] / f"mandg/{item.id}.png",
-                     stage["03_boxes"] / f"boxes/{item.id}.mat", tags=tags)
-    inputs, image = iterate.loaded(job), read.image(item)
-    show = figures.rules(image, inputs, opts, CITYSCAPES)
+    options = cleanup.Options(score_thresh=0.3)
+    predicted = stage["07_predict"]
+    folders = iterate.Folders(predicted / "labels", predicted / "scores", stage["04_masks"] / "mandg",
+                              stage["03_boxes"] / "boxes", stage["01_crops"] / "tags")
+    inputs, image = iterate.read_inputs(item.id, options, folders), read.image(item)
+    show = figures.rules(image, inputs, options, CITYSCAPES)
     show()
     start = time.process_time()
     show(low_iou=False).jpeg()

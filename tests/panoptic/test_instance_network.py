@@ -199,17 +199,17 @@ def test_components_and_truth():
     assert joined(truth, whole_picture([0], (20, 30))).boxes.tolist()[1] == [0, 0, 30, 20]
 
 
-def test_unknown_sources_are_refused():
+def test_unknown_detectors_are_refused():
     with pytest.raises(ValueError, match="choose of components"):
-        instance_network.Settings(source="tea leaves")
+        instance_network.Settings(detector="tea leaves")
     with pytest.raises(ValueError, match="detections_dir"):
-        instance_network.Settings(source="files")
+        instance_network.Settings(detector="files")
 
 
 def test_a_picture_without_detections_is_told_before_the_others_are_computed(tmp_path):
     items = [SimpleNamespace(id=name) for name in ("a", "b")]
     (tmp_path / "a.txt").write_text("car 4 8 12 16 0.9\n")
-    files = instance_network.Settings(source="files", detections_dir=str(tmp_path))
+    files = instance_network.Settings(detector="files", detections_dir=str(tmp_path))
     instance_network.need_detections(items, SPACE, [PLAIN])
     instance_network.need_detections(items[:1], SPACE, [PLAIN, files])
     with pytest.raises(FileError, match="detections_dir: .*b: no .json"):

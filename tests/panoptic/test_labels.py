@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,12 +10,12 @@ import pytest
 import scipy.io
 
 from tests.parity import panoptic as parity
-from wsnb.files import FileError, read_index
+from wsnb.files import FileError, read_index, save_npz, save_png
 from wsnb.papers.panoptic import boxes, cleanup, data, iterate
 from wsnb.papers.panoptic.boxes import load_boxes, save_boxes
 from wsnb.papers.panoptic.cleanup import instance_labels
 from wsnb.papers.panoptic.label_space import CITYSCAPES, IGNORE
-from wsnb.papers.panoptic.predict import load_scores, save_labels, save_scores
+from wsnb.papers.panoptic.predict import load_scores, save_scores
 
 ROOT = Path(__file__).parents[2]
 CAR, PERSON = 13, 11
@@ -183,11 +184,11 @@ def test_odd_pictures_go_through_the_whole_chain(found, tmp_path):
     mandg = np.where(p == CAR, CAR, 0).astype(np.uint8)
     places = data.windows(p.shape, (8, 10))
     save_boxes(tmp_path / "b.mat", found, CITYSCAPES.names)
-    found = load_boxes(tmp_path / "b.mat", CITYSCAPES.names)
+    found = boxes.clipped(load_boxes(tmp_path / "b.mat", CITYSCAPES.names), p.shape)
     opts = cleanup.Options(run_score_thresh=False)
     after, last = cleanup.clean(p, opts, None, (places, data.window_tags(p, places, 19)), mandg, found)
     assert list(after) == list(cleanup.RULES[1:]) and (last[8:] == 0).all()
-    out = cleanup.instances(last, found)
+    out = instance_labels(last, found)
     if found.boxes.size == 0:
         assert (last[:8] == IGNORE).all() and set(np.unique(out.ids)) == {0, IGNORE} and not len(out.labels)
     elif found.groups.any():
@@ -203,39 +204,42 @@ def test_a_rule_without_its_input_says_so():
         cleanup.clean(np.zeros((4, 4), np.uint8), cleanup.Options())
 
 
-def test_recipes_of_the_original():
+def test_options_of_the_original():
     default = cleanup.Options()
     assert default.score_thresh == 0.99 and default.ichk_thresh == 0.5
-    coarse = cleanup.train_extra(default)
+    coarse = cleanup.for_coarse_annotations(default)
     assert not (coarse.run_apply_bbox_prior or coarse.run_check_image_level_tags or coarse.save_ins)
-    assert not cleanup.after_five_rounds(default).run_merge_with_mcg_and_grabcut
-    with pytest.raises(ValueError, match="no option"):
-        cleanup.changed(default, threshold=1)
+    assert not cleanup.without_mandg(default).run_merge_with_mcg_and_grabcut
+    with pytest.raises(TypeError, match="threshold"):
+        replace(default, threshold=1)
 
 
-def test_the_runner_writes_a_picture_once(tmp_path):
+def test_a_picture_is_written_once(tmp_path):
     rng = np.random.default_rng(0)
     labels = rng.integers(0, 19, (32, 64)).astype(np.uint8)
     ids = labels.astype(np.uint16)
     ids[4:12, 4:20] = 13000
     places = data.windows(labels.shape, (16, 32))
-    job = iterate.Job("a", cleanup.Options(), tmp_path / "p.png", tmp_path / "labels.png", tmp_path / "ids.png",
-                     tmp_path / "s.mat", tmp_path / "m.png", tmp_path / "b.mat",
-                     (places, data.window_tags(labels, places, 19)))
-    save_labels(job.prediction, labels, CITYSCAPES.palette)
-    save_labels(job.mandg, np.where(ids == 13000, 13, 0), CITYSCAPES.palette)
-    save_scores(job.scores, np.where(labels % 2, 0.995, 0.5))
-    save_boxes(job.boxes, boxes.from_instance_ids(ids, CITYSCAPES), CITYSCAPES.names)
-    record = iterate.clean_up_files(job)
+    folders = iterate.Folders(*(tmp_path / name for name in ("predictions", "scores", "mandg", "boxes", "tags")))
+    save_png(folders.predictions / "a.png", labels)
+    save_png(folders.mandg / "a.png", np.where(ids == 13000, 13, 0).astype(np.uint8))
+    save_scores(folders.scores / "a.mat", np.where(labels % 2, 0.995, 0.5))
+    save_boxes(folders.boxes / "a.mat", boxes.from_instance_ids(ids, CITYSCAPES), CITYSCAPES.names)
+    save_npz(folders.tags / "a.npz", windows=places, tags=data.window_tags(labels, places, 19).astype(np.uint8))
+
+    def written():
+        return iterate.write_cleaned(("a", cleanup.Options()), folders, tmp_path)
+
+    record = written()
     assert list(record["changed"]) == list(cleanup.RULES) and record["pixels"] == 32 * 64
-    first = read_index(job.semantic)
-    assert (first[first != IGNORE] % 2 == 1).any() and job.instance.exists()
-    save_labels(job.semantic, np.zeros((32, 64), np.uint8), CITYSCAPES.palette)
-    assert iterate.clean_up_files(job) == {} and not read_index(job.semantic).any()
-    job.semantic.unlink()
-    iterate.clean_up_files(job)
-    assert np.array_equal(read_index(job.semantic), first)
-    job.semantic.unlink()
-    save_scores(job.scores, np.zeros((5, 5)))
+    path, instance = tmp_path / "labels/a.png", tmp_path / "instances/a.png"
+    first = read_index(path)
+    assert (first[first != IGNORE] % 2 == 1).any() and instance.exists() and instance.with_suffix(".json").exists()
+    save_png(path, np.zeros((32, 64), np.uint8))
+    assert written() == {} and not read_index(path).any()
+    path.unlink()
+    assert written() == record and np.array_equal(read_index(path), first)
+    instance.with_suffix(".json").unlink()
+    save_scores(folders.scores / "a.mat", np.zeros((5, 5)))
     with pytest.raises(FileError, match="make both alike"):
-        iterate.clean_up_files(job)
+        written()

@@ -53,12 +53,11 @@ def pictures(tmp_path):
     return make
 
 
-def scored(root, items, source, **more):
-    settings = instance_network.Settings(source, **{**PLAIN, **more})
-    jobs = instance_network.jobs(items, root / "q", CITY, settings, root / source)
-    rows = [instance_network.run(job) for job in jobs]
-    tallies, per_picture = evaluate.tallies(items, {source: root / source}, CITY)
-    return rows, evaluate.by_class(tallies[source], CITY), per_picture
+def scored(root, items, detector, **more):
+    settings = instance_network.Settings(detector, **{**PLAIN, **more})
+    rows = list(instance_network.write_all(items, root / "q", CITY, settings, root / detector, workers=0))
+    tallies, per_picture = evaluate.tallies(items, {detector: root / detector}, CITY)
+    return rows, evaluate.by_class(tallies[detector], CITY), per_picture
 
 
 def test_no_object(pictures):

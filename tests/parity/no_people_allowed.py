@@ -12,11 +12,20 @@ import torch.nn.functional as F
 from tests.parity import no_people_allowed_networks as networks
 from tests.parity.compare import absolute, agreement, array, exact, load, relative, tensors
 from wsnb import metrics
-from wsnb.files import read_index
+from wsnb.data.item import Item
 from wsnb.ops import affinity, displacements, random_walk
 from wsnb.ops import cam as cam_store
 from wsnb.ops import crf as label_crf
-from wsnb.papers.no_people_allowed import confident_labels, data, evaluate, inference, model, pseudo_masks, steps
+from wsnb.papers.no_people_allowed import (
+    augmentation,
+    confident_labels,
+    evaluate,
+    inference,
+    irnet,
+    losses,
+    optimisation,
+    pseudo_masks,
+)
 
 
 def _path_index(path):
@@ -27,8 +36,8 @@ def _path_index(path):
     checks = [
         exact("directions", affinity.displacements(radius), d["search_dst"]),
         exact("as many as emitted", len(affinity.directions(radius)), len(d["search_dst"])),
-        exact("sources", index.sources, d["src_indices"]),
-        exact("destinations", index.destinations, d["dst_indices"]),
+        exact("starts", index.starts, d["src_indices"]),
+        exact("ends", index.ends, d["dst_indices"]),
         exact("lengths", [group.shape[1] for group in groups], d["lengths"]),
         exact("counts", [len(group) for group in groups], d["counts"]),
     ]
@@ -58,12 +67,12 @@ def _edge_to_affinity(path):
 def _irn_loss(path):
     d, radius = tensors(path), int(path.stem.rpartition("_r")[2])
     edge, moved = (d[name].clone().requires_grad_() for name in ("edge_logits", "disp"))
-    parts = affinity.loss_parts(edge, moved, affinity.pair_labels(d["labels"], radius, 201), radius)
-    total = affinity.loss(edge, moved, d["labels"], radius, 201)
+    parts = losses.irnet_loss_parts(edge, moved, affinity.pair_labels(d["labels"], radius, 201), radius)
+    total = losses.irnet_loss(edge, moved, d["labels"], radius, 201)
     total.backward()
-    each = torch.stack([affinity.loss(edge[i : i + 1], moved[i : i + 1], d["labels"][i : i + 1], radius, 201)
+    each = torch.stack([losses.irnet_loss(edge[i : i + 1], moved[i : i + 1], d["labels"][i : i + 1], radius, 201)
                         for i in range(len(edge))])
-    twice = affinity.loss(edge, moved, d["labels"], radius, 201, replicas=2)
+    twice = losses.irnet_loss(edge, moved, d["labels"], radius, 201, replicas=2)
     return [
         *(relative(name, value, d[name], 1e-5) for name, value in parts.items()),
         relative("total", total, d["total"], 1e-5),
@@ -119,14 +128,14 @@ def _sem_seg_post(path):
     d = load(path)
     size, keys = tuple(d["orig_size"].tolist()), d["keys"][1:]
     rw, edge = d["rw"][:, 0], d["edge"][0]
-    cover = pseudo_masks.reach(edge.shape, size)
+    cover = irnet.reach(edge.shape, size)
     irn, npa = pseudo_masks.enlarged(rw, size, cover), pseudo_masks.enlarged(rw, size)
     return [
         absolute("walk", pseudo_masks.walked(d["cam"], edge), rw, 1e-4),
         absolute("irn, enlarged", irn, d["irn_up"].reshape(irn.shape), 1e-5),
-        exact("irn, labels", pseudo_masks.labels(d["irn_up"].reshape(irn.shape), keys, 0.25), d["irn_label_bg025"]),
+        exact("irn, labels", cam_store.labels(d["irn_up"].reshape(irn.shape), keys, 0.25), d["irn_label_bg025"]),
         absolute("npa, enlarged", npa, d["b_up"].reshape(npa.shape), 1e-5),
-        exact("npa, labels", pseudo_masks.labels(npa, keys, 0.3), d["b_label_bg03"]),
+        exact("npa, labels", cam_store.labels(npa, keys, 0.3), d["b_label_bg03"]),
         agreement("irn, labels from the walk on", _mask(d, cover, 0.25), d["irn_label_bg025"], 0.999),
         agreement("npa, labels from the walk on", _mask(d, (1.0, 1.0), 0.3), d["b_label_bg03"], 0.999),
     ]
@@ -135,11 +144,10 @@ def _sem_seg_post(path):
 def _mask(d, cover, threshold):
     """The pseudo mask that the walk's stage writes for stored class maps."""
     with tempfile.TemporaryDirectory() as folder:
-        cams, maps, path, size = Path(folder) / "cams", Path(folder) / "maps", Path(folder) / "a.png", d["orig_size"]
+        cams, maps, size = Path(folder) / "cams", Path(folder) / "maps", d["orig_size"]
         cam_store.write(cams, "a", d["keys"][1:] - 1, d["cam"], size)
-        pseudo_masks.finish(pseudo_masks.Job("a", cams, d["edge"][0], size, cover, pseudo_masks.Walk("joint"), maps))
-        pseudo_masks.write_mask(pseudo_masks.Mask("a", maps, threshold, path, image=None))
-        return read_index(path)
+        pseudo_masks.write_walk("a", d["edge"][0], size, cover, cams, maps, pseudo_masks.Walk("joint"))
+        return pseudo_masks.mask_of(Item(id="a", image=None, mask=None), maps, threshold)
 
 
 def _bce(path):
@@ -147,7 +155,7 @@ def _bce(path):
     each = F.binary_cross_entropy_with_logits(d["logits"], d["targets"], reduction="none")
     return [
         absolute("per element", each, d["per_element"], 1e-6),
-        relative("sum over classes, mean over the batch", model.loss_of("bce")(d["logits"], d["targets"]),
+        relative("sum over classes, mean over the batch", losses.classification_loss("bce")(d["logits"], d["targets"]),
                  d["sum_over_classes_mean_over_batch"], 1e-6),
         relative("mean", each.mean(), d["mean_all"], 1e-6),
     ]
@@ -158,15 +166,16 @@ def _ir_label(path):
     numbers = d["keys"]
     plain = replace(label_crf.LABEL_CRF, iterations=0)
     for who, (foreground, background) in {"irn": (0.30, 0.05), "npa": (0.0075, 0.24)}.items():
-        picked = [label_crf.with_background(d["cams"], t) for t in (foreground, background)]
+        picked = [cam_store.thresholded(d["cams"], t) for t in (foreground, background)]
         refined = label_crf.refine_labels(d["image"], picked, len(numbers))
         for name, before, after in zip(("fg", "bg"), picked, refined, strict=True):
             checks += [exact(f"{who} {name} before", *_same_scale(before, d[f"{who}_{name}_argmax"], numbers)),
                        agreement(f"{who} {name} after", *_same_scale(after, d[f"{who}_{name}_after_crf"], numbers),
                                  0.995)]
         for crf, settings in (("crf0", plain), ("crf1", label_crf.LABEL_CRF)):
-            recipe = confident_labels.LabelSettings(None, None, "joint", foreground, background, foreground)
-            ((found, _),) = confident_labels.labels(d["image"], numbers[1:] - 1, d["cams"], [recipe], settings)
+            thresholds = confident_labels.Thresholds("joint", foreground, background, foreground)
+            found, _ = confident_labels.confident_and_plain(d["image"], numbers[1:] - 1, d["cams"], thresholds,
+                                                            settings)
             compare = exact(f"{who} without CRF", found, d[f"{who}_conf_{crf}"]) if crf == "crf0" else agreement(
                 f"{who} with CRF", found, d[f"{who}_conf_{crf}"], 0.995)
             checks.append(compare)
@@ -195,7 +204,7 @@ def _tta(path):
         return F.conv2d(x, d["w"], d["b"], padding=d["w"].shape[-1] // 2)
 
     logits = inference.mean_logits(network, d["x"])
-    found = inference.nearest_labels(logits, d["orig_size"].tolist())
+    found = inference.winners(logits, d["orig_size"].tolist())
     return [absolute("mean logits", logits, d["avg_logits"], 1e-5),
             exact("labels", found, d["pred_resized"].reshape(found.shape))]
 
@@ -226,7 +235,7 @@ def _poly_optimizer(path):
     p, q = d["p0"].clone().requires_grad_(), d["q0"].clone().requires_grad_()
     rates = d["lr"][0].tolist()
     groups = [{"params": [p], "lr": rates[0]}, {"params": [q], "lr": rates[1]}]
-    optimiser = steps.optimiser("sgd", groups, rates[0], 1e-4, int(d["max_step"]))
+    optimiser = optimisation.optimiser("sgd", groups, rates[0], 1e-4, int(d["max_step"]))
     ours = {"p": [], "q": [], "lr": []}
     for step in range(1, len(d["p"]) + 1):
         p.grad, q.grad = torch.tensor([0.1, 0.2, -0.3]) * step, torch.tensor([0.05, -0.02])
@@ -243,7 +252,7 @@ def _lr_schedules(path):
     for name, kind, rates in (("seg", "poly epochs", (1e-3, 1e-2)), ("irn", "poly epochs", (0.005, 0.05)),
                               ("cls", "step", (1e-4, 2e-4, 1e-3, 2e-3))):
         epochs = len(d[name])
-        factor = steps.rate(kind, epochs, 10)  # of 10 steps
+        factor = optimisation.schedule(kind, epochs, 10)  # of 10 steps
         ours = [[rate * factor(10 * epoch + 9, 10 * epochs) for rate in rates] for epoch in range(epochs)]
         checks.append(absolute(name, np.array(ours, d[name].dtype), d[name], 1e-9))
     return checks
@@ -266,7 +275,7 @@ def _centroids(path):
 def _random_crop_boxes(path):
     d = load(path)
     rng = random.Random(int(d["python_random_seed"]))
-    boxes = [data.crop_box(size, int(d["cropsize"]), rng) for size in d["sizes"].tolist()]
+    boxes = [augmentation.crop_box(size, int(d["cropsize"]), rng) for size in d["sizes"].tolist()]
     return [exact("boxes", boxes, d["boxes"])]
 
 

@@ -10,13 +10,14 @@ from torch import nn
 
 from tests.parity.compare import absolute, exact, fill_by_key, load, relative, tensors
 from wsnb.files import save_torch
-from wsnb.models import backbones, deeplabv3plus, heads, irnet
+from wsnb.models import backbones, deeplabv3plus, heads
+from wsnb.models.irnet import edges_of_pair
 from wsnb.ops import cam, gradcam
-from wsnb.papers.no_people_allowed import cams, model, pseudo_masks
+from wsnb.papers.no_people_allowed import cams, irnet, losses, model, original_names
 
 
 def by_key(shapes, prefix):
-    """State dict of recipe W for {key: shape}, the keys being the original's."""
+    """State dict of fixed random weights for {key: shape}, the keys being the original's."""
     state = {}
     for key, shape in shapes.items():
         if key.endswith("num_batches_tracked"):
@@ -48,11 +49,11 @@ def irn_classifier(checkpoint=""):
 
 
 def irn(checkpoint=""):
-    return model.irnet("resnet50", "stored mean", "fixed", checkpoint=checkpoint)
+    return irnet.build("resnet50", "stored mean", "fixed", checkpoint=checkpoint)
 
 
 def npa_irnet(checkpoint=""):
-    return model.irnet("resnet50", "instance norm", "batch", checkpoint=checkpoint)
+    return irnet.build("resnet50", "instance norm", "batch", checkpoint=checkpoint)
 
 
 def _small_network(d):
@@ -168,7 +169,7 @@ def _irn_classifier(path):
         pair = cam.activation_map(pair, network.extra_linear.weight).relu()
     return [
         relative("logits", logits, d["logits"], 1e-3),
-        relative("loss", model.loss_of("soft margin")(logits, d["labels"]), d["loss"], 1e-3),
+        relative("loss", losses.classification_loss("soft margin")(logits, d["labels"]), d["loss"], 1e-3),
         relative("CAM of the pair", pair[0] + pair[1].flip(-1), d["cam"], 1e-3),
         exact("second input is the mirrored first", d["cam_input"][0].flip(-1), d["cam_input"][1]),
         relative("CAM with its mirror image", maps, d["cam"], 1e-3),
@@ -182,7 +183,7 @@ def _irn_network(path):
         edge, moved = network(d["x"])
         trained = network.train()(d["x"])[1]
         network.eval()
-        wrapped = irnet.edges_of_pair(network, d["ed_input"], pad=int(d["ed_crop_size"]))
+        wrapped = edges_of_pair(network, d["ed_input"], pad=int(d["ed_crop_size"]))
     return [
         relative("boundaries", edge, d["edge"], 1e-3),
         relative("displacements, evaluation", moved, d["disp_eval"], 1e-3),
@@ -208,7 +209,7 @@ def _npa_irnet(path):
 def _npa_irnet_keys(path):
     wanted = load(path)
     network = npa_irnet()[0]
-    state = model.npa_state({key: torch.empty(shape) for key, shape in wanted["keys"].items()})
+    state = original_names.npa_state({key: torch.empty(shape) for key, shape in wanted["keys"].items()})
     own = network.state_dict()
     groups = network.groups(0.005, 0.05)
     return [
@@ -223,8 +224,8 @@ def _npa_irnet_keys(path):
 def _irn_keys(path):
     wanted, checks = load(path), []
     for which, network, rename in (
-        ("cam_net", irn_classifier()[0], model.irn_classifier_state),
-        ("irn_net", irn()[0], model.irn_state),
+        ("cam_net", irn_classifier()[0], original_names.irn_classifier_state),
+        ("irn_net", irn()[0], original_names.irn_state),
     ):
         whole = {}
         for key, entry in wanted[which].items():  # as a file holds them, aliases too
@@ -241,10 +242,10 @@ def _irn_keys(path):
 
 def _irn_cam_merge(path):
     d = tensors(path)
-    found = cams.merged([d[f"out{k}"][d["valid"]] for k in range(4)], d["size"].tolist())
+    found = cams.irn_merged([d[f"out{k}"][d["valid"]] for k in range(4)], d["size"].tolist())
     return [
         exact("size at stride 4", found.shape[-2:], d["strided_size"]),
-        absolute("at stride 4", pseudo_masks.normalised(found, "per class"), d["cam"], 1e-5),
+        absolute("at stride 4", cam.normalised(found, "per class"), d["cam"], 1e-5),
     ]
 
 

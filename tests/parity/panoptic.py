@@ -1,5 +1,6 @@
 """Parity of `panoptic` with arrays of the original program: everything bit for bit."""
 
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -10,11 +11,10 @@ from tests.parity import panoptic_evaluation
 from tests.parity.compare import Check, exact, load
 from wsnb.data import read
 from wsnb.data.item import Item
-from wsnb.files import load_npz, sha256
+from wsnb.files import load_npz, save_npz, sha256
 from wsnb.papers.panoptic import cleanup, data, iterate
 from wsnb.papers.panoptic.boxes import class_masks, clipped, from_instance_ids, load_boxes, objects, save_boxes
 from wsnb.papers.panoptic.cleanup import instance_labels
-from wsnb.papers.panoptic.data import file_of
 from wsnb.papers.panoptic.label_space import CITYSCAPES
 
 DEMO = "aachen_000000_000019"
@@ -58,29 +58,28 @@ def inclusive(table):
 
 
 def run(folder, which, overrides):
-    """(maps after each rule, last map, instances or None) of the demo picture, from its files."""
+    """Clean the demo picture from its files: (maps after each rule, last map, instances or None)."""
     known = dict(overrides)
     crop, which = known.pop("schk_crop_size", (400, 500)), known.pop("pred_dir", which)
     known["save_ins"] = known.pop("run_ins_box_process", True)  # these runs keep arrays, whatever the original saves
-    opts, root = cleanup.changed(cleanup.Options(), **known), inputs(folder) / "results"
+    options, root = replace(cleanup.Options(), **known), inputs(folder) / "results"
     with TemporaryDirectory() as place:
         place = Path(place)
-        save_boxes(place / "boxes.mat", demo_objects(folder), CITYSCAPES.names)
-        job = iterate.Job(
-            DEMO, opts, file_of(root / which, DEMO, ".png"), place / "labels.png", None,
-            file_of(root / "pred_flat_feat", DEMO, ".mat"), file_of(root / "mcg_and_grabcut/train", DEMO, ".png"),
-            place / "boxes.mat", data.tags_of("cityscapes", demo(folder), CITYSCAPES, crop))
-        return iterate.process(job)[1:]
+        save_boxes(place / f"{DEMO}.mat", demo_objects(folder), CITYSCAPES.names)
+        places, tags = data.tags_of("cityscapes", demo(folder), CITYSCAPES, crop)
+        save_npz(place / f"{DEMO}.npz", windows=places, tags=tags.astype(np.uint8))
+        folders = iterate.Folders(root / which, root / "pred_flat_feat", root / "mcg_and_grabcut/train", place, place)
+        return iterate.clean_up(DEMO, options, folders)[1:]
 
 
 def _variant(path):
     name = path.stem.removeprefix("variant_")
-    told = load(path.parent / "variants.json")[name]
+    expected = load(path.parent / "variants.json")[name]
     d = load_npz(path)
-    after, last, found = run(path.parent, told["input"], told["overrides"])
+    after, last, found = run(path.parent, expected["input"], expected["overrides"])
     checks = [same("which rules ran", sorted(STAGES[k] for k in after), sorted(set(d) & set(STAGES.values())))]
     checks += [exact(STAGES[rule], labels, d[STAGES[rule]]) for rule, labels in after.items() if STAGES[rule] in d]
-    checks += [exact("final_pred", last, d["final_pred"]), *counts(name, last, found, told)]
+    checks += [exact("final_pred", last, d["final_pred"]), *counts(name, last, found, expected)]
     checks.append(same("instances made", found is not None, "ins_pred" in d))
     if found is not None and "ins_pred" in d:
         names = [CITYSCAPES.names[label] for label in found.labels]
@@ -90,24 +89,24 @@ def _variant(path):
     return checks
 
 
-def counts(name, last, found, told):
-    """Checks of the pixel counts and of the warning that variants.json tells."""
+def counts(name, last, found, expected):
+    """Checks of the pixel counts and of the warning in variants.json."""
     def table(labels):
         return {str(k): int(n) for k, n in enumerate(np.bincount(labels.ravel(), minlength=256)) if n}
 
-    checks = [same(f"{name} counts", table(last), told["final_pred_counts"])]
+    checks = [same(f"{name} counts", table(last), expected["final_pred_counts"])]
     if found is not None:
-        checks.append(same(f"{name} warning", bool(found.lost), told["sanity_warning"]))
-        if told.get("ins_pred_counts") is not None:
-            checks.append(same(f"{name} instance counts", table(found.ids), told["ins_pred_counts"]))
+        checks.append(same(f"{name} warning", bool(found.lost), expected["sanity_warning"]))
+        if expected.get("ins_pred_counts") is not None:
+            checks.append(same(f"{name} instance counts", table(found.ids), expected["ins_pred_counts"]))
     return checks
 
 
 def _variants(path):
     checks = []
-    for name, told in load(path).items():
-        _, last, found = run(path.parent, told["input"], told["overrides"])
-        checks += counts(name, last, found, told)
+    for name, expected in load(path).items():
+        _, last, found = run(path.parent, expected["input"], expected["overrides"])
+        checks += counts(name, last, found, expected)
     return checks
 
 
@@ -195,7 +194,7 @@ def _synth_boxes(path):
 
 
 def _overflow(path):
-    """270 boxes in one picture: ids from 255 on are 255. The arrays are told apart by their names' parts and shapes."""
+    """270 boxes in one picture: ids from 255 on are 255. The names and shapes of the arrays tell which is which."""
     d = load_npz(path)
     table = next(v for k, v in d.items() if v.ndim == 2 and v.shape[1] == 7)  # class, inclusive corners, two flags
     maps = {k: v for k, v in d.items() if v.ndim == 2 and v.shape[1] != 7}
@@ -223,10 +222,10 @@ def _synth_tags(path):
 
 
 def _crops(path):
-    told = load(path)
+    expected = load(path)
     places, tags = data.tags_of("cityscapes", demo(path.parent), CITYSCAPES, (0, 0))
-    theirs = [[c["y0"], c["x0"], c["y0"] + c["h"], c["x0"] + c["w"]] for c in told]
-    present = [[k for k in c["labels_present"] if k != 255] for c in told]
+    theirs = [[c["y0"], c["x0"], c["y0"] + c["h"], c["x0"] + c["w"]] for c in expected]
+    present = [[k for k in c["labels_present"] if k != 255] for c in expected]
     return [exact("windows", places, theirs), same("tags", [np.flatnonzero(row).tolist() for row in tags], present)]
 
 
@@ -242,8 +241,8 @@ def _png(path):
     """The label map and the colours of a PNG as the demos saved it."""
     which, kind = path.stem.rsplit("_", 1)
     given = Image.open(path)
-    told = load(path.parent / "variants.json")[which]
-    _, last, found = run(path.parent, told["input"], told["overrides"])
+    expected = load(path.parent / "variants.json")[which]
+    _, last, found = run(path.parent, expected["input"], expected["overrides"])
     ours = last if kind == "sem" else found.ids
     colours = np.array(given.getpalette("RGB"), np.uint8).reshape(-1, 3)
     return [exact("labels", ours, np.array(given)), exact("colours", CITYSCAPES.palette[: len(colours)], colours),

@@ -71,14 +71,14 @@ def _prepared(folder, place):
     """({id: item}, pair lines) of the six-picture set, prepared below PLACE in the original's order on one random
     sequence. Its class masks, which the original does not read, are made of the instances' categories."""
     items, lines = {}, []
-    preparation = data.Preparation(box_labels.Source("sbd", voc.CLASSES), place, "grabcut", drop_first=True)
+    preparation = data.Preparation(box_labels.Inputs("sbd", voc.CLASSES), place, "grabcut", drop_first=True)
     with one_sequence():
         for path in sorted((folder / "inst").glob("*.mat")):
             instances, categories = sbd.instances_of(path)
             classes = place / f"{path.stem}.mat"
             scipy.io.savemat(classes, {"GTcls": {"Segmentation": np.array([0, *categories], np.uint8)[instances]}})
             items[path.stem] = Item(path.stem, folder / "img" / f"{path.stem}.jpg", classes, path)
-            lines += data.prepare((preparation, items[path.stem], False))
+            lines += data.prepare_picture((preparation, items[path.stem], False))
     return items, lines
 
 
@@ -99,7 +99,7 @@ def _bkvoc_expected(path):
         read = [data.pair_line(*pair) for pair in data.read_pairs(wanted)]
         checks.append(exact(f"{split} pairs read", read, own))
     for count, name in ((20172, "first100_of_20172"), (7, "small")):
-        batches = instances.numbers(count, 1, 0)
+        batches = instances.sample_groups(count, 1, 0)
         seen = [next(batches)[0] for _ in range(2 * count)]
         for epoch in (1, 2):
             start = (epoch - 1) * count
@@ -114,7 +114,7 @@ def _bkvoc_batches(path):
         items, _ = _prepared(folder, Path(place))
         pairs = data.read_pairs(folder / "train_img_mask_pairs.txt")
         samples = instances.Samples(pairs, items, Path(place, "inst_grabcuts"), 0, "vgg16", "faithful")
-        order = instances.numbers(len(pairs), 1, 0)
+        order = instances.sample_groups(len(pairs), 1, 0)
         for n, one in enumerate(load(path)):
             x, label, _ = samples[next(order)[0]]
             shapes = [*x.permute(0, 2, 3, 1).shape, *label.permute(0, 2, 3, 1).shape]

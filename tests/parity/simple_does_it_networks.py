@@ -162,7 +162,7 @@ def trained(supervision, steps=4, samples=2):
     network, order, names = seeded()
     parameters = dict(network.named_parameters())
     before = {k: p.detach().clone() for k, p in parameters.items()}
-    averaged, printed = losses.Averaged(network, 0.9, "momentum"), []
+    averaged, printed = losses.AveragedGradients(network, 0.9, "momentum"), []
     drawn = [(*sample(j), str(j)) for j in range(steps * samples)]
     for step in range(steps):
         each = step_losses(network, drawn, range(step * samples, (step + 1) * samples), supervision)
@@ -266,9 +266,9 @@ def _train_steps_meta(path):
         if key in meta:
             theirs = [v[0] if isinstance(v, list) else v for v in meta[key]]
             checks.append(exact(key, order, [t.removesuffix(":0") for t in theirs]))
-    recipe = {r"bound": [1, 2], r"lr|rate|values": [1e-8, 1e-9, 1e-8], r"^mom": 0.9, r"decay": 0.0002, r"steps?$": 4}
+    values = {r"bound": [1, 2], r"lr|rate|values": [1e-8, 1e-9, 1e-8], r"^mom": 0.9, r"decay": 0.0002, r"steps?$": 4}
     for key, value in _flat(meta):
-        wanted = next((v for pattern, v in recipe.items() if re.search(pattern, key.lower())), None)
+        wanted = next((v for pattern, v in values.items() if re.search(pattern, key.lower())), None)
         if wanted is not None and np.asarray(value).dtype.kind in "fiu" and np.shape(value) == np.shape(wanted):
             checks.append(relative(key, np.atleast_1d(wanted), np.atleast_1d(value), 1e-6))
     return checks or [exact("names alone: there is no number to compare", 0, 0)]

@@ -36,17 +36,17 @@ def _ngwp_focal(path):
     d = tensors(path)
     logits = d["fg_logits"].clone().requires_grad_()
     whole = torch.cat([torch.ones_like(logits[:, :1]), logits], 1)
-    size, pooled, penalty = losses.class_terms(whole)
+    masks = whole.softmax(1)
+    size = masks.mean((2, 3))
     scores = losses.class_scores(whole)
     loss = losses.tag_loss(scores, d["labels"])
     loss.backward()
-    other = losses.class_terms(whole, power=1, floor=0.1)
     return [
         absolute("masks_mean", size, d["masks_mean"], 1e-5),
-        absolute("ngwp", pooled, d["ngwp"], 1e-5),
-        absolute("focal", penalty, d["focal"], 1e-5),
+        absolute("ngwp", losses.ngwp(whole, masks), d["ngwp"], 1e-5),
+        absolute("focal", losses.focal_penalty(size), d["focal"], 1e-5),
         absolute("cls", scores, d["cls"], 1e-5),
-        absolute("focal p=1", other[2], d["focal_p1_c01"], 1e-5),
+        absolute("focal p=1", losses.focal_penalty(size, 1, 0.1), d["focal_p1_c01"], 1e-5),
         absolute("cls p=1", losses.class_scores(whole, 1, 0.1), d["cls_p1_c01"], 1e-5),
         absolute("loss", loss, d["loss"], 1e-5),
         relative("gradient", logits.grad, d["grad_fg_logits"], 1e-4),

@@ -19,7 +19,7 @@ def _network_eval(path):
     with torch.no_grad():
         shallow, deep = network.shallow_and_deep(d["x"])
         logits = network(d["x"])
-    masks = inference.canvas_masks(network, inference.predict(network, d["x"])[1], d["x"].shape[-2:])
+    masks = inference.enlarged_masks(network, inference.predict(network, d["x"])[1], d["x"].shape[-2:])
     return [
         relative("conv3", shallow, d["conv3"], 1e-3),
         relative("conv6", deep[:, :: int(d["conv6_channel_step"])], d["conv6"], 1e-3),
@@ -43,9 +43,9 @@ def _train_step(path):
     with mock.patch.object(model, "keep_mask", return_value=d["keep_mask"].float()):  # the original's draw
         out = steps.batch_losses(network, d["x"], d["image_raw"], d["labels"])
     (logits,), size = seen, d["x"].shape[-2:]
-    refined, pseudo = losses.refined_pseudo_labels(d["image_raw"], logits, d["labels"], size, steps.Settings())
+    refined, pseudo = losses.refined_pseudo_labels(d["image_raw"], logits, d["labels"], size, losses.Settings())
     cam = losses.clean(F.interpolate(logits.softmax(1), size=size, mode="bilinear", align_corners=True), d["labels"])
-    size_of_masks = losses.class_terms(logits)[0][:, 1:]
+    size_of_masks = logits.softmax(1).mean((2, 3))[:, 1:]
     foreground = (size_of_masks * d["labels"]).sum(1) / d["labels"].sum(1)
     loss_mask = losses.balanced_mask_loss(logits, pseudo, d["labels"])
     total = out["tag_loss"] + out["mask_loss"]
@@ -82,7 +82,7 @@ def _baseline(path):
     network = fill_by_key(CAMBaseline(backbones.build("resnet50"))).eval()
     with torch.no_grad():
         scores, activation = network(d["x"])
-    masks = inference.canvas_masks(network, inference.predict(network, d["x"])[1], d["x"].shape[-2:])
+    masks = inference.enlarged_masks(network, inference.predict(network, d["x"])[1], d["x"].shape[-2:])
     return [
         relative("cls", scores, d["cls"], 1e-3),
         relative("logits", activation, d["logits"], 1e-3),

@@ -32,10 +32,10 @@ def _loss_checks(name, d, key, forms):
 def _forms(own, group, positive, kappa, tolerances):
     """The plain form, and the chunked one, which float32 does not spoil."""
     def plain(pixels, prototypes):
-        return contrast.plain(pixels, own, group, positive, prototypes, kappa)
+        return contrast.plain_contrastive_loss(pixels, own, group, positive, prototypes, kappa)
 
     def chunked(pixels, prototypes):
-        loss = contrast.contrast(pixels, own, group, positive, prototypes, kappa)
+        loss = contrast.contrastive_loss(pixels, own, group, positive, prototypes, kappa)
         # an own segment of another kind repels too in the original: log((m + r) / m) becomes log((m + m + r) / m)
         return torch.where(positive[group, own], loss, F.softplus(loss))
 
@@ -50,8 +50,9 @@ def _own_alone(pixels, prototypes, own, group, positive, kappa):
         kept = ~positive[group[place[0]]]
         kept[segment] = True
         mine = int(kept[:segment].sum())
-        losses.append(contrast.plain(pixels[place], torch.full_like(place, mine), torch.zeros_like(place),
-                                     torch.arange(int(kept.sum()))[None] == mine, prototypes[kept], kappa))
+        losses.append(contrast.plain_contrastive_loss(
+            pixels[place], torch.full_like(place, mine), torch.zeros_like(place),
+            torch.arange(int(kept.sum()))[None] == mine, prototypes[kept], kappa))
         places.append(place)
     return torch.cat(losses)[torch.cat(places).argsort()]
 
@@ -74,8 +75,9 @@ def _cancellation(path):
     d = tensors(path)
     group, positive = _same_class(d)
     arguments = d["embeddings"], d["own_index"], group, positive, d["prototypes"], 16.0
-    return [absolute("plain falls to the own segment", contrast.plain(*arguments), d["loss_f32"], 1e-5),
-            absolute("chunked is exact", contrast.contrast(*arguments), d["loss_exact_without_subtraction_f64"], 1e-3)]
+    plain, chunked = contrast.plain_contrastive_loss(*arguments), contrast.contrastive_loss(*arguments)
+    return [absolute("plain falls to the own segment", plain, d["loss_f32"], 1e-5),
+            absolute("chunked is exact", chunked, d["loss_exact_without_subtraction_f64"], 1e-3)]
 
 
 def _set_segsort(path):

@@ -5,7 +5,7 @@ import numpy as np
 from tests.parity.compare import absolute, exact, load
 from wsnb.data.densepose import SWAPPED
 from wsnb.data.transforms import MEAN
-from wsnb.papers.spml import data, evaluate, inference
+from wsnb.papers.spml import data, evaluate
 
 SCALES = ("0.5", "0.75", "1.0", "1.25", "1.5", "0.63", "1.37")
 
@@ -56,10 +56,10 @@ def _dataset(prefix, pairs):
             if key in d:
                 checks.append(exact(key, np.unique(labels[..., 0]), d[key]))
         if "eval_image" in d:
-            checks.append(absolute("whole picture", inference.network_input(image)[0], d["eval_image"], 1e-5))
+            checks.append(absolute("whole picture", data.network_input(image)[0], d["eval_image"], 1e-5))
         for k, (ratio, flip) in enumerate((r, f) for r in (0.5, 1.5) for f in (True, False)):
             if f"pyr{k}_image" in d:
-                shown = inference.network_input(image, 0, ratio, flip)[0]
+                shown = data.network_input(image, 0, ratio, flip)[0]
                 turned = data.mirror(image, labels)[1] if flip else labels
                 found = data.resize(None, turned, shown.shape[1:])[1]
                 checks += [exact(f"pyramid {k}, mirrored", flip, bool(d[f"pyr{k}_flip"])),
@@ -93,7 +93,7 @@ def _benchmark(path):
     for truth, found, instances in zip(d["gt"], d["pred"], d["inst"], strict=True):
         ious.append(evaluate.picture_iou(truth, found, n_classes))
         counts.append(evaluate.instance_counts(truth, instances, n_classes, void_counts=True))
-        table = evaluate.counted(truth, found, n_classes)
+        table = evaluate.class_counts(truth, found, n_classes)
         hit, true, said = hit + table[0], true + table[1], said + table[2]
     iou = 100 * hit / np.maximum(true + said - hit, 1e-12)
     each = 100 * np.nan_to_num(evaluate.instance_iou(ious, counts))

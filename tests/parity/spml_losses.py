@@ -4,7 +4,7 @@ import torch
 
 from tests.parity.compare import Check, absolute, exact, relative, tensors
 from tests.parity.spml_networks import filled
-from wsnb.ops.segsort import retrieval
+from wsnb.ops.segsort import contrast, retrieval
 from wsnb.ops.segsort.retrieval import MemoryBank
 from wsnb.ops.segsort.segments import Prototypes
 from wsnb.papers.spml import losses, model
@@ -21,13 +21,13 @@ def _tags(semantic, n_classes):
     return torch.stack([torch.bincount(s.flatten(), minlength=256)[1:n_classes] > 0 for s in semantic]).float()
 
 
-def _bank(d, prefix, n_classes):
-    bank = MemoryBank(2)
+def _memory(d, prefix, n_classes):
+    memory = MemoryBank(2)
     for i in range(2):
         if f"{prefix}memory_prototype_{i}" in d:
             entry = {name: d[f"{prefix}memory_{key}_{i}"] for name, key in FIELDS.items()}
-            bank.entries.append(Prototypes(**{**entry, "tags": entry["tags"][:, 1:n_classes].float()}))
-    return bank
+            memory.entries.append(Prototypes(**{**entry, "tags": entry["tags"][:, 1:n_classes].float()}))
+    return memory
 
 
 def _compare(name, step, raw, head, d, settings):
@@ -44,7 +44,7 @@ def _compare(name, step, raw, head, d, settings):
         checks.append(relative(f"{name}co-occurrence or affinity", other, d[f"{name}sem_occ_loss"], 1e-4))
     if f"{name}accuracy" in d:
         u, labels = step.candidates.embedding.detach(), step.candidates.semantic
-        _, nearest = retrieval.neighbours(u, u, 5)  # the segment itself among them
+        _, nearest = retrieval.nearest_neighbours(u, u, 5)  # the segment itself among them
         accuracy = (labels[nearest] == labels[:, None]).float().mean()
         checks.append(absolute(f"{name}accuracy", accuracy, d[f"{name}accuracy"], 1e-4))
     return checks
@@ -60,11 +60,11 @@ def _voc(kind):
                 settings = losses.Settings(21, annotation, occurrence, similarity, devices=devices)
                 raw = d[f"{when}_embedding"].clone().requires_grad_()
                 semantic, regions = d[f"{when}_semantic"], d[f"{when}_instance"]
-                bank = _bank(d, f"{when}_", 21)
-                step = losses.step(raw, semantic, regions, _tags(semantic, 21), head, settings, bank)
+                memory = _memory(d, f"{when}_", 21)
+                step = losses.step(raw, semantic, regions, _tags(semantic, 21), head, settings, memory)
                 checks += _compare(f"{when}_split{devices}_", step, raw, head, d, settings)
             checks.append(exact(f"{when} segments", len(step.prototypes), d[f"{when}_nproto"]))
-            checks.append(exact(f"{when} memory", [len(e) for e in bank.entries], d[f"{when}_memlen"]))
+            checks.append(exact(f"{when} memory", [len(e) for e in memory.entries], d[f"{when}_memlen"]))
         return checks
 
     return handler
@@ -89,7 +89,7 @@ def _densepose(affinity):
             step = losses.step(raw, semantic, given["instance"], _tags(semantic, 15), head, settings, None, x)
             checks += _compare(f"split{devices}_", step, raw, head, d, settings)
         if "prototype_tags_nn" in d:
-            found = losses.relations.affinity_sets(step.candidates, 15)
+            found = contrast.affinity_sets(step.candidates, 15)
             stored = d["prototype_tags_nn"]
             checks.append(exact("sets of classes", found, torch.where(stored.any(1, keepdim=True), stored, 1)))
         return checks

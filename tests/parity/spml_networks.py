@@ -11,13 +11,12 @@ from wsnb.models.distributed import SyncBatchNorm2d
 from wsnb.models.training import InnerSGD
 from wsnb.ops import crf
 from wsnb.ops.segsort.segments import local_features
-from wsnb.papers.spml import inference, model, pseudo_labels
-from wsnb.papers.spml import steps as optimise
+from wsnb.papers.spml import inference, model, pseudo_labels, steps
 
 CRF = crf.CRF(iterations=10, gaussian_sxy=1, gaussian_compat=3, bilateral_sxy=67, bilateral_srgb=3, bilateral_compat=4)
 
 
-def recipe(module):
+def named_weights(module):
     """Weights that the goldens' README determines from the names of tensors."""
     with torch.no_grad():
         for key, tensor in module.state_dict().items():
@@ -49,7 +48,7 @@ def _network(path):
     checks, x = [], d["image"]
     for name, head, dim, colour in (("deeplab", "deeplab", 64, False), ("pspnet", "pspnet", 32, False),
                                     ("pspnet_dp", "pspnet", 32, True)):
-        net = recipe(model.build(model.DEEP_STEM, head, dim)[0]).eval()
+        net = named_weights(model.build(model.DEEP_STEM, head, dim)[0]).eval()
         with torch.no_grad():
             maps, found = net.feature_maps(x), net(x)
         if head == "deeplab":
@@ -89,7 +88,7 @@ def _interpolate(path):
     return [absolute("x2", model.upsample(x, (18, 22)), d["x2"], 1e-6),
             absolute("36x44", model.upsample(x, (36, 44)), d["to_36x44"], 1e-6),
             absolute("1/8", pseudo_labels.eighth(y[0])[None], d["y_scale_eighth"], 1e-6),
-            absolute("1/8 recomputed", pseudo_labels.shrunk(y[0], (4, 6))[None], d["y_scale_eighth_recomputed"], 1e-6),
+            absolute("1/8 recomputed", pseudo_labels.resized(y[0], (4, 6))[None], d["y_scale_eighth_recomputed"], 1e-6),
             absolute("4x6", model.upsample(y, (4, 6)), d["y_size_4x6"], 1e-6)]
 
 
@@ -129,12 +128,12 @@ def _classifier_training(path):
 
 def _rates(path):
     d, checks = load(path), []
-    for steps in (30000, 4000, 45000):
-        ours = [3e-3 * optimise.rate(int(i), steps, 100) for i in d[f"iters_{steps}"]]
-        checks.append(absolute(f"{steps} iterations", ours, d[f"lr_{steps}_f64"], 1e-9))
+    for count in (30000, 4000, 45000):
+        ours = [3e-3 * steps.learning_rate(int(i), count, 100) for i in d[f"iters_{count}"]]
+        checks.append(absolute(f"{count} iterations", ours, d[f"lr_{count}_f64"], 1e-9))
     # the original's other policy, which the book does not use, warms up alike and then falls by 10 at each milestone;
     # these are not stored: 500 and one between 1,000 and 2,500 are what the values show
-    ours = [1e-3 * optimise.rate(i, 10**18, 100) * 0.1 ** sum(i >= m for m in (500, 2000))
+    ours = [1e-3 * steps.learning_rate(i, 10**18, 100) * 0.1 ** sum(i >= m for m in (500, 2000))
             for i in d["lr_step_iters"].tolist()]
     return [*checks, absolute("steps", ours, d["lr_step_f64"], 1e-9)]
 

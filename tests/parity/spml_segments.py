@@ -11,7 +11,7 @@ import torch.distributed as dist
 
 from tests.parity.compare import absolute, exact, tensors
 from wsnb.ops.segsort import contrast, retrieval, segments
-from wsnb.papers.spml import inference, prototypes
+from wsnb.papers.spml import data, inference, prototypes
 
 
 def _sizes(key):
@@ -154,7 +154,7 @@ def _process(rank, path, folder):
     dist.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=3)
     given = voc_input(path)
     found = segments.segment(*(given[k][rank : rank + 1] for k in ("embedding", "semantic", "instance")))
-    every, first = contrast.gathered(segments.prototypes_of(found, torch.zeros(1, 1)), 1)
+    every, first = contrast.gather_prototypes(segments.prototypes_of(found, torch.zeros(1, 1)), 1)
     torch.save([vars(every), found.index + first], f"{folder}/{rank}.pt")
     dist.destroy_process_group()
 
@@ -164,7 +164,8 @@ def _segments_densepose(path):
     given = {**given, **{k: d[k] for k in ("embedding", "semantic", "instance") if k in d}}
     local = segments.local_features(d["image"], given["embedding"].shape[-2:], True)
     found = segments.segment(given["embedding"], given["semantic"], given["instance"], local=local)
-    return [absolute("local", local, d["local_feature"], 1e-5), *_compared("", segments.squeezed(found, local), d)]
+    found = segments.with_densepose_feature(found, local)
+    return [absolute("local", local, d["local_feature"], 1e-5), *_compared("", found, d)]
 
 
 def _gather(path):
@@ -173,9 +174,9 @@ def _gather(path):
     with tempfile.TemporaryDirectory() as folder:
         torch.multiprocessing.spawn(_process, (path, folder), nprocs=3)
         parts = [torch.load(Path(folder, f"{rank}.pt"), weights_only=True) for rank in range(3)]
-    checks = []
+    checks, alone = [], contrast.gather_prototypes(segments.prototypes_of(whole, torch.zeros(3, 1)), 3)[0]
     for name, ours, index in (
-            ("1 device, ", contrast.gathered(segments.prototypes_of(whole, torch.zeros(3, 1)), 3)[0], whole.index),
+            ("1 device, ", alone, whole.index),
             ("3 devices, ", segments.Prototypes(**parts[0][0]), torch.cat([index for _, index in parts]))):
         checks += [exact(f"{name}index", index, d["cluster_index"]),
                    *(exact(f"{name}{key}", getattr(ours, field), d[f"prototype_{key}"]) for key, field in (
@@ -213,9 +214,9 @@ def _clustering(embedding, clusters, **windows):
 def _prediction(path):
     d = tensors(path)
     image, cut = np.zeros((30, 34, 3), np.uint8), _clustering(d["embedding"], (5, 5))
-    embedding = inference.embedding(cut.network, inference.network_input(image))
+    embedding = inference.embedding(cut.network, data.network_input(image))
     queries, index = cut(image)
-    labels = d["memory_label"][retrieval.neighbours(queries, d["memory"], 20)[1]]
+    labels = d["memory_label"][retrieval.nearest_neighbours(queries, d["memory"], 20)[1]]
     maps = prototypes.vote_maps(cut, prototypes.Memory(d["memory"], d["memory_label"], None, None), image, 21)
     winner = torch.from_numpy(maps.argmax(0)).flatten()
     return [exact("segments", index.flatten(), d["cluster_index"]),

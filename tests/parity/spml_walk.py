@@ -37,7 +37,7 @@ def _cam(path):
     return [
         absolute("background", seeds[0], d["bg"], 1e-5),
         absolute("by 1/8", small[rows], d["cam_down_scale"], 1e-4),
-        absolute("to a size", pseudo_labels.shrunk(seeds, size)[rows], d["cam_down_size_mode"], 1e-4),
+        absolute("to a size", pseudo_labels.resized(seeds, size)[rows], d["cam_down_size_mode"], 1e-4),
         absolute("affinity", mean, d["affinity"], 1e-4), absolute("T", _power(mean, size, 1), d["transition"], 1e-4),
         absolute("T^64", _power(mean, size, 64), d["transition_pow64"], 1e-4),
         absolute("walked", walked[rows], d["walked"], 1e-4),
@@ -92,13 +92,13 @@ def _densepose(path):
     d = tensors(path)
     embedding, semantic, regions = d["embedding"], d["semantic"], d["instance"]
     found = segments.segment(embedding, semantic, regions, (8, 8))
-    bank = segments.prototypes_of(found, torch.zeros(1, 1))
+    candidates = segments.prototypes_of(found, torch.zeros(1, 1))
     sets = pseudo_labels.nearest_classes(found, 15)
     shares = segments.segment_mean(sets.float(), found.index, found.count)
     maps = pseudo_labels.nearest_seeds(embedding, semantic, regions, 15, (8, 8))
     present = torch.isin(torch.arange(15), torch.tensor([0, 2, 7]))
-    seeds = pseudo_labels.among_present(pseudo_labels.shrunk(maps, d["seed"].shape[-2:]), present)
-    return [exact("segments", found.index, d["cluster_index"]), exact("labels", bank.semantic, d["proto_label"]),
+    seeds = pseudo_labels.among_present(pseudo_labels.resized(maps, d["seed"].shape[-2:]), present)
+    return [exact("segments", found.index, d["cluster_index"]), exact("labels", candidates.semantic, d["proto_label"]),
             exact("pixels' classes", sets, d["pixel_tags"]),
             absolute("segments' shares", shares, d["segment_prob"], 1e-5),
             absolute("pixels' shares", maps[None], d["pixel_prob"], 1e-5),
@@ -107,7 +107,7 @@ def _densepose(path):
 
 def _normalise(path):
     d = tensors(path)
-    return [absolute("votes", pseudo_labels.normalised(d["prob"], d["tags"].bool()), d["out"], 1e-6)]
+    return [absolute("votes", pseudo_labels.normalised_votes(d["prob"], d["tags"].bool()), d["out"], 1e-6)]
 
 
 HANDLERS = {"random_walk_cam": _cam, "random_walk_softmax": _softmax, "densepose_nn_seed": _densepose,

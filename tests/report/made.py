@@ -163,9 +163,8 @@ def notebook(path, title="Training", lines=3, picture=None):
 
 
 def found(runs):
-    """(Rows, Records) of the folder RUNS."""
-    records = frame.records(runs)
-    return frame.rows(records), records
+    """The results frame of the folder RUNS."""
+    return frame.results(frame.records(runs))
 
 
 def full(value, **changed):

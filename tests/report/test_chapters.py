@@ -8,7 +8,7 @@ from wsnb.files import FileError
 from wsnb.report import chapters
 
 
-def test_solutions_are_folded(tmp_path):
+def test_solutions_open_by_a_click(tmp_path):
     cells = [{"cell_type": "code", "metadata": {"tags": ["solution"]}, "source": "check(a, 1)", "outputs": []}]
     path = tmp_path / "n.ipynb"
     path.write_text(json.dumps({"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": cells}))
@@ -30,14 +30,14 @@ def code_cell(tmp_path, source, *tags, figures=None, outputs=(), project=None):
 LONG = "import a\n\nfrom b import (\n    c,\n    d,\n)\nimport e  # f\n"
 
 
-@pytest.mark.parametrize("source, folded", [
+@pytest.mark.parametrize("source, closed", [
     (LONG, True), ("import a\n" * 6, False), (LONG + "x = 1", False), ("%pip\n" + LONG, False), ("# a\n" * 9, False)])
-def test_a_wall_of_imports_is_folded(tmp_path, source, folded):
+def test_a_wall_of_imports_opens_by_a_click(tmp_path, source, closed):
     metadata = code_cell(tmp_path, source)["metadata"]
-    assert ("hide-input" in metadata["tags"]) == folded == (metadata["mystnb"].get("code_prompt_show") == "Imports")
+    assert ("hide-input" in metadata["tags"]) == closed == (metadata["mystnb"].get("code_prompt_show") == "Imports")
 
 
-def test_parameters_are_folded_by_their_own_name(tmp_path):
+def test_parameters_open_by_a_click_on_their_own_name(tmp_path):
     metadata = code_cell(tmp_path, "x: int = 1", "parameters")["metadata"]
     assert metadata["mystnb"]["code_prompt_show"].startswith("Parameters") and "hide-input" in metadata["tags"]
 
@@ -47,7 +47,7 @@ def test_parameters_are_folded_by_their_own_name(tmp_path):
     ("show(\"a.png\", 'b.png')", "Figure: How it went"),
     ("show(\"c.png\")", "Figure: How it went"),
 ])
-def test_a_picture_is_told_by_its_caption_else_by_its_heading(tmp_path, source, alt):
+def test_a_picture_is_described_by_its_caption_else_by_its_heading(tmp_path, source, alt):
     cell = code_cell(tmp_path, source, figures={"a.png": "All of a_b", "b.png": "b"})
     assert cell["metadata"]["mystnb"]["image"]["alt"] == alt
 
@@ -90,7 +90,7 @@ def test_chapter_keeps_out_the_network_and_has_a_heading(tmp_path):
             chapters.chapter(path, "A title")
 
 
-def test_a_page_has_the_words_of_today_around_the_code_that_ran(tmp_path):
+def test_a_page_has_the_text_of_today_around_the_code_that_ran(tmp_path):
     def cell(source, *tags, **more):
         kind = "code" if tags or more else "markdown"
         return {"cell_type": kind, "metadata": {"tags": list(tags)}, "source": source, **more}
@@ -101,10 +101,10 @@ def test_a_page_has_the_words_of_today_around_the_code_that_ran(tmp_path):
     written = [cell("new"), cell("x: int = 1", "parameters"), cell("print(x)\nstage.finish()", outputs=[]),
                cell("A question"), cell("answer_1 = None", "exercise", outputs=[]),
                cell("check(answer_1, 2)", "solution", outputs=[]), cell("check(answer_2, 3)", "solution", outputs=[])]
-    cells = chapters.reworded(ran, written)
+    cells = chapters.with_current_text(ran, written)
     assert cells == [written[0], *ran[1:4], written[3], *ran[4:6], written[6]]
-    assert chapters.reworded(ran, [written[0], cell("x: int = 3", "parameters"), *written[2:]]) == ran
-    assert chapters.reworded(ran, written[:2]) == ran
+    assert chapters.with_current_text(ran, [written[0], cell("x: int = 3", "parameters"), *written[2:]]) == ran
+    assert chapters.with_current_text(ran, written[:2]) == ran
 
     (tmp_path / "ran.ipynb").write_text(json.dumps({"nbformat": 4, "cells": ran[:1]}))
     (tmp_path / "written.ipynb").write_text(json.dumps({"nbformat": 4, "cells": written[:1]}))
@@ -135,6 +135,17 @@ def test_outputs_name_files_of_the_project_from_its_root(tmp_path, kind):
     shown = code_cell(tmp_path, "x", project=project, outputs=[output])["outputs"][0]
     assert (shown["text"] if kind == "stream" else [*shown["data"].values()][0]) == (
         f"wrote runs/a.png; ., {project}er/b.png")
+
+
+def test_a_cell_that_is_an_experiment_leads_to_its_page(tmp_path):
+    path = tmp_path / "n.ipynb"
+    html = "<td>spml/voc</td><td>spml/gone</td><td>of spml/voc</td>"
+    outputs = [{"output_type": "display_data", "metadata": {}, "data": {"text/html": html}}]
+    cells = [{"cell_type": "code", "metadata": {}, "source": "x", "outputs": outputs}]
+    path.write_text(json.dumps({"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": cells}))
+    page = chapters.chapter(path, "A title", titles={"spml/voc"})
+    link = '<td><a href="../spml/voc/index.html">spml/voc</a></td>'
+    assert page["cells"][1]["outputs"][0]["data"]["text/html"] == html.replace("<td>spml/voc</td>", link)
 
 
 def test_a_very_long_line_is_cut():

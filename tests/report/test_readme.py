@@ -14,8 +14,8 @@ ROOT = Path(__file__).parents[2]
 def test_the_block_is_what_the_records_say(tmp_path):
     copy = tmp_path / "README.md"
     copy.write_text((ROOT / "README.md").read_text())
-    assert not publish.update(copy, publish.published(ROOT / "figures")), "run `wsnb report` and commit README.md"
-    assert "mIoU" in publish.block(publish.published(ROOT / "figures"))
+    assert not publish.update(copy, frame.published(ROOT / "figures")), "run `wsnb report` and commit README.md"
+    assert "mIoU" in publish.block(frame.published(ROOT / "figures"))
 
 
 def test_all_commits_of_a_chain_are_named(tmp_path):

@@ -1,8 +1,11 @@
-"""The HTML book: built once from a hand-made run, offline, without a kernel."""
+"""The HTML book: built once from a made run, offline; the comparisons are run, once."""
 
 import html.parser
+import json
 import re
+import shutil
 import urllib.parse
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +13,7 @@ from tests.report import made
 from wsnb.files import FileError
 from wsnb.report import build
 
+ROOT = Path(__file__).parents[2]
 LOADED = {
     "script": "src",
     "link": "href",
@@ -47,6 +51,7 @@ def built(tmp_path_factory):
     runs = runs_in(root)
     assert (runs / "single_stage/shapes/01_train/notebook.ipynb").stat().st_size > 4_500_000
     (root / "params").mkdir()
+    shutil.copytree(ROOT / "notebooks/compare", root / "notebooks/compare")
     return root, build.build(runs, root / "figures", root / "_site", project=root)
 
 
@@ -77,15 +82,17 @@ def pages(root):
 
 
 def test_it_is_there_and_sphinx_had_nothing_to_say(built):
-    root, told = built
-    assert all(path.is_file() for path in told.values())
-    assert list(told) == ["report", "table", "csv", "picture"]
+    root, said = built
+    assert all(path.is_file() for path in said.values())
+    assert list(said) == ["report", "table", "csv", "picture"]
     assert (root / "build/_site/sphinx.log").read_text() == ""
     names = {path.relative_to(root / "_site").as_posix() for path in pages(root)}
     assert names >= {
         "index.html",
-        "table.html",
-        "stages.html",
+        "compare/01_reported_and_ours.html",
+        "compare/02_same_pictures.html",
+        "compare/03_ladders.html",
+        "compare/04_cost.html",
         "single_stage/index.html",
         "single_stage/shapes/index.html",
         "single_stage/shapes/01_train.html",
@@ -177,14 +184,32 @@ def test_experiment_page_says_it_all(built):
 
 def test_cells_know_their_column_and_long_names_may_break(built):
     root, _ = built
-    page = (root / "_site/stages.html").read_text(encoding="utf-8")
-    assert page.count('<td class="col-main-memory">') == page.count('<td class="col-stage">') == 2
+    page = (root / "_site/index.html").read_text(encoding="utf-8")
+    assert page.count('<td class="col-results">') == page.count('<td class="col-time">') == 2
     assert '<th class="head col-experiment">' in page
     name = "single_<wbr>stage/<wbr>shapes"
     assert re.search(rf'<td class="col-experiment"><p><a [^>]*href="single_stage/shapes/index.html">.*{name}', page)
-    assert "01_<wbr>train" not in page and "<p>01_train</p>" in page  # short ones stay whole
+    shown = (root / "_site/single_stage/shapes/index.html").read_text(encoding="utf-8")
+    assert "01_<wbr>train" not in shown and ">01_train</span>" in shown  # short ones stay whole
     assert "<wbr>" not in (root / "_site/searchindex.js").read_text(encoding="utf-8")
-    assert 'href="same_data.png"' in (root / "_site/same_data.html").read_text(encoding="utf-8")
+
+
+def test_comparisons_are_notebooks_that_were_run(built):
+    root, _ = built
+    page = (root / "_site/compare/04_cost.html").read_text(encoding="utf-8")
+    assert '<td><a href="../single_stage/shapes/index.html">' in page and "2 min 05 s" in page
+    page = (root / "_site/compare/01_reported_and_ours.html").read_text(encoding="utf-8")
+    assert "[38.0] (shapes)" not in page and "59.7" in page and str(root) not in page
+    assert "compare/02_same_pictures.html" in (root / "_site/index.html").read_text(encoding="utf-8")
+
+
+def no_papermill(run):
+    """subprocess.run that refuses to run a notebook."""
+    def refusing(command, **options):
+        assert "papermill" not in command, "a kernel would start"
+        return run(command, **options)
+
+    return refusing
 
 
 def test_again_is_byte_equal_and_starts_no_kernel(built, monkeypatch):
@@ -193,6 +218,7 @@ def test_again_is_byte_equal_and_starts_no_kernel(built, monkeypatch):
     before = {path: path.read_bytes() for path in (root / "_site").rglob("*") if path.is_file()}
     monkeypatch.setenv("PATH", "/nowhere")  # no command can be found
     monkeypatch.setenv("JUPYTER_PATH", "/nowhere")
+    monkeypatch.setattr(build.compare.subprocess, "run", no_papermill(build.compare.subprocess.run))
     build.build(root / "runs", root / "figures", root / "_site", project=root)
     after = {path: path.read_bytes() for path in (root / "_site").rglob("*") if path.is_file()}
     differing = sorted(
@@ -205,6 +231,35 @@ def test_again_is_byte_equal_and_starts_no_kernel(built, monkeypatch):
 def unbuilt(monkeypatch):
     """Spares Sphinx where only the texts are looked at."""
     monkeypatch.setattr(build, "_sphinx", lambda work: (work / "html").mkdir(exist_ok=True))
+
+
+def test_a_comparison_runs_again_after_a_change_of_the_records_and_a_failure_is_named(tmp_path):
+    (tmp_path / "notebooks/compare").mkdir(parents=True)
+    source = tmp_path / "notebooks/compare/01_a.ipynb"
+
+    def written(code):
+        cells = [{"cell_type": "code", "metadata": {"tags": ["parameters"]}, "id": "a", "outputs": [],
+                  "execution_count": None, "source": 'runs: str = ""\nfigures: str = ""'},
+                 {"cell_type": "code", "metadata": {}, "id": "b", "outputs": [], "execution_count": None,
+                  "source": code}]
+        metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+        source.write_text(json.dumps({"nbformat": 4, "nbformat_minor": 5, "metadata": metadata, "cells": cells}))
+
+    def run():
+        records = build.frame.records(tmp_path / "runs")
+        return build.compare.run(tmp_path, records, tmp_path / "runs", tmp_path / "figures", tmp_path / "work")[0]
+
+    written("import os\nos.urandom(8).hex()")
+    (tmp_path / "params").mkdir()
+    made.manifest(tmp_path / "runs", "single_stage/a", "03_evaluate", [made.result(1.0)])
+    first = run().read_bytes()
+    assert run().read_bytes() == first
+    made.manifest(tmp_path / "runs", "single_stage/a", "03_evaluate", [made.result(2.0)])
+    second = run().read_bytes()
+    assert second != first and run().read_bytes() == second
+    written("1 / 0")
+    with pytest.raises(build.compare.CompareError, match=r"(?s)01_a.ipynb could not be run.*ZeroDivisionError"):
+        run()
 
 
 def test_publish_as_part_of_the_report(tmp_path, monkeypatch):

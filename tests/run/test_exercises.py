@@ -12,7 +12,7 @@ from wsnb.run.exercises import check, right
 from wsnb.run.fingerprint import ASIDE
 
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
-STAGES = sorted(NOTEBOOKS.glob("*/[0-9]*.ipynb"))
+STAGES = sorted(path for path in NOTEBOOKS.glob("*/[0-9]*.ipynb") if path.parent.name != "compare")
 LESSONS = sorted(NOTEBOOKS.glob("*.ipynb"))
 
 

@@ -190,7 +190,7 @@ def test_params_says_all_values(project):
                                                                    "2.0]"]]  # fmt: skip
     assert ["items", "5"] in said and ["pause", "0.0"] in said[: said.index(["02_train"])]
     assert "no experiment toy/other" in project.wsnb("params", "toy/other", code=2)
-    project.yaml("stages: [02_train]\nrun_dir: runs/toy/tiny\nlr: 0.25  # paper: [1.0\n")
+    project.yaml("stages: [01_make, 02_train]\nrun_dir: runs/toy/tiny\nlr: 0.25  # paper: [1.0\n")
     assert "# paper: [1.0`: the paper's value cannot be read" in project.wsnb("params", "toy/tiny", code=2)
 
 

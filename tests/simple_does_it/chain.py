@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 ROOT = Path(__file__).parents[2]
 SEMANTIC = {"threads": 1, "workers": 0, "jitter_runs": 2, "epochs": 1, "batch": 4, "crop": 48, "width": 16,
-            "crf_iterations": 2, "train_recipes": "[full, rectangles]", "crf_at_test": "true"}
+            "crf_iterations": 2, "train_labels": "[full, rectangles]", "crf_at_test": "true"}
 INSTANCE = {"threads": 1, "workers": 0, "last_steps": "[2, 4, 6]", "boundaries": "[5]", "samples": 2, "overlays": 0}
 
 

@@ -46,7 +46,7 @@ def hashes(folder):
 
 
 def whole_pictures(place, pattern):
-    """{path: time} of what a killed stage has left: some pictures, each of them whole, and no manifest."""
+    """{path: time} of the files of a killed stage: some pictures, each of them whole, and no manifest."""
     assert not (place / "manifest.json").exists()
     left = {p: p.stat().st_mtime_ns for p in place.glob(pattern)}
     assert left
@@ -55,7 +55,7 @@ def whole_pictures(place, pattern):
     return left
 
 
-def test_labels_of_every_recipe_are_scored(semantic_runs):
+def test_labels_of_every_method_are_scored(semantic_runs):
     results = chain.manifest(semantic_runs, "shapes_semantic", "06_labels")["results"]
     assert {r["protocol"]["method"] for r in results} == {f"labels: {semantic.title(n)}" for n in box_labels.NAMES}
     values = {r["protocol"]["method"]: r["value"] for r in results}
@@ -81,7 +81,7 @@ def test_labels_do_not_depend_on_the_number_of_workers(voc_data, semantic_runs, 
 
 
 def test_killed_while_labelling_goes_on(voc_data, semantic_runs, tmp_path):
-    """SIGKILL of runner and kernel in the middle of the pictures: what is there is whole and is kept."""
+    """SIGKILL of runner and kernel in the middle of the pictures: their files are whole and are kept."""
     place = chain.stage(tmp_path, "shapes_semantic", "06_labels")
     process = chain.start("shapes_semantic", voc_data, tmp_path, "--until", "06_labels", jitter_runs=2)
     while process.poll() is None and not list(place.glob("labels/*/*.png")):
@@ -179,12 +179,12 @@ def test_odd_data_sets(case, tmp_path):
         for path in (data / "VOC2012/Annotations").glob("*.xml"):
             text = path.read_text()
             path.write_text(text[: text.index("<object>")] + "</annotation>" if "<object>" in text else text)
-    done = chain.run("shapes_semantic", data, tmp_path / "runs", train_recipes="[rectangles]")
+    done = chain.run("shapes_semantic", data, tmp_path / "runs", train_labels="[rectangles]")
     assert done.returncode == 0, done.stdout
     record = chain.manifest(tmp_path / "runs", "shapes_semantic", "08_evaluate")
     assert all(r["value"] is None or 0 <= r["value"] <= 100 for r in record["results"])
 
 
-def test_unknown_recipes_are_refused_at_once(voc_data, tmp_path):
-    done = chain.run("shapes_semantic", voc_data, tmp_path, "--until", "06_labels", label_recipes="[watershed]")
+def test_unknown_methods_are_refused_at_once(voc_data, tmp_path):
+    done = chain.run("shapes_semantic", voc_data, tmp_path, "--until", "06_labels", label_methods="[watershed]")
     assert done.returncode != 0 and "choose of rectangles" in done.stdout

@@ -88,7 +88,7 @@ def test_torchvision_vgg(tmp_path):
 def test_a_checkpoint_through_tensorflow(tmp_path, released, monkeypatch):
     """TensorFlow's reader replaced by one with the same two methods; without TensorFlow the message names the way."""
     path = tmp_path / "vgg_16_4chan_weak.ckpt-50000"
-    with pytest.raises(FileError, match="needs TensorFlow.*convert vgg_16_4chan_weak.ckpt-50000"):
+    with pytest.raises(FileError, match="needs TensorFlow.*model vgg_16_4chan_weak.ckpt-50000"):
         convert.read_tensors(path)
     reader = types.SimpleNamespace(get_variable_to_shape_map=lambda: {k: v.shape for k, v in released.items()},
                                    get_tensor=released.get)

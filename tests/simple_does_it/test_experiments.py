@@ -39,7 +39,7 @@ def test_departures_from_the_paper_give_a_reason(name):
     assert not departures.without_reason(name), "give the reason too"
 
 
-FREE = {"label_recipes", "train_recipes", "recursive_recipes", "train_on", "freeze_norms", "lr_drop", "boundary_dir",
+FREE = {"label_methods", "train_labels", "recursive_labels", "train_on", "freeze_norms", "lr_drop", "boundary_dir",
         "mcg_dir", "preset"}  # which of the paper's kinds, or of no meaning in one of the two
 
 

@@ -1,5 +1,7 @@
 """Pictures of which nothing is known, as VOC's test split: they are predicted and shown, and scoring is refused."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 
@@ -7,7 +9,7 @@ from tests import unmasked
 from tests.simple_does_it import chain
 from wsnb.data import read
 from wsnb.files import save_png
-from wsnb.papers.simple_does_it import figures
+from wsnb.viz.pictures import book_pictures, ladder_figure
 
 
 @pytest.fixture(scope="module")
@@ -18,17 +20,18 @@ def data(tmp_path_factory):
 
 def test_pictures_are_chosen_and_shown_without_a_truth(data, tmp_path):
     items = read.items("voc", data, "test")
-    shown = figures.book_pictures(items, "voc", 6, count=2)
+    shown = book_pictures(items, "voc", 6, count=2)
     assert [item.id for item in shown] == ["test_000000", "test_000002"]  # spread evenly
     for item in shown:
         save_png(tmp_path / f"{item.id}.png", np.zeros((64, 80), np.uint8))
-    assert figures.maps_figure(shown, "voc", 6, {"rectangles": tmp_path}).axes
+    truth_of = partial(read.mask, "voc", n_classes=6)
+    assert ladder_figure(shown, read.image, truth_of, {"Rectangles": tmp_path}).axes
 
 
 @pytest.fixture(scope="module")
 def tested(data, tmp_path_factory):
     runs = tmp_path_factory.mktemp("tested")
-    words = {"label_recipes": "[rectangles]", "train_recipes": "[rectangles]", "recursive_recipes": "[rectangles]",
+    words = {"label_methods": "[rectangles]", "train_labels": "[rectangles]", "recursive_labels": "[rectangles]",
              "rules": "[outside]", "crf_at_test": "false", "val_split": "test"}
     return runs, words, chain.run("shapes_semantic", data, runs, **words)
 
@@ -43,7 +46,7 @@ def test_the_chain_writes_their_maps_and_scores_nothing(tested):
 
 
 @pytest.mark.parametrize("changed, said", [
-    ({"recursive_recipes": "[box_i]"}, "recursive_recipes ['box_i']"),
+    ({"recursive_labels": "[box_i]"}, "recursive_labels ['box_i']"),
     ({"rules": "[outsides]"}, "rules ['outsides']: choose of outside, reset, crf")])
 def test_words_that_break_a_later_round_are_refused_in_the_first(data, tested, changed, said):
     runs, words, _ = tested

@@ -18,7 +18,7 @@ SMALL = {
     "pretrain": 1,
     "validate_every": 2,
     "scales": "[1.0, 0.5]",
-    "canvas": 128,
+    "padded_side": 128,
     "crf_iterations": 2,
 }
 

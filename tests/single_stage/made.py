@@ -1,6 +1,6 @@
 """Parity files made from plain formulations: the network as functions of a state dict, losses pixel by pixel.
 
-Nothing here uses the library, so that handlers can be tried on files of which no original is at hand.
+Nothing here uses the library, and handlers can be tried on files of which no original is at hand.
 """
 
 import json

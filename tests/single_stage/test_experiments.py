@@ -56,7 +56,7 @@ def test_departures_from_the_paper_say_so(name):
             "weight_decay": 0.0005,
             "psi": 0.3,
             "scales": [1.0, 0.5, 1.5, 2.0],
-            "canvas": 1024,
+            "padded_side": 1024,
             "tag_cut": 0.1,
             "background_power": 3.0,
             "select": "best",

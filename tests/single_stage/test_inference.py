@@ -12,16 +12,16 @@ from wsnb.files import read_index, save_png
 from wsnb.ops import label_maps
 from wsnb.ops.crf import CRF, crf_labels
 from wsnb.papers.single_stage import inference, losses
-from wsnb.papers.single_stage import model as build
+from wsnb.papers.single_stage import model as networks
 from wsnb.papers.single_stage.inference import Inference
 
-SCALES, CANVAS, POWER = [1, 0.5, 1.5], 96, 3
+SCALES, SIDE, POWER = [1, 0.5, 1.5], 96, 3
 NO_CRF, FEW = CRF(iterations=0), CRF(iterations=2)
 
 
 def small(model="single_stage"):
     torch.manual_seed(1)
-    network = build.build(model, "mobilenet_v2", n_classes=6, width=16, output_stride=16)[0]
+    network = networks.build(model, "mobilenet_v2", n_classes=6, width=16, output_stride=16)[0]
     if model == "single_stage":  # else random logits are all alike
         network.last_conv[8].weight.data *= 30
         network.last_conv[8].bias.data = torch.tensor([2.0, -3.0, 1.0, 0.5, 1.5])
@@ -33,22 +33,22 @@ def picture(height=41, width=58, seed=0):
     return np.array(Image.fromarray(rough).resize((width, height), Image.Resampling.BICUBIC))
 
 
-def plain(network, image, scales, canvas, flip=True):
-    """All classes, whole masks of the canvas, all kept, averaged at the end; the background raised, no class gated."""
+def plain(network, image, scales, padded, flip=True):
+    """All classes, whole padded masks, all kept, averaged at the end; the background raised, no class gated."""
     height, width = image.shape[:2]
     merged, best = [], []
     for scale in scales:
         w, h = round(width * scale), round(height * scale)
         unit = np.array(Image.fromarray(image).resize((w, h), Image.Resampling.BICUBIC)) / np.float32(255)
         normal = (unit - np.float32([0.485, 0.456, 0.406])) / np.float32([0.229, 0.224, 0.225])
-        top, left = (canvas - h) // 2, (canvas - w) // 2
+        top, left = (padded - h) // 2, (padded - w) // 2
         for mirrored in (False, True) if flip else (False,):
-            x = np.zeros((canvas, canvas, 3), np.float32)
+            x = np.zeros((padded, padded, 3), np.float32)
             x[top:top + h, left:left + w] = normal[:, ::-1] if mirrored else normal
             with torch.no_grad():
                 logits = network(torch.from_numpy(x).permute(2, 0, 1)[None])
             best.append(losses.class_scores(logits).sigmoid()[0])
-            mask = F.interpolate(logits.softmax(1), size=(canvas, canvas), mode="bilinear", align_corners=True)
+            mask = F.interpolate(logits.softmax(1), size=(padded, padded), mode="bilinear", align_corners=True)
             mask = F.interpolate(mask[..., top:top + h, left:left + w], size=(height, width), mode="bilinear")
             merged.append(mask.flip(-1) if mirrored else mask)
     scores = torch.cat(merged).mean(0)
@@ -59,9 +59,9 @@ def plain(network, image, scales, canvas, flip=True):
 @pytest.mark.parametrize("flip", [True, False])
 def test_scores_equal_the_plain_formulation(flip):
     network, image = small(), picture()
-    best, everything = plain(network, image, SCALES, CANVAS, flip)
+    best, everything = plain(network, image, SCALES, SIDE, flip)
     cut = float(np.sort(best)[1:3].mean())  # two of the five classes are gated out
-    found, scores = inference.picture_scores(network, image, SCALES, CANVAS, flip, cut=cut)
+    found, scores = Inference(network, SCALES, SIDE, flip, cut=cut)(image)
     np.testing.assert_allclose(found, best, atol=1e-5)
     allowed = np.concatenate([[True], best > cut])
     assert allowed.sum() == 4
@@ -71,25 +71,24 @@ def test_scores_equal_the_plain_formulation(flip):
 
 def test_given_tags_are_scored_beside_the_predicted():
     network, image = small(), picture()
-    best, everything = plain(network, image, [1], CANVAS)
+    best, everything = plain(network, image, [1], SIDE)
     cut, lowest = float(np.sort(best)[-2:].mean()), int(best.argmin())
     tags = np.zeros(5, np.float32)
     tags[lowest] = 1
-    _, scores = inference.picture_scores(network, image, [1], CANVAS, tags=tags, cut=cut)
+    _, scores = Inference(network, [1], SIDE, cut=cut)(image, tags)
     kept = [0, lowest + 1, int(best.argmax()) + 1]
     np.testing.assert_allclose(scores[kept], everything[kept], atol=1e-5)
     assert not np.delete(scores, kept, axis=0).any()
 
 
 def test_no_class_above_the_cut_leaves_the_background():
-    _, scores = inference.picture_scores(small(), picture(), [1], CANVAS, cut=1.0)
+    _, scores = Inference(small(), [1], SIDE, cut=1.0)(picture())
     assert not scores[1:].any() and scores[0].min() > 0
 
 
 def test_baseline_scores():
     network, image = small("cam_baseline"), picture()
-    found, scores = inference.picture_scores(network, image, [1], 64, flip=False, cut=0.0, background=0.2,
-                                             background_power=1)
+    found, scores = Inference(network, [1], 64, flip=False, cut=0.0, background_power=1, cam_background=0.2)(image)
     x, _ = inference.scaled_variants(image, [1], (64, 64), flip=False)
     with torch.no_grad():
         tags, activation = network(x)
@@ -128,9 +127,9 @@ def test_variants_alternate_with_mirrors_on_a_zero_margin():
 
 
 def test_a_picture_that_does_not_fit():
-    for scale, canvas in ((1.5, 80), (0.01, 96)):
-        with pytest.raises(ValueError, match="41x58 at scale.*raise `canvas` or lower `scales`"):
-            inference.picture_scores(small(), picture(), [scale], canvas)
+    for scale, padded in ((1.5, 80), (0.01, 96)):
+        with pytest.raises(ValueError, match="41x58 at scale.*raise `padded_side` or lower `scales`"):
+            Inference(small(), [scale], padded)(picture())
     inference.scaled_variants(picture(), [1.5], (62, 87))  # just fits: 41 * 1.5 = 61.5 -> 62
 
 
@@ -153,16 +152,19 @@ def items(tmp_path):
     return made
 
 
-def infer(**more):
-    return Inference(small(), [1, 0.5], 48, **more)
+def write(items, folder, tag_sources=("predicted", "ground truth"), crf=NO_CRF, cut=0.1):
+    """Write the label maps into FOLDER; returns how many pictures went through the network."""
+    seen, infer = [], Inference(small(), [1, 0.5], 48, cut=cut)
 
+    class Counted:
+        cut = infer.cut
 
-def write(items, folder, sources=("predicted", "ground truth"), crf=NO_CRF, cut=0.1):
-    """How many pictures were computed; their label maps lie in FOLDER."""
-    made = list(inference.jobs(infer(cut=cut), items, 6, sources, crf, folder))
-    for job in made:
-        inference.finish(job)
-    return sum(job is not None for job in made)
+        def __call__(self, image, tags):
+            seen.append(image)
+            return infer(image, tags)
+
+    assert len(list(inference.write_labels(Counted(), items, 6, tag_sources, crf, folder, workers=0))) == len(items)
+    return len(seen)
 
 
 def test_label_maps_equal_gate_and_winner(items, tmp_path):
@@ -203,7 +205,7 @@ def test_finished_pictures_are_skipped(items, tmp_path):
 def test_truth_is_read_only_if_asked_for(items, tmp_path):
     for item in items:
         item.mask.unlink()
-    assert write(items, tmp_path, sources=("predicted",)) == 3
+    assert write(items, tmp_path, tag_sources=("predicted",)) == 3
     assert sorted(p.name for p in tmp_path.iterdir() if p.is_dir()) == ["masks"]
 
 

@@ -1,19 +1,21 @@
-"""Class scores, pseudo labels and losses on cases small enough to reckon by hand."""
+"""Class scores, pseudo labels and losses on cases small enough to compute on paper."""
 
 import math
 
 import pytest
 import torch
 
-from wsnb.papers.single_stage import losses, steps
-from wsnb.papers.single_stage.steps import Settings
+from wsnb.papers.single_stage import losses
+from wsnb.papers.single_stage.losses import Settings
 
 
-def test_ngwp_and_penalty_by_hand():
+def test_ngwp_and_penalty_on_two_pixels():
     logits = torch.tensor([[1.0, 1.0], [3.0, -1.0]]).view(1, 2, 1, 2)  # background, one class; two pixels
     first, second = 1 / (1 + math.exp(-2)), 1 / (1 + math.exp(2))
-    size, pooled, penalty = losses.class_terms(logits)
+    masks = logits.softmax(1)
+    size = masks.mean((2, 3))
     assert size[0, 1].item() == pytest.approx((first + second) / 2)
+    pooled, penalty = losses.ngwp(logits, masks), losses.focal_penalty(size)
     assert pooled[0, 1].item() == pytest.approx((3 * first - second) / (1 + first + second), rel=1e-6)
     assert penalty[0, 1].item() == pytest.approx(0.5 ** 3 * math.log(0.51), rel=1e-6)
     assert losses.class_scores(logits).item() == pytest.approx((pooled + penalty)[0, 1].item())
@@ -152,5 +154,5 @@ def test_settings_from_parameters_keep_their_places():
 
     p = SimpleNamespace(focal_power=1.0, focal_floor=2.0, mask_weight=3.0, pseudo_background=4.0, pseudo_foreground=5.0,
                         pseudo_floor=6.0, pamr_iterations=7, pamr_dilations=[8, 9])
-    assert steps.settings_from(p) == Settings(focal_power=1.0, focal_floor=2.0, mask_weight=3.0, background=4.0,
+    assert losses.settings_from(p) == Settings(focal_power=1.0, focal_floor=2.0, mask_weight=3.0, background=4.0,
                                               foreground=5.0, floor=6.0, iterations=7, dilations=(8, 9))

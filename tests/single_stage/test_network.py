@@ -1,4 +1,4 @@
-"""The network and its baseline: keys of the released files, what is frozen, the gate's expectation."""
+"""The network and its baseline: keys of the released files, frozen layers, the gate's expectation."""
 
 import pytest
 import torch
@@ -7,8 +7,8 @@ from torch import nn
 from wsnb.files import FileError
 from wsnb.models import backbones
 from wsnb.models.backbone_wrapper import parameter_groups
+from wsnb.papers.single_stage import losses, steps
 from wsnb.papers.single_stage import model as networks
-from wsnb.papers.single_stage import steps
 from wsnb.papers.single_stage.model import CAMBaseline, SingleStage, cam_masks
 
 TOTALS = {"resnet38": (309, 138_027_943), "vgg16": (111, 30_586_626), "resnet50": (399, 41_266_103),
@@ -113,7 +113,7 @@ def after_a_step(freeze, model="single_stage"):
     network, (x, tags) = small(model, freeze).train(), batch()
     before = {k: v.clone() for k, v in network.state_dict().items()}
     optimiser = torch.optim.SGD(parameter_groups(network, 0.1, 5e-4), momentum=0.9)
-    out = steps.batch_losses(network, x, torch.rand_like(x), tags, steps.Settings(dilations=(1, 2), iterations=1))
+    out = steps.batch_losses(network, x, torch.rand_like(x), tags, losses.Settings(dilations=(1, 2), iterations=1))
     (out["tag_loss"] + out["mask_loss"]).backward()
     optimiser.step()
     return network, {k for k, v in network.state_dict().items() if not torch.equal(v, before[k])}

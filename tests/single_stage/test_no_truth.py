@@ -7,8 +7,8 @@ from tests import unmasked
 from tests.single_stage import chain
 from wsnb.data import voc
 from wsnb.files import FileError, save_png
-from wsnb.papers.single_stage import inference, steps
-from wsnb.viz.pictures import ladder_figure
+from wsnb.papers.single_stage import inference
+from wsnb.viz.pictures import book_pictures, known_tags, ladder_figure
 
 
 @pytest.fixture(scope="module")
@@ -19,9 +19,9 @@ def data(tmp_path_factory):
 
 def test_pictures_are_chosen_and_shown_without_a_truth(data, tmp_path):
     items = voc.items(data, "test")
-    shown = steps.book_pictures(items, 6, count=2)
+    shown = book_pictures(items, "voc", 6, count=2)
     assert [item.id for item in shown] == ["test_000000", "test_000002"]  # spread evenly
-    assert not steps.known_tags(items[0], 6).any()
+    assert not known_tags(items[0], "voc", 6).any()
     for item in shown:
         save_png(tmp_path / f"{item.id}.png", np.zeros((64, 80), np.uint8))
     truth_of = lambda item: voc.read_mask(item, 6)  # noqa: E731

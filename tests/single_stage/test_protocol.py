@@ -1,4 +1,4 @@
-"""What a result says about the constants of its masks."""
+"""The constants of the masks in the protocol of a result."""
 
 from types import SimpleNamespace
 

@@ -15,12 +15,12 @@ SMALL = {"threads": 1, "workers": 0, "limit": 6, "val_limit": 3, "batch": 3, "cr
 
 def run(experiment, data, runs, *more, only=tuple(SMALL), **overrides):
     """`wsnb run` to its end; its exit code and its text. ONLY: those of SMALL that the experiment has."""
-    words = [sys.executable, "-m", "wsnb.run.cli", "run", f"spml/{experiment}", "--data-root", str(data), "--runs",
+    command = [sys.executable, "-m", "wsnb.run.cli", "run", f"spml/{experiment}", "--data-root", str(data), "--runs",
              str(runs), *more]
     for name, value in {**{key: SMALL[key] for key in only}, **overrides}.items():
-        words += ["-p", f"{name}={value}"]
+        command += ["-p", f"{name}={value}"]
     environment = {**os.environ, "WSNB_ROOT": str(ROOT), "PYTHONPATH": str(ROOT), "OMP_WAIT_POLICY": "passive"}
-    done = subprocess.run(words, env=environment, cwd=ROOT, text=True, stdout=subprocess.PIPE,
+    done = subprocess.run(command, env=environment, cwd=ROOT, text=True, stdout=subprocess.PIPE,
                           stderr=subprocess.STDOUT, timeout=600)
     return SimpleNamespace(returncode=done.returncode, stdout=done.stdout)
 

@@ -48,15 +48,15 @@ def test_a_list_of_densepose_points_names_the_points_and_not_the_full_mask(tmp_p
     root = make_densepose.write(tmp_path / "densepose", {"train": 2, "minival": 1}, size=(64, 80))
     items = read.items("densepose", root, "train2014_points")
     field = weak_labels.weak_field("densepose", "point")
-    maker = weak_labels.WeakMasks("densepose", "point", densepose.CLASSES, "list")
+    weak_mask_of = weak_labels.WeakMasks("densepose", "point", densepose.CLASSES, "list")
     for item in items:
-        found = maker.of(item)
+        found = weak_mask_of(item)
         assert (found == weak_labels.from_file(read_index(item.points), 15)).all()
         assert (found == weak_labels.UNLABELLED).mean() > 0.9 and item.mask is not None
-    weak_labels.check(items, "list", "", "weak masks", field)
+    weak_labels.check_files(items, "list", "", "weak masks", field)
     bare = [Item(name, tmp_path / f"{name}.jpg", items[0].mask) for name in "ab"]
     with pytest.raises(FileError, match="2 pictures have no weak masks in the list: a, b; .* use weak_source made"):
-        weak_labels.check(bare, "list", "", "weak masks", field)
+        weak_labels.check_files(bare, "list", "", "weak masks", field)
     assert weak_labels.weak_field("voc", "point") == weak_labels.weak_field("densepose", "full") == "mask"
 
 
@@ -99,11 +99,11 @@ def test_devices_are_shared_out_among_the_processes():
         steps.settings_from(SimpleNamespace(**{**values, "gpus": 3}), 21)
 
 
-def test_half_of_a_picture_with_odd_sides_is_that_of_its_canvas():
-    canvas = torch.rand(1, 2, 16, 16)
-    whole = torch.nn.functional.avg_pool2d(canvas, 2)
-    torch.testing.assert_close(pseudo_labels.halved(canvas, (11, 13)), whole[..., :5, :6])
-    torch.testing.assert_close(pseudo_labels.halved(canvas[..., :1, :1], (1, 1)), canvas[..., :1, :1])
+def test_half_of_a_picture_with_odd_sides_is_that_of_its_padding():
+    padded = torch.rand(1, 2, 16, 16)
+    whole = torch.nn.functional.avg_pool2d(padded, 2)
+    torch.testing.assert_close(pseudo_labels.halved(padded, (11, 13)), whole[..., :5, :6])
+    torch.testing.assert_close(pseudo_labels.halved(padded[..., :1, :1], (1, 1)), padded[..., :1, :1])
 
 
 def test_densepose_points_walk_at_the_pictures_own_size_without_mirror():
@@ -127,14 +127,14 @@ def test_the_figure_of_prototypes_shows_this_scales_segments(tmp_path, monkeypat
 
 
 def test_retrieval_by_the_truth_is_a_bound():
-    assert inference.of_prototypes("pseudo", True) == inference.of_prototypes("weak", False) == {}
-    told = inference.of_prototypes("ground truth", False)
+    assert inference.prototype_protocol("pseudo", True) == inference.prototype_protocol("weak", False) == {}
+    protocol = inference.prototype_protocol("ground truth", False)
     with pytest.raises(ValueError, match="prototype_labels.*retrieve_labels"):
-        inference.of_prototypes("ground truth", True)
+        inference.prototype_protocol("ground truth", True)
     tables = {name: np.eye(2, dtype=np.int64) for name in ("retrieval", "joint", "background")}
-    fields = {"07": {"retrieval": {"preset": "fixed", **told}}, "09": {"joint": {"preset": "fixed"}}}
+    fields = {"07": {"retrieval": {"preset": "fixed", **protocol}}, "09": {"joint": {"preset": "fixed"}}}
     rows = evaluate.results(tables, {"retrieval": 1.0, "joint": 1.0}, {"retrieval": None, "joint": None}, fields,
-                              evaluate.supervision_said("point"), ("background", "thing"))
+                              evaluate.supervision_protocol("point"), ("background", "thing"))
     roles = {row["protocol"]["method"]: (row["role"], row["protocol"]["label_source"]) for row in rows}
     assert roles["SPML, nearest-neighbour retrieval"] == ("bound", "full")
     assert roles["SPML, joint softmax head"] == ("final", "weak")
@@ -143,10 +143,10 @@ def test_retrieval_by_the_truth_is_a_bound():
 def test_the_books_pictures_are_spread_over_the_list():
     items = [Item(f"{k:02}", Path(f"{k}.jpg"), None) for k in range(40)]
     empty, full = np.zeros((2, 2), np.uint8), np.ones((2, 2), np.uint8)
-    assert [item.id for item in data.book_pictures(items)] == ["00", "10", "20", "30"]
-    shown = data.book_pictures(items, lambda item: empty if item.id in ("00", "20") else full, 3)
+    assert [item.id for item in data.example_pictures(items)] == ["00", "10", "20", "30"]
+    shown = data.example_pictures(items, lambda item: empty if item.id in ("00", "20") else full, 3)
     assert [item.id for item in shown] == ["01", "10", "21", "30"]
-    assert len(data.book_pictures(items[:3], lambda item: empty, 3)) == 3
+    assert len(data.example_pictures(items[:3], lambda item: empty, 3)) == 3
 
 
 def test_a_picture_without_a_mask_has_no_truth(tmp_path):
@@ -154,4 +154,4 @@ def test_a_picture_without_a_mask_has_no_truth(tmp_path):
     item = Item("p", tmp_path / "p.png", None)
     truth = weak_labels.truth("voc", 3)(item)
     assert truth.shape == (4, 6) and (truth == 255).all()
-    assert data.book_pictures([item], weak_labels.truth("voc", 3), 3) == [item]
+    assert data.example_pictures([item], weak_labels.truth("voc", 3), 3) == [item]

@@ -1,4 +1,4 @@
-"""Clustering, contrast, retrieval, memory and random walk of SPML against plain formulations and by hand."""
+"""Clustering, contrast, retrieval, memory and random walk of SPML against plain formulations and small cases."""
 
 import pytest
 import torch
@@ -24,7 +24,7 @@ def case(pixels=120, prototypes=30, classes=5, seed=0, dtype=torch.float64):
 def test_chunked_contrast_is_the_plain_one_with_its_gradients(monkeypatch, cells):
     monkeypatch.setattr(contrast, "CELLS", cells)
     results = []
-    for function in (contrast.plain, contrast.contrast):
+    for function in (contrast.plain_contrastive_loss, contrast.contrastive_loss):
         e, own, group, positive, u = case()
         e.requires_grad_(), u.requires_grad_()
         loss = function(e, own, group, positive, u, 6.0)
@@ -37,7 +37,7 @@ def test_chunked_contrast_is_the_plain_one_with_its_gradients(monkeypatch, cells
 def test_contrast_of_the_benchmark_is_that_of_the_tests():
     e, own, group, positive, u = case()
     torch.testing.assert_close(spml_plain.contrast(e, own, group, positive, u, 6.0),
-                               contrast.plain(e, own, group, positive, u, 6.0).mean())
+                               contrast.plain_contrastive_loss(e, own, group, positive, u, 6.0).mean())
 
 
 def test_an_own_segment_of_another_kind_repels_in_the_plain_form_only():
@@ -47,8 +47,8 @@ def test_an_own_segment_of_another_kind_repels_in_the_plain_form_only():
     faithful = -torch.log(s[0] / (s[0] + s[0] + s[1]))
     fixed = -torch.log(s[0] / (s[0] + s[1]))
     arguments = e, own, group, positive, u, 4.0
-    torch.testing.assert_close(contrast.plain(*arguments)[0], faithful)
-    torch.testing.assert_close(contrast.contrast(*arguments)[0], fixed)
+    torch.testing.assert_close(contrast.plain_contrastive_loss(*arguments)[0], faithful)
+    torch.testing.assert_close(contrast.contrastive_loss(*arguments)[0], fixed)
 
 
 def test_chunked_contrast_does_not_cancel():
@@ -56,9 +56,9 @@ def test_chunked_contrast_does_not_cancel():
     positive = torch.tensor([[True, True, False]])
     arguments = torch.tensor([0]), torch.tensor([0]), positive
     exact = torch.log1p(torch.exp(torch.tensor([16.0])))  # -log(e^-16 / (e^-16 + e^0))
-    ours = contrast.contrast(e, *arguments, u, 16.0)
+    ours = contrast.contrastive_loss(e, *arguments, u, 16.0)
     torch.testing.assert_close(ours, exact, rtol=1e-5, atol=0)
-    assert contrast.plain(e, *arguments, u, 16.0)[0] < 1 < ours[0]  # float32 loses the far positive
+    assert contrast.plain_contrastive_loss(e, *arguments, u, 16.0)[0] < 1 < ours[0]  # float32 loses the far positive
 
 
 def test_segments_are_distinct_triples_however_many_regions():
@@ -109,8 +109,8 @@ def test_local_features():
 def test_partial_retrieval_is_the_full_sort():
     generator = torch.Generator().manual_seed(1)
     queries, memory = (unit(torch.randn(n, 8, generator=generator)) for n in (20, 300))
-    assert torch.equal(retrieval.neighbours(queries, memory, 7)[1], spml_plain.nearest(queries, memory, 7))
-    assert retrieval.neighbours(queries[:1], memory[:3], 20)[1].shape == (1, 3)  # fewer than asked, one query
+    assert torch.equal(retrieval.nearest_neighbours(queries, memory, 7)[1], spml_plain.nearest(queries, memory, 7))
+    assert retrieval.nearest_neighbours(queries[:1], memory[:3], 20)[1].shape == (1, 3)  # fewer than asked, one query
 
 
 def test_votes():
@@ -125,7 +125,7 @@ def test_label_sets_of_the_same_picture_only():
     assert sets.tolist() == [[0, 1, 0]]  # the first is unlabelled, the third of another picture
 
 
-def test_relations_by_hand():
+def test_relations_of_four_segments():
     own = torch.tensor([0, 1, 2, 2])
     labels, semantic = torch.tensor([1, 254, 1, 2]), torch.tensor([1, 254, 1, 1])
     relation = contrast.annotation(semantic, own, labels, 3)
@@ -144,15 +144,15 @@ def test_the_memory_keeps_the_newest_and_counts_pictures_on():
         return segments.Prototypes(*(torch.full((2, 3), float(k)) for _ in range(2)),
                                    *(torch.tensor([0, 1]) for _ in range(3)), torch.zeros(2, 4))
 
-    bank = MemoryBank(2)
+    memory = MemoryBank(2)
     for k in range(3):
-        bank.add(entry(k), 4)
-    assert [e.picture.tolist() for e in bank.entries] == [[8, 9], [4, 5]]
-    assert [float(e.embedding[0, 0]) for e in bank.entries] == [1.0, 2.0]
+        memory.add(entry(k), 4)
+    assert [e.picture.tolist() for e in memory.entries] == [[8, 9], [4, 5]]
+    assert [float(e.embedding[0, 0]) for e in memory.entries] == [1.0, 2.0]
     again = MemoryBank(0)
-    again.load_state_dict(bank.state_dict())
-    assert again.size == 2 and torch.equal(again.with_current(entry(9)).picture, bank.with_current(entry(9)).picture)
-    assert torch.equal(bank.with_current(entry(9)).embedding[:, 0], torch.tensor([9.0, 9, 1, 1, 2, 2]))
+    again.load_state_dict(memory.state_dict())
+    assert again.size == 2 and torch.equal(again.with_current(entry(9)).picture, memory.with_current(entry(9)).picture)
+    assert torch.equal(memory.with_current(entry(9)).embedding[:, 0], torch.tensor([9.0, 9, 1, 1, 2, 2]))
     empty = MemoryBank(0)
     empty.add(entry(0), 4)
     assert not empty.entries

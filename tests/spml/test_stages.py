@@ -22,13 +22,13 @@ def picture(height=32, width=48):
     return image
 
 
-def test_windows_cover_the_canvas():
+def test_windows_cover_the_picture():
     assert inference.window_starts(512, 512, 512) == [0]
     assert inference.window_starts(1025, 512, 512) == [0, 256, 513]
     x = torch.rand(1, 3, 40, 70)
-    whole = inference.on_canvas(lambda part: part, x, 32, 20)
+    whole = inference.over_windows(lambda part: part, x, 32, 20)
     assert whole.shape == (3, 40, 70) and torch.allclose(whole, x[0], atol=1e-6)  # averages of equal values
-    padded = inference.on_canvas(lambda part: part, x, 64, 64)
+    padded = inference.over_windows(lambda part: part, x, 64, 64)
     assert padded.shape == (3, 64, 70) and (padded[:, 40:] == 0).all()
 
 
@@ -86,9 +86,9 @@ def test_one_segment_is_enough():
 
 
 def test_rounds_take_their_own_value_or_the_last():
-    assert [inference.of_round([64, 1], k) for k in (1, 2, 3)] == [64, 1, 1]
+    assert [inference.value_of_round([64, 1], k) for k in (1, 2, 3)] == [64, 1, 1]
     with pytest.raises(ValueError, match="at least one"):
-        inference.of_round([], 1)
+        inference.value_of_round([], 1)
 
 
 def test_instance_scores_by_hand():

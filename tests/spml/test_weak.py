@@ -5,7 +5,7 @@ import pytest
 
 from wsnb.data.item import Item
 from wsnb.files import FileError, save_png
-from wsnb.ops.hierarchies import ucm
+from wsnb.ops.hierarchies import regions, ucm
 from wsnb.papers.spml import data, weak_labels
 
 U, V = weak_labels.UNLABELLED, weak_labels.VOID
@@ -36,8 +36,8 @@ def test_the_smaller_box_lies_in_front():
 def test_points_grow_to_the_nearest_class():
     labels = np.full((1, 7), 255, np.uint8)
     labels[0, 0], labels[0, 6] = 0, 5
-    assert weak_labels.grown(labels, 2).tolist() == [[0, 0, 0, U, 5, 5, 5]]
-    assert (weak_labels.grown(np.full((2, 2), 255), 9) == U).all()
+    assert weak_labels.dilated(labels, 2).tolist() == [[0, 0, 0, U, 5, 5, 5]]
+    assert (weak_labels.dilated(np.full((2, 2), 255), 9) == U).all()
 
 
 def test_quality_counts_labelled_pixels_only():
@@ -54,14 +54,14 @@ def test_file_masks_keep_void_and_unlabelled_apart():
 def test_more_than_255_regions_are_merged():
     boundary = np.random.default_rng(0).random((60, 60))
     tree = ucm(boundary)
-    found = weak_labels.at_most(tree, -1.0)
+    found = regions(tree, -1.0, weak_labels.MOST_REGIONS)
     assert int(found.max()) + 1 <= 255 < int(tree.leaves.max()) + 1
-    assert found.dtype == np.uint8 and found.shape == (60, 60)
-    assert int(weak_labels.at_most(tree, 10.0).max()) == 0  # one region is left
+    assert found.shape == (60, 60)
+    assert int(regions(tree, 10.0, weak_labels.MOST_REGIONS).max()) == 0  # one region is left
 
 
 def test_regions_of_one_colour():
-    assert (weak_labels.made(np.full((20, 30, 3), 90, np.uint8)) == 0).all()
+    assert (weak_labels.over_segmentation(np.full((20, 30, 3), 90, np.uint8)) == 0).all()
 
 
 def test_foreign_regions_are_refused(tmp_path):
@@ -70,12 +70,12 @@ def test_foreign_regions_are_refused(tmp_path):
         weak_labels.read_regions(tmp_path / "a.png", (5, 5))
     with pytest.raises(FileError, match="b, c"):
         items = [Item(name, tmp_path / f"{name}.jpg", None) for name in "abc"]
-        weak_labels.check(items, "folder", tmp_path, "regions")
+        weak_labels.check_files(items, "folder", tmp_path, "regions")
 
 
 def test_unknown_choices_are_named():
     with pytest.raises(ValueError, match="use one of tag, box"):
-        weak_labels.known("supervision", "tags", weak_labels.SUPERVISIONS)
+        weak_labels.check_choice("supervision", "tags", weak_labels.SUPERVISIONS)
 
 
 def picture(tmp_path, height=40, width=50):

@@ -140,8 +140,8 @@ def read_boxes(item: Item, names=CLASSES) -> tuple[np.ndarray, np.ndarray, np.nd
     """
     ids = read_instance_train_ids(item)
     classes = np.where(ids >= 1000, ids // 1000, VOID).astype(np.uint8)
-    single = weak.boxes(classes, read_instances(item), ground=None)
+    single = weak.boxes(classes, read_instances(item), background=None)
     grouped = np.where(np.isin(ids, THINGS), ids, 0).astype(np.int32)
-    groups = weak.boxes(np.where(grouped > 0, grouped, VOID).astype(np.uint8), grouped, ground=None)
+    groups = weak.boxes(np.where(grouped > 0, grouped, VOID).astype(np.uint8), grouped, background=None)
     boxes, labels = (np.concatenate(pair) for pair in zip(single, groups, strict=True))
     return boxes, labels, np.arange(len(labels)) >= len(single[1])

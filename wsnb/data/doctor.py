@@ -1,4 +1,4 @@
-"""Look at every file of a data set before any training starts, and say at once what is wrong and how to mend it."""
+"""Open every file of a data set before any training starts, and list all faults with their remedies at once."""
 
 import os
 from collections import Counter
@@ -18,19 +18,18 @@ from wsnb.files import FileError
 LAYOUTS = {"voc12": "voc", "shapes": "voc", "sbd": "sbd", "cityscapes": "cityscapes", "imagenet_det": "imagenet_det",
            "densepose": "densepose"}  # name of the set -> its reader
 _PATIENT = (densepose, imagenet_det)  # readers that go on after a bad line
-_NAMED = 20  # so many class names are told, then how many more
-
+_NAMED = 20  # so many class names are listed, then the number of the others
 _AT_HOME = 100  # so few pictures are looked at in this process: starting others takes longer
 
 
 @dataclass
 class Report:
-    """What the doctor saw. PROBLEMS stop a training or spoil a score; NOTES are worth knowing."""
+    """The findings. Problems stop a training or spoil a score; notes are worth knowing."""
 
     root: str
     pictures: dict[str, int] = field(default_factory=dict)     # split -> pictures
     official: dict[str, int] = field(default_factory=dict)     # split -> pictures of the published list
-    problems: list[str] = field(default_factory=list)          # one line each: file: what; mend
+    problems: list[str] = field(default_factory=list)          # one line each: file: fault; remedy
     notes: list[str] = field(default_factory=list)
 
     @property
@@ -38,7 +37,7 @@ class Report:
         return not self.problems
 
     def text(self) -> str:
-        """The report as lines: counts, notes, problems, verdict."""
+        """Write the report as lines: counts, notes, problems, verdict."""
         lines = [self.root]
         for split, count in self.pictures.items():
             published = self.official.get(split)
@@ -52,7 +51,7 @@ class Report:
 
 
 def usual_splits(root, layout="voc12") -> list[str]:
-    """What is trained and measured on, as far as it is there: mostly train and val."""
+    """List the splits that are trained and measured on, as far as they are there: mostly train and val."""
     root = Path(root).expanduser()
     if layout == "voc12" and voc_lists.places(root).sbd is not None:
         return ["train", "trainaug", "val"]
@@ -92,7 +91,7 @@ def check(root, splits=("train", "val"), n_classes: int = 0, workers: int = 0, p
     _leaks(found, report)
     everything = [(split, item) for split, items in found.items() for item in items]
     look = partial(_look, layout=LAYOUTS[layout], n_classes=n_classes or len(names), names=names)
-    ground = reader.BACKGROUND
+    background = reader.BACKGROUND
     present = {split: Counter() for split in found}
     said = set(report.problems)
     for done, ((split, _), (problems, labels)) in enumerate(_each(look, everything, workers), 1):
@@ -100,17 +99,17 @@ def check(root, splits=("train", "val"), n_classes: int = 0, workers: int = 0, p
             if problem not in said:  # lists may share a picture
                 said.add(problem)
                 report.problems.append(problem)
-        things = [k for k in labels if k not in (ground, checked.VOID)]
-        present[split].update(things or ["bare"])
+        classes = [k for k in labels if k not in (background, checked.VOID)]
+        present[split].update(classes or ["bare"])
         if progress is not None:
             progress(done, len(everything))
     for split, items in found.items():
-        _remarks(split, items, present[split], names, ground, report)
+        _remarks(split, items, present[split], names, background, report)
     return report
 
 
 def _listed_voc(root, split: str, report: Report) -> list[Item]:
-    """The pictures of a split, each once; what is wrong with the list goes to the report."""
+    """List the pictures of a split, each once; faults of the list go to the report."""
     try:
         lines = voc.split_lines(root, split)
     except FileError as error:
@@ -136,7 +135,7 @@ def _listed(reader, root, split: str, report: Report) -> list[Item]:
 
 
 def _leaks(found, report: Report) -> None:
-    """Pictures that are trained on and tested on."""
+    """Report pictures that are trained on and tested on."""
     for train in (split for split in found if split.startswith("train")):
         for test in (split for split in found if split.startswith(("val", "test", "minival"))):
             shared = {item.id for item in found[train]} & {item.id for item in found[test]}
@@ -146,7 +145,7 @@ def _leaks(found, report: Report) -> None:
 
 
 def _each(look, everything, workers: int):
-    """(entry, look's answer) for each entry, in order; in other processes if there are many."""
+    """Yield (entry, look's answer) for each entry, in order; in other processes if there are many."""
     workers = workers or os.cpu_count() or 1
     items = [item for _, item in everything]
     if workers == 1 or len(items) <= _AT_HOME:
@@ -160,7 +159,7 @@ def _each(look, everything, workers: int):
 
 
 def _look(item: Item, layout: str, n_classes: int, names) -> tuple[list[str], list[int]]:
-    """All problems of one picture's files, and its labels: of the mask, or the list's tags where there is none."""
+    """Find all problems of one picture's files, and its labels: of the mask, or the list's tags where there is none."""
     problems, reader = [], read.of(layout)
 
     def attempt(look, path):
@@ -172,7 +171,7 @@ def _look(item: Item, layout: str, n_classes: int, names) -> tuple[list[str], li
                     raise FileError(f"{path}: empty, 0 bytes; fetch it again")
                 return look()
             except FileError as error:
-                if not problems or not str(error).startswith(f"{item.image}:"):  # a bad image is told once
+                if not problems or not str(error).startswith(f"{item.image}:"):  # a bad image is reported once
                     problems.append(str(error))
         return None
 
@@ -186,16 +185,16 @@ def _look(item: Item, layout: str, n_classes: int, names) -> tuple[list[str], li
     if image is not None and boxes is not None and boxes[0].size:  # the reader compares with the XML's own size only
         height, width = image.shape[:2]
         if (boxes[0][:, 2:] > (width, height)).any():
-            problems.append(f"{item.boxes}: a box leaves the {width}x{height} picture; mend its numbers")
+            problems.append(f"{item.boxes}: a box leaves the {width}x{height} picture; correct its numbers")
     return problems, list(item.tags or ()) if mask is None else np.unique(mask).tolist()
 
 
-def _remarks(split: str, items, present: Counter, names, ground, report: Report) -> None:
+def _remarks(split: str, items, present: Counter, names, background, report: Report) -> None:
     for what in ("mask", "instances", "boxes", "regions", "scribbles", "points"):
         count = sum(getattr(item, what) is not None for item in items)
         if 0 < count < len(items):
             report.notes.append(f"{split}: {what} files for {count:,} of {len(items):,} pictures")
-    classes = [k for k in range(len(names)) if k != ground]
+    classes = [k for k in range(len(names)) if k != background]
     seen = [k for k in classes if present[k]]
     if seen and len(seen) < len(classes):
         lacking = _few([names[k] for k in classes if k not in seen])
@@ -206,6 +205,6 @@ def _remarks(split: str, items, present: Counter, names, ground, report: Report)
         report.notes.append(f"{split}: pictures with " + _few([f"{names[k]} {present[k]:,}" for k in seen]))
 
 
-def _few(words) -> str:
-    more = len(words) - _NAMED
-    return ", ".join(words) if more <= 0 else f"{', '.join(words[:_NAMED])} and {more} more"
+def _few(names) -> str:
+    more = len(names) - _NAMED
+    return ", ".join(names) if more <= 0 else f"{', '.join(names[:_NAMED])} and {more} more"

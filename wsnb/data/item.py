@@ -1,6 +1,6 @@
-"""One picture of a data set: where its files lie. Readers make them, whatever the layout.
+"""One picture of a data set: the places of its files, and its label maps, checked as they are read.
 
-Label maps from files, looked at before they are used: the right size, the right bits, no impossible label.
+Readers of all layouts make Items. A label map has the picture's size, the right bits and no impossible label.
 """
 
 from dataclasses import dataclass
@@ -11,10 +11,12 @@ from PIL import Image
 
 from wsnb.files import FileError, read_index
 
+VOID = 255
+
 
 @dataclass(frozen=True)
 class Item:
-    """Where one picture and its labels lie. None: this set has no such file for it."""
+    """The files of one picture and its labels. None: this set has no such file for it."""
 
     id: str
     image: Path
@@ -27,11 +29,8 @@ class Item:
     tags: tuple[int, ...] | None = None  # classes that the list itself says are in the picture
 
 
-VOID = 255
-
-
 def given(item: Item, what: str) -> Path:
-    """The path of field WHAT of ITEM. Raises FileError if the set has no such file for it."""
+    """Return the path of field WHAT of ITEM. Raises FileError if the set has no such file for it."""
     path = getattr(item, what)
     if path is None:
         raise FileError(f"{item.id}: no {what} file beside {item.image}; use a split that has {what}, or fetch them")
@@ -39,7 +38,7 @@ def given(item: Item, what: str) -> Path:
 
 
 def of_image_size(item: Item, path: Path, mask: np.ndarray) -> np.ndarray:
-    """MASK, read from PATH, if it is as large as its picture. Raises FileError if not."""
+    """Return MASK, read from PATH, if it is as large as its picture. Raises FileError if not."""
     try:
         with Image.open(item.image) as image:  # reads the header only
             width, height = image.size
@@ -52,7 +51,7 @@ def of_image_size(item: Item, path: Path, mask: np.ndarray) -> np.ndarray:
 
 
 def classes_only(path: Path, mask: np.ndarray, n_classes: int) -> np.ndarray:
-    """MASK if it holds 0..N_CLASSES - 1 and 255 only. Raises FileError if not."""
+    """Return MASK if it holds 0..N_CLASSES - 1 and 255 only. Raises FileError if not."""
     wrong = mask[(mask >= n_classes) & (mask != VOID)]
     if wrong.size:
         raise FileError(f"{path}: label {wrong.max()} on {wrong.size} pixels, but there are {n_classes} classes; "
@@ -61,7 +60,10 @@ def classes_only(path: Path, mask: np.ndarray, n_classes: int) -> np.ndarray:
 
 
 def read_numbers(path) -> np.ndarray:
-    """A map of numbers (instances, regions), uint8 or uint16 [H, W] as the PNG has 8 or 16 bits. Raises FileError."""
+    """Read a map of numbers (instances, regions): uint8 or uint16 [H, W], as the PNG has 8 or 16 bits.
+
+    Raises FileError.
+    """
     try:
         with Image.open(path) as image:
             if image.mode.startswith("I"):  # 16 bits; Pillow before 10 called them I
@@ -78,7 +80,7 @@ def read_numbers(path) -> np.ndarray:
 
 
 def weak_map(item: Item, what: str, n_classes: int) -> np.ndarray:
-    """The label map WHAT ("scribbles", "points", or "mask") of ITEM, uint8 [H, W], 255 wherever nothing is known.
+    """Read the label map WHAT ("scribbles", "points", or "mask") of ITEM, uint8 [H, W], 255 wherever nothing is known.
 
     The papers' files mark unknown pixels with any value from N_CLASSES to 255; here they all become 255.
     """
@@ -88,6 +90,6 @@ def weak_map(item: Item, what: str, n_classes: int) -> np.ndarray:
 
 
 def regions(item: Item) -> np.ndarray:
-    """The over-segmentation of ITEM, int64 [H, W]: the number of the region at every pixel. Raises FileError."""
+    """Read the over-segmentation of ITEM, int64 [H, W]: the number of the region at every pixel. Raises FileError."""
     path = given(item, "regions")
     return of_image_size(item, path, read_numbers(path)).astype(np.int64)

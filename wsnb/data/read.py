@@ -1,7 +1,7 @@
-"""One door to every layout of pictures and labels on disk.
+"""Read pictures and labels of any layout on disk, by the layout's name.
 
 A layout is a module of this package with `class_names(root)`, `items(root, split, limit)`, `read_mask`, and what else
-it has; the functions here take its name, so that a chain runs on any of them.
+it has; the functions here take its name, and a chain runs on any of them.
 """
 
 import numpy as np
@@ -15,60 +15,60 @@ LAYOUTS = tuple(_READERS)
 
 
 def of(layout: str):
-    """The reader module of LAYOUT. Raises ValueError for an unknown one."""
+    """Return the reader module of LAYOUT. Raises ValueError for an unknown one."""
     if layout not in LAYOUTS:
         raise ValueError(f"layout {layout!r}: choose one of {', '.join(LAYOUTS)}")
     return _READERS[layout]
 
 
 def class_names(layout: str, root) -> tuple[str, ...]:
-    """Names of the classes 0, 1, ... of the set."""
+    """List the names of the classes 0, 1, ... of the set."""
     return of(layout).class_names(root)
 
 
 def palette(layout: str) -> np.ndarray:
-    """The set's own colours, uint8 [256, 3]."""
+    """Return the set's own colours, uint8 [256, 3]."""
     return of(layout).PALETTE
 
 
 def background(layout: str) -> int | None:
-    """The label of the background; None where there is none (Cityscapes, whose 0 is road)."""
+    """Return the label of the background; None where there is none (Cityscapes, whose 0 is road)."""
     return of(layout).BACKGROUND
 
 
 def thing_classes(layout: str, n_classes: int) -> tuple[int, ...]:
-    """The classes that come in instances; the others are stuff or background."""
+    """List the classes that come in instances; the others are stuff or background."""
     return getattr(of(layout), "THINGS", tuple(range(1, n_classes)))
 
 
 def items(layout: str, root, split: str, limit: int = 0) -> list[Item]:
-    """The pictures of SPLIT in the list's order, at most LIMIT of them (0: all)."""
+    """List the pictures of SPLIT in the list's order, at most LIMIT of them (0: all)."""
     return of(layout).items(root, split, limit)
 
 
 def image(item: Item) -> np.ndarray:
-    """The picture, uint8 [H, W, 3]."""
+    """Read the picture, uint8 [H, W, 3]."""
     return read_rgb(item.image)
 
 
 def mask(layout: str, item: Item, n_classes: int) -> np.ndarray:
-    """The class mask, uint8 [H, W]: 0..n_classes - 1, 255 void."""
+    """Read the class mask, uint8 [H, W]: 0..n_classes - 1, 255 void."""
     return of(layout).read_mask(item, n_classes)
 
 
 def instances(layout: str, item: Item) -> np.ndarray:
-    """The instance mask, integers [H, W]: 0 none, 1..N; 255 is void in masks of 8 bits. Raises FileError."""
+    """Read the instance mask, integers [H, W]: 0 none, 1..N; 255 is void in masks of 8 bits. Raises FileError."""
     return _reader(layout, "read_instances", "instance masks")(item)
 
 
 def boxes(layout: str, item: Item, names) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Boxes int64 [N, 4] half-open, labels [N], difficult bool [N]."""
+    """Read boxes int64 [N, 4] half-open, labels [N], difficult bool [N]."""
     return _reader(layout, "read_boxes", "boxes")(item, names)
 
 
 def tags(layout: str, item: Item, n_classes: int) -> np.ndarray:
-    """Image tags float32 [n_classes - 1] ([n_classes] without a background): from the list where it has them, else
-    from the whole mask."""
+    """Read image tags float32 [n_classes - 1] ([n_classes] without a background): of the list where it has them, else
+    of the whole mask."""
     reader = of(layout)
     if hasattr(reader, "read_tags"):
         return reader.read_tags(item, n_classes)

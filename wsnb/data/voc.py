@@ -1,9 +1,7 @@
-"""PASCAL VOC's XML boxes. Their pixels count from 1, both ends are inside; they are converted here and only here.
-
-PASCAL VOC 2012 with SBD's extra masks, as they lie on disk.
+"""PASCAL VOC 2012 with SBD's extra masks, as they are on disk, and its XML boxes.
 
 Roots and lists are those of `voc_lists`; the usual root is the folder VOCdevkit. Labels: 0 background, 1..C-1,
-255 void.
+255 void. XML boxes count pixels from 1 with both ends inside; they are converted here and only here.
 """
 
 from dataclasses import replace
@@ -17,89 +15,19 @@ from wsnb.data.item import Item, classes_only, given, of_image_size, read_number
 from wsnb.data.voc_lists import CLASSES, Places, places, read_list, resolve, split_lines
 from wsnb.files import FileError, load_json, read_index, read_rgb, voc_palette, write
 
-
-def _number(path, element, name: str) -> int:
-    text = element.findtext(name)
-    try:
-        return round(float(text))  # a few official files hold decimals
-    except (TypeError, ValueError, OverflowError) as error:
-        raise FileError(f"{path}: <{name}> is {text!r}, not a number; fetch the annotation again") from error
-
-
-def read(path, names) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Boxes of one annotation file.
-
-    NAMES are the class names, background first. Returns boxes int64 [N, 4] (x0, y0, x1, y1 in pixels from 0,
-    half-open), labels int64 [N] (1..len(names) - 1) and difficult bool [N], in the file's order. Raises FileError
-    for broken XML, unknown names and boxes that are empty or leave the picture.
-    """
-    try:
-        tree = ElementTree.parse(path).getroot()
-    except FileNotFoundError as error:
-        raise FileError(f"{path}: missing; run `wsnb data doctor` to list all that is missing") from error
-    except (OSError, ElementTree.ParseError, ValueError) as error:
-        raise FileError(f"{path}: broken XML ({error}); fetch the annotation again") from error
-    size = tree.find("size")
-    if size is None:
-        raise FileError(f"{path}: no <size>; fetch the annotation again")
-    width, height = _number(path, size, "width"), _number(path, size, "height")
-    boxes, labels, difficult = [], [], []
-    for thing in tree.findall("object"):  # direct children only: <part> boxes of people lie deeper
-        name, box = thing.findtext("name", "").strip(), thing.find("bndbox")
-        if name not in names[1:]:
-            raise FileError(f"{path}: unknown class {name!r}; the classes are {', '.join(names[1:])}")
-        if box is None:
-            raise FileError(f"{path}: {name} has no <bndbox>; fetch the annotation again")
-        x0, y0, x1, y1 = (_number(path, box, key) for key in ("xmin", "ymin", "xmax", "ymax"))
-        if not (1 <= x0 <= x1 <= width and 1 <= y0 <= y1 <= height):
-            raise FileError(f"{path}: box {x0},{y0},{x1},{y1} of {name} is empty or leaves the "
-                            f"{width}x{height} picture; mend its numbers")
-        boxes.append((x0 - 1, y0 - 1, x1, y1))
-        labels.append(names.index(name))
-        difficult.append(thing.findtext("difficult", "0").strip() == "1")
-    return np.array(boxes, np.int64).reshape(-1, 4), np.array(labels, np.int64), np.array(difficult, bool)
-
-
-def save(path, image_name: str, size, boxes, labels, names, difficult=None) -> None:
-    """Write one annotation file; the inverse of `read`. SIZE is (height, width), BOXES half-open [N, 4]."""
-    root = ElementTree.Element("annotation")
-
-    def add(parent, name, text=None):
-        child = ElementTree.SubElement(parent, name)
-        child.text = None if text is None else str(text)
-        return child
-
-    add(root, "folder", "VOC2012")
-    add(root, "filename", image_name)
-    shape = add(root, "size")
-    for name, value in (("width", size[1]), ("height", size[0]), ("depth", 3)):
-        add(shape, name, value)
-    add(root, "segmented", 1)
-    for k, (box, label) in enumerate(zip(boxes, labels, strict=True)):
-        thing = add(root, "object")
-        add(thing, "name", names[int(label)])
-        add(thing, "difficult", 0 if difficult is None else int(difficult[k]))
-        frame = add(thing, "bndbox")
-        for name, value in (("xmin", box[0] + 1), ("ymin", box[1] + 1), ("xmax", box[2]), ("ymax", box[3])):
-            add(frame, name, int(value))
-    ElementTree.indent(root, "\t")
-    with write(Path(path)) as file:
-        file.write(ElementTree.tostring(root) + b"\n")
-
-
 PALETTE = voc_palette()  # uint8 [256, 3]; 255 is void
 BACKGROUND = 0
 OFFICIAL = {"train": 1464, "val": 1449, "trainval": 2913, "trainaug": 10582, "test": 1456}
 
 
 def class_names(root) -> tuple[str, ...]:
-    """The set's class names, background first: VOC2012/classes.txt (one a line) if it is there, else VOC's 21."""
+    """List the set's class names, background first: VOC2012/classes.txt (one a line) if it is there, else VOC's 21."""
     path = places(root).voc / "classes.txt"
     return tuple(read_list(path)) if path.exists() else CLASSES
 
 
 def items(root, split: str, limit: int = 0) -> list[Item]:
-    """The pictures of SPLIT in the list's order, at most LIMIT of them (0: all).
+    """List the pictures of SPLIT in the list's order, at most LIMIT of them (0: all).
 
     SPLIT is a list of ImageSets/Segmentation ("train", "val", "test", ...), "trainaug" (SBD's train and val and VOC's
     train without VOC's val; SBD's mask where SBD has the picture, else VOC's: 10,252 + 330), or a list file. A line is
@@ -117,8 +45,10 @@ def items(root, split: str, limit: int = 0) -> list[Item]:
 
 
 def find(root, split: str, lines, errors: list | None = None) -> list[Item]:
-    """The pictures that LINES of the list SPLIT name. A line that cannot be read raises FileError, or, with a list
-    ERRORS, is left out and its error put there."""
+    """Find the pictures that LINES of the list SPLIT name.
+
+    A line that cannot be read raises FileError, or, with a list ERRORS, is left out and its error put there.
+    """
     at, found = places(root), []
     names = {}  # folder -> its file names: one listing instead of thousands of stat calls
 
@@ -144,17 +74,17 @@ def find(root, split: str, lines, errors: list | None = None) -> list[Item]:
 
 
 def _tags(path, names) -> dict[str, tuple[int, ...]]:
-    """{id: classes} of a set whose tags are written down, as `wsnb data new` writes them."""
+    """Read {id: classes} of a set that comes with tags, as `wsnb data new` writes them."""
     written, number = load_json(path), {name: k for k, name in enumerate(names)}
     try:
         return {name: tuple(sorted(number[tag] for tag in tags)) for name, tags in written.items()}
     except (AttributeError, TypeError, KeyError) as error:
-        raise FileError(f"{path}: not {{id: [class names of classes.txt]}} ({error!r}); mend it") from error
+        raise FileError(f"{path}: not {{id: [class names of classes.txt]}} ({error!r}); correct it") from error
 
 
 def _from_id(at: Places, name: str, split: str, there) -> Item:
     if len(name.split()) != 1 or ".." in name:
-        raise FileError(f"list {split}: line {name!r} is neither an id nor `IMAGE MASK`; mend the list")
+        raise FileError(f"list {split}: line {name!r} is neither an id nor `IMAGE MASK`; correct the list")
     if split == "trainaug" and at.sbd is not None and there(at.sbd / "cls" / f"{name}.mat"):
         image = at.sbd / "img" / f"{name}.jpg"
         image = image if there(image) else at.voc / "JPEGImages" / image.name
@@ -173,13 +103,13 @@ def _from_paths(at: Places, line: str, split: str) -> Item:
     fields = line.split()
     if len(fields) > 3:
         raise FileError(f"list {split}: line {line!r} has {len(fields)} columns, not `IMAGE MASK` or "
-                        "`IMAGE MASK REGIONS`; mend the list")
+                        "`IMAGE MASK REGIONS`; correct the list")
     image, mask, regions = (*(resolve(at, field, split) for field in fields), None, None)[:3]
     return Item(image.stem, image, mask, regions=None if regions == mask else regions)  # val lists repeat the mask
 
 
 def _with_labels(at: Places, item: Item, there) -> Item:
-    """ITEM with its instances and boxes, and with the .mat where the converted PNG of SBD is not there."""
+    """Complete ITEM with its instances and boxes, and with the .mat where the converted PNG of SBD is not there."""
     mask = item.mask
     from_sbd = mask is not None and at.sbd is not None and mask.parent == at.sbd / "cls_png"
     if from_sbd and not there(mask) and there(at.sbd / "cls" / f"{mask.stem}.mat"):
@@ -194,19 +124,19 @@ def _with_labels(at: Places, item: Item, there) -> Item:
 
 
 def read_image(item: Item) -> np.ndarray:
-    """The picture, uint8 [H, W, 3]. Raises FileError."""
+    """Read the picture, uint8 [H, W, 3]. Raises FileError."""
     return read_rgb(item.image)
 
 
 def read_mask(item: Item, n_classes: int = 21) -> np.ndarray:
-    """The class mask, uint8 [H, W]: 0..n_classes - 1, 255 void. Raises FileError for other values and another size."""
+    """Read the class mask, uint8 [H, W]: 0..n_classes - 1, 255 void. Raises FileError for other values or sizes."""
     path = given(item, "mask")
     mask = sbd.classes_of(path) if path.suffix == ".mat" else read_index(path)
     return of_image_size(item, path, classes_only(path, mask, n_classes))
 
 
 def read_instances(item: Item) -> np.ndarray:
-    """The instance mask, uint8 [H, W]: 0 none, 1..N, 255 void (VOC). Raises FileError.
+    """Read the instance mask, uint8 [H, W]: 0 none, 1..N, 255 void (VOC). Raises FileError.
 
     A file of 16 bits comes as uint16, in which 255 is an instance like any other.
     """
@@ -216,7 +146,7 @@ def read_instances(item: Item) -> np.ndarray:
 
 
 def read_tags(item: Item, n_classes: int = 21) -> np.ndarray:
-    """Tags float32 [n_classes - 1]: those that are written down for the picture, else of its whole mask."""
+    """Read tags float32 [n_classes - 1]: those listed for the picture, else those of its whole mask."""
     if item.tags is None:
         return weak.tags(read_mask(item, n_classes), n_classes)
     tags = np.zeros(n_classes - 1, np.float32)
@@ -225,5 +155,77 @@ def read_tags(item: Item, n_classes: int = 21) -> np.ndarray:
 
 
 def read_boxes(item: Item, names=CLASSES) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Boxes int64 [N, 4] half-open, labels [N], difficult bool [N] of the picture's XML; see `voc_xml.read`."""
-    return read(given(item, "boxes"), tuple(names))
+    """Read boxes int64 [N, 4] half-open, labels [N], difficult bool [N] of the picture's XML; see `read_xml`."""
+    return read_xml(given(item, "boxes"), tuple(names))
+
+
+# XML boxes
+
+
+def _number(path, element, name: str) -> int:
+    text = element.findtext(name)
+    try:
+        return round(float(text))  # a few official files hold decimals
+    except (TypeError, ValueError, OverflowError) as error:
+        raise FileError(f"{path}: <{name}> is {text!r}, not a number; fetch the annotation again") from error
+
+
+def read_xml(path, names) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Read the boxes of one annotation file.
+
+    NAMES are the class names, background first. Returns boxes int64 [N, 4] (x0, y0, x1, y1 in pixels from 0,
+    half-open), labels int64 [N] (1..len(names) - 1) and difficult bool [N], in the file's order. Raises FileError
+    for broken XML, unknown names and boxes that are empty or leave the picture.
+    """
+    try:
+        tree = ElementTree.parse(path).getroot()
+    except FileNotFoundError as error:
+        raise FileError(f"{path}: missing; run `wsnb data doctor` to list all that is missing") from error
+    except (OSError, ElementTree.ParseError, ValueError) as error:
+        raise FileError(f"{path}: broken XML ({error}); fetch the annotation again") from error
+    size = tree.find("size")
+    if size is None:
+        raise FileError(f"{path}: no <size>; fetch the annotation again")
+    width, height = _number(path, size, "width"), _number(path, size, "height")
+    boxes, labels, difficult = [], [], []
+    for element in tree.findall("object"):  # direct children only: <part> boxes of people lie deeper
+        name, box = element.findtext("name", "").strip(), element.find("bndbox")
+        if name not in names[1:]:
+            raise FileError(f"{path}: unknown class {name!r}; the classes are {', '.join(names[1:])}")
+        if box is None:
+            raise FileError(f"{path}: {name} has no <bndbox>; fetch the annotation again")
+        x0, y0, x1, y1 = (_number(path, box, key) for key in ("xmin", "ymin", "xmax", "ymax"))
+        if not (1 <= x0 <= x1 <= width and 1 <= y0 <= y1 <= height):
+            raise FileError(f"{path}: box {x0},{y0},{x1},{y1} of {name} is empty or leaves the "
+                            f"{width}x{height} picture; correct its numbers")
+        boxes.append((x0 - 1, y0 - 1, x1, y1))
+        labels.append(names.index(name))
+        difficult.append(element.findtext("difficult", "0").strip() == "1")
+    return np.array(boxes, np.int64).reshape(-1, 4), np.array(labels, np.int64), np.array(difficult, bool)
+
+
+def save_xml(path, image_name: str, size, boxes, labels, names, difficult=None) -> None:
+    """Write one annotation file; the inverse of `read_xml`. SIZE is (height, width), BOXES half-open [N, 4]."""
+    root = ElementTree.Element("annotation")
+
+    def add(parent, name, text=None):
+        child = ElementTree.SubElement(parent, name)
+        child.text = None if text is None else str(text)
+        return child
+
+    add(root, "folder", "VOC2012")
+    add(root, "filename", image_name)
+    shape = add(root, "size")
+    for name, value in (("width", size[1]), ("height", size[0]), ("depth", 3)):
+        add(shape, name, value)
+    add(root, "segmented", 1)
+    for k, (box, label) in enumerate(zip(boxes, labels, strict=True)):
+        element = add(root, "object")
+        add(element, "name", names[int(label)])
+        add(element, "difficult", 0 if difficult is None else int(difficult[k]))
+        frame = add(element, "bndbox")
+        for name, value in (("xmin", box[0] + 1), ("ymin", box[1] + 1), ("xmax", box[2]), ("ymax", box[3])):
+            add(frame, name, int(value))
+    ElementTree.indent(root, "\t")
+    with write(Path(path)) as file:
+        file.write(ElementTree.tostring(root) + b"\n")

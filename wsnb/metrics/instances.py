@@ -1,9 +1,8 @@
-"""Metrics of instance masks: average precision by mask IoU (mAP^r) and the average best overlap (ABO).
+"""Average precision of instances by mask IoU, in two definitions, and the average best overlap (ABO).
 
-One record a picture (`picture`) keeps what is needed of its masks: IoUs, classes and scores. AP^r: Hariharan et al.,
-Simultaneous Detection and Segmentation, ECCV 2014. ABO: Pont-Tuset and Van Gool, ICCV 2015.
-
-Average precision of instances as the Cityscapes benchmark defines it (instance-level semantic labelling task).
+AP^r (Hariharan et al., Simultaneous Detection and Segmentation, ECCV 2014) and ABO (Pont-Tuset and Van Gool, ICCV 2015)
+work on one `Record` a picture, which keeps IoUs, classes and scores of its masks. `InstanceAP` is the average precision
+of the Cityscapes benchmark (instance-level semantic labelling task), on id maps.
 """
 
 from dataclasses import dataclass
@@ -11,6 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from wsnb.metrics.segments import VOID, ids_of, iou, labelled, shared_pixels
+
+THRESHOLDS = tuple(round(0.5 + 0.05 * k, 2) for k in range(10))  # of IoU; Cityscapes'
+MIN_PIXELS = 100  # smaller true instances are not scored; Cityscapes'
 
 
 @dataclass(frozen=True)
@@ -24,9 +26,9 @@ class Record:
 
 
 def mask_ious(found, true, ignore=None) -> np.ndarray:
-    """IoU float64 [D, G] of bool masks [D, H, W] and [G, H, W]; pixels in IGNORE bool [H, W] count for nothing.
+    """Compute the IoU float64 [D, G] of bool masks [D, H, W] and [G, H, W].
 
-    Two empty masks have IoU 0: nothing was found of something.
+    Pixels in IGNORE bool [H, W] count for nothing. Two empty masks have IoU 0: nothing was found of something.
     """
     flat = [np.asarray(masks, bool).reshape(len(masks), int(np.prod(np.shape(masks)[1:]))) for masks in (found, true)]
     if flat[0].shape[0] and flat[1].shape[0] and flat[0].shape[1] != flat[1].shape[1]:
@@ -42,7 +44,8 @@ def mask_ious(found, true, ignore=None) -> np.ndarray:
 
 
 def picture(found, found_labels, scores, true, true_labels, ignore=None) -> Record:
-    """The record of a picture: masks bool [D, H, W] with labels [D] and scores [D]; true masks [G, H, W], labels [G].
+    """Make the record of a picture: masks bool [D, H, W] with labels [D] and scores [D]; true masks [G, H, W], labels
+    [G].
 
     Raises ValueError for lengths that do not fit and scores that are not finite.
     """
@@ -57,7 +60,7 @@ def picture(found, found_labels, scores, true, true_labels, ignore=None) -> Reco
 
 
 def hits(record: Record, label: int, threshold: float) -> np.ndarray:
-    """Of the found masks of class LABEL, by falling score (ties keep their order): whether each takes a true one.
+    """Tell which found masks of class LABEL take a true one, by falling score (ties keep their order).
 
     A mask takes the true mask of its class that is still free and overlaps it most, if their IoU reaches THRESHOLD.
     Returns bool [K] in the order of `np.flatnonzero(found_labels == LABEL)`.
@@ -75,7 +78,7 @@ def hits(record: Record, label: int, threshold: float) -> np.ndarray:
 
 
 def precision_recall(records, label: int, threshold: float) -> tuple[np.ndarray, np.ndarray]:
-    """Precision and recall of class LABEL over a set at every distinct score, falling.
+    """Compute precision and recall of class LABEL over a set at every distinct score, falling.
 
     Masks of equal score enter together, so that the order of a set's pictures changes nothing. NaN recall without a
     true mask.
@@ -90,8 +93,8 @@ def precision_recall(records, label: int, threshold: float) -> tuple[np.ndarray,
 
 
 def average_precision(records, n_classes: int, threshold: float = 0.5, points: int = 0) -> np.ndarray:
-    """AP^r in [0, 1] of the classes 1..n_classes - 1 at an IoU THRESHOLD: float64 [n_classes - 1], NaN for a class
-    without a true mask.
+    """Compute AP^r in [0, 1] of the classes 1..n_classes - 1 at an IoU THRESHOLD: float64 [n_classes - 1], NaN for a
+    class without a true mask.
 
     The area under the curve of precision (made monotone from the right) over recall; with POINTS > 0 the mean at so
     many recalls from 0 to 1 instead (11: VOC 2007; 101: COCO).
@@ -111,8 +114,10 @@ def average_precision(records, n_classes: int, threshold: float = 0.5, points: i
 
 
 def average_best_overlap(records, n_classes: int) -> np.ndarray:
-    """Per class 1..n_classes - 1, the mean over its true masks of the best IoU that any found mask of the class has:
-    float64 [n_classes - 1], 0 where nothing was found, NaN for a class without a true mask. Its mean is the ABO.
+    """Average, over the true masks of each class 1..n_classes - 1, the best IoU of any found mask of the class.
+
+    Returns float64 [n_classes - 1]: 0 where nothing was found, NaN for a class without a true mask. Their mean is the
+    ABO.
     """
     values = np.full(n_classes - 1, np.nan)
     for label in range(1, n_classes):
@@ -124,18 +129,14 @@ def average_best_overlap(records, n_classes: int) -> np.ndarray:
 
 
 def mean(values) -> float:
-    """The mean over classes that have one; NaN if none has."""
+    """Average over the classes that are not NaN; NaN if all are."""
     values = np.asarray(values, float)
     return float(np.nanmean(values)) if np.isfinite(values).any() else float("nan")
 
 
-THRESHOLDS = tuple(round(0.5 + 0.05 * k, 2) for k in range(10))
-MIN_PIXELS = 100  # smaller true instances are not scored
-
-
 class InstanceAP:
-    """What is kept of the pictures, for each class and threshold of IoU: confidence and truth of each prediction, and
-    the number of true instances that no prediction reaches.
+    """Counts over pictures for each class and threshold of IoU: confidence and truth of each prediction, and the number
+    of true instances that no prediction reaches.
 
     scored = InstanceAP(range(11, 19))
     for ...: scored.add(true_ids, true_classes, ids, classes, confidences)
@@ -151,7 +152,7 @@ class InstanceAP:
         self.any_truth = dict.fromkeys(self.classes, False)
 
     def add(self, true_ids, true_classes, ids, classes, confidences, crowd=()) -> None:
-        """Count one picture: integer maps [H, W], {id: class}, {id: confidence}; crowd: ids of groups in the truth.
+        """Count a picture: integer maps [H, W], {id: class}, {id: confidence}; crowd: ids of groups in the truth.
 
         A true instance of at least MIN_PIXELS that is no group is found if a prediction of its class has IoU >
         threshold; of several the most confident one is right and the others are wrong. A prediction that reaches
@@ -186,18 +187,25 @@ class InstanceAP:
         self.true[key] += [False] * int(wrong.sum())
 
     def average_precision(self) -> np.ndarray:
-        """AP float64 [C, T] in [0, 1]: the area under precision over recall, whose steps are centred on the measured
-        points; NaN for a class without a scored true instance, 0 for one without predictions."""
+        """Compute AP float64 [C, T] in [0, 1], the `area_under` each class's curve.
+
+        NaN for a class without a scored true instance, 0 for one without predictions.
+        """
         result = np.full((len(self.classes), len(self.thresholds)), np.nan)
         for c, label in enumerate(self.classes):
             for t, threshold in enumerate(self.thresholds):
                 key = label, threshold
                 if self.any_truth[label]:
-                    result[c, t] = _area(np.array(self.confidence[key]), np.array(self.true[key]), self.missed[key])
+                    confidence, true = np.array(self.confidence[key]), np.array(self.true[key])
+                    result[c, t] = area_under(confidence, true, self.missed[key])
         return result
 
 
-def _area(confidence, true, missed) -> float:
+def area_under(confidence, true, missed) -> float:
+    """Compute the area under precision over recall, whose steps are centred on the measured points.
+
+    confidence: float [N]; true: bool [N], whether each prediction is right; missed: true instances without prediction.
+    """
     if not len(confidence):
         return 0.0
     order = np.argsort(confidence, kind="stable")

@@ -21,7 +21,7 @@ class PanopticQuality:
         self.iou = np.zeros(n_classes)
 
     def add(self, true_ids, true_classes, ids, classes, crowd=()) -> None:
-        """Count one picture.
+        """Count a picture.
 
         true_ids, ids: integer maps [H, W]; NONE is no segment, VOID in the truth is not scored. true_classes, classes:
         {id: class}. crowd: ids of the truth that stand for several objects.
@@ -48,7 +48,7 @@ class PanopticQuality:
         np.add.at(self.fp, own_class, ~pairs.any(0) & ~excused)
 
     def scores(self) -> dict[str, np.ndarray]:
-        """PQ, SQ, DQ of each class [C] in [0, 1]; NaN for a class that was neither there nor predicted.
+        """Compute PQ, SQ, DQ of each class [C] in [0, 1]; NaN for a class that was neither there nor predicted.
 
         SQ = mean IoU of the matched pairs (0 without any), DQ = TP / (TP + FP / 2 + FN / 2), PQ = SQ DQ.
         """
@@ -61,10 +61,10 @@ class PanopticQuality:
 
 
 def truth(mask, instances, things, background=None):
-    """Ids, classes and crowds of a ground truth that comes as a class mask and an instance mask.
+    """Make ids, classes and crowds of a ground truth that comes as a class mask and an instance mask.
 
-    mask uint8 [H, W]; instances integers [H, W], 0 none; things: classes that come in instances. Every other class is
-    one segment; the pixels of a thing's class without an instance are one crowd segment. BACKGROUND is a class that is
+    mask uint8 [H, W]; instances integers [H, W], 0 none; things: the thing classes. Every other class is
+    one segment; the pixels of a thing class without an instance are one crowd segment. BACKGROUND is a class that is
     no segment at all (VOC's 0: predictions on it are wrong, but it is not asked for). Returns (ids uint16 [H, W],
     {id: class}, tuple of crowd ids). An instance belongs to the class of most of its scored pixels. Ids are
     1, 2, ..., passing over 255.
@@ -99,5 +99,5 @@ def truth(mask, instances, things, background=None):
 
 
 def numbers(count):
-    """COUNT ids 1, 2, ... that pass over VOID."""
+    """List COUNT ids 1, 2, ... that pass over VOID."""
     return iter([k for k in range(1, count + 2) if k != VOID][:count])

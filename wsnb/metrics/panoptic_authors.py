@@ -20,8 +20,8 @@ VOC_THRESHOLDS = tuple(round(0.1 * k, 1) for k in range(1, 10))  # their mean AP
 
 @dataclass
 class Overlaps:
-    """What is kept of the pictures, for each class: one overlap, score and rank of its true segment a prediction, and
-    the number of true segments."""
+    """Counts over pictures for each class: a prediction's overlap, score and true segment, and the number of true
+    segments."""
 
     overlap: dict
     score: dict
@@ -32,12 +32,12 @@ class Overlaps:
 
     @classmethod
     def of(cls, classes, fixed=False) -> "Overlaps":
-        """Nothing counted yet, for the class numbers CLASSES."""
+        """Start with nothing counted, for the class numbers CLASSES."""
         return cls({c: [] for c in classes}, {c: [] for c in classes}, {c: [] for c in classes},
                    dict.fromkeys(classes, 0), fixed)
 
     def add(self, true_ids, true_mask, ids, id_classes, id_scores) -> None:
-        """Count one picture.
+        """Count a picture.
 
         true_ids [H, W] and true_mask [H, W]: ids of the true segments and classes of the pixels. ids [H, W]: the
         prediction; id_classes, id_scores: class and score of its ids in ascending order, 0 and VOID left out (the
@@ -81,7 +81,7 @@ class Overlaps:
 
 
 def counts(overlaps, label, threshold):
-    """Predictions of a class, best first: (overlaps sorted, true positives bool [N]) at overlap > THRESHOLD.
+    """Rank the predictions of a class: (overlaps, best score first, true positives bool [N]) at overlap > THRESHOLD.
 
     With FIXED a true segment counts once, for the best-ranked prediction.
     """
@@ -97,8 +97,10 @@ def counts(overlaps, label, threshold):
 
 
 def quality(overlaps, threshold=0.5) -> dict[str, np.ndarray]:
-    """PQ, SQ, DQ of each class at one threshold of the overlap, [C] in [0, 1]; NaN where a class has neither true
-    segments nor predictions. SQ is 0 without a true positive."""
+    """Compute PQ, SQ, DQ of each class at one threshold of the overlap, [C] in [0, 1].
+
+    NaN where a class has neither true segments nor predictions; SQ is 0 without a true positive.
+    """
     result = {"PQ": [], "SQ": [], "DQ": []}
     for label, n_truth in overlaps.n_truth.items():
         overlap, good = counts(overlaps, label, threshold)
@@ -112,9 +114,10 @@ def quality(overlaps, threshold=0.5) -> dict[str, np.ndarray]:
 
 
 def average_precision(overlaps, thresholds=VOC_THRESHOLDS) -> np.ndarray:
-    """AP^r float64 [C, T] in [0, 1]: the mean, over true segments, of the precision at the rank of each true positive.
+    """Compute AP^r float64 [C, T] in [0, 1].
 
-    Its mean over VOC_THRESHOLDS is AP_vol. NaN for a class without true segments.
+    It is the mean, over true segments, of the precision at the rank of each true positive; its mean over
+    VOC_THRESHOLDS is AP_vol. NaN for a class without true segments.
     """
     result = np.full((len(overlaps.n_truth), len(thresholds)), np.nan)
     for c, (label, n_truth) in enumerate(overlaps.n_truth.items()):

@@ -1,7 +1,7 @@
-"""Segments of two id maps and the pixels that they share; what all panoptic and instance metrics stand on.
+"""Segments of two id maps and the pixels that they share: the base of all panoptic and instance metrics.
 
 A picture is described by an id map [H, W] of integers >= 0 and {id: class}. NONE (usually 0) is no segment, VOID (255)
-is not scored: ids of segments are any other values, so that 8-bit and 16-bit maps read alike.
+is not scored: ids of segments are any other values, in 8-bit and 16-bit maps alike.
 """
 
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ class Shared:
 
 
 def _dense(ids, name):
-    """(ascending values, position of each pixel's value in them)."""
+    """Find (ascending values, position of each pixel's value in them)."""
     ids = np.asarray(ids)
     if ids.dtype.kind not in "iub":
         raise ValueError(f"{name}: ids are integers, not {ids.dtype}")
@@ -48,20 +48,20 @@ def shared_pixels(first, second) -> Shared:
 
 
 def ids_of(id_map) -> np.ndarray:
-    """Ascending ids of the segments of a map, without NONE and VOID."""
+    """List the ids of the segments of a map, ascending, without NONE and VOID."""
     ids = _dense(id_map, "id map")[0]
     return ids[(ids != NONE) & (ids != VOID)]
 
 
 def iou(shared, free=None) -> np.ndarray:
-    """IoU float64 [rows, columns] of all pairs; FREE [columns] pixels are taken off each column's area."""
+    """Compute the IoU float64 [rows, columns] of all pairs; FREE [columns] pixels are taken off each column's area."""
     rows, columns = shared.pixels.sum(1, keepdims=True), shared.pixels.sum(0, keepdims=True)
     union = rows + columns - shared.pixels - (0 if free is None else np.asarray(free)[None])
     return shared.pixels / np.maximum(union, 1)
 
 
 def labelled(ids, classes, name) -> np.ndarray:
-    """Classes int64 of IDS from the mapping CLASSES. Raises ValueError naming an id without a class."""
+    """Look up the classes int64 of IDS in the mapping CLASSES. Raises ValueError naming an id without a class."""
     missing = [int(k) for k in ids if int(k) not in classes]
     if missing:
         raise ValueError(f"{name}: no class for the ids {missing[:5]}; give every id of the map one")
@@ -69,8 +69,10 @@ def labelled(ids, classes, name) -> np.ndarray:
 
 
 def split_means(values, things) -> dict[str, float]:
-    """Means of a value a class [C] over all classes, those in THINGS, and the others (stuff); NaN is left out, and is
-    the mean of nothing."""
+    """Average a value a class [C] over all classes, the thing classes THINGS, and the others (stuff).
+
+    NaN is left out, and is the mean of nothing.
+    """
     values = np.asarray(values, float)
     thing = np.isin(np.arange(len(values)), list(things))
     chosen = {"all": values, "things": values[thing], "stuff": values[~thing]}

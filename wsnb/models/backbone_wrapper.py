@@ -1,12 +1,12 @@
-"""A network that adopts a backbone's modules under their own names, with the rules that the papers share: which layers
-never train, and how fast the others learn."""
+"""A network that registers a backbone's modules under their own names, with the rules that the papers share: which
+layers never train, and how fast the others learn."""
 
 import torch
 from torch import nn
 
 
 class BackboneWrapper(nn.Module):
-    """Adopts the backbone's modules under their own names. FREEZE never trains the backbone's first layers
+    """Registers the backbone's modules under their own names. FREEZE never trains the backbone's first layers
     (`backbone.frozen`) and BatchNorms, and keeps the latter in evaluation mode; without it a backbone can start from
     nothing. A subclass lists its own layers in `new_modules`."""
 
@@ -22,11 +22,11 @@ class BackboneWrapper(nn.Module):
                 parameter.requires_grad = False
 
     def feature_maps(self, x):
-        """x [B, 3, H, W] -> the backbone's five feature maps."""
+        """Compute x [B, 3, H, W] -> the backbone's five feature maps."""
         return self._backbone[0](x)
 
     def shallow_and_deep(self, x):
-        """x [B, 3, H, W] -> shallow features (stride 4), deep features (the last)."""
+        """Compute x [B, 3, H, W] -> shallow features (stride 4), deep features (the last)."""
         features = self.feature_maps(x)
         return features[self._backbone[0].strides.index(4)], features[-1]
 
@@ -39,7 +39,7 @@ class BackboneWrapper(nn.Module):
 
 
 def parameter_groups(network, lr, weight_decay, bias_multiplier=2, new_multiplier=10, bias_decay=0.0):
-    """Four groups for an optimiser: backbone weights (lr), backbone biases (bias_multiplier x lr), new weights
+    """Make four groups for an optimiser: backbone weights (lr), backbone biases (bias_multiplier x lr), new weights
     (new_multiplier x lr), new biases (new_multiplier x bias_multiplier x lr). Biases decay by BIAS_DECAY.
 
     The single-stage paper: bias_multiplier 2 for WideResNet-38 and VGG-16, 1 for the ResNets.
@@ -57,8 +57,8 @@ def parameter_groups(network, lr, weight_decay, bias_multiplier=2, new_multiplie
 
 
 def optimiser(kind, groups, momentum=0.9):
-    """torch's optimiser for parameter groups: "sgd" (the papers') or "adamw" (small networks on few pictures: it needs
-    no care for the scale of a backbone's features). Raises ValueError for another kind."""
+    """Make torch's optimiser for parameter groups: "sgd" (the papers') or "adamw" (small networks on few pictures: it
+    needs no care for the scale of a backbone's features). Raises ValueError for another kind."""
     kinds = {"sgd": lambda: torch.optim.SGD(groups, lr=groups[0]["lr"], momentum=momentum),
              "adamw": lambda: torch.optim.AdamW(groups, lr=groups[0]["lr"])}
     if kind not in kinds:

@@ -19,7 +19,7 @@ def check_state(state, origin) -> None:
     """Raise FileError unless STATE is a bare state dict: names and tensors."""
     pairs = state.items() if isinstance(state, dict) else [(0, None)]
     if not all(isinstance(k, str) and isinstance(v, torch.Tensor) for k, v in pairs):
-        raise FileError(f"{origin}: holds more or other things than named tensors; give a bare state dict")
+        raise FileError(f"{origin}: holds more than named tensors, or none; give a bare state dict")
 
 
 def fill(module: nn.Module, state: dict, origin: str, heads: tuple = (), counters: bool = True) -> None:
@@ -44,13 +44,13 @@ def fill(module: nn.Module, state: dict, origin: str, heads: tuple = (), counter
 
 NAMES = ("resnet38", "vgg16", "resnet50", "resnet101", "mobilenet_v2", "tiny")
 OUTPUT_STRIDES = {name: (0, 8, 16) for name in ("mobilenet_v2", "resnet50", "resnet101")}
-HEADS = ("fc.", "linear1000.", "classifier.", "features.18.")  # what a classification file has and a backbone has not
+HEADS = ("fc.", "linear1000.", "classifier.", "features.18.")  # parts of a classification file that no backbone has
 
 
 def build(name, output_stride=0, gradual=False):
-    """A backbone with random weights: a module from x [B, 3, H, W] to five feature maps, with `channels`, `strides`
-    and `frozen` (names of the modules that the papers never train). output_stride: 16 or 8 for MobileNetV2 and the
-    ResNets, 0 for what the backbone has by itself (16; 8 for the others). gradual: of ResNets at 8, see
+    """Build a backbone with random weights: a module from x [B, 3, H, W] to five feature maps, with `channels`,
+    `strides` and `frozen` (names of the modules that the papers never train). output_stride: 16 or 8 for MobileNetV2
+    and the ResNets, 0 for what the backbone has by itself (16; 8 for the others). gradual: of ResNets at 8, see
     `resnet.ResNet`.
 
     Raises ValueError for an unknown name or a stride that the backbone cannot have.

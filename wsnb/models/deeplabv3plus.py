@@ -11,7 +11,7 @@ from wsnb.ops.cam import resized
 
 
 def layer(inputs, outputs, kernel=1, rate=1):
-    """Convolution without bias, BatchNorm, ReLU."""
+    """Make a convolution without bias, BatchNorm, ReLU."""
     padding = 0 if kernel == 1 else rate
     return (nn.Conv2d(inputs, outputs, kernel, padding=padding, dilation=rate, bias=False), nn.BatchNorm2d(outputs),
             nn.ReLU(inplace=True))
@@ -70,8 +70,8 @@ class Head(nn.Module):
 
 
 def own_names(state) -> dict:
-    """Weights as NoPeopleAllowed names them (`model.backbone.*`, `model.classifier.*`; its training files hold them
-    under `model`) under the names of `segmenter.Segmenter`; others as they are."""
+    """Rename weights that NoPeopleAllowed names otherwise (`model.backbone.*`, `model.classifier.*`; its training
+    files hold them under `model`) under the names of `segmenter.Segmenter`; others as they are."""
     state = state.get("model", state) if isinstance(state, dict) else state
     if not isinstance(state, dict) or not any(str(key).startswith("model.backbone.") for key in state):
         return state

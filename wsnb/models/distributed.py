@@ -1,4 +1,4 @@
-"""Several processes that learn one network together, a GPU each (Lightning Fabric), started from within a notebook.
+"""Several processes that train one network, a GPU each (Lightning Fabric), started from within a notebook.
 
 Batch normalisation over all devices, "vacancy" style: the variance is clamped from below, not enlarged.
 """
@@ -14,11 +14,11 @@ from torch import nn
 
 @dataclass(frozen=True)
 class Distributed:
-    """This process's place among those that learn together.
+    """This process's place among those that train together.
 
     device  torch.device of this process
     rank    its number; 0 keeps the checkpoints and the log
-    size    how many there are
+    size    the number of processes
     fabric  Lightning Fabric, None for a process alone
     """
 
@@ -28,16 +28,16 @@ class Distributed:
     fabric: object = None
 
     @property
-    def first(self) -> bool:
+    def is_first(self) -> bool:
         return self.rank == 0
 
-    def shared(self, module):
-        """MODULE, its gradients averaged over the team after every backward pass."""
+    def wrap(self, module):
+        """Return MODULE, its gradients averaged over all processes after every backward pass."""
         return module if self.fabric is None else self.fabric.setup_module(module, move_to_device=False)
 
-    def part_of(self, order, batch) -> list:
-        """This process's samples of ORDER, batch after batch: its equal part of every whole batch of BATCH samples (the
-        last, smaller batch is left out). Raises ValueError if BATCH cannot be shared out."""
+    def shard(self, order, batch) -> list:
+        """Return this process's samples of ORDER, batch after batch: its equal part of every whole batch of BATCH
+        samples (the last, smaller batch is left out). Raises ValueError if BATCH cannot be shared out."""
         if self.size == 1:
             return order
         if batch % self.size or len(order) < batch:
@@ -47,28 +47,30 @@ class Distributed:
         starts = range(self.rank * share, len(order) // batch * batch, batch)
         return [sample for start in starts for sample in order[start : start + share]]
 
-    def quiet(self, say):
-        """SAY, a log or a progress, in the first process; in others a function that only hands on what it is given."""
-        return say if self.first else lambda given, *_, **__: given
+    def first_only(self, report):
+        """Return REPORT, a log or a progress, in the first process; in others a function that passes its argument
+        on."""
+        return report if self.is_first else lambda given, *_, **__: given
 
-    def wait(self) -> None:
-        """Until all have come as far."""
+    def barrier(self) -> None:
+        """Wait until all processes have come as far."""
         if self.size > 1:
             dist.barrier()
 
 
-def alone(device) -> Distributed:
-    """A process that learns alone on DEVICE."""
+def single_process(device) -> Distributed:
+    """Return the place of a process that trains alone on DEVICE."""
     return Distributed(torch.device(device))
 
 
-def home(gpus, device) -> torch.device:
-    """Where networks are built: on DEVICE, or in main memory if they are handed to several processes."""
+def build_device(gpus, device) -> torch.device:
+    """Return the device on which networks are built: DEVICE, or in main memory if they are handed to several
+    processes."""
     return torch.device(device if gpus == 1 else "cpu")
 
 
 def launch(learn, gpus, device) -> None:
-    """Call learn(team) in GPUS processes and wait for them; in this one if GPUS is 1.
+    """Call learn(Distributed) in GPUS processes and wait for them; in this one if GPUS is 1.
 
     The processes are forks of this one, so that LEARN sees all that a notebook has defined; what they change comes back
     through files only. device: "cpu" makes processes on CPUs, for tests. The notebook must not have used a GPU before,
@@ -76,7 +78,7 @@ def launch(learn, gpus, device) -> None:
     Lightning Fabric or enough GPUs are missing, or if a process failed.
     """
     if gpus == 1:
-        learn(alone(device))
+        learn(single_process(device))
         return
     try:
         from lightning_fabric import Fabric
@@ -87,22 +89,22 @@ def launch(learn, gpus, device) -> None:
         raise RuntimeError(f"gpus: {gpus}, but there are {torch.cuda.device_count()}; set gpus to what there is")
     fabric = Fabric(accelerator=kind, devices=gpus, strategy="ddp_notebook")
 
-
-    def member(fabric):
-        for number in (signal.SIGINT, signal.SIGTERM):  # a team that stopped at different steps would wait for ever
+    def process(fabric):
+        for number in (signal.SIGINT, signal.SIGTERM):  # processes that stopped at different steps would wait for ever
             signal.signal(number, signal.SIG_DFL)
         torch.set_num_threads(1)  # OpenMP does not survive a fork with more
         learn(Distributed(fabric.device, fabric.global_rank, fabric.world_size, fabric))
 
     try:
-        fabric.launch(member)
+        fabric.launch(process)
     finally:
         for child in multiprocessing.active_children():
             child.kill()
 
 
-def together(value):
-    """The sum of a tensor over all processes, with its gradient; the tensor itself where there is one process."""
+def sum_over_processes(value):
+    """Return the sum of a tensor over all processes, with its gradient; the tensor itself where there is one
+    process."""
     if not (dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1):
         return value
     from torch.distributed.nn.functional import all_reduce
@@ -118,7 +120,7 @@ class SyncBatchNorm2d(nn.BatchNorm2d):
         if not self.training:
             return super().forward(x)
         count = x.new_tensor([x.numel() / x.shape[1]])
-        sums = together(torch.cat([x.sum((0, 2, 3)), (x * x).sum((0, 2, 3)), count]))
+        sums = sum_over_processes(torch.cat([x.sum((0, 2, 3)), (x * x).sum((0, 2, 3)), count]))
         total = sums[-1]
         mean, squares = sums[:-1].view(2, -1) / total
         variance = squares - mean * mean
@@ -132,7 +134,7 @@ class SyncBatchNorm2d(nn.BatchNorm2d):
 
 
 def synchronised(module) -> nn.Module:
-    """MODULE with every nn.BatchNorm2d replaced by SyncBatchNorm2d of the same weights, in place."""
+    """Return MODULE with every nn.BatchNorm2d replaced by SyncBatchNorm2d of the same weights, in place."""
     for name, child in module.named_children():
         if type(child) is nn.BatchNorm2d:
             new = SyncBatchNorm2d(child.num_features, child.eps, child.momentum)

@@ -1,7 +1,5 @@
-"""A plain segmenter, whatever its labels are: a head on a backbone, one logit a class and pixel.
-
-A classifier of image tags over any backbone, whose class activation maps show where it looks (Zhou et al., 2016).
-"""
+"""Heads on any backbone: plain segmenters, one logit a class and pixel, whatever their labels are, and a classifier of
+image tags, whose class activation maps show where it looks (Zhou et al., CVPR 2016)."""
 
 import torch
 import torch.nn.functional as F
@@ -12,6 +10,11 @@ from wsnb.models import backbones, deeplabv3plus
 from wsnb.models.backbone_wrapper import BackboneWrapper
 
 HEADS = ("largefov", "aspp", "deeplabv3plus")
+
+
+def upsample(logits, size):
+    """Resize to SIZE (H, W): bilinear, corners not aligned."""
+    return F.interpolate(logits, size=tuple(size), mode="bilinear", align_corners=False)
 
 
 class LargeFOV(nn.Module):
@@ -65,7 +68,7 @@ class Segmenter(BackboneWrapper):
 
 
 def build(head, backbone, n_classes, weights="random", output_stride=0, width=256, freeze=True, checkpoint="", rate=12):
-    """(segmenter, where its weights came from).
+    """Build a segmenter; returns (segmenter, where its weights came from).
 
     head: "largefov" (WIDTH channels, dilated by RATE; on vgg16 the backbone's own fc6, dilated, and fc7), "aspp"
     (DeepLab v2) or "deeplabv3plus". backbone, weights, output_stride: see `backbones`. freeze: never train the
@@ -93,11 +96,6 @@ def build(head, backbone, n_classes, weights="random", output_stride=0, width=25
         backbones.fill(network, deeplabv3plus.own_names(load_torch(checkpoint)), str(checkpoint))
         origin = f"checkpoint {str(checkpoint).rsplit('/', 1)[-1]}"
     return network, origin
-
-
-def upsample(logits, size):
-    """Bilinear resize to SIZE (H, W), corners not aligned."""
-    return F.interpolate(logits, size=tuple(size), mode="bilinear", align_corners=False)
 
 
 class Classifier(BackboneWrapper):
@@ -134,7 +132,7 @@ def multilabel_loss(logits, tags):
 
 @torch.no_grad()
 def tag_scores(network, batches, device="cpu"):
-    """(tags [N, C], scores in [0, 1] [N, C]) over batches of {"x", "tags"}, in evaluation mode."""
+    """Score the tags of batches of {"x", "tags"} in evaluation mode: (tags [N, C], scores in [0, 1] [N, C])."""
     was, tags, scores = network.training, [], []
     network.eval()
     for batch in batches:

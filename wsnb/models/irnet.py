@@ -10,7 +10,7 @@ from wsnb.ops.cam import resized
 
 
 def branch(inputs, outputs, groups, grow=1):
-    """1x1 convolution, GroupNorm, enlargement by GROW, then ReLU; the enlargement has no weights."""
+    """Make a 1x1 convolution, GroupNorm, enlargement by GROW, then ReLU; the enlargement has no weights."""
     layers = [nn.Conv2d(inputs, outputs, 1, bias=False), nn.GroupNorm(groups, outputs)]
     if grow != 1:
         layers.append(nn.Upsample(scale_factor=grow, mode="bilinear", align_corners=False))
@@ -74,7 +74,7 @@ class Branches(nn.Module):
 
 
 def cropped(x, like):
-    """The top left part of X in the size of LIKE; enlarged where a backbone rounds sizes down."""
+    """Cut the top left part of X in the size of LIKE; enlarged where a backbone rounds sizes down."""
     height, width = like.shape[-2:]
     if x.shape[-2] < height or x.shape[-1] < width:
         return resized(x, (height, width))
@@ -112,20 +112,21 @@ class IRNet(BackboneWrapper):
         return self
 
     def groups(self, lr_edge, lr_displacement):
-        """Parameter groups for an optimiser: the boundary's branch, the displacement's."""
+        """Make parameter groups for an optimiser: the boundary's branch, the displacement's."""
         named = list(self.branches.named_parameters())
         return [{"params": [t for name, t in named if name.startswith(start)], "lr": lr}
                 for start, lr in (("fc_edge", lr_edge), ("fc_dp", lr_displacement))]
 
 
 def flipped_edges(network, x, pad=0):
-    """`edges_of_pair` of one picture x [1, 3, H, W] and its mirror image."""
+    """Compute `edges_of_pair` of one picture x [1, 3, H, W] and its mirror image."""
     return edges_of_pair(network, torch.cat([x, x.flip(-1)]), pad)
 
 
 @torch.no_grad()
 def edges_of_pair(network, pair, pad=0):
-    """(boundary probabilities [h, w], displacements [2, h, w]) of a picture and its mirror image, PAIR [2, 3, H, W].
+    """Compute (boundary probabilities [h, w], displacements [2, h, w]) of a picture and its mirror image, PAIR [2, 3,
+    H, W].
 
     Their logits are averaged before the sigmoid; displacements are the unflipped ones. Both are padded to PAD pixels at
     the right and bottom (IRN: 512) and to whole strides; what comes out is cropped to a quarter of their size, rounded
@@ -139,5 +140,5 @@ def edges_of_pair(network, pair, pad=0):
 
 
 def quarter_of(side):
-    """Size of a side at stride 4."""
+    """Give the size of a side at stride 4."""
     return (side - 1) // 4 + 1

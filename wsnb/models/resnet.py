@@ -1,108 +1,70 @@
-"""torchvision's ResNet-50/101 as a feature extractor with a chosen stride and dilation per stage.
-
-ResNet-101 with a stem of three 3x3 convolutions, output stride 8: the trunk of resnet-101-cuhk.pth.
-"""
+"""torchvision's ResNets as feature extractors: stride and dilation of each stage, the stem, the first feature map."""
 
 import math
 
 from torch import nn
 
+STAGES = ("layer1", "layer2", "layer3", "layer4")
+
 
 def set_stage(stage, stride, dilation, first) -> None:
-    """Give a residual stage another stride and dilate its 3x3 convolutions, that of the first block by FIRST; weights
-    unchanged."""
+    """Give a residual stage another stride and dilate its strided 3x3 convolutions, that of the first block by FIRST;
+    weights unchanged."""
     for i, block in enumerate(stage):
-        block.conv2.stride = (stride if i == 0 else 1,) * 2
-        block.conv2.dilation = block.conv2.padding = (dilation if i else first,) * 2
+        strided = block.conv2 if hasattr(block, "conv3") else block.conv1  # of a bottleneck, of a basic block
+        strided.stride = (stride if i == 0 else 1,) * 2
+        strided.dilation = strided.padding = (dilation if i else first,) * 2
     if stage[0].downsample is not None:
         stage[0].downsample[0].stride = (stride, stride)
 
 
 class ResNet(nn.Module):
-    """x [B, 3, H, W] -> features of the stem (stride 2) and of layer1..layer4; 64, 256, 512, 1024, 2048 channels.
+    """x [B, 3, H, W] -> features of the stem (stride 2) and of layer1, layer2, ..., shallow to deep.
 
-    stage_strides and dilations are those of layer1..layer4; the default is the single-stage paper's: output stride 16
-    without dilation. gradual: the first block of a stage keeps the dilation of the stage before, as torchvision's own
-    option has it. Parameter names are torchvision's without `fc`.
+    depth: 34, 50 or 101. stage_strides and dilations are those of layer1..layer4; the default is the single-stage
+    paper's: output stride 16 without dilation. gradual: the first block of a stage keeps the dilation of the stage
+    before, as torchvision's own option has it. deep_stem: three 3x3 convolutions in place of the 7x7 one, as in
+    resnet-101-cuhk.pth; all convolutions start normal with variance 2 / (k k outputs). pooled: the first feature is
+    that behind the max pooling (stride 4), as IRNet takes it. stages: 3 leaves layer4 out. Parameter names are
+    torchvision's without `fc`.
     """
 
-    channels = (64, 256, 512, 1024, 2048)
-    frozen = ("conv1", "bn1")
-
-    def __init__(self, depth=50, stage_strides=(1, 2, 2, 1), dilations=(1, 1, 1, 1), gradual=False):
+    def __init__(self, depth=50, stage_strides=(1, 2, 2, 1), dilations=(1, 1, 1, 1), gradual=False, deep_stem=False,
+                 pooled=False, stages=4):
         super().__init__()
         from torchvision import models
 
-        whole = {50: models.resnet50, 101: models.resnet101}[depth](weights=None)
-        for name in ("conv1", "bn1", "relu", "maxpool", "layer1", "layer2", "layer3", "layer4"):
+        whole = {34: models.resnet34, 50: models.resnet50, 101: models.resnet101}[depth](weights=None)
+        self.stages, self.pooled = STAGES[:stages], pooled
+        for name in ("conv1", "bn1", "relu", "maxpool", *self.stages):
             self.add_module(name, getattr(whole, name))
-        self.strides = (
-            2,
-            *(
-                4 * s
-                for s in (
-                    1,
-                    stage_strides[1],
-                    stage_strides[1] * stage_strides[2],
-                    stage_strides[1] * stage_strides[2] * stage_strides[3],
-                )
-            ),
-        )
-        for i, (stride, dilation) in enumerate(zip(stage_strides, dilations, strict=True), start=1):
-            before = dilations[max(i - 2, 0)]
-            set_stage(getattr(self, f"layer{i}"), stride, dilation, before if gradual else dilation)
+        widths = (64, 128, 256, 512) if depth == 34 else (256, 512, 1024, 2048)
+        self.channels = (128 if deep_stem else 64, *widths[:stages])
+        self.strides = (4 if pooled else 2, *(4 * math.prod(stage_strides[: k + 1]) for k in range(stages)))
+        self.frozen = ("conv1", "bn1", *(("layer1",) if deep_stem else ()))
+        for i, name in enumerate(self.stages):
+            first = dilations[max(i - 1, 0)] if gradual else dilations[i]
+            set_stage(getattr(self, name), stage_strides[i], dilations[i], first)
+        if deep_stem:
+            self._deepen_stem()
 
-    def forward(self, x):
-        stem = self.relu(self.bn1(self.conv1(x)))
-        features = [stem]
-        x = self.maxpool(stem)
-        for stage in (self.layer1, self.layer2, self.layer3, self.layer4):
-            x = stage(x)
-            features.append(x)
-        return tuple(features)
-
-
-BLOCKS = (3, 4, 23, 3)
-
-
-def _layer(inputs, width, blocks, stride, dilation):
-    """Bottlenecks of WIDTH x 4 outputs; the first of a dilated stage has half the dilation."""
-    from torchvision.models.resnet import Bottleneck
-
-    shortcut = nn.Sequential(nn.Conv2d(inputs, 4 * width, 1, stride, bias=False), nn.BatchNorm2d(4 * width))
-    first = Bottleneck(inputs, width, stride, shortcut, dilation=max(1, dilation // 2))
-    return nn.Sequential(first, *(Bottleneck(4 * width, width, dilation=dilation) for _ in range(blocks - 1)))
-
-
-class DeepStemResNet(nn.Module):
-    """x [B, 3, H, W] -> features of the stem (stride 2) and of layer1..layer4 (strides 4, 8, 8, 8), with 128, 256, 512,
-    1024, 2048 channels. Parameters are named as in the file. Initialised as the original: convolutions normal with
-    variance 2 / (k k outputs)."""
-
-    channels = (128, 256, 512, 1024, 2048)
-    strides = (2, 4, 8, 8, 8)
-    frozen = ("conv1", "bn1", "layer1")
-
-    def __init__(self):
-        super().__init__()
+    def _deepen_stem(self):
         self.conv1 = nn.Sequential(
             nn.Conv2d(3, 64, 3, 2, 1, bias=False), nn.BatchNorm2d(64), nn.ReLU(),
             nn.Conv2d(64, 64, 3, 1, 1, bias=False), nn.BatchNorm2d(64), nn.ReLU(),
             nn.Conv2d(64, 128, 3, 1, 1, bias=False),
         )
-        self.bn1, self.relu, self.maxpool = nn.BatchNorm2d(128), nn.ReLU(), nn.MaxPool2d(3, 2, 1)
-        inputs = 128
-        for i, (blocks, stride, dilation) in enumerate(zip(BLOCKS, (1, 2, 1, 1), (1, 1, 2, 4), strict=True)):
-            self.add_module(f"layer{i + 1}", _layer(inputs, 64 * 2**i, blocks, stride, dilation))
-            inputs = 256 * 2**i
+        self.bn1, first = nn.BatchNorm2d(128), self.layer1[0]
+        first.conv1, first.downsample[0] = (nn.Conv2d(128, outputs, 1, bias=False) for outputs in (64, 256))
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.normal_(module.weight, std=math.sqrt(2 / (module.kernel_size[0] ** 2 * module.out_channels)))
 
     def forward(self, x):
         stem = self.relu(self.bn1(self.conv1(x)))
-        features, x = [stem], self.maxpool(stem)
-        for layer in (self.layer1, self.layer2, self.layer3, self.layer4):
-            x = layer(x)
+        x = self.maxpool(stem)
+        features = [x if self.pooled else stem]
+        for name in self.stages:
+            x = getattr(self, name)(x)
             features.append(x)
         return tuple(features)

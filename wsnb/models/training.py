@@ -1,6 +1,5 @@
-"""SGD whose momentum buffer holds the learning rate, as in Caffe and the program of SPML.
-
-Training that survives: checkpoints in the middle of an epoch, a clean stop on a signal, a full stop on NaN.
+"""Training: seeds, the order of samples, batches, and a state that survives its process, with checkpoints in the middle
+of an epoch, a clean stop on a signal and a full stop on NaN. Also Caffe's SGD.
 """
 
 import math
@@ -16,36 +15,51 @@ import torch
 from wsnb.files import load_torch, save_torch
 
 
-class InnerSGD(torch.optim.Optimizer):
-    """b <- momentum b + lr (g + weight_decay w); w <- w - b.
+def seed_everything(seed, threads=0, deterministic=False) -> None:
+    """Seed torch, NumPy and Python. THREADS > 0 fixes torch's CPU threads, since sums depend on their number;
+    DETERMINISTIC asks torch for deterministic kernels (a GPU matter: the CPU's are); torch warns where it has none, as
+    for the cross-entropy of maps."""
+    random.seed(seed)
+    np.random.seed(seed)
+    torch.manual_seed(seed)
+    torch.use_deterministic_algorithms(deterministic, warn_only=True)  # else the cross-entropy of maps fails on a GPU
+    if deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS has repeatable products only so
+    if threads:
+        torch.set_num_threads(threads)
 
-    torch.optim.SGD multiplies by lr outside of b: the two differ as soon as lr changes.
+
+def epoch_order(count, seed, epoch, shuffle=True) -> list[int]:
+    """The order of COUNT samples in an epoch: a function of (seed, epoch)."""
+    if not shuffle:
+        return list(range(count))
+    return np.random.default_rng([seed, epoch, 2**31]).permutation(count).tolist()
+
+
+def batches(dataset, order, batch_size, first=0, drop_last=True, workers=0):
+    """Collated batches of dataset[i] for i in ORDER, from batch number FIRST on.
+
+    The last, smaller batch is dropped if DROP_LAST and there is more than one batch (a set smaller than a batch still
+    gives one). The result does not depend on the number of worker processes.
     """
-
-    def __init__(self, params, lr, momentum=0.9, weight_decay=0.0):
-        super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
-
-    @torch.no_grad()
-    def step(self, closure=None):
-        loss = closure() if closure else None
-        for group in self.param_groups:
-            for parameter in group["params"]:
-                if parameter.grad is None:
-                    continue
-                change = group["lr"] * parameter.grad.add(parameter, alpha=group["weight_decay"])
-                buffer = self.state[parameter].get("momentum_buffer")
-                if buffer is None:
-                    buffer = self.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
-                buffer.mul_(group["momentum"]).add_(change)
-                parameter.sub_(buffer)
-        return loss
+    groups = [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
+    if drop_last and len(groups) > 1 and len(groups[-1]) < batch_size:
+        groups.pop()
+    own = torch.Generator().manual_seed(0)  # else every start of a loader draws from the global generator
+    return torch.utils.data.DataLoader(
+        dataset,
+        batch_sampler=groups[first:],
+        num_workers=workers,
+        generator=own,
+        multiprocessing_context="fork" if workers else None,
+    )
 
 
 class Training:
-    """Where a training stands, kept in one file, so that a killed run continues to the same weights.
+    """The state of a training, kept in one file: a killed run continues to the same weights.
 
     path: the checkpoint. parts: named objects with state_dict / load_state_dict (network, optimiser, schedule).
-    The loop stays in the reader's sight:
+    The loop stays in the notebook:
 
         with Training(path, network=net, optimiser=opt) as training:
             for epoch in training.epochs(20):
@@ -126,8 +140,8 @@ class Training:
             self.running[name] = self.running.get(name, 0.0) + value
 
     def save(self):
-        """Write the checkpoint, whole; one of a team's other processes (`writes` is False) only checks. Raises
-        TypeError if `kept` or `running` hold what could not be read back."""
+        """Write the checkpoint, whole; a process that does not write (`writes` is False) only checks. Raises TypeError
+        if `kept` or `running` hold values that could not be read back."""
         for name, value in (("kept", self.kept), ("running", self.running)):
             _only_plain(name, value)
         for name, part in self.parts.items():
@@ -174,7 +188,7 @@ class Training:
 
 
 def _tensors(state, prefix=""):
-    """(name, tensor) of every tensor within dicts and lists."""
+    """Yield (name, tensor) of every tensor within dicts and lists."""
     if isinstance(state, torch.Tensor):
         yield prefix, state
     pairs = state.items() if isinstance(state, dict) else enumerate(state) if isinstance(state, list | tuple) else ()
@@ -183,7 +197,7 @@ def _tensors(state, prefix=""):
 
 
 def _only_plain(name, value):
-    """Checkpoints are read without running code in them, so they may hold tensors and Python's own values only."""
+    """Checkpoints are read without running code in them: they may hold tensors and Python's own values only."""
     if isinstance(value, dict):
         for key, item in value.items():
             _only_plain(f"{name}[{key!r}]", item)
@@ -196,41 +210,27 @@ def _only_plain(name, value):
         )
 
 
-def seed_everything(seed, threads=0, deterministic=False) -> None:
-    """Seed torch, NumPy and Python. THREADS > 0 fixes torch's CPU threads, since sums depend on their number;
-    DETERMINISTIC asks torch for deterministic kernels (a GPU matter: the CPU's are); torch warns where it has none, as
-    for the cross-entropy of maps."""
-    random.seed(seed)
-    np.random.seed(seed)
-    torch.manual_seed(seed)
-    torch.use_deterministic_algorithms(deterministic, warn_only=True)  # else the cross-entropy of maps fails on a GPU
-    if deterministic:
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS has repeatable products only so
-    if threads:
-        torch.set_num_threads(threads)
+class InnerSGD(torch.optim.Optimizer):
+    """SGD whose momentum buffer holds the learning rate, as in Caffe and the program of SPML.
 
-
-def epoch_order(count, seed, epoch, shuffle=True) -> list[int]:
-    """The order of COUNT samples in an epoch: a function of (seed, epoch)."""
-    if not shuffle:
-        return list(range(count))
-    return np.random.default_rng([seed, epoch, 2**31]).permutation(count).tolist()
-
-
-def batches(dataset, order, batch_size, first=0, drop_last=True, workers=0):
-    """Collated batches of dataset[i] for i in ORDER, from batch number FIRST on.
-
-    The last, smaller batch is dropped if DROP_LAST and there is more than one batch (a set smaller than a batch still
-    gives one). The result does not depend on the number of worker processes.
+    b <- momentum b + lr (g + weight_decay w); w <- w - b. torch.optim.SGD multiplies by lr outside of b: the two differ
+    as soon as lr changes.
     """
-    groups = [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
-    if drop_last and len(groups) > 1 and len(groups[-1]) < batch_size:
-        groups.pop()
-    own = torch.Generator().manual_seed(0)  # else every start of a loader draws from the global generator
-    return torch.utils.data.DataLoader(
-        dataset,
-        batch_sampler=groups[first:],
-        num_workers=workers,
-        generator=own,
-        multiprocessing_context="fork" if workers else None,
-    )
+
+    def __init__(self, params, lr, momentum=0.9, weight_decay=0.0):
+        super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
+
+    @torch.no_grad()
+    def step(self, closure=None):
+        loss = closure() if closure else None
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                if parameter.grad is None:
+                    continue
+                change = group["lr"] * parameter.grad.add(parameter, alpha=group["weight_decay"])
+                buffer = self.state[parameter].get("momentum_buffer")
+                if buffer is None:
+                    buffer = self.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
+                buffer.mul_(group["momentum"]).add_(change)
+                parameter.sub_(buffer)
+        return loss

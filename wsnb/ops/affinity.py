@@ -1,7 +1,4 @@
-"""Which pixels lie between two pixels: search directions and straight paths of IRNet (Ahn et al., CVPR 2019).
-
-Pairs of pixels that belong together, and the loss that teaches boundaries and displacements by them (IRNet).
-"""
+"""Pairs of pixels, the straight path between them, their labels and their affinity (IRNet, Ahn et al., CVPR 2019)."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -13,7 +10,7 @@ import torch
 
 @lru_cache
 def directions(radius: int) -> tuple:
-    """Half of the neighbours within RADIUS, as (dy, dx): (0, x), then row by row below; 34 for radius 5."""
+    """List half of the neighbours within RADIUS, as (dy, dx): (0, x), then row by row below; 34 for radius 5."""
     found = [(0, x) for x in range(1, radius)]
     for y in range(1, radius):
         found += [(y, x) for x in range(1 - radius, radius) if x * x + y * y < radius * radius]
@@ -22,7 +19,7 @@ def directions(radius: int) -> tuple:
 
 @lru_cache
 def path(dy: int, dx: int) -> np.ndarray:
-    """Lattice points less than 1 pixel from the segment (0, 0)-(dy, dx), within its rectangle; int [L, 2].
+    """List the lattice points less than 1 pixel from the segment (0, 0)-(dy, dx), within its rectangle; int [L, 2].
 
     The destination comes first, (0, 0) last.
     """
@@ -33,7 +30,7 @@ def path(dy: int, dx: int) -> np.ndarray:
 
 @lru_cache
 def grouped(radius: int) -> tuple:
-    """The paths of all directions, grouped by their length (ascending, order kept): arrays [n, L, 2]."""
+    """Group the paths of all directions by their length (ascending, order kept): arrays [n, L, 2]."""
     by_length = {}
     for direction in directions(radius):
         by_length.setdefault(len(path(*direction)), []).append(path(*direction))
@@ -42,38 +39,36 @@ def grouped(radius: int) -> tuple:
 
 @lru_cache
 def displacements(radius: int) -> np.ndarray:
-    """(dy, dx) of each direction in the order of `grouped`: int [n_dirs, 2]."""
+    """List (dy, dx) of each direction in the order of `grouped`: int [n_dirs, 2]."""
     return np.concatenate([paths[:, 0] for paths in grouped(radius)])
 
 
 @dataclass(frozen=True)
 class PathIndex:
-    """Flat indices into a map [H, W]: sources int64 [n_src], destinations [n_dirs, n_src], and for each length of path
+    """Flat indices into a map [H, W]: starts int64 [n_src], ends [n_dirs, n_src], and for each length of path
     the pixels on it [n, L, n_src]."""
 
-    sources: np.ndarray
-    destinations: np.ndarray
+    starts: np.ndarray
+    ends: np.ndarray
     paths: tuple
 
 
 @lru_cache(maxsize=8)
 def path_index(radius: int, height: int, width: int) -> PathIndex:
-    """Pairs of pixels whose paths lie inside the map; sources are rows 0..H - r and columns r - 1..W - r.
+    """Index the pairs of pixels whose paths lie inside the map; starts are rows 0..H - r and columns r - 1..W - r.
 
-    Kept for the last sizes. Raises ValueError if the map is too small for any source.
+    Kept for the last sizes. Raises ValueError if the map is too small for any pair.
     """
     if height < radius or width < 2 * radius - 1:
         raise ValueError(f"map {height} x {width}: radius {radius} wants {radius} x {2 * radius - 1} at least")
     rows, columns = np.arange(height - radius + 1), np.arange(radius - 1, width - radius + 1)
-    sources = (rows[:, None] * width + columns).ravel()
-    paths = tuple(
-        (p[..., 0] * width + p[..., 1])[..., None] + sources for p in grouped(radius)
-    )
-    return PathIndex(sources, np.concatenate([p[:, 0] for p in paths]), paths)
+    starts = (rows[:, None] * width + columns).ravel()
+    paths = tuple((p[..., 0] * width + p[..., 1])[..., None] + starts for p in grouped(radius))
+    return PathIndex(starts, np.concatenate([p[:, 0] for p in paths]), paths)
 
 
 def pair_labels(labels, radius, n_classes=21):
-    """Which pairs of pixels share a confident label.
+    """Mark the pairs of pixels that share a confident label.
 
     labels int [..., H, W]; ids from N_CLASSES on (255) are unknown -> background pairs, foreground pairs and pairs of
     different labels: float32 [..., n_dirs, n_src] each.
@@ -81,14 +76,15 @@ def pair_labels(labels, radius, n_classes=21):
     labels = torch.as_tensor(np.asarray(labels) if not isinstance(labels, torch.Tensor) else labels).long()
     index = path_index(radius, *labels.shape[-2:])
     flat = labels.flatten(-2)
-    here = flat[..., torch.from_numpy(index.sources)][..., None, :]
-    there = flat[..., torch.from_numpy(index.destinations)]
+    here = flat[..., torch.from_numpy(index.starts)][..., None, :]
+    there = flat[..., torch.from_numpy(index.ends)]
     known, same = (here < n_classes) & (there < n_classes), here == there
     return tuple(pairs.float() for pairs in (known & same & (here == 0), known & same & (here > 0), known & ~same))
 
 
 def edge_to_affinity(edge, radius):
-    """Boundary probabilities [B, 1, H, W] -> affinity of each pair, 1 - the largest on its path: [B, n_dirs, n_src].
+    """Compute from boundary probabilities [B, 1, H, W] the affinity of each pair, 1 - the largest on its path (paper,
+    equation 3): [B, n_dirs, n_src].
 
     The largest is looked for without a graph, then gathered: the gradient touches one pixel a pair.
     """
@@ -103,54 +99,8 @@ def edge_to_affinity(edge, radius):
     return 1 - flat.gather(1, winners.flatten(1)).view(winners.shape)
 
 
-def loss_parts(edge_logits, displacement, pairs, radius):
-    """The five parts of IRNet's loss (paper, equations 4 to 9), means over all pictures of the batch.
-
-    edge_logits [B, 1, H, W]; displacement [B, 2, H, W] in pixels of the map (dy, dx); pairs: see `pair_labels`,
-    [B, n_dirs, n_src] each -> dict of scalars bg_pos, fg_pos, neg, dp_fg, dp_bg.
-    """
-    background, foreground, different = pairs
-    affinity = edge_to_affinity(edge_logits.sigmoid(), radius)
-    index = path_index(radius, *displacement.shape[-2:])
-    flat = displacement.flatten(2)
-    sources, ends = (torch.from_numpy(i).to(flat.device) for i in (index.sources, index.destinations))
-    moved = flat[..., sources][:, :, None] - flat.index_select(2, ends.flatten()).view(*flat.shape[:2], *ends.shape)
-    wanted = torch.from_numpy(displacements(radius).T.astype(np.float32)).to(flat.device)[None, :, :, None]
-    joined, parted = -torch.log(affinity + 1e-5), -torch.log(1 + 1e-5 - affinity)
-
-    def mean(values, mask, channels=1):
-        return (values * mask).sum() / (channels * mask.sum() + 1e-5)
-
-    return {
-        "bg_pos": mean(joined, background),
-        "fg_pos": mean(joined, foreground),
-        "neg": mean(parted, different),
-        "dp_fg": mean((moved - wanted).abs(), foreground[:, None], 2),
-        "dp_bg": mean(moved.abs(), background[:, None], 2),
-    }
-
-
-def total(parts):
-    """The loss: positive and negative pairs weigh alike, so do background and foreground, boundary and displacement."""
-    return (parts["bg_pos"] / 2 + parts["fg_pos"] / 2 + parts["neg"]) / 2 + (parts["dp_fg"] + parts["dp_bg"]) / 2
-
-
-def loss(edge_logits, displacement, labels, radius, n_classes=21, replicas=1):
-    """IRNet's loss of a batch with LABELS [B, H, W]; a scalar.
-
-    REPLICAS > 1 splits the batch, normalises each part by itself and takes the mean, as the original of
-    NoPeopleAllowed does on that many GPUs.
-    """
-    pairs = pair_labels(labels, radius, n_classes)
-    pairs = tuple(part.to(edge_logits.device) for part in pairs)
-    chunks = zip(*(part.tensor_split(min(replicas, len(part))) for part in (edge_logits, displacement, *pairs)),
-                 strict=True)
-    totals = [total(loss_parts(edge, move, rest, radius)) for edge, move, *rest in chunks]
-    return sum(totals) / len(totals)
-
-
 def quarter(labels, rule="centre"):
-    """Every fourth label of [H, W]: "corner" picks pixel 4i (OpenCV's nearest), "centre" 4i + 2 (PIL's).
+    """Pick every fourth label of [H, W]: "corner" picks pixel 4i (OpenCV's nearest), "centre" 4i + 2 (PIL's).
 
     Sides that are not multiples of 4 are picked by the same library's rule for that size.
     """

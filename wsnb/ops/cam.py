@@ -1,28 +1,25 @@
-"""Class activation maps (Zhou et al., CVPR 2016) and what is common to all kinds of them: scales, mirror, maximum.
+"""Class activation maps (Zhou et al., CVPR 2016) and the parts that all kinds of them share: scales, mirror, maximum.
 
-Grad-CAM is in `gradcam`, the maps on disk in `cam_store`.
-
-Class activation maps of many pictures on disk: float16 at network stride, only the classes that are there.
+Grad-CAM is in `gradcam`. `write` and `read` keep the maps of many pictures on disk: float16 at network stride, only the
+classes that are there.
 """
 
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
 
-from wsnb.data import transforms
 from wsnb.files import FileError, load_npz, save_npz
 
 
 def activation_map(features, weight):
-    """CAM: features [B, K, h, w], weight of a linear or 1x1 classifier [C, K(, 1, 1)] -> [B, C, h, w]."""
+    """Compute CAM: features [B, K, h, w], weight of a linear or 1x1 classifier [C, K(, 1, 1)] -> [B, C, h, w]."""
     return torch.einsum("bkhw,ck->bchw", features, weight.reshape(len(weight), -1))
 
 
 def multiscale(maps_of, x, scales, sizes):
-    """Sum of class maps over scales and mirror images, at several sizes.
+    """Sum class maps over scales and mirror images, at several sizes.
 
     maps_of(x [B, 3, h, w]) -> [B, K, h', w']; x [1, 3, H, W] is scaled bilinearly (corners not aligned). A picture and
     its mirror image go through MAPS_OF together. sizes: [(h, w), ...].
@@ -37,21 +34,21 @@ def multiscale(maps_of, x, scales, sizes):
 
 
 def resized(x, size):
-    """Bilinear resize of [B, C, h, w] to SIZE (H, W), corners not aligned; itself where the size is right."""
+    """Resize [B, C, h, w] bilinearly to SIZE (H, W), corners not aligned; itself where the size is right."""
     if tuple(x.shape[-2:]) == tuple(size):
         return x
     return F.interpolate(x, size=tuple(size), mode="bilinear", align_corners=False)
 
 
 def covering(x, size, cover=(1.0, 1.0)):
-    """Maps [B, C, h, w] that reach COVER (>= 1, height and width) times as far as a picture of SIZE (H, W): enlarged
-    bilinearly, and what stands over at the right and bottom cut off."""
+    """Enlarge maps [B, C, h, w] that reach COVER (>= 1, height and width) times as far as a picture of SIZE (H, W):
+    the enlargement is bilinear, and the surplus at the right and bottom is cut off."""
     whole = tuple(max(side, round(side * reach)) for side, reach in zip(size, cover, strict=True))
     return resized(x, whole)[..., : size[0], : size[1]]
 
 
 def over_joint_maximum(maps):
-    """[K, h, w] -> ReLU, divided by the one maximum over all classes and pixels (NoPeopleAllowed).
+    """Rectify class maps [K, h, w] and divide them by the one maximum over all classes and pixels (NoPeopleAllowed).
 
     Weaker classes stay below 1. Where nothing is positive the original divides by 0; here the maps are 0.
     """
@@ -60,26 +57,42 @@ def over_joint_maximum(maps):
 
 
 def over_class_maximum(maps, epsilon=1e-5):
-    """[K, h, w] -> ReLU, each class divided by its own maximum + EPSILON (IRN): every class reaches 1."""
+    """Rectify class maps [K, h, w] and divide each class by its own maximum + EPSILON (IRN): every class reaches 1."""
     maps = maps.clip(0)
     peak = maps.max(axis=(1, 2), keepdims=True) if isinstance(maps, np.ndarray) else maps.amax((1, 2), keepdim=True)
     return maps / (peak + epsilon)
 
 
+NORMALISE = {"joint": over_joint_maximum, "per class": over_class_maximum}
+
+
+def normalised(maps, rule):
+    """Bring class maps [K, H, W] to [0, 1], divided by their "joint" maximum (NoPeopleAllowed) or "per class" (IRN).
+
+    Raises ValueError for another rule.
+    """
+    if rule not in NORMALISE:
+        raise ValueError(f"normalise {rule!r}: use joint or per class")
+    return NORMALISE[rule](maps)
+
+
+def thresholded(maps, threshold) -> np.ndarray:
+    """Find which class map [K, H, W] exceeds all others and THRESHOLD: int64 [H, W], 1..K, 0 where none does; ties to
+    the lower number."""
+    maps = np.asarray(maps, np.float32)
+    return np.concatenate([np.full((1, *maps.shape[1:]), threshold, np.float32), maps]).argmax(0)
+
+
+def labels(maps, classes, threshold) -> np.ndarray:
+    """Label by `thresholded` with the class numbers CLASSES (1..) of the maps: uint8 [H, W]."""
+    return np.concatenate([[0], np.asarray(classes, np.int64)])[thresholded(maps, threshold)].astype(np.uint8)
+
+
 def predicted_tags(logits, threshold=0.5):
-    """Classes of one picture's LOGITS [C] whose probability exceeds THRESHOLD, else the most likely one: int64 [K]."""
+    """Choose the classes of one picture's LOGITS [C] whose probability exceeds THRESHOLD, else the most likely one:
+    int64 [K]."""
     found = torch.nonzero(logits.sigmoid() > threshold).flatten()
     return found if len(found) else logits.argmax()[None]
-
-
-def squashed(image, size):
-    """Picture uint8 [H, W, 3] -> (uint8 [S, S, 3], x [1, 3, S, S] normalised); the aspect ratio is not kept.
-
-    SIZE 0 leaves the picture as it is.
-    """
-    if size:
-        image = cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA)
-    return image, transforms.normalise(transforms.to_unit(image))[None]
 
 
 def write(folder, name, keys, maps, size, cover=(1.0, 1.0)) -> None:
@@ -97,7 +110,7 @@ def write(folder, name, keys, maps, size, cover=(1.0, 1.0)) -> None:
 
 
 def read(folder, name, size=None):
-    """(keys int64 [K], maps float32 [K, H, W]) of a picture, enlarged bilinearly to SIZE (H, W).
+    """Read (keys int64 [K], maps float32 [K, H, W]) of a picture, enlarged bilinearly to SIZE (H, W).
 
     size None: as it was written for; "stored": as it lies on disk. Raises FileError for a missing or damaged file.
     """

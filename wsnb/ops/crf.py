@@ -22,7 +22,7 @@ class CRF:
 
 
 def with_kernels(image, classes, settings):
-    """A field of CLASSES over a picture uint8 [H, W, 3], with both kernels and no unary term yet."""
+    """Make a field of CLASSES over a picture uint8 [H, W, 3], with both kernels and no unary term yet."""
     import pydensecrf.densecrf as dcrf
 
     field = dcrf.DenseCRF2D(image.shape[1], image.shape[0], classes)
@@ -51,11 +51,12 @@ def dense_crf(image, scores, settings=CRF()) -> np.ndarray:
 
 
 def side_by_side(image, unaries, settings=CRF()) -> np.ndarray:
-    """Marginals of several fields of one picture at once: float32 [H * W, M, C] from unary energies [M, C, H * W].
+    """Compute the marginals of several fields of one picture at once: float32 [H * W, M, C] from unary energies [M, C,
+    H * W].
 
-    The lattice is built once, and the classes of all fields go through its filters together: what a pixel reads of the
-    lattice serves them all, and few classes leave no gaps in its packs of four. Each field keeps its own softmax, so
-    that it does not depend on the others, bit for bit.
+    The lattice is built once, and the classes of all fields go through its filters together: one reading of a
+    pixel's place in the lattice serves them all, and few classes leave no gaps in its packs of four. Each field keeps
+    its own softmax and does not depend on the others, bit for bit.
     """
     from pydensecrf import eigen
 
@@ -83,21 +84,20 @@ def _softmax(energy, out):
 
 
 def crf_labels(image, scores, settings=CRF()) -> np.ndarray:
-    """Labels uint8 [H, W] after the CRF, run on the classes with any positive score only."""
+    """Label a picture, uint8 [H, W], after the CRF, run on the classes with any positive score only."""
     present = np.flatnonzero(scores.reshape(len(scores), -1).max(axis=1) > 0)
     if not len(present):
         return np.zeros(image.shape[:2], np.uint8)
     return present[dense_crf(image, scores[present], settings).argmax(axis=0)].astype(np.uint8)
 
 
-IGNORE = 255
 SURE = 0.7
 LABEL_CRF = CRF(10, 3, 3, 50, 5, 10)
 
 
 def label_unary(labels, n_labels) -> np.ndarray:
-    """Energies float32 [n_labels, H * W]: a pixel's own label is true with probability SURE, the others share the
-    rest."""
+    """Compute the energies float32 [n_labels, H * W]: a pixel's own label is true with probability SURE, the others
+    share the rest."""
     other = (1 - SURE) / max(n_labels - 1, 1)
     energy = np.full((n_labels, labels.size), -np.log(other) if n_labels > 1 else 0, np.float32)
     energy[labels.ravel(), np.arange(labels.size)] = -np.log(SURE)
@@ -105,7 +105,7 @@ def label_unary(labels, n_labels) -> np.ndarray:
 
 
 def refine_labels(image, maps, n_labels, settings=LABEL_CRF) -> list[np.ndarray]:
-    """Several label maps of one picture, each after its own CRF; side by side in one lattice, which is what costs time.
+    """Refine several label maps of one picture, each by its own CRF; they share one lattice, the costly part.
 
     image uint8 [H, W, 3]; maps: integer arrays [H, W] in 0..n_labels - 1 -> int64 [H, W] each, bit for bit as with a
     lattice of its own. With one label there is nothing to refine. Raises ValueError for different sizes.
@@ -118,21 +118,3 @@ def refine_labels(image, maps, n_labels, settings=LABEL_CRF) -> list[np.ndarray]
     unaries = np.stack([label_unary(labels, n_labels) for labels in maps])
     marginals = side_by_side(image, unaries, settings)
     return [marginals[:, k].argmax(-1).reshape(labels.shape) for k, labels in enumerate(maps)]
-
-
-def with_background(maps, threshold) -> np.ndarray:
-    """Winner of [THRESHOLD, maps...] for class maps [K, H, W]: int64 [H, W] in 0..K, ties to the lower number."""
-    maps = np.asarray(maps, np.float32)
-    return np.concatenate([np.full((1, *maps.shape[1:]), threshold, np.float32), maps]).argmax(0)
-
-
-def combined(objects, ground) -> np.ndarray:
-    """Labels that are sure enough to learn from: uint8 [H, W], 255 where it is unsure.
-
-    Of label numbers [H, W] by the foreground's and by the background's threshold: an object where the first finds one,
-    0 where neither does, else 255. IRN: 0.30 and 0.05. NoPeopleAllowed: 0.0075 and 0.24, that is, the wrong way round,
-    so that nothing is left unsure.
-    """
-    result = np.where(objects != 0, objects, IGNORE)
-    result[(objects == 0) & (ground == 0)] = 0
-    return result.astype(np.uint8)

@@ -1,9 +1,6 @@
-"""Detections of objects: where they come from, and what is kept of them.
+"""Detections of objects: made from label maps, read from files of any detector, and cleaned; and instance files.
 
-The box convention is the library's: x0, y0, x1, y1 in pixels, half-open.
-
-Detections read from files that any detector can write, and the files in which the instance network writes its
-instances: an id map and a line "class score" an id.
+Boxes are the library's: x0, y0, x1, y1 in pixels, half-open.
 """
 
 from dataclasses import dataclass
@@ -15,12 +12,13 @@ from PIL import Image
 
 from wsnb.files import FileError, load_json, save_text, write
 
-VOID = 255
+SUFFIXES = (".json", ".txt", ".mat")  # of files of detections
+NONE, VOID = 0, 255
 
 
 @dataclass(frozen=True)
 class Detections:
-    """classes int64 [N]; boxes float64 [N, 4] half-open; scores float64 [N] in [0, 1]."""
+    """Detections of a picture: classes int64 [N]; boxes float64 [N, 4]; scores float64 [N] in [0, 1]."""
 
     classes: np.ndarray
     boxes: np.ndarray
@@ -31,8 +29,10 @@ class Detections:
 
     @classmethod
     def of(cls, classes=(), boxes=(), scores=None) -> "Detections":
-        """From sequences; without SCORES all are certain. Raises ValueError for unequal lengths or scores outside
-        [0, 1]."""
+        """Make Detections of sequences; without SCORES all are certain.
+
+        Raises ValueError for unequal lengths or scores outside [0, 1].
+        """
         classes, boxes = np.asarray(classes, np.int64).reshape(-1), np.asarray(boxes, float).reshape(-1, 4)
         scores = np.ones(len(classes)) if scores is None else np.asarray(scores, float).reshape(-1)
         if not len(classes) == len(boxes) == len(scores):
@@ -42,20 +42,28 @@ class Detections:
         return cls(classes, boxes, scores)
 
     def take(self, which) -> "Detections":
-        """Those at the indices or mask WHICH."""
+        """Select those at the indices or mask WHICH."""
         return Detections(self.classes[which], self.boxes[which], self.scores[which])
+
+    def scaled(self, down: float, across: float) -> "Detections":
+        """Scale the boxes with their picture by the factors of its height and width, rounded outwards to pixels."""
+        boxes = self.boxes * [across, down, across, down]
+        whole = np.concatenate([np.floor(boxes[:, :2]), np.ceil(boxes[:, 2:])], 1)
+        return Detections(self.classes, whole, self.scores)
 
 
 def joined(*parts) -> Detections:
-    """All detections of PARTS, in order."""
+    """Concatenate the detections of PARTS."""
     return Detections(*(np.concatenate([getattr(part, name) for part in parts])
                         for name in ("classes", "boxes", "scores")))
 
 
 def clean(found, size, min_score=0.5, max_iou=0.3) -> Detections:
-    """Boxes cut to the picture's SIZE (H, W), whole pixels; empty ones and scores below MIN_SCORE left out; of boxes of
-    one class that overlap by more than MAX_IOU the best-scored (non-maximum suppression; the authors' demo: 0.5, 0.3).
-    Best-scored first."""
+    """Cut boxes to the picture's SIZE (H, W) and to whole pixels, and suppress; the best-scored come first.
+
+    Empty boxes and scores below MIN_SCORE go; of boxes of one class that overlap by more than MAX_IOU the best-scored
+    stays (non-maximum suppression; the authors' demo: 0.5, 0.3).
+    """
     height, width = size
     boxes = np.clip(np.rint(found.boxes), 0, [width, height, width, height])
     good = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1]) & (found.scores >= min_score)
@@ -69,7 +77,7 @@ def clean(found, size, min_score=0.5, max_iou=0.3) -> Detections:
 
 
 def box_ious(box, boxes) -> np.ndarray:
-    """IoU [N] of a box [4] with BOXES [N, 4], half-open."""
+    """Compute the IoU [N] of a box [4] with BOXES [N, 4]."""
     sides = np.minimum(box[2:], boxes[:, 2:]) - np.maximum(box[:2], boxes[:, :2])
     common = np.clip(sides, 0, None).prod(1)
     areas = [np.prod(np.asarray(b)[..., 2:] - np.asarray(b)[..., :2], axis=-1) for b in (box, boxes)]
@@ -77,16 +85,18 @@ def box_ious(box, boxes) -> np.ndarray:
 
 
 def whole_picture(classes, size) -> Detections:
-    """One certain detection over the whole picture for each of CLASSES: how stuff and the background enter the instance
-    network."""
+    """Make one certain detection over the whole picture for each of CLASSES.
+
+    This is how stuff and the background enter the instance network.
+    """
     return Detections.of(classes, [[0, 0, size[1], size[0]]] * len(classes))
 
 
 def from_segmentation(labels, things, min_pixels=50) -> Detections:
-    """The connected components of each class of THINGS in a label map [H, W], as boxes: detections without a detector.
+    """Box the connected components of each of the classes THINGS in a label map [H, W]: detections without a detector.
 
-    Their score is 1: how sure the segmentation is, the unary term takes from the segmentation itself. Objects that
-    touch become one, an object behind a pole two: a detector can only do better.
+    Their score is 1, since the unary term takes the segmentation's certainty from the segmentation itself. Objects that
+    touch become one, an object behind a pole two.
     """
     classes, boxes = [], []
     for label in things:
@@ -100,7 +110,7 @@ def from_segmentation(labels, things, min_pixels=50) -> Detections:
 
 
 def from_truth(mask, instances) -> Detections:
-    """The tight boxes of the true instances, all certain: an upper bound, to be marked as ground truth in tables.
+    """Box the true instances tightly, all certain: an upper bound, to be marked as ground truth in tables.
 
     mask uint8 [H, W], 255 void; instances integers [H, W], 0 none. An instance has the class of most of its pixels;
     one that lies wholly in void is left out.
@@ -116,12 +126,11 @@ def from_truth(mask, instances) -> Detections:
     return Detections.of(classes, boxes)
 
 
-SUFFIXES = (".json", ".txt", ".mat")
-NONE, VOID = 0, 255
+# files of detections
 
 
 def of_picture(folder, name, class_names) -> Detections:
-    """The detections of the picture NAME in FOLDER: NAME.json, NAME.txt or NAME.mat, whichever is there.
+    """Read the detections of the picture NAME in FOLDER: NAME.json, NAME.txt or NAME.mat, whichever is there.
 
     Raises FileError if there is none: a detector writes an empty file for a picture without objects.
     """
@@ -133,7 +142,7 @@ def of_picture(folder, name, class_names) -> Detections:
 
 
 def read(path, class_names) -> Detections:
-    """Detections of a file, by its suffix. A class is a name of CLASS_NAMES or its number.
+    """Read a file of detections, by its suffix. A class is a name of CLASS_NAMES or its number.
 
     .json  list of {"class", "box": [x0, y0, x1, y1], "score"}, half-open as everywhere in the library
     .txt   a line "class x0 y0 x1 y1 score" an object, the corner x1, y1 inclusive; a name may hold spaces
@@ -201,6 +210,9 @@ def _unknown(path):
     raise FileError(f"{path}: detections are {', '.join(SUFFIXES)} files; convert it")
 
 
+# files of instances
+
+
 def save_instances(folder, name, ids, classes, scores) -> None:
     """Write NAME.txt, then NAME.png: a line "class score" for each id ascending, and the id map as a 16-bit grey PNG.
 
@@ -217,7 +229,7 @@ def save_instances(folder, name, ids, classes, scores) -> None:
 
 
 def load_instances(folder, name):
-    """What save_instances wrote: (ids int32 [H, W], classes [N], scores [N] by id ascending). Raises FileError."""
+    """Read files of `save_instances`: (ids int32 [H, W], classes [N], scores [N] by id ascending). Raises FileError."""
     path = Path(folder) / f"{name}.png"
     try:
         with Image.open(path) as image:

@@ -1,12 +1,12 @@
-"""Instances from IRNet's displacements: every pixel walks to its centroid, nearby centroids are one thing (Ahn et al.,
-CVPR 2019, section 4.2)."""
+"""Instances from IRNet's displacements: every pixel walks to its centroid, nearby centroids are one instance (Ahn et
+al., CVPR 2019, section 4.2)."""
 
 import cv2
 import numpy as np
 
 
 def centroids(displacement, steps=300) -> np.ndarray:
-    """Where each pixel arrives after STEPS moves: displacement float [2, H, W] (dy, dx) -> int32 [2, H, W].
+    """Find where each pixel arrives after STEPS moves: displacement float [2, H, W] (dy, dx) -> int32 [2, H, W].
 
     At every step the displacement is read bilinearly at the present place; places are clipped to the map and finally
     rounded.
@@ -26,7 +26,7 @@ def centroids(displacement, steps=300) -> np.ndarray:
 
 
 def clusters(found, displacement, threshold=2.5) -> np.ndarray:
-    """Numbers 0..n - 1 int32 [H, W] of the groups of pixels whose centroids FOUND lie in one still region.
+    """Number the groups, 0..n - 1 int32 [H, W], of pixels whose centroids FOUND lie in one still region.
 
     Still regions are 4-connected where displacements are shorter than THRESHOLD pixels. Pixels that arrive outside of
     all of them form group 0, if there are any.
@@ -39,7 +39,7 @@ def clusters(found, displacement, threshold=2.5) -> np.ndarray:
 
 
 def in_reading_order(regions):
-    """Component numbers 1.. in the order in which rows meet them; 0 stays."""
+    """Renumber components 1.. in the order in which rows meet them; 0 stays."""
     numbers, first = np.unique(regions, return_index=True)
     order = np.argsort(first[numbers > 0])
     renumbered = np.zeros(regions.max() + 1, np.int32)
@@ -48,12 +48,12 @@ def in_reading_order(regions):
 
 
 def one_hot(numbers) -> np.ndarray:
-    """int [H, W] in 0..n - 1 -> uint8 [n, H, W]."""
+    """Turn int [H, W] in 0..n - 1 -> uint8 [n, H, W]."""
     return (np.arange(int(numbers.max()) + 1)[:, None, None] == numbers).astype(np.uint8)
 
 
 def split_by_cluster(cam, numbers):
-    """Class maps [K, h, w] cut along the clusters: maps [K * n, h, w], class index [K * n] of each, empty ones left
+    """Cut class maps [K, h, w] along the clusters: maps [K * n, h, w], class index [K * n] of each, empty ones left
     out."""
     groups = one_hot(numbers).astype(np.float32)
     maps, owner = [], []
@@ -67,7 +67,7 @@ def split_by_cluster(cam, numbers):
 
 
 def instances(walked, owner, keys, background=0.25, smallest=0.01):
-    """Instance masks from walked maps [N, H, W] >= 0 at the picture's size, as `split_by_cluster` numbered them.
+    """Make instance masks from walked maps [N, H, W] >= 0 at the picture's size, as `split_by_cluster` numbered them.
 
     Each pixel goes to the strongest map above BACKGROUND (of the picture's maximum); a map's pixels fall apart into
     connected components, each a detection (class, score, bool [H, W]) with the map's maximum there as score; fragments

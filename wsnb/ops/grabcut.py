@@ -1,12 +1,14 @@
-"""GrabCut: from a box to the object in it (Rother, Kolmogorov, Blake, SIGGRAPH 2004), as OpenCV computes it.
+"""From a box to the object in it: GrabCut (Rother, Kolmogorov, Blake, SIGGRAPH 2004) and GrabCut+ (Khoreva et al., CVPR
+2017, section 3.2), whose cut follows object boundaries instead of colour contrast.
 
-GrabCut+: GrabCut whose cut follows object boundaries instead of colour contrast (Khoreva et al., CVPR 2017, 3.2).
+Both minimise E(a) = sum_n D(a_n, z_n) + gamma sum_(m,n) [a_m != a_n] w_mn over labels a (1: object) of the nodes n. D
+is the cost of a colour z under a mixture of Gaussians for each side, w the cost of a border between neighbours.
 
-OpenCV's GrabCut takes no boundary map, and a cut over all pixels takes seconds in Python. So the picture is first split
-along the boundary map into small regions (the watershed's basins, a few thousand), and these are cut: a region's data
-term is the sum over its pixels, computed exactly from its colour moments, and the border between two regions costs its
-length times a fall of the mean boundary strength along it. One label takes some hundredths of a second, which makes
-the many labels of GrabCut+^i affordable.
+GrabCut is OpenCV's; its nodes are pixels. It takes no boundary map, and a cut over all pixels takes seconds in Python.
+GrabCut+ therefore splits the picture along the boundary map into small regions (the watershed's basins, a few thousand)
+and cuts between these: the data term of a region is the sum over its pixels, computed exactly from its colour moments,
+and the border of two regions costs its length times a fall of the mean boundary strength along it. One label takes some
+hundredths of a second, which makes the many labels of GrabCut+^i affordable.
 """
 
 from dataclasses import dataclass
@@ -17,18 +19,21 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import breadth_first_order, maximum_flow
 
 TINY = 9  # pixels; smaller boxes are taken as they are
-MARGIN = 3  # pixels that a box of the whole picture is shrunk by, so that some background is known
+MARGIN = 3  # pixels that a box of the whole picture is shrunk by: some background has to be known
+COMPONENTS = 5  # Gaussians a side, of both
+GAMMA = 15.0  # nats a border pixel; OpenCV takes 50 for colour contrast, which cuts small objects away here
+UNITS = 1000  # capacities of GrabCut+'s graph are whole numbers: this many to a nat
 
 
 def inside_picture(box, shape) -> tuple[int, int, int, int]:
-    """BOX (x0, y0, x1, y1, half-open) cut to a picture of SHAPE (height, width); (0, 0, 0, 0) if nothing is left."""
+    """Cut BOX (x0, y0, x1, y1, half-open) to a picture of SHAPE (height, width); (0, 0, 0, 0) if nothing is left."""
     x0, y0, x1, y1 = (int(v) for v in box)
     x0, y0, x1, y1 = max(x0, 0), max(y0, 0), min(x1, shape[1]), min(y1, shape[0])
     return (x0, y0, x1, y1) if x0 < x1 and y0 < y1 else (0, 0, 0, 0)
 
 
 def filled(shape, box) -> np.ndarray:
-    """BOX as a mask bool [H, W]; what lies outside the picture is cut off."""
+    """Fill BOX, a mask bool [H, W]; parts outside the picture are cut off."""
     x0, y0, x1, y1 = inside_picture(box, shape)
     mask = np.zeros(shape, bool)
     mask[y0:y1, x0:x1] = True
@@ -36,13 +41,13 @@ def filled(shape, box) -> np.ndarray:
 
 
 def grabcut_label(image, box, seed: int = 0, iterations: int = 5) -> np.ndarray:
-    """The object in a box: bool [H, W] from a picture uint8 [H, W, 3] (RGB) and a box (x0, y0, x1, y1, half-open).
+    """GrabCut: the object in a box, bool [H, W], of a picture uint8 [H, W, 3] (RGB); box (x0, y0, x1, y1, half-open).
 
-    Outside the box is background; inside, two mixtures of five Gaussians and a cut along colour contrast decide, over
-    ITERATIONS. A box of fewer than 9 pixels is the label itself; one of the whole picture is shrunk by 3 pixels a side.
-    The box is cut to the picture first; one outside it gives an empty label. The label may be empty: a small object's
-    colours may all be explained by the background. SEED feeds OpenCV's generator, so that a label does not depend on
-    what was computed before, as the original program's do.
+    Outside the box all is background; inside, two mixtures of five Gaussians and a cut along colour contrast decide,
+    over ITERATIONS. A box of fewer than 9 pixels is the label itself; one of the whole picture is shrunk by 3 pixels a
+    side. The box is cut to the picture first; one outside it gives an empty label. The label may be empty: a small
+    object's colours may all be explained by the background. SEED feeds OpenCV's generator: a label does not depend on
+    earlier ones, as the original program's do.
     """
     image = np.asarray(image)
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
@@ -65,11 +70,11 @@ def grabcut_label(image, box, seed: int = 0, iterations: int = 5) -> np.ndarray:
 
 
 def grabcut_from_map(image, scores, percentiles=(15, 70, 99.5), seed: int = 0, iterations=5) -> np.ndarray:
-    """The object that a class activation map points at: bool [H, W] from a picture uint8 [H, W, 3] (RGB) and SCORES
-    float [H, W].
+    """GrabCut from a class activation map: the object, bool [H, W], of a picture uint8 [H, W, 3] (RGB) and SCORES float
+    [H, W].
 
-    Scores below the first of the PERCENTILES are background, above the last object; between them GrabCut decides, and
-    the one in the middle says what it begins with. A map without a background or without an object pixel by that rule
+    Scores below the first of the PERCENTILES are background, above the last object; between them GrabCut decides,
+    beginning with object above the middle one. A map without a background or without an object pixel by that rule
     (a flat one) points at nothing: all False. SEED as in `grabcut_label`.
     """
     low, middle, high = np.percentile(scores, percentiles)
@@ -84,9 +89,9 @@ def grabcut_from_map(image, scores, percentiles=(15, 70, 99.5), seed: int = 0, i
 
 
 def reduced(image, boxes, side: int) -> tuple[np.ndarray, np.ndarray]:
-    """(picture, boxes) scaled so that the longer side is at most SIDE pixels (0: as they are); boxes int64 [N, 4].
+    """Scale picture and boxes until the longer side has SIDE pixels at most (0: as they are); boxes int64 [N, 4].
 
-    Boxes grow outwards to whole pixels, so that they keep at least one. GrabCut's time is linear in pixels.
+    Boxes grow outwards to whole pixels and keep at least one. GrabCut's time is linear in pixels.
     """
     boxes = np.asarray(boxes, np.int64).reshape(-1, 4)
     height, width = image.shape[:2]
@@ -101,18 +106,13 @@ def reduced(image, boxes, side: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def enlarged(mask, shape, box) -> np.ndarray:
-    """A mask bool [h, w] of a reduced picture at SHAPE (height, width), within BOX: bool [H, W].
+    """Enlarge a mask bool [h, w] of a reduced picture to SHAPE (height, width), within BOX: bool [H, W].
 
     Bilinear, cut at one half: smoother than nearest pixels. The box was known exactly before the reduction.
     """
     if mask.shape != tuple(shape):
         mask = cv2.resize(mask.astype(np.float32), tuple(shape)[::-1], interpolation=cv2.INTER_LINEAR) > 0.5
     return mask & filled(tuple(shape), box)
-
-
-COMPONENTS = 5  # Gaussians a side, as GrabCut's
-GAMMA = 15.0  # nats a border pixel; OpenCV takes 50 for colour contrast, which cuts small objects away here
-UNITS = 1000  # capacities are whole numbers: this many to a nat
 
 
 @dataclass(frozen=True)
@@ -135,8 +135,10 @@ class RegionGraph:
 
 
 def region_graph(image, boundary, regions) -> RegionGraph:
-    """The graph of a picture uint8 [H, W, 3], its boundary map [H, W] and its regions int [H, W] (0..R-1), such as
-    `Hierarchy.leaves`. With every pixel its own region, the cut is one over pixels."""
+    """Build the graph of a picture uint8 [H, W, 3], its boundary map [H, W] and its regions int [H, W] (0..R-1).
+
+    Regions are such as `Hierarchy.leaves`. With every pixel its own region, the cut is one over pixels.
+    """
     colours = cv2.cvtColor(np.asarray(image, np.float32) / 255, cv2.COLOR_RGB2LAB).reshape(-1, 3).astype(np.float64)
     flat, count = regions.ravel(), int(regions.max()) + 1
     sizes = np.bincount(flat, minlength=count).astype(np.float64)
@@ -160,8 +162,9 @@ def region_graph(image, boundary, regions) -> RegionGraph:
 
 def grabcut_plus_label(graph: RegionGraph, box, seed: int = 0, iterations: int = 5, margin: float = 0.0,
                        gamma: float = GAMMA, within=None) -> np.ndarray:
-    """The object in a box (x0, y0, x1, y1, half-open): bool [H, W], nothing outside the box.
+    """GrabCut+: the object in a box (x0, y0, x1, y1, half-open), bool [H, W], nothing outside the box.
 
+    Each of the ITERATIONS learns the two colour mixtures from the present cut, then cuts anew at minimum cost.
     MARGIN: only the background within this share of the box's sides around it is looked at (0: the whole picture).
     A box without a pixel in the picture gives an empty label; one under 9 pixels, or around the whole picture with
     nothing to learn the background from, is the label itself, since there is nothing to cut. WITHIN overrides the box
@@ -171,16 +174,16 @@ def grabcut_plus_label(graph: RegionGraph, box, seed: int = 0, iterations: int =
     x0, y0, x1, y1 = inside_picture(box, shape)
     limit = filled(shape, (x0, y0, x1, y1) if within is None else within)
     object_, around = _sides(graph, (x0, y0, x1, y1), margin)
-    if (x1 - x0) * (y1 - y0) < 9 or not object_.any() or not around.any():
+    if (x1 - x0) * (y1 - y0) < TINY or not object_.any() or not around.any():
         return filled(shape, (x0, y0, x1, y1)) & limit
     used = np.flatnonzero(object_ | around)
     free = object_[used]
-    border = _border_costs(graph, used, gamma)
+    border = border_costs(graph, used, gamma)
     inner, rng = free.copy(), np.random.default_rng(seed)
     components = None
     for _ in range(iterations):
-        costs, components = _data_costs(graph, used, inner, components, rng)
-        cut = _cut(costs, free, border, graph.sizes[used])
+        costs, components = data_costs(graph, used, inner, components, rng)
+        cut = minimum_cut(costs, free, border, graph.sizes[used])
         if not cut.any() or (cut == inner).all():
             inner = cut
             break
@@ -204,24 +207,27 @@ def _sides(graph, box, margin) -> tuple[np.ndarray, np.ndarray]:
     return object_, ~object_ & (near > 0.5)
 
 
-def _data_costs(graph, used, inner, components, rng):
-    """Costs [2, U] of calling each region background or object, nats a pixel, and the component that it takes on each
-    side, with the two colour models learned from the present cut INNER bool [U]."""
+def data_costs(graph, used, inner, components, rng):
+    """Learn the two colour mixtures from the present cut INNER bool [U].
+
+    Returns the data term, costs [2, U] of calling each region background or object in nats a pixel, and the component
+    that each region takes on each side.
+    """
     costs, taken = [], []
     for side in (0, 1):
         own = np.flatnonzero(inner == bool(side))
         rows = used[own]
         if components is None:
-            assigned = _clusters(graph.means[rows], graph.sizes[rows], rng)
+            assigned = cluster_colours(graph.means[rows], graph.sizes[rows], rng)
         else:
             assigned = components[side][own]
-        each = _gaussian_costs(graph, used, *_mixture(graph, rows, assigned))  # [U, K]
+        each = gaussian_costs(graph, used, *gaussian_mixture(graph, rows, assigned))  # [U, K]
         taken.append(each.argmin(1))
         costs.append(each.min(1))
     return np.array(costs), taken
 
 
-def _clusters(colours, sizes, rng, steps=10) -> np.ndarray:
+def cluster_colours(colours, sizes, rng, steps=10) -> np.ndarray:
     """k-means of weighted colours [N, 3], seeded by k-means++: component [N]."""
     count = min(COMPONENTS, len(colours))
     centres = colours[[rng.choice(len(colours), p=sizes / sizes.sum())]]
@@ -239,7 +245,7 @@ def _clusters(colours, sizes, rng, steps=10) -> np.ndarray:
     return nearest
 
 
-def _mixture(graph, rows, assigned):
+def gaussian_mixture(graph, rows, assigned):
     """Weights [K], means [K, 3] and covariances [K, 3, 3] of the pixels of ROWS, exactly, from the regions' moments."""
     weights, means, covariances = [], [], []
     for k in np.unique(assigned):
@@ -255,16 +261,20 @@ def _mixture(graph, rows, assigned):
     return weights / weights.sum(), np.array(means), np.array(covariances)
 
 
-def _gaussian_costs(graph, used, weights, means, covariances) -> np.ndarray:
-    """Mean over a region's pixels of -log(weight * density) for every component: [U, K]."""
+def gaussian_costs(graph, used, weights, means, covariances) -> np.ndarray:
+    """Mean over a region's pixels of -log(weight * density), up to a constant, for every component: [U, K]."""
     inverse = np.linalg.inv(covariances)
     rest = graph.means[used][:, None] - means
     far = np.einsum("uki,kij,ukj->uk", rest, inverse, rest) + np.einsum("uij,kji->uk", graph.scatters[used], inverse)
     return 0.5 * (far + np.linalg.slogdet(covariances)[1]) - np.log(weights)
 
 
-def _border_costs(graph, used, gamma):
-    """(first [E], second [E], cost [E]) of the borders within USED; strong boundaries are cheap."""
+def border_costs(graph, used, gamma):
+    """Cost of the borders within USED: (first [E], second [E], cost [E]); strong boundaries are cheap.
+
+    cost = gamma length exp(-b^2 / (2 mean b^2)), with the mean boundary strength b along a border and the mean of b^2
+    over all borders, weighted by length.
+    """
     place = np.full(len(graph.sizes), -1)
     place[used] = np.arange(len(used))
     first, second = place[graph.pairs[:, 0]], place[graph.pairs[:, 1]]
@@ -275,12 +285,16 @@ def _border_costs(graph, used, gamma):
     return first[kept], second[kept], gamma * lengths * fall
 
 
-def _cut(costs, free, border, sizes) -> np.ndarray:
-    """The cheapest labelling bool [U] (True: object) whose regions outside FREE are background: a minimum cut."""
+def minimum_cut(costs, free, border, sizes) -> np.ndarray:
+    """Find the cheapest labels bool [U] (True: object): the minimum cut of the graph of regions.
+
+    costs: see `data_costs`; border: see `border_costs`; sizes [U] in pixels. Regions outside FREE bool [U] are
+    background.
+    """
     first, second, between = border
     count = len(sizes)
     source, sink = count, count + 1
-    gap = (costs[0] - costs[1]) * sizes  # what calling it background costs more
+    gap = (costs[0] - costs[1]) * sizes  # by how much background is dearer than object
     likes, dislikes = np.where(free, np.maximum(gap, 0), 0), np.where(free, np.maximum(-gap, 0), 0)
     never = between.sum() + np.abs(gap).sum() + 1
     dislikes = np.where(free, dislikes, never)

@@ -6,7 +6,7 @@ import torch
 
 
 class Tap:
-    """What a layer gave in the last forward pass, as a leaf to differentiate by. Below the layer no graph is kept."""
+    """The output of a layer in the last forward pass, as a leaf to differentiate by; no graph below it."""
 
     def __init__(self):
         self.value = None
@@ -35,8 +35,8 @@ def tapped(network, layer):
 
 
 def scores_of(output):
-    """What a network gives as one score a class, [B, C]: a classifier's logits as they are; a segmenter's [B, C, h, w]
-    summed over the pixels (Vinogradova et al., AAAI 2020); of several outputs the first. Raises ValueError."""
+    """Bring a network's output to one score a class, [B, C]: a classifier's logits as they are; a segmenter's [B, C,
+    h, w] summed over the pixels (Vinogradova et al., AAAI 2020); of several outputs the first. Raises ValueError."""
     first = output[0] if isinstance(output, tuple | list) else output
     if not isinstance(first, torch.Tensor) or first.ndim not in (2, 4):
         given = tuple(first.shape) if isinstance(first, torch.Tensor) else type(first).__name__
@@ -45,7 +45,7 @@ def scores_of(output):
 
 
 def forward(network, layer, x):
-    """(logits [B, C], tapped activations [B, K, h, w]) with a graph from the layer to the logits only."""
+    """Compute (logits [B, C], tapped activations [B, K, h, w]) with a graph from the layer to the logits only."""
     with tapped(network, layer) as tap, torch.no_grad():
         logits = scores_of(network(x))
     if tap.value is None:
@@ -54,11 +54,12 @@ def forward(network, layer, x):
 
 
 def gradcam(network, layer, x, classes, plus=False, inplace_relu=False, logits_and_tap=None):
-    """Maps of CLASSES for x [B, 3, H, W]: [B, len(classes), h, w] at the layer's size; may be negative (no ReLU).
+    """Compute the maps of CLASSES for x [B, 3, H, W]: [B, len(classes), h, w] at the layer's size; may be negative (no
+    ReLU).
 
     Grad-CAM: the activations' channels, weighted by the spatial mean of the gradient of the class's logit. PLUS:
-    Grad-CAM++ in NoPeopleAllowed's reading, where the objective is exp(logit), so that large logits overflow.
-    inplace_relu: the original's hook sits before a ReLU that works in place, so that it sees activations *after* it and
+    Grad-CAM++ in NoPeopleAllowed's reading, where the objective is exp(logit) and large logits overflow.
+    inplace_relu: the original's hook sits before a ReLU that works in place and sees activations *after* it and
     gradients *before* it. network: a classifier or a segmenter in evaluation mode, see `scores_of`. Raises ValueError
     if the layer is not used.
     """
@@ -75,7 +76,7 @@ def gradcam(network, layer, x, classes, plus=False, inplace_relu=False, logits_a
 
 
 def plus_weights(gradient, activations):
-    """Channel weights of Grad-CAM++: both [B, K, h, w] -> [B, K].
+    """Compute the channel weights of Grad-CAM++: both [B, K, h, w] -> [B, K].
 
     alpha = G^2 / (2 G^2 + sum(G^3 A) + 1e-5); weight = sum(alpha ReLU(G)), with powers of the gradient of exp(logit),
     as the original has them.

@@ -1,7 +1,5 @@
-"""Label maps on disk from class probabilities: one picture after another, resumable, CRFs in worker processes.
-
-Scoring label maps on disk against the ground truth, and the rows of results that every paper reports.
-"""
+"""Label maps on disk: written one picture after another, resumable, in worker processes, and scored against the ground
+truth with the rows of results that every paper reports."""
 
 from pathlib import Path
 
@@ -11,68 +9,6 @@ from wsnb import metrics
 from wsnb.files import read_index, save_png
 from wsnb.ops import parallel
 from wsnb.ops.crf import CRF, crf_labels
-
-
-def crf_from(p) -> CRF:
-    """The CRF of a stage's parameters."""
-    return CRF(
-        p.crf_iterations,
-        p.crf_gaussian_sxy,
-        p.crf_gaussian_compat,
-        p.crf_bilateral_sxy,
-        p.crf_bilateral_srgb,
-        p.crf_bilateral_compat,
-    )
-
-
-def crf_text(crf: CRF) -> str:
-    """The CRF's parameters for a protocol; empty without CRF."""
-    if not crf.iterations:
-        return ""
-    return (
-        f"{crf.iterations} iterations, gaussian sxy {crf.gaussian_sxy:g} compat {crf.gaussian_compat:g}, bilateral sxy "
-        f"{crf.bilateral_sxy:g} srgb {crf.bilateral_srgb:g} compat {crf.bilateral_compat:g}"
-    )
-
-
-def write_labels(function, items, folders, workers, prepare=None):
-    """Yield once for each item, as soon as its label maps stand in FOLDERS as ID.png.
-
-    Pictures whose files are all there are kept. FUNCTION(*PREPARE(item)) -> uint8 [H, W], or a list of them, one a
-    folder. FUNCTION runs in WORKERS processes, so it is a module's own function or a functools.partial of one.
-    PREPARE runs here, where the network is; without it FUNCTION gets the item.
-    """
-    folders = [Path(folder) for folder in folders]
-
-    def jobs():
-        for item in items:
-            paths = [folder / f"{item.id}.png" for folder in folders]
-            if all(path.exists() for path in paths):  # names only ever show whole files
-                yield None
-            else:
-                yield function, paths, (item,) if prepare is None else prepare(item)
-
-    module = getattr(function, "func", function).__module__
-    yield from parallel.map_images(_write, jobs(), workers, preload=(module,))
-
-
-def _write(job):
-    if job is None:
-        return
-    function, paths, arguments = job
-    found = function(*arguments)
-    for path, labels in zip(paths, [found] if isinstance(found, np.ndarray) else found, strict=True):
-        save_png(path, labels)
-
-
-def winners(image, scores, crf: CRF | None = None) -> list:
-    """The class with the highest score at every pixel, and, with a CRF, the same after it.
-
-    image: uint8 [H, W, 3]; scores: float [C, H, W] of 0..1, float16 is enough.
-    """
-    scores = scores.astype(np.float32)
-    return [scores.argmax(axis=0).astype(np.uint8), *([crf_labels(image, scores, crf)] if crf else [])]
-
 
 BACKBONES = {
     "resnet38": "WideResNet38",
@@ -88,8 +24,63 @@ BACKBONES = {
 }  # as the papers' tables write them
 
 
+def winners(image, scores, crf: CRF | None = None) -> list:
+    """Choose the class with the highest score at every pixel; with a CRF, the labels after it follow in the list.
+
+    image: uint8 [H, W, 3]; scores: float [C, H, W] of 0..1, float16 is enough.
+    """
+    scores = scores.astype(np.float32)
+    return [scores.argmax(axis=0).astype(np.uint8), *([crf_labels(image, scores, crf)] if crf else [])]
+
+
+def write_labels(function, items, folders, workers, prepare=None, palette=None):
+    """Yield once for each item, as soon as its label maps stand in FOLDERS as ID.png.
+
+    Files that are there are kept. FUNCTION(*PREPARE(item)) -> uint8 [H, W], or a list of them, one a folder.
+    FUNCTION runs in WORKERS processes, and is a module's own function or a functools.partial of one.
+    PREPARE runs here, where the network is; without it FUNCTION gets the item. PALETTE uint8 [256, 3]: colours of the
+    PNGs (VOC's).
+    """
+    folders = [Path(folder) for folder in folders]
+
+    def jobs():
+        for item in items:
+            paths = [folder / f"{item.id}.png" for folder in folders]
+            if all(path.exists() for path in paths):  # names only ever show whole files
+                yield None
+            else:
+                yield function, paths, (item,) if prepare is None else prepare(item), palette
+
+    module = getattr(function, "func", function).__module__
+    yield from parallel.map_images(_write, jobs(), workers, preload=(module,))
+
+
+def _write(job):
+    if job is None:
+        return
+    function, paths, arguments, palette = job
+    found = function(*arguments)
+    for path, labels in zip(paths, [found] if isinstance(found, np.ndarray) else found, strict=True):
+        if not path.exists():
+            save_png(path, labels, palette)
+
+
+def crf_from(p, iterations: int | None = None) -> CRF:
+    """Make the CRF of a stage's parameters, with ITERATIONS in place of theirs where given."""
+    return CRF(p.crf_iterations if iterations is None else iterations, p.crf_gaussian_sxy, p.crf_gaussian_compat,
+               p.crf_bilateral_sxy, p.crf_bilateral_srgb, p.crf_bilateral_compat)
+
+
+def crf_text(crf: CRF) -> str:
+    """Describe the CRF's parameters for a protocol; empty without CRF."""
+    if not crf.iterations:
+        return ""
+    return (f"{crf.iterations} iterations, gaussian sxy {crf.gaussian_sxy:g} compat {crf.gaussian_compat:g}, bilateral "
+            f"sxy {crf.bilateral_sxy:g} srgb {crf.bilateral_srgb:g} compat {crf.bilateral_compat:g}")
+
+
 def confusions(items, truth_of, folders, n_classes):
-    """Confusion matrices of label maps: ({name: int64 [C, C]}, rows of one picture and name each).
+    """Score label maps by confusion matrices: ({name: int64 [C, C]}, rows of one picture and name each).
 
     items: pictures (wrap them in stage.progress); truth_of(item) -> uint8 [H, W]; folders: {name: folder of index
     PNGs}; None as a folder stands for "all class 0". A missing map raises FileError: a skipped picture would raise the
@@ -113,7 +104,7 @@ def need_truth(items, parameter, split, until) -> None:
     missing = [item.id for item in items if item.mask is None]
     if missing:
         raise ValueError(f"{parameter} {split!r}: {len(missing)} of {len(items)} pictures have no mask (the first is "
-                         f"{missing[0]}), so nothing can be scored; `--until {until}` writes their label maps")
+                         f"{missing[0]}), and nothing can be scored; `--until {until}` writes their label maps")
 
 
 def undefined(table, classes) -> list[str]:

@@ -107,13 +107,13 @@ def _propagate(masks, above, weights, top, rows, dilations):
     are the rows that the next band will want."""
     reach, (height, width) = max(dilations), masks.shape[-2:]
     below = torch.arange(top + rows, top + rows + reach, device=masks.device).clamp_(max=height - 1)
-    source = masks.new_empty(*masks.shape[:2], rows + 2 * reach, width + 2 * reach)
-    inner = source[..., reach : reach + width]
+    around = masks.new_empty(*masks.shape[:2], rows + 2 * reach, width + 2 * reach)
+    inner = around[..., reach : reach + width]
     inner[:, :, :reach], inner[:, :, reach : reach + rows] = above, masks[:, :, top : top + rows]
     inner[:, :, reach + rows :] = masks[:, :, below]
-    source[..., :reach], source[..., reach + width :] = inner[..., :1], inner[..., -1:]
+    around[..., :reach], around[..., reach + width :] = inner[..., :1], inner[..., -1:]
     above = inner[:, :, rows : rows + reach].clone()
     total = masks[:, :, top : top + rows].zero_()
     for p, (dy, dx) in enumerate(offsets(dilations)):
-        total.addcmul_(_view(source, dy, dx, 0, rows, reach), weights[:, p : p + 1])
+        total.addcmul_(_view(around, dy, dx, 0, rows, reach), weights[:, p : p + 1])
     return above

@@ -47,10 +47,10 @@ def _alone(function, job):
 def map_images(function, jobs, workers=2, ahead=4, preload=()):
     """Yield function(job) for each job, in the order of JOBS, computed by WORKERS processes (0 or 1: here).
 
-    JOBS may be a generator: at most workers * AHEAD are taken before their results are handed out, so that memory stays
+    JOBS may be a generator: at most workers * AHEAD are taken before their results are handed out, which keeps memory
     flat. FUNCTION must be importable (a module's own function). Its errors are raised here, at the job's turn. It runs
-    with one thread wherever it runs: processes are what fills the cores, and sums depend on threads. PRELOAD names more
-    modules that the workers need.
+    with one thread wherever it runs: processes fill the cores, and sums depend on threads. PRELOAD names more modules
+    that the workers need.
     """
     if workers < 2:
         for job in jobs:

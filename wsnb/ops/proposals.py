@@ -36,23 +36,17 @@ class Candidates:
 
 
 def nodes(hierarchy: Hierarchy) -> Candidates:
-    """Every region of the tree as a candidate."""
-    parents, leaves = hierarchy.parents, hierarchy.leaves
-    count, basins = len(parents), int(hierarchy.leaves.max()) + 1
-    boxes = np.zeros((count, 4), np.int64)
-    boxes[:, :2] = np.iinfo(np.int64).max
-    boxes[:basins] = leaf_boxes(leaves, basins)
-    areas = np.zeros(count, np.int64)
-    areas[:basins] = np.bincount(leaves.ravel(), minlength=basins)
-    members = np.zeros((count, basins), bool)
-    members[np.arange(basins), np.arange(basins)] = True
-    for node in range(count - 1):  # children before parents
-        parent = parents[node]
-        if parent != node:
-            _widen(boxes[parent], boxes[node])
-            areas[parent] += areas[node]
-            members[parent] |= members[node]
-    return Candidates(leaves, members, boxes, areas)
+    """Take every region of the tree as a candidate."""
+    import higra as hg
+
+    tree, leaves = hierarchy.tree, hierarchy.leaves
+    basins = tree.num_leaves()
+    boxes = leaf_boxes(leaves, basins)
+    low = hg.accumulate_sequential(tree, boxes[:, :2].copy(), hg.Accumulators.min)
+    high = hg.accumulate_sequential(tree, boxes[:, 2:].copy(), hg.Accumulators.max)
+    areas = hg.accumulate_sequential(tree, np.bincount(leaves.ravel(), minlength=basins), hg.Accumulators.sum)
+    members = hg.accumulate_sequential(tree, np.eye(basins, dtype=np.uint8), hg.Accumulators.max)
+    return Candidates(leaves, members.view(bool), np.concatenate([low, high], axis=1), areas.astype(np.int64))
 
 
 def leaf_boxes(leaves, count: int) -> np.ndarray:
@@ -67,11 +61,6 @@ def leaf_boxes(leaves, count: int) -> np.ndarray:
     np.maximum.at(boxes[:, 2], flat, columns.ravel() + 1)
     np.maximum.at(boxes[:, 3], flat, rows.ravel() + 1)
     return boxes
-
-
-def _widen(box, other):
-    np.minimum(box[:2], other[:2], out=box[:2])
-    np.maximum(box[2:], other[2:], out=box[2:])
 
 
 def box_iou(boxes, box) -> np.ndarray:

@@ -11,7 +11,8 @@ from wsnb.ops.affinity import directions, path
 
 @contextlib.contextmanager
 def flushed_denormals():
-    """Tiny numbers count as 0 inside: they carry nothing and cost the processor 18 times the work. One thread only."""
+    """Count tiny numbers as 0 inside the block: they carry nothing and cost the processor 18 times the work. One
+    thread only."""
     probe = np.full(2, 1e-39, np.float32)
     was = bool((probe * np.float32(0.5))[0] == 0)
     torch.set_flush_denormal(True)
@@ -22,11 +23,12 @@ def flushed_denormals():
 
 
 def transition(edge, radius=5, beta=10):
-    """(a^beta as a sparse symmetric matrix [h w, h w], its column sums [h w]) of boundary probabilities EDGE [h, w].
+    """Compute (a^beta as a sparse symmetric matrix [h w, h w], its column sums [h w]) of boundary probabilities EDGE
+    [h, w].
 
     The affinity a of two pixels within RADIUS is 1 - the largest boundary on the path between them; a pixel's own is 1.
     Divided by the sums, the columns are transition probabilities. Every row has the same number of entries (69 for
-    radius 5), so the matrix is filled direction by direction; entries outside of the picture are 0.
+    radius 5), and the matrix is filled direction by direction; entries outside of the picture are 0.
     """
     edge = np.asarray(edge, np.float32)
     height, width = edge.shape
@@ -40,7 +42,7 @@ def transition(edge, radius=5, beta=10):
             continue
         windows = _windows(dy, dx, height, width)
         affinity = (1 - np.maximum.reduce([edge[window] for window in windows])) ** np.float32(beta)
-        there, here = windows[0], windows[-1]  # destinations and sources
+        there, here = windows[0], windows[-1]  # ends and starts
         values[..., 2 * k][here], columns[..., 2 * k][here] = affinity, numbers[there]
         values[..., 2 * k + 1][there], columns[..., 2 * k + 1][there] = affinity, numbers[here]
     starts = np.arange(0, values.size + 1, values.shape[-1], dtype=np.int32)

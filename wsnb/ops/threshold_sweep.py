@@ -53,8 +53,8 @@ class Sweep:
         """
         hit = np.einsum("ccl->cl", self.counts)[:, ::-1].cumsum(1)[:, ::-1]  # winner right and above: [C, 256]
         found = self.counts.sum(0)[:, ::-1].cumsum(1)[:, ::-1]
-        true, ground = self.counts.sum((1, 2)), self.counts[0].sum(0)
-        hit[0] += ground.cumsum() - ground  # what lies below the level is background, whoever won
+        true, background = self.counts.sum((1, 2)), self.counts[0].sum(0)
+        hit[0] += background.cumsum() - background  # below the level all is background, whichever class won
         found[0] += true.sum() - found.sum(0)
         with np.errstate(invalid="ignore", divide="ignore"):
             iou = hit / (true[:, None] + found - hit)

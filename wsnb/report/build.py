@@ -1,4 +1,5 @@
-"""`wsnb report`: tables and the HTML book from the records of finished stages. No kernel starts, nothing is fetched."""
+"""`wsnb report`: tables and the HTML book from the records of finished stages. Nothing is fetched, and a kernel starts
+only for a comparison (notebooks/compare) whose records changed."""
 
 import importlib.util
 import json
@@ -8,24 +9,25 @@ import subprocess
 import sys
 from pathlib import Path
 
-from wsnb.files import FileError, write
-from wsnb.report import chains, chapters, frame, ladder, pages, same_data, table, table_pages
+from wsnb import viz
+from wsnb.files import FileError, save_text, write
+from wsnb.report import chains, chapters, charts, compare, frame, ladder, match, pages, same_data, table, text
 from wsnb.report import publish as publishing
-from wsnb.run import experiments, locks
+from wsnb.run import experiments, locks, papers
 from wsnb.run import paths as root
 
 SITE = Path(__file__).with_name("site")
 MARK = ".wsnb-site"  # stands in a folder that may be replaced by a new site
 NOTEBOOK = "notebook.ipynb"
-MATHJAX = ("tex-svg.js", "input/tex/extensions")  # what a page needs; glyphs are in the first
+MATHJAX = ("tex-svg.js", "input/tex/extensions")  # all that a page needs; glyphs are in the first
 
 
 class ReportError(RuntimeError):
-    """The HTML book could not be built; the message holds what Sphinx said."""
+    """The HTML book could not be built; the message holds what Sphinx or papermill said."""
 
 
 def build(runs, figures, out, publish=(), project=None) -> dict:
-    """Make the tables and the HTML book. Returns {what: path}, in the order in which it should be told.
+    """Make the tables and the HTML book. Returns {name: path}, in the order in which they are to be printed.
 
     runs      folder of run folders, whose manifests and executed notebooks are read
     figures   folder of published records; its table is made again from them alone
@@ -35,78 +37,110 @@ def build(runs, figures, out, publish=(), project=None) -> dict:
     An experiment's own run stands for its published record where it holds all its stages. Sphinx works in
     build/NAME beside OUT, so that unchanged pages are not made again. Raises FileError or ReportError.
     """
-    runs, figures, out = Path(runs), Path(figures), Path(out).absolute()
+    runs, figures, out = Path(runs).absolute(), Path(figures).absolute(), Path(out).absolute()
     project = root.find() if project is None else Path(project)
     _check(out)
     made = {}
     for title in publish:
         made[f"published {title}"] = publishing.publish(runs, title, figures, project)
-    published = publishing.published(figures)
+    published = frame.published(figures)
     if published:
-        made["published table"] = table_pages.save(published, figures)["table"]
+        made["published table"] = Tables(published).save(figures)["table"]
         if figures.resolve() == (project / "figures").resolve():
             publishing.update(project / "README.md", published)
     work = out.parent / "build" / out.name
     with locks.acquire(work / ".lock", f"the HTML book in {out}", wait=60, note="(wsnb report)"):
         records = frame.chosen(frame.records(runs), published)
-        files = _sources(records, runs, figures, project, work)
+        files = _site_files(records, runs, figures, project, work)
         _write(files, work / "source")
         _sphinx(work)
         _install(work / "html", out)
     names = {"report": "index.html", "table": "table.md", "csv": "table.csv", "picture": "table.png"}
-    return {**made, **{what: out / name for what, name in names.items()}}
+    return {**made, **{name: out / file for name, file in names.items()}}
 
 
-def _sources(records, runs, figures, project, work) -> dict:
+class Tables:
+    """The results frame of Records and all that is computed of it once."""
+
+    def __init__(self, records):
+        self.results, self.stages = frame.results(records), frame.stages(records)
+        self.lines, self.rest = match.compare(self.results, None if records else ())
+        self.entries, self.steps = same_data.entries(self.results), ladder.steps(self.results)
+
+    def save(self, folder) -> dict:
+        """Write table.md, table.csv, table_stages.csv, table.png, and same_data and ladder as .csv and .png, into
+        FOLDER: the same bytes each time. Returns {name: path}."""
+        folder, made = Path(folder), {}
+        frames = {"csv": ("table.csv", table.csv(self.lines, self.rest)),
+                  "stages": ("table_stages.csv", table.stages_csv(self.stages)),
+                  "same data": ("same_data.csv", same_data.csv(self.entries)),
+                  "ladders": ("ladder.csv", ladder.csv(self.steps))}  # fmt: skip
+        figures = {"picture": ("table.png", charts.overview(self.lines, self.rest)),
+                   "same data, picture": ("same_data.png", charts.bars(self.entries)),
+                   "ladders, picture": ("ladder.png", charts.ladders(self.steps))}  # fmt: skip
+        made["table"] = folder / "table.md"
+        save_text(made["table"], pages.tables(self.results, self.stages, self.lines, self.rest))
+        for name, (file, cells) in frames.items():
+            made[name] = folder / file
+            save_text(made[name], cells.to_csv(index=False, lineterminator="\n"))
+        return made | {name: viz.save(figure, folder / file) for name, (file, figure) in figures.items()}
+
+
+def _site_files(records, runs, figures, project, work) -> dict:
     """{path below the source folder: bytes} of the whole site."""
-    saved = table_pages.save(records, work / "tables")
-    files = {path.name: path.read_bytes() for path in saved.values() if path.suffix != ".md"}
-    files["table.md"] = b"---\nhide-toc: true\n---\n\n" + table_pages.whole(records).encode()
-    rows = frame.rows(records)
-    lines, rest = table.lines_of(rows, records)
-    files |= _compared(rows, records)
-    found = [_experiment(title, records, runs, figures, project, files) for title in _titles(records, runs)]
-    papers = sorted({one.paper for one in found} | set(chains.papers(project)))
+    tables = Tables(records)
+    files = {path.name: path.read_bytes() for path in tables.save(work / "tables").values() if path.suffix != ".md"}
+    titles = {record.title for record in records} | {"/".join(parts[:2]) for parts in frame.unfinished(runs)}
+    titles = sorted(titles, key=lambda title: (papers.find(title.split("/")[0]).order, title))
+    found = [_experiment(title, records, tables, runs, figures, project, files) for title in titles]
     lessons = _lessons(runs, project, files)
-    atlas = pages.markdown(project, {one.title: f"{one.title}/index.md" for one in found if one.records})
-    files["index.md"] = pages.index(found, lines, atlas, papers, lessons).encode()
-    files["stages.md"] = _stages_page(records).encode()
-    files["glossary.md"] = (SITE / "glossary.md").read_bytes()
-    for paper in papers:
-        mine = [one for one in found if one.paper == paper]
-        cards = chains.stages(project, paper)
+    comparisons = _comparisons(records, runs, figures, project, work, files)
+    names = [*chains.with_notebooks(project)]
+    names += sorted({one.paper for one in found} - set(names))
+    shown = tables.entries[tables.entries.group == tables.entries.group.iloc[0]] if len(tables.entries) else None
+    best = "none yet" if shown is None else "; ".join(
+        f"{text.method(row)} {text.ours(row.value, row.unit)}" for row in shown.iloc[:5].itertuples())
+    made = {"index": pages.index(found, project, names, lessons, comparisons,
+                                 f"Bars of methods on the same pictures: {best}"),
+            "glossary": (SITE / "glossary.md").read_text(encoding="utf-8")}  # fmt: skip
+    for paper in names:
+        mine, cards = [one for one in found if one.paper == paper], chains.stages(project, paper)
         unrun = _unrun(paper, cards, mine, files)
-        files[f"{paper}/index.md"] = pages.paper(paper, mine, lines, rest, cards, unrun).encode()
-    for one in found:
-        files[f"{one.title}/index.md"] = pages.experiment(one).encode()
+        made[f"{paper}/index"] = pages.paper(paper, mine, tables.lines, tables.rest, cards, unrun)
+    made |= {f"{one.title}/index": pages.experiment(one) for one in found}
+    files |= {f"{name}.md": page.encode() for name, page in made.items()}
     files["conf.py"] = (SITE / "conf.py").read_bytes()
     files["_static/book.css"] = (SITE / "book.css").read_bytes()
     return {**files, **_mathjax()}
 
 
-def _compared(rows, records) -> dict:
-    """The pages of methods on the same data and of the ladders."""
-    groups, ladders = same_data.groups(rows, records), ladder.ladders(rows)
-    shown = groups[0].entries[:5] if groups else ()
-    best = "; ".join(f"{same_data.method(one.row)} {table.ours(one.row.value, one.row.unit)}" for one in shown)
-    said = f"Bars of methods on the same pictures: {best or 'none yet'}"
-    same = pages.with_picture("Same data", "same_data.png", said, "Methods on the same pictures, the highest first.",
-                              table_pages.same_data(groups, "##"), records)
-    said = f"Lines of quality, step by step, of {len(ladders)} chains"
-    steps = pages.with_picture("Quality ladders", "ladder.png", said, "Chains, step by step from the top down.",
-                               table_pages.ladder_tables(ladders, "##"))
-    return {"same_data.md": same.encode(), "ladders.md": steps.encode()}
+def _page(path, *more, **options) -> bytes:
+    return json.dumps(chapters.chapter(path, *more, **options), ensure_ascii=False).encode()
 
 
 def _lessons(runs, project, files) -> list:
     """Names of the notebooks that belong to no paper, added to FILES: as they were run (runs/NAME), else as written."""
-    names = []
-    for path in sorted(Path(project, "notebooks").glob("*.ipynb")):
+    written = sorted(Path(project, "notebooks").glob("*.ipynb"))
+    for path in written:
         ran = runs / path.name
-        names.append(path.stem)
-        page = chapters.chapter(ran if ran.is_file() else path, path.stem, written=path, project=project)
-        files[f"lessons/{path.name}"] = json.dumps(page, ensure_ascii=False).encode()
-    return names
+        files[f"lessons/{path.name}"] = _page(ran if ran.is_file() else path, path.stem, written=path, project=project)
+    return [path.stem for path in written]
+
+
+def _comparisons(records, runs, figures, project, work, files) -> list:
+    """(name, title, first sentence) of the comparisons, run and added to FILES; none without a record."""
+    if not records:
+        return []
+    titles = {record.title for record in records}
+    try:
+        made = compare.run(project, records, runs, figures, work / "compare")
+    except compare.CompareError as error:
+        raise ReportError(str(error)) from error
+    written = compare.notebooks(project)
+    for path in made:
+        files[f"compare/{path.name}"] = _page(path, path.stem, [one.stem for one in written], project=project,
+                                              titles=titles)  # fmt: skip
+    return [(path.stem, *chains.heading(path)) for path in written]
 
 
 def _unrun(paper, cards, found, files) -> list:
@@ -115,66 +149,36 @@ def _unrun(paper, cards, found, files) -> list:
     names = [card.name for card in cards if card.name not in ran]
     for card in cards:
         if card.name in names:
-            page = chapters.chapter(card.path, card.title, names)
-            files[f"{paper}/notebooks/{card.name}.ipynb"] = json.dumps(page, ensure_ascii=False).encode()
+            files[f"{paper}/notebooks/{card.name}.ipynb"] = _page(card.path, card.title, names)
     return names
 
 
-def _titles(records, runs):
-    begun = {"/".join(parts[:2]) for parts in frame.unfinished(runs)}
-    return sorted(begun | {record.title for record in records})
-
-
-def _stages_page(records):
-    header = (
-        "# Time and memory of the stages\n\nWall time and largest memory, from the record of each run.\n\n"
-    )
-    cells = table.as_markdown(table.STAGES, table.stage_cells(records))
-    return header + table_pages.linked(cells, {record.title: f"{record.title}/index.md" for record in records})
-
-
-def _experiment(title, records, runs, figures, project, files) -> pages.Experiment:
+def _experiment(title, records, tables, runs, figures, project, files) -> pages.Experiment:
     """An experiment's page as pages.experiment wants it; its notebooks and pictures are added to FILES."""
     mine = tuple(record for record in records if record.title == title)
     paper, name = title.split("/")
     local = bool(mine) and mine[0].folder is not None
-    shown = []
-    pictures = (
-        [
-            (f"{record.stage}-{path.name}", path, alt)
-            for record in mine
-            for path, alt in publishing.pictures(record)
-        ]
-        if local
-        else [(path.name, path, alt) for path, alt in publishing.published_pictures(figures, title)]
-    )
+    if local:
+        pictures = [(f"{record.stage}-{path.name}", path, alt)
+                    for record in mine for path, alt in publishing.pictures(record)]
+    else:
+        pictures = [(path.name, path, alt) for path, alt in publishing.published_pictures(figures, title)]
     pictures.sort(key=lambda one: pages.GOOD_AND_BAD not in one[0])  # the rest in the chain's order
-    for target, path, alt in pictures:
-        files[f"{title}/{target}"] = path.read_bytes()
-        shown.append((target, alt))
-    told = [record.stage for record in mine if local and (record.folder / NOTEBOOK).is_file()]
-    for record in mine:
-        if record.stage in told:
-            written = project / "notebooks" / paper / f"{record.stage.split('@')[0]}.ipynb"
-            page = chapters.chapter(record.folder / NOTEBOOK, f"{title}: {record.stage}", told, written, project)
-            files[f"{title}/{record.stage}.ipynb"] = json.dumps(page, ensure_ascii=False).encode()
+    files |= {f"{title}/{target}": path.read_bytes() for target, path, _ in pictures}
+    executed = [record for record in mine if local and (record.folder / NOTEBOOK).is_file()]
+    stages = [record.stage for record in executed]
+    for record in executed:
+        written = project / "notebooks" / paper / f"{record.stage.split('@')[0]}.ipynb"
+        files[f"{title}/{record.stage}.ipynb"] = _page(
+            record.folder / NOTEBOOK, f"{title}: {record.stage}", stages, written=written, project=project)
     yaml = project / "params" / paper / f"{name}.yaml"
-    said = publishing.command(project, mine) if local else publishing.published_command(figures, title)
     done = {record.stage for record in mine}
-    begun = tuple(
-        stage for *of, stage in frame.unfinished(runs) if of == [paper, name] and stage not in done
-    )
+    begun = [stage for *of, stage in frame.unfinished(runs) if of == [paper, name] and stage not in done]
+    rows, own = (some[(some.paper == paper) & (some.experiment == name)] for some in (tables.results, tables.stages))
     return pages.Experiment(
-        paper,
-        name,
-        mine,
-        begun,
-        experiments.description(yaml) if yaml.is_file() else "",
-        said,
-        tuple(shown),
-        tuple(told),
-        project,
-    )
+        paper, name, rows, own, mine, tuple(begun), experiments.description(yaml) if yaml.is_file() else "",
+        publishing.command(project, mine) if local else publishing.published_command(figures, title),
+        tuple((target, alt) for target, _, alt in pictures), tuple(stages), project)  # fmt: skip
 
 
 def _mathjax() -> dict:
@@ -184,11 +188,8 @@ def _mathjax() -> dict:
             "the package sphinx-mathjax-offline is missing: `pip install -e .` in the project brings it"
         )
     home = Path(spec.origin).parent / "static/mathjax"
-    paths = [
-        path
-        for name in MATHJAX
-        for path in ([home / name] if name.endswith(".js") else sorted((home / name).glob("*.js")))
-    ]
+    paths = [path for name in MATHJAX
+             for path in ([home / name] if name.endswith(".js") else sorted((home / name).glob("*.js")))]
     return {f"_static/mathjax/{path.relative_to(home).as_posix()}": path.read_bytes() for path in paths}
 
 
@@ -206,28 +207,11 @@ def _write(files, folder):
 
 def _sphinx(work):
     """Build WORK/html anew from WORK/source; pages that were read before are not read again. Raises ReportError."""
-    shutil.rmtree(work / "html", ignore_errors=True)  # else pages of former experiments would stay
-    command = [
-        sys.executable,
-        "-m",
-        "sphinx",
-        "-q",
-        "-j",
-        "auto",
-        "-b",
-        "html",
-        "-d",
-        work / "doctrees",
-        work / "source",
-        work / "html",
-    ]
+    shutil.rmtree(work / "html", ignore_errors=True)  # else pages of earlier experiments would stay
+    command = [sys.executable, "-m", "sphinx", "-q", "-j", "auto", "-b", "html", "-d", work / "doctrees",
+               work / "source", work / "html"]  # fmt: skip
     # A site must not depend on a reader's settings of Jupyter or on the time zone.
-    environment = {
-        **os.environ,
-        "JUPYTER_NO_CONFIG": "1",
-        "PYTHONWARNINGS": "ignore",
-        "SOURCE_DATE_EPOCH": "0",
-    }
+    environment = {**os.environ, "JUPYTER_NO_CONFIG": "1", "PYTHONWARNINGS": "ignore", "SOURCE_DATE_EPOCH": "0"}
     done = subprocess.run(command, capture_output=True, text=True, env=environment, stdin=subprocess.DEVNULL)
     said = done.stdout + done.stderr
     with write(work / "sphinx.log", "w") as file:

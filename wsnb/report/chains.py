@@ -7,16 +7,18 @@ import re
 import textwrap
 from pathlib import Path
 
+import networkx as nx
+
 from wsnb.report.chapters import text
-from wsnb.run import notebooks
+from wsnb.run import notebooks, papers
 
 BOX, TALL, GAP, ROW = 300, 48, 24, 84  # of the diagram, in its units
 
 
 @dataclasses.dataclass(frozen=True)
 class StageCard:
-    """One notebook of a paper: its name, what follows the colon of its heading, what a reader learns there (else its
-    first sentence) in plain words, names of the stages that it needs."""
+    """One notebook of a paper: its name, the part of its heading after the colon, what a reader learns there (else its
+    first sentence) as plain text, names of the stages that it needs."""
 
     name: str
     title: str
@@ -25,33 +27,32 @@ class StageCard:
     path: Path
 
 
-def papers(project) -> list:
-    """Names of the papers that have notebooks, sorted."""
-    return sorted({path.parent.name for path in Path(project, "notebooks").glob("*/[0-9]*.ipynb")})
+def with_notebooks(project) -> list:
+    """Names of the papers (folders with a paper.toml) that have notebooks, in the order of the chapters."""
+    return [name for name in papers.load() if any(Path(project, "notebooks", name).glob("[0-9]*.ipynb"))]
 
 
 def stages(project, paper: str) -> list:
-    """StageCards of a paper's notebooks, in their order. Raises FileError."""
+    """StageCards of the notebooks in notebooks/PAPER, in their order. Raises FileError."""
     made = []
     for path in sorted(Path(project, "notebooks", paper).glob("[0-9]*.ipynb")):
         found = notebooks.read(path)
-        head, summary = _told(path)
         before = tuple(made[i].name for i in range(len(made)))
         needs = before[-1:] if found.needs is None else tuple(need.removesuffix("?") for need in found.needs)
-        made.append(StageCard(path.stem, head or path.stem, summary, needs, path))
+        made.append(StageCard(path.stem, *heading(path), needs, path))
     return made
 
 
-def _told(path) -> tuple:
+def heading(path) -> tuple:
     """(title, what a reader learns, else the first sentence) of a notebook's first Markdown cell."""
     cells = json.loads(Path(path).read_text(encoding="utf-8"))["cells"]
     source = next((text(cell["source"]) for cell in cells if cell["cell_type"] == "markdown"), "")
-    heading = next((line.lstrip("# ").strip() for line in source.splitlines() if line.startswith("#")), "")
+    title = next((line.lstrip("# ").strip() for line in source.splitlines() if line.startswith("#")), "")
     body = [part for part in re.split(r"\n\s*\n", source) if part.strip() and not re.match(r"\s*[#>|*`$-]", part)]
     learn = re.search(r"^\*\*You will learn\*\*\s+(.+?)(?:\n\s*\n|\Z)", source, re.M | re.S)
-    told = learn[1] if learn else body[0] if body else ""
-    first = plain(re.split(r"(?<=[.!?])\s", " ".join(told.split()))[0])
-    return heading.rpartition(": ")[2], first[:1].upper() + first[1:]
+    said = learn[1] if learn else body[0] if body else ""
+    first = plain(re.split(r"(?<=[.!?])\s", " ".join(said.split()))[0])
+    return title.rpartition(": ")[2] or Path(path).stem, first[:1].upper() + first[1:]
 
 
 def plain(markdown: str) -> str:
@@ -63,55 +64,43 @@ def plain(markdown: str) -> str:
     return "".join(parts)
 
 
-def edges(cards) -> list:
-    """(from, to, feedback) of a chain without those that others imply; feedback goes back to an earlier stage."""
+def graph(cards) -> nx.DiGraph:
+    """The chain as a graph of stage names from each need to the stage, without edges that others imply; edges with
+    `feedback` go back to an earlier stage, or to the stage itself in its next round."""
     place = {card.name: i for i, card in enumerate(cards)}
-    ahead = {card.name: {need for need in card.needs if need in place and place[need] < place[card.name]}
-             for card in cards}
-    reach: dict = {}
-    for card in cards:
-        reach[card.name] = set().union(*(reach[need] | {need} for need in ahead[card.name]))
-    made = []
-    for card in cards:
-        direct = {need for need in ahead[card.name]
-                  if not any(need in reach[other] for other in ahead[card.name] - {need})}
-        made += [(need, card.name, False) for need in sorted(direct)]
-        made += [(need, card.name, True) for need in card.needs if need in place and place[need] >= place[card.name]]
+    needs = [(need, card.name) for card in cards for need in card.needs if need in place]
+    ahead = nx.DiGraph((a, b) for a, b in needs if place[a] < place[b])
+    ahead.add_nodes_from(place)
+    made = nx.transitive_reduction(ahead)
+    made.add_edges_from(((a, b) for a, b in needs if place[a] >= place[b]), feedback=True)
     return made
 
 
-def layers(cards) -> list:
-    """Names in rows: each stage below all that it needs."""
-    depth: dict = {}
-    for source, target, feedback in edges(cards):
-        if not feedback:
-            depth[target] = max(depth.get(target, 0), depth.get(source, 0) + 1)
-    rows: dict = {}
-    for card in cards:
-        rows.setdefault(depth.get(card.name, 0), []).append(card.name)
-    return [rows[key] for key in sorted(rows)]
+def layers(chain) -> list:
+    """Stage names in rows: each stage below all that it needs."""
+    ahead = nx.DiGraph((a, b) for a, b, feedback in chain.edges(data="feedback") if not feedback)
+    ahead.add_nodes_from(chain)
+    return [sorted(row) for row in nx.topological_generations(ahead)]
 
 
 def svg(cards, links: dict, title: str) -> str:
     """The chain as an SVG picture in the colours of the page. LINKS is {stage: address}."""
-    rows, drawn = layers(cards), []
+    chain = graph(cards)
+    rows, drawn = layers(chain), []
     wide = max(map(len, rows), default=1)
     width = wide * BOX + (wide - 1) * GAP + 2 * 40
-    height = len(rows) * ROW
-    centre = {}
+    centre, level = {}, {}
     for y, row in enumerate(rows):
         left = (width - len(row) * BOX - (len(row) - 1) * GAP) / 2
         for x, name in enumerate(row):
-            centre[name] = (left + x * (BOX + GAP) + BOX / 2, y * ROW + TALL / 2 + 6)
-    level = {name: y for y, row in enumerate(rows) for name in row}
-    for source, target, feedback in edges(cards):
+            centre[name], level[name] = (left + x * (BOX + GAP) + BOX / 2, y * ROW + TALL / 2 + 6), y
+    for source, target, feedback in sorted(chain.edges(data="feedback", default=False)):
         drawn.append(_edge(centre[source], centre[target], level[target] - level[source], feedback, width))
-    for card in cards:
-        drawn.append(_box(card, *centre[card.name], links.get(card.name)))
-    words = ", then ".join(" and ".join(_label(name) for name in row) for row in rows)
+    drawn += [_box(card, *centre[card.name], links.get(card.name)) for card in cards]
+    said = ", then ".join(" and ".join(_label(name) for name in row) for row in rows)
     head = (
-        f'<svg class="chain" viewBox="0 0 {width:.0f} {height:.0f}" role="img" '
-        f'aria-label="{html.escape(f"Chain of {title}: {words}", quote=True)}" '
+        f'<svg class="chain" viewBox="0 0 {width:.0f} {len(rows) * ROW:.0f}" role="img" '
+        f'aria-label="{html.escape(f"Chain of {title}: {said}", quote=True)}" '
         f'style="width:100%;max-width:{width:.0f}px" xmlns="http://www.w3.org/2000/svg">'
         '<defs><marker id="tip" viewBox="0 0 10 10" refX="9" refY="5" markerWidth="7" markerHeight="7" '
         'orient="auto"><path d="M0 0L10 5L0 10z" fill="currentColor"/></marker></defs>'
@@ -127,7 +116,7 @@ def _edge(a, b, down, feedback, width):
     line = 'fill="none" stroke="currentColor" stroke-width="1.6" marker-end="url(#tip)"'
     half = TALL / 2
     side = -1 if a[0] < width / 2 + 1 and a[0] <= b[0] else 1  # of the boxes, away from the middle
-    if feedback and a == b:  # a stage that takes its own former round
+    if feedback and a == b:  # a stage that takes its own round before
         x, y, out = a[0] + side * BOX / 2, a[1], a[0] + side * (BOX / 2 + 34)
         return f'<path d="M{x:.0f} {y - 10:.0f}C{out:.0f} {y - 22:.0f} {out:.0f} {y + 22:.0f} {x + 2 * side:.0f} ' \
                f'{y + 10:.0f}" stroke-dasharray="5 4" {line}/>'

@@ -9,13 +9,10 @@ from wsnb.report import publish
 from wsnb.run import manifest
 from wsnb.run.fingerprint import ASIDE
 
-LINES, KEPT = (
-    200,
-    60,
-)  # printed lines of a cell that are shown whole; else so many of the head and of the tail
+LINES, KEPT = 200, 60  # printed lines of a cell that are shown whole; else so many of the head and of the tail
 LONGEST = 2000  # characters of a line
-FOLDED = {"parameters": "Parameters, what they mean, their defaults", "injected-parameters": "The values of this run"}
-IMPORTS = 6  # lines of a cell that only imports; longer ones are folded like parameters
+PROMPTS = {"parameters": "Parameters, what they mean, their defaults", "injected-parameters": "The values of this run"}
+IMPORTS = 6  # lines of a cell that only imports; longer ones are closed like parameters
 WIDGET = "application/vnd.jupyter.widget-view+json"
 CONTROL_NOTE = "*An interactive control stands here: open the notebook in JupyterLab to move it.*"
 REMOTE = re.compile(
@@ -26,16 +23,17 @@ PRINTED = ("text/plain", "text/html", "text/markdown")
 STRING = re.compile(r'"((?:[^"\\\n]|\\.)*)"')  # as papermill writes them
 
 
-def chapter(path, title: str, others=(), written=None, project=None) -> dict:
+def chapter(path, title: str, others=(), written=None, project=None, titles=()) -> dict:
     """The executed notebook PATH as JSON for the site, headed by TITLE if it has no heading of its own.
 
     OTHERS are the stages whose notebooks are in the site beside it: links to these stay links. WRITTEN is the file
-    that was run, for its words of today. Files in the folder PROJECT are named from there. Raises FileError if one of
-    them is no notebook of format 4.
+    that was run, for its text of today. Files in the folder PROJECT are named from there. A cell of a table that is one
+    of the experiments TITLES, "paper/name", becomes a link to its page. Raises FileError if one of them is no notebook
+    of format 4.
     """
     notebook = _load(path)
     if written and Path(written).is_file():
-        notebook = {**notebook, "cells": reworded(notebook["cells"], _load(written)["cells"])}
+        notebook = {**notebook, "cells": with_current_text(notebook["cells"], _load(written)["cells"])}
     cells, heading, captions = [], "", _captions(path)
     for cell in notebook["cells"]:
         source = text(cell.get("source", ""))
@@ -46,7 +44,7 @@ def chapter(path, title: str, others=(), written=None, project=None) -> dict:
         elif cell.get("cell_type") == "code":
             spoken = _caption(source, captions) or _spoken(heading or title)
             metadata = _metadata(cell.get("metadata", {}), spoken, source)
-            outputs = [_output(output, project) for output in cell.get("outputs", [])]
+            outputs = [_output(output, project, titles) for output in cell.get("outputs", [])]
             if "injected-parameters" in _tags(cell):
                 source = _placed(source, project)
             cells.append({**cell, "source": source, "metadata": metadata, "outputs": outputs})
@@ -74,7 +72,7 @@ def _load(path) -> dict:
     return notebook
 
 
-def reworded(ran: list, written: list) -> list:
+def with_current_text(ran: list, written: list) -> list:
     """The cells that RAN between the Markdown and the exercises that are WRITTEN today: an edit of these runs no stage
     again, and the site should not show the old ones. RAN as it is where the code is another.
     """
@@ -119,10 +117,10 @@ def _local(source, others):
 
 
 def _metadata(metadata, spoken, source) -> dict:
-    """A cell's metadata with the text SPOKEN of its pictures; parameters, imports and solutions are folded away."""
+    """A cell's metadata with the text SPOKEN of its pictures; parameters, imports and solutions open by a click."""
     shown = {"image": {"alt": spoken}}
     tags = list(metadata.get("tags", []))
-    prompts = [prompt for tag, prompt in FOLDED.items() if tag in tags] + ["Imports"] * only_imports(source)
+    prompts = [prompt for tag, prompt in PROMPTS.items() if tag in tags] + ["Imports"] * only_imports(source)
     if prompts:
         tags.append("hide-input")
         shown |= {"code_prompt_show": prompts[0], "code_prompt_hide": prompts[0]}
@@ -157,7 +155,7 @@ def _caption(source, captions):
 
 
 def _spoken(heading):
-    """A heading as plain words, for those who cannot see the picture."""
+    """A heading as plain text, for those who cannot see the picture."""
     return "Figure: " + re.sub(r"[`*_$\\{}\[\]]", "", heading).strip()
 
 
@@ -174,7 +172,7 @@ def _from_root(said, project) -> str:
     return re.sub(rf"{here}(/|(?![\w-]))", lambda found: "" if found[1] else ".", said)
 
 
-def _output(output, project):
+def _output(output, project, titles):
     if output.get("output_type") == "stream":
         return {**output, "text": shortened(_from_root(text(output.get("text", "")), project))}
     data = output.get("data")
@@ -188,6 +186,9 @@ def _output(output, project):
         if not (kind == "text/html" and REMOTE.search(text(value))) and kind != "application/javascript"
     }
     data |= {kind: _from_root(text(data[kind]), project) for kind in PRINTED if kind in data}
+    if "text/html" in data:
+        data["text/html"] = re.sub(r"(?<=<td>)([\w.-]+/[\w.-]+)(?=</td>)", lambda cell: (
+            f'<a href="../{cell[0]}/index.html">{cell[0]}</a>' if cell[0] in titles else cell[0]), data["text/html"])
     if "text/plain" in data:
         data["text/plain"] = shortened(data["text/plain"])
     return {**output, "data": data}

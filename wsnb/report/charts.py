@@ -1,21 +1,18 @@
-"""Pictures for a talk: methods on the same pictures as bars between their bounds, and the ladders of the chains.
-
-The table as a picture for a talk: large type, few rows, only what was run.
-"""
+"""Charts for a talk: methods on the same pictures as bars between their bounds, the ladders of the chains, and the
+table of what was run; large type, few rows."""
 
 import re
 import textwrap
 from collections import Counter
 from itertools import pairwise
 
+import pandas as pd
 from matplotlib.colors import to_rgb
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 
 from wsnb import viz
-from wsnb.report import ladder, table
-from wsnb.report import same_data as samedata
-from wsnb.run.experiments import SYNTHETIC
+from wsnb.report import ladder, same_data, table, text
 
 COLOURS = {  # one colour a supervision, apart for the colour-blind too; the same in every picture
     "image labels": "#0072b2",
@@ -30,7 +27,7 @@ SERIES = ("#222222", "#7a3db8", "#8a8a8a", "#5b8c00")  # of ladders: none of the
 POINTS = 14
 MOST = 16  # bars that stay readable on a slide
 PANELS, A_PAPER = 6, 2  # ladders of the picture, and of one paper
-GROUND = {"facecolor": "white", "edgecolor": "none", "pad": 1}  # lines do not run through words
+BEHIND = {"facecolor": "white", "edgecolor": "none", "pad": 1}  # lines do not run through text
 LABELS, BARS, SIDE, ROW = 4.7, 6.0, 2.9, 0.5  # inches: names, bars, the columns beside them; a bar's height
 
 
@@ -39,165 +36,140 @@ def colour(supervision: str) -> str:
     return COLOURS.get(supervision, OTHER)
 
 
-def _dark(one) -> bool:
-    """Whether white type can be read on an Entry's bar."""
-    red, green, blue = to_rgb(colour(one.row.protocol.supervision))
+def _dark(supervision) -> bool:
+    """Whether white type can be read on the bar of a supervision."""
+    red, green, blue = to_rgb(colour(supervision))
     return 0.3 * red + 0.59 * green + 0.11 * blue < 0.55
 
 
-def given(one) -> bool:
-    """Whether an Entry was told at test which classes a picture holds."""
-    return one.row.protocol.image_labels == "ground truth"
-
-
-def same_data(groups, path):
-    """Bars of the first group, real pictures before synthetic ones, the bounds as lines. Writes PATH and returns it.
+def bars(entries) -> viz.Picture:
+    """Bars of the first group of same_data.entries, the bounds as lines.
 
     Numbers that were measured with the image tags of the test pictures given are left out.
     """
-    if not groups:
-        return viz.save(_empty("nothing has been run on the same pictures yet"), path)
-    group = groups[0]
-    numbers = [one for one in group.entries if one.row.role != "bound"]
-    shown = best_of_each([one for one in numbers if not given(one)], MOST)
-    high, said = max(3, len(shown)), _said(group, numbers, shown)
-    width, height = LABELS + BARS + SIDE, 1.6 + 0.24 * len(said.split("\n")) + ROW * high + 1.25
+    if entries.empty:
+        return _empty("nothing has been run on the same pictures yet")
+    group = entries[entries.group == entries.group.iloc[0]]
+    numbers = group[group.role != "bound"]
+    free = numbers[numbers.image_labels != "ground truth"]
+    shown = list(best_of_each(free, MOST).itertuples())
+    high, note = max(3, len(shown)), _note(numbers, free, shown)
+    width, height = LABELS + BARS + SIDE, 1.6 + 0.24 * len(note.split("\n")) + ROW * high + 1.25
     figure = viz.Picture(figsize=(width, height), dpi=viz.DPI)
     axis = figure.add_axes((LABELS / width, 1.25 / height, BARS / width, ROW * high / height))
-    top = 1.04 * max([one.row.value for one in [*shown, *_full(shown)]] + [1e-9])
+    top = 1.04 * max([row.value for row in shown] + [row.full_value for row in shown if row.full_method] + [1e-9])
     axis.set(xlim=(0, top), ylim=(high - 0.5, -0.5))
     aside = axis.get_yaxis_transform()  # x in shares of the axis, y in bars
-    for place, one in enumerate(shown):
-        value, words = one.row.value, table.ours(one.row.value, group.unit)
-        axis.barh(place, value, color=colour(one.row.protocol.supervision), height=0.74, zorder=3)
-        inside = value > 0.15 * top
-        axis.text(value - 0.008 * top if inside else value + 0.008 * top, place, words, va="center", zorder=4,
-                  ha="right" if inside else "left", color="white" if inside and _dark(one) else "#111111",
-                  fontsize=POINTS, weight="bold", bbox=None if inside else GROUND)
-        axis.text(1.03, place, of_words(one), transform=aside, va="center", fontsize=POINTS, clip_on=False)
-        axis.text(1.46, place, price_words(one), transform=aside, va="center", ha="right", fontsize=POINTS)
-    axis.text(1.03, -0.62, "of full\nsupervision", transform=aside, va="bottom", fontsize=POINTS - 1, color="#444444")
-    axis.text(1.46, -0.62, "labels,\ns a picture", transform=aside, va="bottom", ha="right", fontsize=POINTS - 1,
-              color="#444444")
+    for place, row in enumerate(shown):
+        axis.barh(place, row.value, color=colour(row.supervision), height=0.74, zorder=3)
+        inside = row.value > 0.15 * top
+        axis.text(row.value - 0.008 * top if inside else row.value + 0.008 * top, place, text.ours(row.value, row.unit),
+                  va="center", zorder=4, ha="right" if inside else "left", fontsize=POINTS, weight="bold",
+                  color="white" if inside and _dark(row.supervision) else "#111111", bbox=None if inside else BEHIND)
+        share = "not run" if pd.isna(row.ratio) else f"{100 * row.ratio:.0f} % of {text.ours(row.full_value, row.unit)}"
+        axis.text(1.03, place, share, transform=aside, va="center", fontsize=POINTS, clip_on=False)
+        axis.text(1.46, place, _price(row), transform=aside, va="center", ha="right", fontsize=POINTS)
+    for x, title, side in ((1.03, "of full\nsupervision", "left"), (1.46, "labels,\ns a picture", "right")):
+        axis.text(x, -0.62, title, transform=aside, va="bottom", ha=side, fontsize=POINTS - 1, color="#444444")
     _bound_lines(axis, group, shown, top)
-    names = bar_names(shown)
-    axis.set_yticks(range(len(shown)), ["\n".join(textwrap.wrap(name, 46)[:2]) for name in names], parse_math=False)
-    axis.set_xlabel(f"{group.metric}, {group.unit}".rstrip(", "), fontsize=POINTS - 1)
+    names = ["\n".join(textwrap.wrap(name, 46)[:2]) for name in bar_names(shown)]
+    axis.set_yticks(range(len(shown)), names, parse_math=False)
+    axis.set_xlabel(_axis_label(group), fontsize=POINTS - 1)
     _plain(axis)
     axis.tick_params(axis="y", labelsize=POINTS - 2, length=0)
-    figure.text(0.15 / width, 1 - 0.12 / height, f"{group.title}{_common(shown, ', {}')}", fontsize=POINTS + 4,
-                weight="bold", va="top", parse_math=False)
-    figure.text(0.15 / width, 1 - 0.52 / height, said, fontsize=POINTS - 1, va="top", color="#444444",
-                parse_math=False)
-    used = dict.fromkeys(one.row.protocol.supervision for one in shown)
+    backbones = {row.backbone for row in shown}
+    common = f", {backbones.pop()}".rstrip(", ") if len(backbones) == 1 else ""
+    figure.text(0.15 / width, 1 - 0.12 / height, f"{group.group.iloc[0]}{common}", fontsize=POINTS + 4, weight="bold",
+                va="top", parse_math=False)
+    figure.text(0.15 / width, 1 - 0.52 / height, note, fontsize=POINTS - 1, va="top", color="#444444", parse_math=False)
+    used = dict.fromkeys(row.supervision for row in shown)
     handles = [Patch(color=colour(name), label=name or "?") for name in used]
     figure.legend(handles=[Line2D([], [], lw=0, label="labels of the training pictures:"), *handles], ncols=7,
                   loc="lower left", bbox_to_anchor=(0, 0), frameon=False, fontsize=POINTS, columnspacing=1.2,
                   handlelength=1.2)
-    return viz.save(figure, path)
+    return figure
 
 
-def best_of_each(bars, most):
-    """MOST of BARS in their order: the highest of each experiment first of all, so that none is missing."""
-    first = {}
-    for place, one in enumerate(bars):
-        first.setdefault((one.row.paper, one.row.experiment), place)
-    others = [place for place in range(len(bars)) if place not in first.values()]
-    return [bars[place] for place in sorted([*first.values(), *others][:most])]
+def best_of_each(rows, most: int):
+    """MOST of the ROWS in their order: the highest of each experiment first of all, so that none is missing."""
+    first = rows[~rows[["paper", "experiment"]].duplicated()]
+    others = rows[rows[["paper", "experiment"]].duplicated()]
+    return pd.concat([first, others]).iloc[:most].sort_index()
 
 
-def of_words(one) -> str:
-    """'74 % of 39.2': which bound a share refers to."""
-    if one.ratio is None or one.full is None:
-        return "not run"
-    return f"{100 * one.ratio:.0f} % of {table.ours(one.full.value, one.full.unit)}"
-
-
-def price_words(one) -> str:
+def _price(row) -> str:
     """Seconds that the labels of a training picture cost, '20?' where no source states the price."""
-    return "?" if one.cost is None else samedata.cost_words(one.cost).split(" (")[0]
+    return "?" if row.label_prices is None else same_data.price(row).split(" (")[0]
 
 
 def bar_names(shown) -> list:
-    """The bars' names: methods, with the supervision where two have the same method, and what tells the experiments
-    apart where they have the same supervision too."""
-    methods = Counter((_method(one), one.row.protocol.supervision) for one in shown)
+    """The bars' names: methods, with the supervision where two have the same method, and what distinguishes the
+    experiments where they have the same supervision too."""
+    methods = {(row.step or row.method or "?", row.supervision) for row in shown}
     supervisions = Counter(method for method, _ in methods)
     names = []
-    for one in shown:
-        method, of = _method(one), one.row.protocol
-        twins = {other.row.experiment for other in shown
-                 if (_method(other), other.row.protocol.supervision) == (method, of.supervision)}
-        parts = [method, of.supervision if supervisions[method] > 1 else "", _apart(one.row.experiment, twins),
-                 of.preset if of.preset == "fixed" else "", "CRF" if of.crf else ""]
+    for row in shown:
+        method = row.step or row.method or "?"
+        alike = [one.experiment for one in shown
+                 if (one.step or one.method or "?", one.supervision) == (method, row.supervision)]
+        parts = [method, row.supervision if supervisions[method] > 1 else "", _own_part(row.experiment, set(alike)),
+                 row.preset if row.preset == "fixed" else "", "CRF" if row.crf else ""]
         names.append(", ".join(filter(None, parts)))
     return names
 
 
-def _method(one):
-    return one.row.step or one.row.protocol.method or "?"
-
-
-def _apart(name, names):
-    """The words of an experiment's NAME that not all NAMES have."""
+def _own_part(name, names):
+    """The parts of an experiment's NAME that not all NAMES have."""
     if len(names) < 2:
         return ""
-    words = [one.split("_") for one in names]
-    return " ".join(word for word in name.split("_") if not all(word in one for one in words))
+    parts = [one.split("_") for one in names]
+    return " ".join(part for part in name.split("_") if not all(part in one for one in parts))
 
 
-def _common(shown, form):
-    backbones = {one.row.protocol.backbone for one in shown}
-    return form.format(*backbones) if len(backbones) == 1 and all(backbones) else ""
-
-
-def _said(group, numbers, shown):
-    told = sum(map(given, numbers))
-    parts = [f"{len(shown)} of {len(numbers) - told}, the highest of each experiment and of all; all in same_data.csv"
-             if len(shown) < len(numbers) - told else "all numbers"]
-    parts += ["those with image tags given at test are left out"] if told else []
-    parts += ["fixed: without the original program's faults"] if any(
-        one.row.protocol.preset == "fixed" for one in shown) else []
-    parts += ["?: no source found that states the price"] if any("?" in price_words(one) for one in shown) else []
-    unlike = dict.fromkeys(name for one in shown for name in one.unlike)
+def _note(numbers, free, shown) -> str:
+    """What the chart shows and leaves out."""
+    given = len(numbers) - len(free)
+    parts = [f"{len(shown)} of {len(free)}, the highest of each experiment and of all; all in same_data.csv"
+             if len(shown) < len(free) else "all numbers"]
+    parts += ["those with image tags given at test are left out"] if given else []
+    parts += ["fixed: without the original program's faults"] if any(row.preset == "fixed" for row in shown) else []
+    parts += ["?: no source found that states the price"] if any("?" in _price(row) for row in shown) else []
+    unlike = dict.fromkeys(name for row in shown for name in row.unlike)
     parts += [f"{', '.join(unlike)} at test differ between methods"] if unlike else []
     return "\n".join(textwrap.wrap("; ".join(parts), 118))
 
 
-def _full(shown) -> list:
-    """Entries' full supervisions as things with a row, each once."""
-    return [samedata.Entry(row, None, None) for row in {id(one.full): one.full for one in shown if one.full}.values()]
-
-
 def _bound_lines(axis, group, shown, top):
     """Dashed lines of the floor and of each paper's highest full supervision, named above the bars."""
-    best = {one.row.paper: one.row for one in sorted(_full(shown), key=lambda one: one.row.value)}
-    lines = [(row.value, f"full, {_short(row)}\n{table.ours(row.value, row.unit)}", "full") for row in best.values()]
-    floor = [one.row for one in group.entries if one.row.protocol.supervision == "none" and one.row.role == "bound"]
-    if floor:
-        lines.append((floor[0].value, f"all background\n{table.ours(floor[0].value, group.unit)}", "none"))
-    former, level = None, 0
+    full = sorted((row for row in shown if row.full_method), key=lambda row: row.full_value)
+    best = {row.full_paper: row for row in full}
+    lines = [(row.full_value, f"full, {re.split(r'[,:(]', row.full_method)[0].strip()}\n"
+              f"{text.ours(row.full_value, row.unit)}", "full") for row in best.values()]
+    floor = group[(group.supervision == "none") & (group.role == "bound")]
+    lines += [(row.value, f"all background\n{text.ours(row.value, row.unit)}", "none")
+              for row in floor.iloc[:1].itertuples()]
+    before, level = None, 0
     for value, said, kind in sorted(lines):
-        level = level + 1 if former is not None and value - former < 0.24 * top else 0
-        former = value
+        level = level + 1 if before is not None and value - before < 0.24 * top else 0
+        before = value
         axis.axvline(value, color=colour(kind), lw=2, ls="--", zorder=0)
         axis.annotate(said, (value, -0.5), (0, 3 + 34 * level), textcoords="offset points", ha="center", va="bottom",
-                      fontsize=POINTS - 2, color="#222222", parse_math=False, annotation_clip=False, bbox=GROUND)
+                      fontsize=POINTS - 2, color="#222222", parse_math=False, annotation_clip=False, bbox=BEHIND)
 
 
-def _short(row):
-    return re.split(r"[,:(]", row.protocol.method or row.paper)[0].strip()
+def _axis_label(rows) -> str:
+    return f"{rows.metric.iloc[0]}, {rows.unit.iloc[0]}".rstrip(", ")
 
 
-def ladders(found, path):
-    """A panel a chain: the value at each step from the top down. Writes PATH and returns it."""
-    found = chosen(found)
+def ladders(steps) -> viz.Picture:
+    """A panel a chain of ladder.steps: the value at each step from the top down."""
+    found = chosen(steps)
     if not found:
-        return viz.save(_empty("no chain with measured steps has been run yet"), path)
+        return _empty("no chain with measured steps has been run yet")
     drawn = [(one, *series(one)) for one in found]
     columns = min(2, len(drawn))
     rows = [drawn[k:k + columns] for k in range(0, len(drawn), columns)]
-    heights = [1.5 + 0.36 * max(len(steps) for _, steps, *_ in row) for row in rows]
+    heights = [1.5 + 0.36 * max(len(names) for _, names, *_ in row) for row in rows]
     figure = viz.Picture(figsize=(8 * columns, sum(heights)), dpi=viz.DPI, layout="constrained")
     figure.get_layout_engine().set(h_pad=0.12, w_pad=0.12)
     axes = figure.subplots(len(rows), columns, squeeze=False, gridspec_kw={"height_ratios": heights})
@@ -207,58 +179,51 @@ def ladders(found, path):
         axis.set_visible(True)
         _panel(axis, one, *parts)
     figure.supxlabel("a line: made from the step above it", fontsize=POINTS - 1, color="#444444")
-    return viz.save(figure, path)
+    return figure
 
 
-def chosen(found) -> list:
-    """At most PANELS ladders: one an experiment, A_PAPER a paper, real pictures and long chains first."""
-    best = {}
-    for one in found:
-        best.setdefault(one.title, one)
-    order = sorted(best.values(), key=lambda one: (one.title.split("/")[1].startswith(SYNTHETIC), -len(one.rows),
-                                                   one.title))
-    turns, papers = [], Counter()
-    for one in order:
-        paper = one.title.split("/")[0]
-        turns.append((papers[paper], one))
-        papers[paper] += 1
-    first = [one for turn, one in sorted(turns, key=lambda pair: pair[0]) if turn < A_PAPER][:PANELS]
-    return sorted(first, key=lambda one: (one.title.split("/")[1].startswith(SYNTHETIC), one.title))
+def chosen(steps) -> list:
+    """The steps of at most PANELS ladders: one an experiment, A_PAPER a paper, real pictures and long chains first."""
+    sizes = steps.groupby(ladder.KEYS, sort=False).agg(size=("value", "size"), synthetic=("synthetic", "all"))
+    sizes = sizes.reset_index().drop_duplicates(["paper", "experiment"])
+    sizes = sizes.sort_values(["synthetic", "size", "paper", "experiment"], ascending=[True, False, True, True])
+    sizes["turn"] = sizes.groupby("paper").cumcount()
+    first = sizes[sizes.turn < A_PAPER].sort_values("turn", kind="stable").iloc[:PANELS]
+    first = first.sort_values(["synthetic", "paper", "experiment"])
+    return [steps[(steps[ladder.KEYS] == row[ladder.KEYS]).all(axis=1)] for _, row in first.iterrows()]
 
 
-def series(one):
-    """(steps, {series: {step: value}}, {(series, step): the step that it was made from}) of a Ladder.
+def series(one) -> tuple:
+    """(steps, {series: {step: value}}, {(series, step): the step that it was made from}) of the steps of one ladder.
 
     A series is what was measured on the same pictures with the same preset; a number of labels without a statement was
     measured on the training pictures. The chain's end comes last.
     """
-    rows = [pair for pair in zip(one.rows, one.moved, strict=True) if pair[0].value is not None]
-    places = list(dict.fromkeys(ladder._where(row) for row, _ in rows if ladder._where(row)))
-    trained = [place for place in places if place[1] == "train"]
-    presets = {row.protocol.preset for row, _ in rows if row.protocol}
-    steps, lines, made = {}, {}, {}
-    for row, (_, since) in sorted(rows, key=lambda pair: pair[0].role == "final"):
-        where, step = ladder._where(row), ladder.step_words(row)
-        if where is None and ("label" in one.metric or step.endswith(", train")):
-            where = trained[0] if len(trained) == 1 else "training pictures"
-        preset = row.protocol.preset if row.protocol and len(presets) > 1 else ""
-        name = where if isinstance(where, str | None) else f"{where[0]} {where[1]}, {where[2]} pictures"
-        name = ", ".join(filter(None, (name, preset)))
-        steps[_bare(step)] = None
-        lines.setdefault(name, {})[_bare(step)] = row.value
-        if since:
-            made[name, _bare(step)] = _bare(since)
-    return list(steps), lines, made
+    one = one[one.value.notna()]
+    stated = one[one.stated]
+    trained = {_pictures(row) for row in stated.itertuples() if row.split == "train"}
+    names, lines, made = {}, {}, {}
+    for row in sorted(one.itertuples(), key=lambda row: row.role == "final"):
+        where, step = _pictures(row) if row.stated else "", ladder.bare(row.name)
+        if not row.stated and ("label" in row.metric or row.name.endswith(", train")):
+            where = min(trained) if len(trained) == 1 else "training pictures"
+        preset = row.preset if row.stated and stated.preset.nunique() > 1 else ""
+        name = ", ".join(filter(None, (where, preset)))
+        names[step] = None
+        lines.setdefault(name, {})[step] = row.value
+        if row.since:
+            made[name, step] = ladder.bare(row.since)
+    return list(names), lines, made
 
 
-def _bare(step):
-    """A step's name without its pictures and preset, which its series names."""
-    return re.sub(r", (train|faithful|fixed)\b", "", step)
+def _pictures(row) -> str:
+    return f"{row.dataset} {row.split}, {row.dataset_size} pictures"
 
 
 def _panel(axis, one, steps, lines, made):
     """One ladder: steps downwards, values to the right, the numbers where no line runs."""
-    places = {step: place for place, step in enumerate(steps)}
+    places, unit = {step: place for place, step in enumerate(steps)}, one.unit.iloc[0]
+    title = f"{one.paper.iloc[0]}/{one.experiment.iloc[0]}"
     for number, (name, values) in enumerate(lines.items()):
         tint = SERIES[number % len(SERIES)]
         for since, step in pairwise(values):  # a longer line would pass by steps that it has nothing to do with
@@ -274,20 +239,19 @@ def _panel(axis, one, steps, lines, made):
             near = [lines[name][other] for other in near if made.get((name, other)) == step
                     or made.get((name, step)) == other]  # where its lines lead
             left = k == 0 if len(here) > 1 else bool(near) and sum(near) / len(near) > value
-            axis.annotate(table.ours(value, one.unit), (value, place), (-9 if left else 9, 0), va="center", zorder=2,
-                          textcoords="offset points", ha="right" if left else "left", fontsize=POINTS - 1, bbox=GROUND)
-    names = ["\n".join(textwrap.wrap(step, 34)[:2]) for step in steps]
-    axis.set_yticks(range(len(steps)), names, parse_math=False)
+            axis.annotate(text.ours(value, unit), (value, place), (-9 if left else 9, 0), va="center", zorder=2,
+                          textcoords="offset points", ha="right" if left else "left", fontsize=POINTS - 1, bbox=BEHIND)
+    axis.set_yticks(range(len(steps)), ["\n".join(textwrap.wrap(step, 34)[:2]) for step in steps], parse_math=False)
     axis.set_ylim(len(steps) - 0.4, -0.6)
     axis.margins(x=0.2)
-    axis.set_xlabel(f"{one.metric}, {one.unit}".rstrip(", "), fontsize=POINTS - 1)
+    axis.set_xlabel(_axis_label(one), fontsize=POINTS - 1)
     said = [name for name in lines if name]
-    title = f"{one.title}\n{said[0]}" if len(lines) == 1 and said else one.title
-    axis.set_title(title, fontsize=POINTS, loc="left", parse_math=False)
+    axis.set_title(f"{title}\n{said[0]}" if len(lines) == 1 and said else title, fontsize=POINTS, loc="left",
+                   parse_math=False)
     if len(lines) > 1 and said:
         axis.legend(fontsize=POINTS - 3, frameon=False, loc="lower left", bbox_to_anchor=(-0.02, 1.0), ncols=1,
                     borderpad=0, handletextpad=0.2)
-        axis.set_title(one.title, fontsize=POINTS, loc="left", parse_math=False, pad=8 + 17 * len(lines))
+        axis.set_title(title, fontsize=POINTS, loc="left", parse_math=False, pad=8 + 17 * len(lines))
     _plain(axis)
     axis.tick_params(axis="y", labelsize=POINTS - 1)
 
@@ -304,128 +268,100 @@ def _empty(said):
     return figure
 
 
-COLUMNS = {  # inches at 17 points
+COLUMNS = {  # of the table, inches at 17 points
     "data": 3.5, "method": 4.6, "trained from": 2.4, "CRF": 0.8, "metric": 1.7, "reported": 1.6, "ours": 1.2,
     "difference": 1.6, "protocols": 3.6,
 }  # fmt: skip
-COMPARED = ("reported", "difference", "protocols")  # left out where nothing of ours has a reported counterpart
 RIGHT = ("reported", "ours", "difference")
 TABLE_POINTS = 17
 TABLE_MOST = 12  # rows that stay readable on a slide
-GOOD, BAD, FAINT = "#1a7a3a", "#a04000", "#666666"
-EMPTY = {**dict.fromkeys(COLUMNS, ""), "method": "nothing has been run yet"}
 
 
-def save(lines, rest, path):
-    """Draw the Lines that were run, and our other results of the reported metrics, to PATH. Returns it."""
+def overview(lines, rest) -> viz.Picture:
+    """The table of the lines of match.compare that were run, and of our other results of reported metrics."""
     cells, note = content(lines, rest)
-    return viz.save(_draw(cells or [EMPTY], note), path)
+    if cells.empty:
+        cells = pd.DataFrame([{**dict.fromkeys(COLUMNS, ""), "method": "nothing has been run yet"}])
+    return _draw(cells, note)
 
 
 def content(lines, rest) -> tuple:
-    """(rows of {column: text}, the words under them). A column stands only where a row has something in it."""
-    reported = {(line.reported.paper, line.reported.metric) for line in lines}
-    papers = {line.reported.paper for line in lines}
-    rest = [
-        row for row in rest if row.protocol and ((row.paper, row.name) in reported or row.paper not in papers)
-    ]
-    compared = [line for line in lines if line.ours is not None]
-    shown = _chosen(highest(rest), TABLE_MOST - len(compared))
-    backbones = {row.protocol.backbone for row in [*(line.ours for line in compared), *shown] if row.protocol.backbone}
+    """(data frame of text, the note under it). Columns of reported numbers stand only where there are some."""
+    metrics = set(zip(lines.paper, lines.metric, strict=True))
+    rest = rest.loc[[row.stated and ((row.paper, row.metric) in metrics or row.paper not in set(lines.paper))
+                     for row in rest.itertuples()]]
+    run = lines[lines.found == "ours"]
+    shown = _first(highest(rest), TABLE_MOST - len(run))
+    ours = run[[f"our_{name}" for name in rest]].rename(columns=lambda name: name.removeprefix("our_"))
+    backbones = {name for name in [*ours.backbone, *shown.backbone] if name}
     common = backbones.pop() if len(backbones) == 1 else ""
-    made = [_compared(line, common) for line in compared] + [_own(row, common) for row in shown]
-    made = [dict(row) for row in dict.fromkeys(tuple(row.items()) for row in made)]
-    cells = made[:TABLE_MOST]
-    notes = [f"all with {common}"] if common else []
-    notes += ["the highest of each experiment and preset"] if shown else []
-    more = len(made) - len(cells) + len(rest) - len(shown)
-    notes += [f"{more} more numbers in table.csv"] if more > 0 else []
-    idle = sum(line.ours is None for line in lines)
-    if compared:
-        notes += [f"{idle} reported numbers were not run"] if idle else []
-        notes += ["difference in brackets: the protocols differ"]
-        notes += ["no difference: no reported counterpart"] if any(not row["protocols"] for row in cells) else []
-    elif cells:
-        cells = [{name: text for name, text in row.items() if name not in COMPARED} for row in cells]
-        notes += [f"none has a reported counterpart: the {idle} reported numbers were not run" if idle
-                  else "none has a reported counterpart"]
-    return cells, "; ".join(notes)
+    made = [{**_cells(row, common), "reported": table.reported(line), "difference": table.difference(line),
+             "CRF": text.crf(line.crf), "metric": line.metric, "protocols": _verdict(line)}
+            for row, line in zip(ours.itertuples(), run.itertuples(), strict=True)]
+    made += [_cells(row, common) for row in shown.itertuples()]
+    every = pd.DataFrame(made, columns=list(COLUMNS), dtype=object).fillna("").drop_duplicates(ignore_index=True)
+    cells, idle = every.iloc[:TABLE_MOST], len(lines) - len(run)
+    more = len(every) - len(cells) + len(rest) - len(shown)
+    notes = [f"all with {common}" if common else "", "the highest of each experiment and preset" if len(shown) else "",
+             f"{more} more numbers in table.csv" if more > 0 else ""]
+    if len(run):
+        notes += [f"{idle} reported numbers were not run" if idle else "",
+                  "difference in brackets: the protocols differ",
+                  "no difference: no reported counterpart" if (cells.protocols == "").any() else ""]
+    elif len(cells):
+        cells = cells.drop(columns=["reported", "difference", "protocols"])
+        notes += ["none has a reported counterpart"
+                  + (f": the {idle} reported numbers were not run" if idle else "")]
+    return cells, "; ".join(filter(None, notes))
 
 
-def highest(rows) -> list:
+def highest(rows):
     """The highest of ROWS of each experiment, metric and preset, in the order in which they first stand; numbers with
     image tags given at test, and bounds, stand only for themselves."""
-    best = {}
-    for row in rows:
-        of = row.protocol
-        key = (row.paper, row.experiment, row.name, of.preset, of.image_labels == "ground truth", row.role, of.dataset,
-               of.split, of.supervision)
-        if key not in best or (row.value is not None and row.value > (best[key].value or 0)):
-            best[key] = row
-    return list(best.values())
+    keys = ["paper", "experiment", "metric", "preset", "given", "role", "dataset", "split", "supervision"]
+    rows = rows.assign(given=rows.image_labels == "ground truth", first=range(len(rows)))
+    groups = rows.groupby(keys, sort=False, dropna=False)
+    rows = rows.assign(first=groups["first"].transform("min"))
+    return rows.sort_values(["first", "value"], ascending=[True, False], kind="stable").drop_duplicates("first")
 
 
-def _chosen(rows, most):
-    """Our results that others could report (no steps of a ladder), real data first and what was learned before what was
-    not, each paper and each of its experiments in its turn until there are MOST; the others after them."""
-    turn, own = Counter(), Counter()
-    names = {(row.paper, row.experiment) for row in rows}
-
-    def kind(row):
-        of = row.protocol
-        synthetic = row.experiment.startswith(SYNTHETIC)
-        told = getattr(of, "image_labels", "") == "ground truth"
-        return synthetic, row.role == "ladder", row.role == "bound", of.supervision == "none", told
-
-    def within(row):  # its place among the numbers of its experiment; an ablation ("box_no_crf" beside "box") is later
-        variant = any(row.paper == paper and row.experiment.startswith(f"{name}_") for paper, name in names)
-        own[*kind(row), row.paper, row.experiment] += 1
-        return *kind(row), variant, own[*kind(row), row.paper, row.experiment]
-
-    def order(row):
-        turn[*kind(row), row.paper] += 1
-        return *kind(row), turn[*kind(row), row.paper]
-
-    ordered = sorted(sorted(rows, key=within), key=order)
-    first = ordered[: max(most, 0)]
-    return sorted(first, key=lambda row: row.paper) + ordered[len(first) :]
+def _first(rows, most):
+    """MOST of our results that others could report (no steps of a ladder): real data first and what was learned before
+    what was not, each paper and each of its experiments in its turn."""
+    kinds = ["synthetic", "ladder", "bound", "untrained", "given"]
+    names = set(zip(rows.paper, rows.experiment, strict=True))
+    rows = rows.assign(
+        ladder=rows.role == "ladder", bound=rows.role == "bound", untrained=rows.supervision == "none",
+        given=rows.image_labels == "ground truth",
+        variant=[any(row.paper == paper and row.experiment.startswith(f"{name}_") for paper, name in names)
+                 for row in rows.itertuples()])  # an ablation ("box_no_crf" beside "box") is later  # fmt: skip
+    rows["own"] = rows.groupby([*kinds, "paper", "experiment"]).cumcount()
+    rows = rows.sort_values([*kinds, "variant", "own"], kind="stable")
+    rows["turn"] = rows.groupby([*kinds, "paper"]).cumcount()
+    return rows.sort_values([*kinds, "turn"], kind="stable").iloc[:max(most, 0)].sort_values("paper", kind="stable")
 
 
-def _compared(line, common):
-    item, row = line.reported, line.ours
-    differs = ", ".join(name.replace("_", " ") for name, *_ in line.differs)
-    return {**_what(row.protocol, common), "CRF": table.crf_word(item.crf), "metric": item.metric,
-            "reported": table.reported_words(item), "ours": table.ours(row.value), "difference": table.difference(line),
-            "protocols": "agree" if line.match else f"differ: {differs}"}
+def _cells(row, common) -> dict:
+    """A row of ours as text; a backbone that all rows have in COMMON stands in the note."""
+    parts = (row.method, "tags given at test" if row.image_labels == "ground truth" else "",
+             row.backbone if row.backbone != common else "", row.preset if row.preset == "fixed" else "")
+    return {"data": f"{text.pictures(row.dataset, row.split)} ({row.dataset_size})",
+            "method": ", ".join(filter(None, parts)), "CRF": text.crf(row.crf), "metric": row.metric,
+            "trained from": row.supervision if row.supervision != "none" else "nothing",
+            "ours": text.ours(row.value, row.unit)}  # fmt: skip
 
 
-def _own(row, common):
-    return {**_what(row.protocol, common), "CRF": table.crf_word(row.protocol.crf), "metric": row.name, "reported": "",
-            "ours": table.ours(row.value, row.unit), "difference": "", "protocols": ""}
-
-
-def _what(protocol, common):
-    """Cells of data, method and supervision; a backbone that all rows have in COMMON is told under the table."""
-    known = "tags given at test" if protocol.image_labels == "ground truth" else ""
-    backbone = protocol.backbone if protocol.backbone != common else ""
-    preset = protocol.preset if protocol.preset == "fixed" else ""
-    return {"data": f"{table.split_words(protocol)} ({protocol.dataset_size})",
-            "method": ", ".join(filter(None, (protocol.method, known, backbone, preset))),
-            "trained from": protocol.supervision if protocol.supervision != "none" else "nothing"}
-
-
-def _wrapped(cell, width):
-    return textwrap.wrap(cell, max(6, int(width * 7.6))) or [""]
+def _verdict(line) -> str:
+    return f"differ: {', '.join(name.replace('_', ' ') for name, *_ in line.differs)}" if line.differs else "agree"
 
 
 def _draw(cells, note):
-    columns = {name: COLUMNS[name] for name in COLUMNS if name in cells[0]}
+    columns = {name: COLUMNS[name] for name in cells}
     width = sum(columns.values()) + 0.4
-    texts = [list(columns)]
-    for former, row in zip([None, *cells], cells, strict=False):  # what stands above is not said again
-        same = former is not None and former["data"] == row["data"]
-        texts.append(["" if name == "data" and same else row[name] for name in columns])
-    blocks = [[_wrapped(cell, wide) for cell, wide in zip(row, columns.values(), strict=True)] for row in texts]
+    shown = cells.assign(data=cells.data.where(cells.data != cells.data.shift(), ""))  # not what stands above
+    fits = [max(6, int(wide * 7.6)) for wide in columns.values()]  # letters
+    blocks = [[textwrap.wrap(cell, letters) or [""] for cell, letters in zip(row, fits, strict=True)]
+              for row in [list(columns), *shown.itertuples(index=False)]]
     heights = [0.2 + 0.3 * max(map(len, row)) for row in blocks]
     below = textwrap.wrap(note, int(width * 9.2))
     height = sum(heights) + 0.45 + 0.27 * len(below)
@@ -438,33 +374,16 @@ def _draw(cells, note):
         if number % 2:
             axis.add_patch(Rectangle((0.1, top), width - 0.2, tall, facecolor="#f2f4f7", edgecolor="none"))
         left = 0.25
-        for (name, wide), text in zip(columns.items(), row, strict=True):
+        for (name, wide), said in zip(columns.items(), row, strict=True):
             right = name in RIGHT
-            axis.text(
-                left + wide - 0.35 if right else left,
-                top + tall / 2,
-                "\n".join(text),
-                fontsize=TABLE_POINTS,
-                va="center_baseline",
-                ha="right" if right else "left",
-                weight="bold" if number == 0 or name == "ours" else "normal",
-                color=_colour(number, name, text[0]),
-                linespacing=1.15,
-                parse_math=False,
-            )
+            tint = {"agree": "#1a7a3a", "differ:": "#a04000"}.get(said[0].split(" ")[0], "#111111")
+            axis.text(left + wide - 0.35 if right else left, top + tall / 2, "\n".join(said), fontsize=TABLE_POINTS,
+                      va="center_baseline", ha="right" if right else "left", linespacing=1.15, parse_math=False,
+                      weight="bold" if number == 0 or name == "ours" else "normal",
+                      color=tint if number and name == "protocols" else "#111111")
             left += wide
         top += tall
-        axis.plot(
-            [0.1, width - 0.1],
-            [top, top],
-            color="#222222" if number == 0 else "#d5d9df",
-            lw=1.2 if number == 0 else 0.6,
-        )
-    axis.text(0.25, top + 0.12, "\n".join(below), fontsize=TABLE_POINTS - 3, color=FAINT, va="top", parse_math=False)
+        axis.plot([0.1, width - 0.1], [top, top], color="#d5d9df" if number else "#222222", lw=0.6 if number else 1.2)
+    axis.text(0.25, top + 0.12, "\n".join(below), fontsize=TABLE_POINTS - 3, color="#666666", va="top",
+              parse_math=False)
     return figure
-
-
-def _colour(row, column, text):
-    if row == 0 or column != "protocols":
-        return "#111111"
-    return GOOD if text == "agree" else BAD if text.startswith("differ") else FAINT

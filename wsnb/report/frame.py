@@ -1,11 +1,71 @@
-"""Results of finished stages, from their manifests alone."""
+"""The results frame: every measured number as a row of one pandas DataFrame, from records alone.
+
+A reader's own question starts with `results = frame.load()`.
+"""
 
 import dataclasses
 from pathlib import Path
 
-from wsnb.files import FileError
-from wsnb.report.protocol import Protocol, ProtocolError
-from wsnb.run import manifest
+import pandas as pd
+
+from wsnb.files import FileError, load_json
+from wsnb.report import cost
+from wsnb.report.protocol import FIELDS, Protocol, ProtocolError
+from wsnb.run import manifest, paths
+from wsnb.run.experiments import SYNTHETIC
+
+PUBLISHED, FORMAT = "record.json", 1
+STAGE = ["paper", "experiment", "stage", "seed", "seconds", "peak_cpu_bytes", "peak_gpu_bytes", "gpu", "cpu_count",
+         "torch", "started", "key", "git_commit", "git_dirty", "published"]  # fmt: skip
+COLUMNS = ["paper", "experiment", "seed", "stage", "metric", "value", "unit", "role", "step", "undefined", "stated",
+           "synthetic", *FIELDS, *cost.COLUMNS, *STAGE[4:]]  # fmt: skip
+
+
+def load(runs="runs", figures="figures") -> pd.DataFrame:
+    """All results of finished and published experiments, a row each, the stages of a chain in their order.
+
+    paper, experiment, seed, stage  where it was measured
+    metric, value, unit             "mIoU", 61.5, "%"; NaN: undefined
+    role                            "final", "ladder" (a step of the chain) or "bound"; "" for a number without protocol
+    step                            of a ladder: what was measured, "GrabCut labels"
+    undefined                       names of the classes without a value
+    stated, dataset, ... backbone   whether it has a wsnb.report.protocol.Protocol, and its fields; else None
+    synthetic                       whether its pictures are of the built-in sets
+    label_seconds, ...              a person's time for the training labels, see wsnb.report.cost
+    seconds, peak_*_bytes, ...      of the stage: wall time, memory, machine, key, commit
+    published                       whether the record is a published one
+
+    RUNS and FIGURES are folders, relative ones below the project. Raises FileError naming a damaged record.
+    """
+    return results(load_records(runs, figures))
+
+
+def load_records(runs="runs", figures="figures") -> list:
+    """The Records that load reads."""
+    return chosen(records(paths.find() / runs), published(paths.find() / figures))
+
+
+def stages(found) -> pd.DataFrame:
+    """Time, memory and machine of each stage of Records, in their order; columns STAGE."""
+    return pd.DataFrame([_stage(record) for record in found], columns=STAGE, dtype=object)
+
+
+def results(found) -> pd.DataFrame:
+    """The results frame of Records; see load."""
+    rows = []
+    for record in in_chain(found):
+        for result in record.manifest["results"]:
+            stated = result.get("protocol")
+            of = dict.fromkeys(FIELDS) if stated is None else dataclasses.asdict(Protocol.from_dict(stated))
+            rows.append({
+                **_stage(record), **of, "metric": result["name"], "value": result["value"], "unit": result["unit"],
+                "role": _role(result), "step": result.get("step", ""), "stated": stated is not None,
+                "undefined": tuple(_undefined(result.get("detail") or {})),
+                "synthetic": any(str(name).startswith(SYNTHETIC) for name in (record.experiment, of["dataset"])),
+            })  # fmt: skip
+    made = pd.DataFrame(rows, columns=COLUMNS, dtype=object)
+    kinds = {"value": float, "stated": bool, "synthetic": bool, "label_seconds": float, "label_total": float}
+    return cost.add(made, found).astype(kinds)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,28 +87,6 @@ class Record:
         return f"{self.paper}/{self.experiment}"
 
 
-@dataclasses.dataclass(frozen=True)
-class Row:
-    """One measured number with all that is known of its making."""
-
-    paper: str
-    experiment: str
-    stage: str
-    name: str  # the metric: "mIoU"
-    value: float | None  # None: undefined
-    unit: str
-    protocol: Protocol | None  # None: the stage gave none, so it is compared with nothing
-    undefined: tuple  # names of the parts (classes) without a value
-    key: str
-    git_commit: str | None
-    git_dirty: bool | None
-    seconds: float  # of the stage
-    peak_cpu_bytes: int
-    peak_gpu_bytes: int
-    role: str = ""  # "final", "ladder" or "bound"; empty for a number without protocol
-    step: str = ""  # of a ladder: what was measured, "GrabCut labels"
-
-
 def records(runs) -> list:
     """Records of all finished stages below RUNS (runs/PAPER/EXPERIMENT/STAGE/manifest.json), sorted by their names.
 
@@ -59,12 +97,26 @@ def records(runs) -> list:
     for folder in sorted(path.parent for path in Path(runs).glob(f"*/*/*/{manifest.NAME}")):
         paper, experiment, stage = folder.parts[-3:]
         if not any(part.startswith(".") for part in folder.parts[-3:]):
-            found.append(
-                Record(
-                    paper, experiment, stage, checked(manifest.read(folder), folder / manifest.NAME), folder
-                )
-            )
+            of = checked(manifest.read(folder), folder / manifest.NAME)
+            found.append(Record(paper, experiment, stage, of, folder))
     return found
+
+
+def published(figures) -> list:
+    """Records of all published experiments below FIGURES. Raises FileError naming a damaged one and the remedy."""
+    return [Record(*path.parts[-3:-1], stage, checked(of, f"{path}, {stage}"))
+            for path in sorted(Path(figures).glob(f"*/*/{PUBLISHED}"))
+            for stage, of in sorted(read_published(path)["stages"].items())]
+
+
+def read_published(path) -> dict:
+    """One published record.json: {"stages", "pictures", "command"}. Raises FileError."""
+    record = load_json(path)
+    kinds = {"stages": dict, "pictures": dict, "command": str}
+    if (not isinstance(record, dict) or record.get("format") != FORMAT
+            or any(not isinstance(record.get(name), kind) for name, kind in kinds.items())):
+        raise FileError(f"{path}: not a record of format {FORMAT}; check it out again, or publish the experiment again")
+    return record
 
 
 def unfinished(runs) -> list:
@@ -73,40 +125,45 @@ def unfinished(runs) -> list:
     return [folder.parts[-3:] for folder in begun if not (folder / manifest.NAME).exists()]
 
 
+def chosen(local, published) -> list:
+    """Records to report: an experiment's local ones if they hold every stage that was published, else those published.
+
+    Never a mixture of both, since their stages need not belong together.
+    """
+    found = []
+    for title in sorted({record.title for record in [*local, *published]}):
+        here, there = ([record for record in some if record.title == title] for some in (local, published))
+        found += here if {record.stage for record in there} <= {record.stage for record in here} else there
+    return found
+
+
 def checked(record: dict, where) -> dict:
-    """RECORD if it is a whole manifest with typed results. Raises FileError naming WHERE and the mend."""
-    mend = "move that folder away and run the stage again"
-    kinds = {
-        "params": dict,
-        "environment": dict,
-        "seconds": (int, float),
-        "peak_cpu_bytes": int,
-        "peak_gpu_bytes": int,
-        "results": list,
-        "key": str,
-    }
+    """RECORD if it is a whole manifest with typed results. Raises FileError naming WHERE and the remedy."""
+    remedy = "move that folder away and run the stage again"
+    kinds = {"params": dict, "environment": dict, "seconds": (int, float), "peak_cpu_bytes": int,
+             "peak_gpu_bytes": int, "results": list, "key": str}  # fmt: skip
     for name, kind in kinds.items():
         if not isinstance(record.get(name), kind):
-            raise FileError(f"{where}: {name} is missing or of the wrong type; {mend}")
+            raise FileError(f"{where}: {name} is missing or of the wrong type; {remedy}")
     for result in record["results"]:
         if not isinstance(result, dict) or not {"name", "value", "unit"} <= set(result):
-            raise FileError(f"{where}: result {result!r} lacks name, value or unit; {mend}")
+            raise FileError(f"{where}: result {result!r} lacks name, value or unit; {remedy}")
         value = result["value"]
         if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
-            raise FileError(f"{where}: the value of {result['name']} is {value!r}, not a number; {mend}")
+            raise FileError(f"{where}: the value of {result['name']} is {value!r}, not a number; {remedy}")
         if result.get("protocol") is not None:
             try:
                 Protocol.from_dict(result["protocol"])
             except ProtocolError as error:
-                raise FileError(f"{where}: result {result['name']}: {error}; {mend}") from error
+                raise FileError(f"{where}: result {result['name']}: {error}; {remedy}") from error
     return record
 
 
 def in_chain(found) -> list:
     """Records with the stages of each experiment in the order of its chain: a stage after all that it was made from,
     as its manifest states, else in the order given. 05@2 that needs 08 comes after 08."""
-    made, titles = [], list(dict.fromkeys(record.title for record in found))
-    for title in titles:
+    made = []
+    for title in dict.fromkeys(record.title for record in found):
         left = [record for record in found if record.title == title]
         while left:
             names = {record.stage for record in left}
@@ -122,34 +179,11 @@ def _needs(record) -> set:
     return set((parts.get("upstream") or {}) if isinstance(parts, dict) else {})
 
 
-def rows(found) -> list:
-    """The Rows of Records, the stages of each experiment in the order of its chain."""
-    made = []
-    for record in in_chain(found):
-        of = record.manifest
-        for result in of["results"]:
-            protocol = result.get("protocol")
-            made.append(
-                Row(
-                    record.paper,
-                    record.experiment,
-                    record.stage,
-                    result["name"],
-                    None if result["value"] is None else float(result["value"]),
-                    result["unit"],
-                    None if protocol is None else Protocol.from_dict(protocol),
-                    tuple(_undefined(result.get("detail") or {})),
-                    of["key"],
-                    of["environment"].get("git_commit"),
-                    of["environment"].get("git_dirty"),
-                    of["seconds"],
-                    of["peak_cpu_bytes"],
-                    of["peak_gpu_bytes"],
-                    _role(result),
-                    result.get("step", ""),
-                )
-            )
-    return made
+def _stage(record) -> dict:
+    of = record.manifest
+    known = {**of["environment"], **of, **vars(record), "published": record.folder is None}
+    known["seed"] = of["params"].get("seed") if of.get("seed") is None else of["seed"]
+    return {name: known.get(name) for name in STAGE}
 
 
 def _role(result) -> str:
@@ -170,21 +204,3 @@ def _undefined(detail) -> list:
     for name, value in detail.items():
         names += [name] if value is None else _undefined(value) if isinstance(value, dict) else []
     return list(dict.fromkeys(names))
-
-
-def collect(runs) -> list:
-    """Rows of all finished stages below RUNS. Raises FileError naming a damaged manifest and the mend."""
-    return rows(records(runs))
-
-
-def chosen(local, published) -> list:
-    """Records to report: an experiment's local ones if they hold every stage that was published, else those published.
-
-    Never a mixture of both, since their stages need not belong together.
-    """
-    titles = sorted({record.title for record in [*local, *published]})
-    found = []
-    for title in titles:
-        here, there = ([record for record in some if record.title == title] for some in (local, published))
-        found += here if {record.stage for record in there} <= {record.stage for record in here} else there
-    return found

@@ -1,127 +1,92 @@
 """The quality ladder of a chain: how good its labels and predictions are, step by step."""
 
-import dataclasses
 import re
 
-from wsnb.report import table
-from wsnb.report.frame import Row
+import pandas as pd
 
-HEADER = ("step", "stage", "measured on", "value", "change", "since")
-# Steps that are not made from the step before them, by their kind: they start from the first of these that there is.
-AFTER = {
-    "CAM + CRF": ("CAM",),
-    "confident labels": ("CAM",),  # beside the former, not from it
-    "walk": ("CAM",),
-    "walk, best threshold": ("CAM",),
-    "pseudo masks": ("walk", "walk, best threshold"),
-}
-RECIPE = "labels: "  # alternatives: each starts from the boxes
+from wsnb.report import text
+from wsnb.run import papers
+
+LEGEND = """The quality of each product of a chain, in the order of the chain. *change*: against the step that it was
+made from (*since*), on the same pictures; alternatives have none. Presets are not mixed.
+"""
+KEYS = ["paper", "experiment", "metric", "unit"]  # of one ladder
 
 
-@dataclasses.dataclass(frozen=True)
-class Ladder:
-    """The steps of one metric of one experiment, in the order of its chain, each once."""
+def steps(results) -> pd.DataFrame:
+    """The rows of the results frame that are steps of a ladder: a metric of an experiment with at least one step on the
+    way, in the order of the chain, one preset after the other.
 
-    title: str  # paper/experiment
-    metric: str
-    unit: str
-    rows: tuple
-    moved: tuple  # (change, the step since which) a row; (None, "") where nothing of its preset went before
-
-    @property
-    def changes(self) -> list:
-        """Difference to the step that each was made from; None without one, and where undefined."""
-        return [change for change, _ in self.moved]
-
-
-def _where(row):
-    return (row.protocol.dataset, row.protocol.split, row.protocol.dataset_size) if row.protocol else None
-
-
-def ladders(rows) -> list:
-    """A Ladder for each experiment and metric that has at least one step on the way; ROWS in the order of their chain
-    (results.rows).
-
-    A number of the chain's end joins the steps of its metric. What a later stage states again stands once.
+    A number of the chain's end joins the steps of its metric. What a later stage states again stands once. New columns:
+      name     of the step
+      change   value minus that of the step that it was made from, on the same pictures and of the same preset; NaN
+               where there is none
+      since    the name of that step
     """
-    found: dict = {}
-    for row in rows:
-        if row.role in ("ladder", "final"):
-            found.setdefault((f"{row.paper}/{row.experiment}", row.name, row.unit), []).append(row)
-    return [_climbed(*key, mine) for key, mine in found.items() if any(row.role == "ladder" for row in mine)]
+    rows = results[results.role.isin(["ladder", "final"])]
+    rows = rows.assign(name=[text.step(row) for row in rows.itertuples()])
+    found = [_climbed(one) for _, one in rows.groupby(KEYS, sort=False) if (one.role == "ladder").any()]
+    return pd.concat(found, ignore_index=True) if found else rows.iloc[:0].assign(change=0.0, since="")
 
 
-def _preset(row):
-    return row.protocol.preset if row.protocol else ""
+def bare(name: str) -> str:
+    """A step's name without its pictures and preset: 'walk, best threshold' of 'walk, faithful, best threshold,
+    train'."""
+    return re.sub(r", (train|faithful|fixed)\b", "", name)
 
 
-def _climbed(title, metric, unit, rows):
-    """The Ladder of ROWS without repeated ones."""
-    shown, moved = [], []
-    known, last, seen = {}, {}, set()  # rows by (line, kind), the last by line; a line: of one preset on some pictures
-    for row in rows:
-        line, kind = (_where(row), _preset(row)), _kind(row)
-        told = (step_words(row), row.value)
-        if row.role == "ladder" and told in seen:
-            known[line, kind] = row  # measured on these pictures too: later rounds of it may follow
+def _climbed(rows):
+    """One ladder without repeated steps."""
+    shown, known, last, seen = [], {}, {}, set()  # rows by (line, step), the last by line: of one preset and pictures
+    for row in rows.itertuples():
+        line, step = (row.dataset, row.split, row.dataset_size, row.preset), bare(row.name)
+        said = row.name, None if pd.isna(row.value) else row.value
+        if row.role == "ladder" and said in seen:
+            known[line, step] = row  # measured on these pictures too: later rounds of it may follow
             continue
-        seen.add(told)
-        starts = _starts(kind)
-        former = last.get(line) if starts is None else next(
-            (known[line, one] for one in starts if (line, one) in known), None)
-        shown.append(row)
-        good = former is not None and row.value is not None
-        moved.append((row.value - former.value, step_words(former)) if good else (None, ""))
-        if row.value is not None:
-            known[line, kind] = last[line] = row
-    return Ladder(title, metric, unit, tuple(shown), tuple(moved))
+        seen.add(said)
+        starts = _starts(row.paper, step)
+        before = last.get(line) if starts is None else next(
+            (known[line, start] for start in starts if (line, start) in known), None)
+        good = before is not None and not pd.isna(row.value)
+        shown.append((row.Index, *((row.value - before.value, before.name) if good else (float("nan"), ""))))
+        if not pd.isna(row.value):
+            known[line, step] = last[line] = row
+    places, change, since = zip(*shown, strict=True)
+    made = rows.loc[list(places)].assign(change=change, since=since)
+    order = [*dict.fromkeys(preset for preset in made.preset if preset), None]
+    return pd.concat(made.loc[[one == preset for one in made.preset]] for preset in order)
 
 
-def _kind(row) -> str:
-    """The step without its preset and pictures: 'walk, best threshold' of 'walk, faithful, best threshold, train'."""
-    words = step_words(row)
-    if words.startswith(RECIPE):
-        return words
-    best = ", best threshold" if "best threshold" in words.split(", ") else ""
-    return words.partition(", ")[0] + best
+def _starts(paper: str, step: str):
+    """Steps of which a step may have been made, by the first rule of the paper's `ladder` that fits; None: of whatever
+    stands before it. {previous} in a rule is the round before."""
+    for rule in papers.find(paper).ladder:
+        found = re.fullmatch(rule["step"], step)
+        if found:
+            known = {**found.groupdict(), "previous": int(found.groupdict().get("round") or 1) - 1}
+            return [start.format_map(known) for start in rule["after"]]
+    return None
 
 
-def _starts(kind):
-    """Kinds of which a step may have been made; None: of whatever stands before it."""
-    if not kind.startswith(RECIPE):
-        return AFTER.get(kind)
-    name, _, number = kind.removeprefix(RECIPE).partition(", round ")
-    if not re.fullmatch(r"\d+", number):
-        return ()
-    first = "Rectangles" if name == "Box" else name  # what Box is called before it is trained again
-    return (f"{RECIPE}{first if int(number) == 2 else f'{name}, round {int(number) - 1}'}",)
+def title(one) -> str:
+    """'paper/experiment: mIoU of the labels, %' of the steps of one ladder."""
+    first = one.iloc[0]
+    return f"{first.paper}/{first.experiment}: {first.metric}{f', {first.unit}' if first.unit else ''}"
 
 
-def step_words(row: Row) -> str:
-    """The step's name; for a number of the chain's end its method."""
-    of = row.protocol
-    if row.step:
-        return row.step
-    parts = [of.method] if of else [row.name]
-    if of and of.image_labels == "ground truth":
-        parts.append("tags given")
-    if of and of.crf:
-        parts.append("CRF")
-    return ", ".join(filter(None, parts)) or row.name
+def table(one) -> pd.DataFrame:
+    """One ladder as text."""
+    where = [f"{text.pictures(row.dataset, row.split)} ({row.dataset_size})" if row.stated else ""
+             for row in one.itertuples()]
+    return pd.DataFrame({"step": one.name, "stage": one.stage, "measured on": where,
+                         "value": [text.ours(*pair) for pair in zip(one.value, one.unit, strict=True)],
+                         "change": one.change.map(text.signed), "since": one.since})  # fmt: skip
 
 
-def steps(one: Ladder) -> list:
-    """(row, (change, since)) of a Ladder, the presets after one another, the one that begins first."""
-    order = list(dict.fromkeys(map(_preset, one.rows)))
-    order = [*[name for name in order if name], *[name for name in order if not name]]
-    return sorted(zip(one.rows, one.moved, strict=True), key=lambda pair: order.index(_preset(pair[0])))
-
-
-def cells(one: Ladder) -> list:
-    """Rows of text under HEADER."""
-    made = []
-    for row, (change, since) in steps(one):
-        where = f"{table.split_words(row.protocol)} ({row.protocol.dataset_size})" if row.protocol else ""
-        moved = "" if change is None else f"{round(change, 1) + 0.0:+.1f}".replace("-", "−")
-        made.append([step_words(row), row.stage, where, table.ours(row.value, row.unit), moved, since])
-    return made
+def csv(found) -> pd.DataFrame:
+    """The steps in full precision."""
+    made = found.assign(step=found.name, pictures=found.dataset_size, change=found.change.round(6),
+                        value=found.value.astype(object).where(found.value.notna(), "undefined"))  # fmt: skip
+    return made[["paper", "experiment", "stage", "step", "role", "dataset", "split", "pictures", "metric", "unit",
+                 "value", "change", "since", "key", "git_commit"]]  # fmt: skip

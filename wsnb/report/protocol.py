@@ -12,7 +12,7 @@ LISTS = ("scales", "iou_thresholds")
 
 
 class ProtocolError(ValueError):
-    """A protocol with an unknown, missing or wrong-typed field; the message names it and the mend."""
+    """A protocol with an unknown, missing or wrong-typed field; the message names it and the remedy."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Protocol:
     split_hash      split_hash() of the measured ids
     image_labels    where image tags came from at test: "predicted", "ground truth" or "none" (not used)
     scales, flip    test-time variants
-    crf             parameters of the CRF in words; empty means that there was none, which is a statement
+    crf             parameters of the CRF as text; empty means that there was none, which is a statement
     resolution      at which size masks are predicted and compared
     threshold       thresholds of the prediction, and threshold_split the pictures that they were chosen on
     aggregation     "data set": one confusion matrix over all pictures; "image mean" otherwise
@@ -35,7 +35,7 @@ class Protocol:
     label_source    "weak", "semi" (some pictures with full masks) or "full"
     full_share      share of the training pictures that had full masks, 0 to 1
     train_size      pictures trained on
-    annotation      what was paid for before training and is not counted in train_size, in words
+    annotation      what was paid for before training and is not counted in train_size, as text
     matching        how segments are matched for PQ and AP: "IoU > 0.5", "authors' evaluator", "COCO"
     iou_thresholds  IoUs at which AP counts a match
     method, backbone    as in the papers' tables: "single-stage", "WideResNet38"
@@ -99,6 +99,9 @@ class Protocol:
         return cls(**values)
 
 
+FIELDS = tuple(field.name for field in dataclasses.fields(Protocol))
+
+
 def _checked(field, value):
     kind = getattr(field.type, "__name__", str(field.type))
     if field.name in LISTS:
@@ -138,11 +141,7 @@ def differences(a, b) -> list:
     and backbones do not count; "yes" as a CRF means any CRF.
     """
     a, b = stated(a), stated(b)
-    return [
-        field.name
-        for field in dataclasses.fields(Protocol)
-        if field.name in a and field.name in b and not same(field.name, a[field.name], b[field.name])
-    ]
+    return [name for name in FIELDS if name in a and name in b and not same(name, a[name], b[name])]
 
 
 def stated(protocol) -> dict:
@@ -170,10 +169,11 @@ def same(field: str, a, b) -> bool:
     if field == "crf" and "yes" in (a, b):
         return bool(a) and bool(b)
     if isinstance(a, str) and isinstance(b, str):
-        return _plain(a) == _plain(b)
+        return plain(a) == plain(b)
     return (list(a) == list(b)) if field in LISTS else a == b
 
 
-def _plain(text):
+def plain(text: str) -> str:
+    """TEXT without case, spaces, "_" and "-", data sets and backbones by their first name."""
     short = re.sub(r"[\s_\-]+", "", text.casefold())
     return ALIASES.get(short, short)

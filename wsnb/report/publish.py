@@ -1,6 +1,6 @@
 """Published results: the manifests of a finished run in one record, with its small pictures, under figures/.
 
-The block of results in README.md, made from the published records; nothing in it is typed by hand.
+The block of results in README.md, made from the published records; nothing in it is typed.
 """
 
 import io
@@ -8,24 +8,21 @@ import os
 import re
 from pathlib import Path
 
+import pandas as pd
 from PIL import Image, ImageChops
 
-from wsnb.files import FileError, inside, load_json, save_json, save_text, write
-from wsnb.report import frame
+from wsnb.files import FileError, inside, save_json, save_text, write
+from wsnb.report import frame, table, text
 from wsnb.run import experiments, fingerprint, params
 from wsnb.run.paths import find, run_folder, split_experiment
 
-NAME = "record.json"
-FORMAT = 1
 PICTURES = (".png", ".jpg", ".jpeg", ".svg")
 LARGEST = 2_500_000  # bytes of a picture that may go into git
 MOST = 24  # pictures of a stage
 SMALL = 200_000  # bytes of a PNG that is left whole
 NEAR = 8  # levels of 256 by which a pixel may change in a PNG of few colours; two classes are further apart
 QUALITY = 90  # of JPEG
-OUTSIDE = re.compile(
-    r"""(?<![\w.:/])(?:/|(?:\.\./)+)(?:[^\s/'"]+/)*(?=[^\s/'"])"""
-)  # a path that leaves the project
+OUTSIDE = re.compile(r"""(?<![\w.:/])(?:/|(?:\.\./)+)(?:[^\s/'"]+/)*(?=[^\s/'"])""")  # a path out of the project
 FOLDER = "figures"  # of a stage's run folder
 
 
@@ -59,19 +56,11 @@ def publish(runs, experiment: str, figures, project=None) -> Path:
                 file.write(data)
             shown[target] = alt
     stages = {record.stage: portable(record.manifest, project) for record in found}
-    former = [path for path, _ in published_pictures(figures, experiment)]
-    save_json(
-        folder / NAME,
-        {
-            "format": FORMAT,
-            "paper": paper,
-            "experiment": name,
-            "pictures": shown,
-            "stages": stages,
-            "command": command(project, found),
-        },
-    )
-    for path in former:
+    before = [path for path, _ in published_pictures(figures, experiment)]
+    save_json(folder / frame.PUBLISHED, {
+        "format": frame.FORMAT, "paper": paper, "experiment": name, "pictures": shown, "stages": stages,
+        "command": command(project, found)})  # fmt: skip
+    for path in before:
         if path.name not in shown:
             _replaced(path, shown, project)
     return folder
@@ -126,44 +115,17 @@ def _missing(project, runs, paper, name, done) -> list:
     return sorted({*begun, *listed} - done)
 
 
-def published(figures) -> list:
-    """Records of all published experiments below FIGURES. Raises FileError naming a damaged one and the mend."""
-    found = []
-    for path in sorted(Path(figures).glob(f"*/*/{NAME}")):
-        record = _read(path)
-        for stage, of in sorted(record["stages"].items()):
-            found.append(frame.Record(*path.parts[-3:-1], stage, frame.checked(of, f"{path}, {stage}")))
-    return found
-
-
 def published_pictures(figures, title: str) -> list:
     """(path, text instead of the picture) of a published experiment."""
-    path = Path(figures, *title.split("/"), NAME)
-    return (
-        [(path.parent / name, alt) for name, alt in sorted(_read(path)["pictures"].items())]
-        if path.exists()
-        else []
-    )
+    path = Path(figures, *title.split("/"), frame.PUBLISHED)
+    found = frame.read_published(path)["pictures"] if path.exists() else {}
+    return [(path.parent / name, alt) for name, alt in sorted(found.items())]
 
 
 def published_command(figures, title: str) -> str:
     """The command that made a published experiment, or ""."""
-    path = Path(figures, *title.split("/"), NAME)
-    return _read(path)["command"] if path.exists() else ""
-
-
-def _read(path) -> dict:
-    record = load_json(path)
-    kinds = {"stages": dict, "pictures": dict, "command": str}
-    if (
-        not isinstance(record, dict)
-        or record.get("format") != FORMAT
-        or any(not isinstance(record.get(name), kind) for name, kind in kinds.items())
-    ):
-        raise FileError(
-            f"{path}: not a record of format {FORMAT}; check it out again, or publish the experiment again"
-        )
-    return record
+    path = Path(figures, *title.split("/"), frame.PUBLISHED)
+    return frame.read_published(path)["command"] if path.exists() else ""
 
 
 def pictures(record) -> list:
@@ -180,10 +142,10 @@ def pictures(record) -> list:
             f"their own, so that only figures lie here or in {FOLDER}/"
         )
     alts = {(record.folder / name).resolve(): alt for name, alt in named.items()}
-    return [(path, alts.get(real) or _words(path.stem)) for real, path in found.items()]
+    return [(path, alts.get(real) or _spoken(path.stem)) for real, path in found.items()]
 
 
-def _words(stem):
+def _spoken(stem):
     return re.sub(r"[_\-]+", " ", stem).strip().capitalize()
 
 
@@ -192,11 +154,9 @@ def command(project, found) -> str:
     paper, name = found[0].paper, found[0].experiment
     path = Path(project, "params", paper, f"{name}.yaml")
     if not path.is_file():
-        return f"run by hand: no params/{paper}/{name}.yaml"
+        return f"run as a notebook: no params/{paper}/{name}.yaml"
     written = experiments.load(project, paper, name).values
-    used = {
-        key: value for record in found for key, value in record.manifest["params"].items() if key != "round"
-    }
+    used = {key: value for record in found for key, value in record.manifest["params"].items() if key != "round"}
     said = [f"wsnb run {paper}/{name}"]
     data, asked = (Path(project, values.get("data_root", "")).resolve() for values in (used, written))
     if data != asked:
@@ -229,50 +189,41 @@ def portable(value, project=None):
     if not isinstance(value, str) or "\n" in value:
         return value
     if os.path.isabs(value):
-        inside_project = project is not None and Path(value).is_relative_to(Path(project).absolute())
-        return (
-            Path(value).relative_to(Path(project).absolute()).as_posix()
-            if inside_project
-            else f".../{Path(value).name}"
-        )
+        if project is not None and Path(value).is_relative_to(Path(project).absolute()):
+            return Path(value).relative_to(Path(project).absolute()).as_posix()
+        return f".../{Path(value).name}"
     return OUTSIDE.sub(".../", value)
 
 
 BEGIN, END = "<!-- results: written by `wsnb report`, do not edit -->", "<!-- end of results -->"
-METRICS = ("mIoU", "PQ (all)", "mAP^r@0.5")  # of the many that the records hold
 
 
 def block(records) -> str:
     """Markdown: a row a chain's final number or bound, then what each experiment took, for published RECORDS."""
-    lines = ["| experiment | pictures | supervision | method, backbone | tags at test | CRF | metric | % |",
-             "|---|---|---|---|---|---|---|---|"]
-    said = set()
-    for row in frame.rows(records):
-        if row.name not in METRICS or row.role not in ("final", "bound") or row.protocol is None or row.value is None:
-            continue
-        of = row.protocol
-        tags = {"predicted": "predicted", "ground truth": "given (*clean*)", "none": "–"}[of.image_labels]
-        bound = of.method == "all background"  # the same for all experiments on the same pictures
-        preset = of.preset if of.preset == "fixed" else ""
-        method = of.method if bound else ", ".join(filter(None, (row.step or of.method, of.backbone, preset)))
-        what = [f"{of.dataset} {of.split}, {of.dataset_size}", of.supervision or "?", method, tags]
-        line = " | ".join([*what, "yes" if of.crf else "no", row.name, f"{row.value:.1f}"])
-        if bound and line in said:
-            continue
-        said.add(line)
-        lines.append(f"| {'' if bound else f'`{row.paper}/{row.experiment}`'} | {line} |")
-    return "\n".join([*lines, "", *_times(records)])
+    rows = table.main(frame.results(records).pipe(lambda rows: rows[rows.stated & rows.value.notna()]))
+    floor = rows.method == "all background"  # the same for all experiments on the same pictures
+    cells = pd.DataFrame({
+        "experiment": ("`" + rows.paper + "/" + rows.experiment + "`").where(~floor, ""),
+        "pictures": rows.dataset + " " + rows.split + ", " + rows.dataset_size.astype(str),
+        "supervision": rows.supervision.where(rows.supervision != "", "?"),
+        "method, backbone": [text.method(row._replace(method=row.step or row.method)) for row in rows.itertuples()],
+        "tags at test": rows.image_labels.replace({"ground truth": "given (*clean*)", "none": "–"}),
+        "CRF": rows.crf.map(text.crf),
+        "metric": rows.metric,
+        "%": rows.value.map("{:.1f}".format),
+    }, dtype=object)  # fmt: skip
+    cells = cells[~floor | ~cells.duplicated()]
+    return "\n".join([text.table(cells.map(text.Markdown)), *_times(frame.stages(records))])
 
 
-def _times(records):
-    for title in dict.fromkeys(record.title for record in records):
-        own = [record for record in records if record.title == title]
-        times = ", ".join(f"{r.stage} {r.manifest['seconds'] / 60:.0f} min" for r in own)
-        env = own[0].manifest["environment"]
-        machine = env["gpu"] or f"{env['cpu_count']} CPU cores"
-        commits = list(dict.fromkeys(r.manifest["environment"]["git_commit"][:7] for r in own))
+def _times(stages):
+    for (paper, experiment), own in stages.groupby(["paper", "experiment"], sort=False):
+        times = ", ".join(f"{row.stage} {row.seconds / 60:.0f} min" for row in own.itertuples())
+        first = own.iloc[0]
+        machine = first.gpu or f"{first.cpu_count} CPU cores"
+        commits = list(dict.fromkeys(own.git_commit.str[:7]))
         code = f"commit{'s' * (len(commits) > 1)} {', '.join(commits)}"
-        yield f"- `{title}` on {machine}, torch {env['torch']}, {code}: {times}."
+        yield f"- `{paper}/{experiment}` on {machine}, torch {first.torch}, {code}: {times}."
 
 
 def update(path, records) -> bool:

@@ -1,339 +1,192 @@
-"""What weak and full labels cost: seconds of a person's time (annotation.csv, each with its source).
+"""Methods and supervisions on the same pictures: a group a metric and set of pictures, between its bounds."""
 
-Methods and supervisions on the same pictures: a group a metric and set of pictures, between its bounds.
-"""
-
-import csv
-import dataclasses
-import functools
-import re
 from collections import Counter
-from pathlib import Path
 
-from wsnb.files import FileError
-from wsnb.report import table
-from wsnb.report.frame import Row
-from wsnb.report.protocol import same, stated
-from wsnb.run.experiments import SYNTHETIC
+import pandas as pd
 
-PATH = Path(__file__).with_name("annotation.csv")
-COLUMNS = ("kind", "unit", "dataset", "seconds", "source_kind", "source", "note")
-KINDS = {  # what `supervision` of a Protocol calls them
-    "image labels": "tags",
-    "boxes": "boxes",
-    "points": "points",
-    "scribbles": "scribbles",
-    "full": "masks",
-}
-FREE = ("none",)
+from wsnb.report import text
+from wsnb.report.protocol import same
+from wsnb.run import papers
 
-
-@dataclasses.dataclass(frozen=True)
-class Price:
-    """Seconds that one UNIT ("class", "box" or "picture") of a KIND of label takes; dataset "" means any."""
-
-    kind: str
-    unit: str
-    dataset: str
-    seconds: float
-    source_kind: str
-    source: str
-    note: str
-
-
-@dataclasses.dataclass(frozen=True)
-class Cost:
-    """Seconds a picture; total seconds if the pictures are known. counted: from labels that were counted, not typical
-    ones. prices: what it was reckoned with."""
-
-    a_picture: float
-    total: float | None
-    counted: bool
-    prices: tuple
-
-
-@functools.cache
-def load(path=PATH) -> tuple:
-    """All prices. Raises FileError naming the line."""
-    made, reader = [], None
-    try:
-        with open(path, encoding="utf-8", newline="") as file:
-            reader = csv.DictReader(file, strict=True)
-            for cells in reader:
-                if tuple(cells) != COLUMNS or None in cells.values():
-                    raise ValueError(f"expected the columns {', '.join(COLUMNS)}")
-                made.append(Price(**{**cells, "seconds": float(cells["seconds"])}))
-    except (OSError, ValueError, TypeError, csv.Error) as error:
-        where = "" if reader is None else f", line {reader.line_num}"
-        raise FileError(f"{path}{where}: {error}; mend that line, or check the file out again") from error
-    return tuple(made)
-
-
-def price(kind: str, unit: str, dataset: str) -> Price | None:
-    """The price of one UNIT of a KIND on a data set ("VOC2012 subset" is VOC2012), or None."""
-    fitting = [one for one in load() if (one.kind, one.unit) == (kind, unit) and dataset.startswith(one.dataset)]
-    return max(fitting, key=lambda one: len(one.dataset), default=None)
-
-
-def counted(counts: dict, dataset: str) -> Cost | None:
-    """The cost of counted labels: {"pictures", "tags", "boxes", "points", "scribbles", "masks"}, tags being decisions,
-    points, scribbles and masks pictures that have them. None if one kind has no price.
-
-    Older records counted each point and stroke; their prices are those of a picture with all its points or strokes.
-    """
-    units = {"tags": "class", "boxes": "box", "points": "picture", "scribbles": "picture", "masks": "picture"}
-    total, used = 0.0, []
-    for kind, unit in units.items():
-        number = counts.get(kind)
-        if number:
-            one = price(kind, unit, dataset)
-            if one is None:
-                return None
-            total += one.seconds * (min(number, counts.get("pictures") or number) if unit == "picture" else number)
-            used.append(one)
-    if not used or not counts.get("pictures"):
-        return None
-    return Cost(total / counts["pictures"], total, True, tuple(used))
-
-
-def typical(supervision: str, dataset: str, pictures: int | None) -> Cost | None:
-    """The cost of labels of one kind at the data set's usual price a picture, or None if there is none."""
-    if supervision in FREE:
-        return Cost(0.0, 0.0, True, ())
-    one = price(KINDS.get(supervision, ""), "picture", dataset)
-    return None if one is None else Cost(one.seconds, one.seconds * pictures if pictures else None, False, (one,))
-
-
-def counts_of(records) -> dict:
-    """Labels that the stages of one experiment counted in their notes under "annotations"; the largest of each kind."""
-    found: dict = {}
-    for record in records:
-        counts = record.manifest.get("notes", {}).get("annotations")
-        for kind, number in (counts if isinstance(counts, dict) else {}).items():
-            if isinstance(number, int | float) and not isinstance(number, bool):
-                found[kind] = max(found.get(kind, 0), number)
-    return found
-
-
-def cost(row, records) -> Cost | None:
-    """The cost of the labels that one measured Row needed: counted by its experiment's stages, else the usual one.
-
-    RECORDS are those of its experiment. A bound with full masks in a weak experiment is paid in masks.
-    """
-    of = row.protocol
-    counts = counts_of(records)
-    if of.supervision == "full":
-        pictures = of.train_size or counts.get("pictures")
-        one = price("masks", "picture", of.dataset)
-        return None if one is None else Cost(one.seconds, one.seconds * pictures if pictures else None, False, (one,))
-    if of.supervision in FREE:
-        return typical(of.supervision, of.dataset, None)
-    return counted(counts, of.dataset) or typical(of.supervision, of.dataset, of.train_size)
-
-
-HEADER = ("supervision", "method, backbone", "tags at test", "CRF", "ours", "of full supervision",
-          "labels, s a picture", "experiment")
-UNLIKE = "unlike most"  # one more column where something differs
 SETTINGS = ("scales", "flip", "resolution")  # of the test; methods on the same data may have others
 FLOOR = "all background"
+LEGEND = """Every method and supervision of the book on the same pictures, under the same metric, the highest first.
+*of full supervision*: the value over that of full supervision of the same backbone, which is named: of the same method
+where the paper has one, else the paper's best, else the highest of all. *unlike most*: settings that differ from
+those of most rows of the table: test scales, flip or resolution. *labels, s a picture*: a person's seconds for the
+labels of a training picture, counted by the experiment or typical of the data set; *?* where no source was found that
+states a price.
+"""
 
 
-@dataclasses.dataclass(frozen=True)
-class Entry:
-    """One number of a group."""
+def entries(results) -> pd.DataFrame:
+    """The rows of the results frame in groups of at least two methods or supervisions on the same pictures.
 
-    row: Row
-    full: Row | None  # the full supervision that it is measured against
-    cost: Cost | None
-    unlike: tuple = ()  # those of SETTINGS that differ from most of the group
-
-    @property
-    def ratio(self) -> float | None:
-        """Its value over that of full supervision."""
-        if self.full is None or self.row.value is None or not self.full.value:
-            return None
-        return self.row.value / self.full.value
-
-
-@dataclasses.dataclass(frozen=True)
-class Group:
-    """Numbers of the same metric on the same pictures, the highest first."""
-
-    dataset: str
-    split: str
-    pictures: int
-    metric: str
-    unit: str
-    matching: str
-    entries: tuple
-    usual: tuple = ()  # (setting, the value that most entries have)
-
-    @property
-    def title(self) -> str:
-        """'VOC2012 subset val, 200 pictures: mIoU'."""
-        matched = f" ({self.matching})" if self.matching else ""
-        return f"{self.dataset} {self.split}, {self.pictures} pictures: {self.metric}{matched}"
-
-    @property
-    def synthetic(self) -> bool:
-        """Whether its pictures are of the built-in sets, which only show that a chain runs."""
-        return self.dataset.startswith(SYNTHETIC) or all(one.row.experiment.startswith(SYNTHETIC)
-                                                         for one in self.entries)
-
-
-def groups(rows, records) -> list:
-    """Groups of at least two methods or supervisions; real pictures first, then the largest group.
-
-    Rows of a ladder, without protocol or without value are left out; what several experiments measured alike (a bound)
-    stands once.
+    Real pictures come before synthetic ones, then the largest group first; the highest value of a group first. Rows of
+    a ladder, without protocol or without value are left out; a bound that several experiments measured alike stands
+    once. New columns:
+      group        "VOC2012 subset val, 200 pictures: mIoU"
+      full_value, full_paper, full_experiment, full_method, full_crf
+                   of the full supervision of the same backbone that the row is measured against, see _full
+      ratio        value / full_value, NaN without one
+      unlike       names of the SETTINGS that are not the most frequent ones of the group, which are `usual`
     """
-    found: dict = {}
-    for row in rows:
-        if row.protocol is not None and row.value is not None and row.role in ("final", "bound"):
-            of = row.protocol
-            pictures = of.split_hash or of.dataset_size
-            found.setdefault((of.dataset, of.split, pictures, row.name, row.unit, of.matching), []).append(row)
-    made = []
-    for (dataset, split, _, metric, unit, matching), mine in found.items():
-        mine = list({_told(row): row for row in reversed(mine)}.values())[::-1]
-        if len({(row.protocol.method, row.protocol.supervision) for row in mine}) < 2:
-            continue
-        usual = _usual(mine)
-        entries = [Entry(row, _full(row, mine), cost(row, _of(row, records)), _unlike(row, usual))
-                   for row in mine]
-        entries.sort(key=lambda one: (-one.row.value, _title(one.row)))
-        size = mine[0].protocol.dataset_size
-        made.append(Group(dataset, split, size, metric, unit, matching, tuple(entries), tuple(usual.items())))
-    return sorted(made, key=lambda group: (group.synthetic, -len(group.entries), group.title))
+    rows = results[results.stated & results.value.notna() & results.role.isin(["final", "bound"])]
+    rows = rows.assign(pictures=rows.split_hash.where(rows.split_hash != "", rows.dataset_size))
+    keys = ["dataset", "split", "pictures", "metric", "unit", "matching"]
+    found = [_group(group) for _, group in rows.groupby(keys, sort=False, dropna=False)
+             if len(group[["method", "supervision"]].drop_duplicates()) > 1]
+    found.sort(key=lambda group: (_synthetic(group), -len(group), group.group.iloc[0]))
+    return pd.concat(found, ignore_index=True) if found else _group(rows.iloc[:0])
 
 
-def _title(row):
-    return f"{row.paper}/{row.experiment}"
+def _synthetic(group) -> bool:
+    """Whether a group's pictures are of the built-in sets, which only show that a chain runs."""
+    return bool(group.synthetic.all())
 
 
-def _of(row, records):
-    return [record for record in records if record.title == _title(row)]
+def _group(group):
+    """One group of entries."""
+    group = group.loc[~group.apply(_identity, axis=1).duplicated()] if len(group) else group
+    group = group.assign(title=group.paper + "/" + group.experiment)
+    group = group.sort_values(["value", "title"], ascending=[False, True], kind="stable").reset_index(drop=True)
+    rows = list(group.itertuples())
+    full = [_full(row, rows) for row in rows]
+    for name in ("value", "paper", "experiment", "method", "crf"):
+        group[f"full_{name}"] = pd.Series([None if one is None else getattr(one, name) for one in full], dtype=object)
+    usual = _usual(rows)
+    group["full_value"] = group.full_value.astype(float)
+    group["ratio"] = group.value / group.full_value.where(group.full_value != 0)
+    group["unlike"] = [_unlike(row, usual) for row in rows]
+    group["usual"] = [tuple(usual.items())] * len(rows)
+    group["group"] = [_title(row) for row in rows]
+    return group
 
 
-def _told(row):
-    """What tells two numbers apart; the floor needs no network, so its experiment and preset do not count."""
-    of = row.protocol
-    if of.method == FLOOR:
-        return (FLOOR, round(row.value, 3))
-    where = (row.paper, row.experiment, row.step)
-    return (*where, of.method, of.supervision, of.backbone, of.crf, of.image_labels, of.preset, row.value)
+def _title(row) -> str:
+    matched = f" ({row.matching})" if row.matching else ""
+    return f"{row.dataset} {row.split}, {row.dataset_size} pictures: {row.metric}{matched}"
+
+
+def _identity(row) -> tuple:
+    """What distinguishes two numbers; the floor needs no network, so its experiment and preset do not count."""
+    if row.method == FLOOR:
+        return FLOOR, round(row.value, 3)
+    return (row.paper, row.experiment, row.step, row.method, row.supervision, row.backbone, row.crf, row.image_labels,
+            row.preset, row.value)  # fmt: skip
 
 
 def _usual(rows) -> dict:
-    """{setting: the value that most ROWS state}; the first of equally frequent ones."""
-    found = {}
-    for name in SETTINGS:
-        values = Counter(_plain(row, name) for row in rows if row.protocol.method != FLOOR)
-        values.pop(None, None)
-        if values:
-            found[name] = max(values, key=values.get)
-    return found
-
-
-def _plain(row, name):
-    value = stated(row.protocol).get(name)
-    return tuple(value) if isinstance(value, list) else value
+    """{setting: the value that most rows state}; the first of equally frequent ones."""
+    found = {name: Counter(getattr(row, name) for row in rows if row.method != FLOOR) for name in SETTINGS}
+    for values in found.values():
+        for unstated in (None, "", ()):
+            values.pop(unstated, None)
+    return {name: max(values, key=values.get) for name, values in found.items() if values}
 
 
 def _unlike(row, usual) -> tuple:
-    """Names of the settings of a row that are stated and not the USUAL ones; of none that nothing was learned for."""
-    if row.protocol.method == FLOOR:
+    """Names of the settings that are stated and not the USUAL ones; of none that nothing was learned for."""
+    if row.method == FLOOR:
         return ()
-    return tuple(name for name, value in usual.items() if _plain(row, name) not in (None, value))
+    return tuple(name for name, value in usual.items() if getattr(row, name) not in (None, "", (), value))
 
 
-def _full(row, rows) -> Row | None:
+def _full(row, rows):
     """Full supervision of the same backbone that ROW is measured against: the highest of those that are left.
 
     Of the same paper if it has any: of the same method, else of any; then of the same experiment, and with a CRF beside
     numbers with one, where there is a choice. Else of all papers, the same for each.
     """
-    full = [one for one in rows if one.protocol.supervision == "full"
-            and same("backbone", one.protocol.backbone, row.protocol.backbone)]
+    full = [one for one in rows if one.supervision == "full" and same("backbone", one.backbone, row.backbone)]
     own = [one for one in full if one.paper == row.paper]
     for near in (
-        lambda one: same("method", one.protocol.method, row.protocol.method),
-        lambda one: _title(one) == _title(row),
-        lambda one: bool(one.protocol.crf) == bool(row.protocol.crf),
+        lambda one: same("method", one.method, row.method),
+        lambda one: one.experiment == row.experiment,
+        lambda one: bool(one.crf) == bool(row.crf),
     ):
         own = [one for one in own if near(one)] or own
     return max(own or full, key=lambda one: one.value, default=None)
 
 
-def header(group: Group) -> tuple:
-    """HEADER, with one column more where settings of the test differ."""
-    return (*HEADER, UNLIKE) if any(one.unlike for one in group.entries) else HEADER
+def table(group) -> pd.DataFrame:
+    """One group as text; a column more where settings of the test differ."""
+    made = pd.DataFrame({
+        "supervision": group.supervision.where(group.supervision != "", "?"),
+        "method, backbone": [text.method(row) for row in group.itertuples()],
+        "tags at test": group.image_labels.replace({"ground truth": "given", "none": "–"}),
+        "CRF": group.crf.map(text.crf),
+        "ours": [text.ours(*pair) for pair in zip(group.value, group.unit, strict=True)],
+        "of full supervision": [ratio(row) for row in group.itertuples()],
+        "labels, s a picture": [price(row) for row in group.itertuples()],
+        "experiment": group.title.where(group.method != FLOOR, ""),
+        "unlike most": group.unlike.map(", ".join),
+    })  # fmt: skip
+    return made if group.unlike.any() else made.drop(columns="unlike most")
 
 
-def cells(group: Group) -> list:
-    """Rows of text under `header`."""
-    wide = len(header(group)) > len(HEADER)
-    return [[one.row.protocol.supervision or "?", method(one.row),
-             {"ground truth": "given", "none": "–"}.get(one.row.protocol.image_labels, one.row.protocol.image_labels),
-             table.crf_word(one.row.protocol.crf), table.ours(one.row.value, one.row.unit), ratio_words(one),
-             cost_words(one.cost), "" if one.row.protocol.method == FLOOR else _title(one.row),
-             *([", ".join(one.unlike)] if wide else [])] for one in group.entries]
-
-
-def usual_words(group: Group) -> str:
-    """What the column UNLIKE compares with, as a line of Markdown; nothing without that column."""
-    if len(header(group)) == len(HEADER):
+def usual(group) -> str:
+    """What the column "unlike most" compares with; nothing without that column."""
+    if not group.unlike.any():
         return ""
-    told = [f"{name} {_said(value)}" for name, value in group.usual]
-    return f"Most rows: {table.escape(', '.join(told))}.\n"
+    said = [f"{name} {' / '.join(map(text.value, value)) if isinstance(value, tuple) else text.value(value)}"
+            for name, value in group.usual.iloc[0]]
+    return f"Most rows: {', '.join(said)}."
 
 
-def _said(value):
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return " / ".join(f"{one:g}" for one in value) if isinstance(value, tuple) else str(value)
-
-
-def method(row) -> str:
-    """'single-stage, MobileNetV2', with the preset where it is not the paper's; of the floor its name alone."""
-    of = row.protocol
-    if of.method == FLOOR:
-        return FLOOR
-    return ", ".join(filter(None, (of.method or "?", of.backbone, of.preset if of.preset == "fixed" else "")))
-
-
-def ratio_words(entry: Entry) -> str:
-    """'79 % of 48.0 (SPML, softmax classifier)', 'not run' without a full supervision, nothing for bounds."""
-    if entry.row.protocol.supervision in ("full", "none"):
+def ratio(row) -> str:
+    """'79 % of 48.0 (SPML, softmax classifier)', 'full supervision not run', nothing for bounds."""
+    if row.supervision in ("full", "none"):
         return ""
-    if entry.ratio is None:
+    if pd.isna(row.ratio):
         return "full supervision not run"
-    value = table.ours(entry.full.value, entry.full.unit)
-    return f"{100 * entry.ratio:.0f} % of {value} ({bound_words(entry)})"
+    return f"{100 * row.ratio:.0f} % of {text.ours(row.full_value, row.unit)} ({bound(row)})"
 
 
-def bound_words(entry: Entry) -> str:
-    """The full supervision that an entry is measured against: its method, CRF, and its paper if it is another."""
-    of, other = entry.full.protocol, entry.full.paper if entry.full.paper != entry.row.paper else ""
-    if re.sub(r"\W+", "_", of.method or "").casefold().startswith(other):  # "Simple Does It: masks" says it
-        other = ""
-    return ", ".join(filter(None, (other, of.method or "?", "CRF" if of.crf else "")))
+def bound(row) -> str:
+    """The full supervision that a row is measured against: its method, CRF, and its paper if it is another that the
+    method's name does not name."""
+    if row.full_method is None:
+        return ""
+    named = (row.full_method or "").casefold().startswith(papers.find(row.full_paper).name.casefold())
+    other = "" if row.full_paper == row.paper or named else row.full_paper
+    return ", ".join(filter(None, (other, row.full_method or "?", "CRF" if row.full_crf else "")))
 
 
-def cost_words(cost) -> str:
-    """'20 (typical)', '31 (counted; 5.2 h)'."""
-    if cost is None:
+def price(row) -> str:
+    """'20 (typical)', '31 (counted; 5.2 h)', '20? (typical)' where no source states the price."""
+    if row.label_prices is None:
         return "not known"
-    if not cost.prices:
+    if not row.label_prices:
         return "0"
-    hours = "" if cost.total is None else f"; {cost.total / 3600:.3g} h"
-    unsure = "?" if any(one.source_kind == "unverified" for one in cost.prices) else ""
-    return f"{cost.a_picture:.3g}{unsure} ({'counted' if cost.counted else 'typical'}{hours})"
+    hours = "" if pd.isna(row.label_total) else f"; {row.label_total / 3600:.3g} h"
+    unsure = "?" if any(one.source_kind == "unverified" for one in row.label_prices) else ""
+    return f"{row.label_seconds:.3g}{unsure} ({'counted' if row.label_counted else 'typical'}{hours})"
 
 
-def sources(found) -> list:
-    """The prices that a list of groups was reckoned with, in words, each once."""
-    used = dict.fromkeys(price for group in found for one in group.entries if one.cost for price in one.cost.prices)
+def prices(found) -> list:
+    """The prices that entries were computed with, in a sentence each, each once."""
+    used = dict.fromkeys(price for prices in found.label_prices if prices for price in prices)
     return [f"{one.kind}: {one.seconds:g} s a {one.unit}{f' on {one.dataset}' if one.dataset else ''}, "
             f"{one.source}{' (no source found that states it)' if one.source_kind == 'unverified' else ''}; {one.note}"
             for one in used]
+
+
+CSV = {"dataset": "dataset", "split": "split", "dataset_size": "pictures", "metric": "metric", "matching": "matching",
+       "unit": "unit", "supervision": "supervision", "method": "method", "backbone": "backbone",
+       "image_labels": "image_labels", "crf": "crf", "preset": "preset", "role": "role", "value": "value",
+       "ratio": "of_full_supervision", "full_title": "full_supervision", "bound": "full_supervision_method",
+       "full_value": "full_supervision_value", "unlike": "unlike_most", "label_seconds": "seconds_a_picture",
+       "label_total": "total_seconds", "label_counted": "counted", "paper": "paper", "experiment": "experiment",
+       "stage": "stage", "key": "key", "git_commit": "git_commit"}  # fmt: skip
+
+
+def csv(found) -> pd.DataFrame:
+    """The entries in full precision."""
+    made = found.assign(
+        crf=found.crf.where(found.crf != "", "no"), ratio=found.ratio.round(6),
+        full_title=found.full_paper + "/" + found.full_experiment, bound=[bound(row) for row in found.itertuples()],
+        unlike=found.unlike.map(", ".join), label_seconds=found.label_seconds.round(3),
+        label_total=found.label_total.round(1), label_counted=found.label_counted.map({True: "yes", False: "no"}),
+    )  # fmt: skip
+    return made[list(CSV)].rename(columns=CSV)

@@ -1,8 +1,10 @@
-"""Which chains run on one's own pictures: by the labels that are there, and the experiments that the project has."""
+"""Chains that run on a reader's own pictures: by the labels that are there, the papers' rules, and the experiments."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
 from shlex import quote
+
+from wsnb.run import papers
 
 
 @dataclass(frozen=True)
@@ -16,6 +18,7 @@ class Chain:
     kinds        {label that does, if it is known of every picture: parameters that make the chain take it}
     for_small, for_tiny  parameters that the experiment needs besides
     without      {label: what to add where it is not known of every picture}
+    stuff        whether it learns classes that are tagged and never boxed
     """
 
     learns_from: str
@@ -26,6 +29,7 @@ class Chain:
     for_small: str = ""
     for_tiny: str = ""
     without: dict = field(default_factory=dict)
+    stuff: bool = False
 
     def options(self, full, tiny=False) -> str | None:
         """Parameters for labels FULL, those known of every picture; None if the chain does not fit them."""
@@ -36,25 +40,15 @@ class Chain:
         return " ".join(filter(None, [found, self.for_tiny if tiny else self.for_small, *more]))
 
 
-_CLASSES, _THINGS = "a class of every pixel", "single things, and a class of every pixel"
-_SPML = ("spml/voc_small_", "spml/shapes_")
-CHAINS = (
-    Chain("image tags", _CLASSES, "single_stage/voc_small", "single_stage/shapes", {"tags": ""}),
-    Chain("image tags", _CLASSES, "no_people_allowed/voc_small_irn", "no_people_allowed/shapes",
-          {"objects": "-p instances_split=train", "tags": "--until 08_evaluate"}),
-    *(Chain(label, _CLASSES, *(name + kind for name in _SPML), kinds) for kind, label, kinds in (
-        ("tag", "image tags", {"tags": ""}),
-        ("box", "boxes", {"boxes": "", "masks": ""}),
-        ("scribble", "scribbles", {"scribbles": "-p weak_source=dataset", "masks": ""}),
-        ("point", "points", {"points": "-p weak_source=dataset", "masks": ""}))),
-    Chain("boxes", _CLASSES, "simple_does_it/voc_small_semantic", "simple_does_it/shapes_semantic",
-          {"boxes": "", "masks": ""}, without={"masks": "-p 'train_recipes=[rectangles, grabcut_plus, m_and_g_plus]'"}),
-    Chain("boxes", "a mask in each box", "simple_does_it/voc_small_instance", "simple_does_it/shapes_instance",
-          {"boxes": "", "objects": ""}, "-p train_split=train -p val_split=val", "-p layout=voc",
-          {"objects": "-p 'train_on=[weak]'"}),
-    Chain("boxes (and tags of stuff)", _THINGS, "panoptic/voc_small", "panoptic/shapes", {"boxes": ""},
-          "-p val_split=val", "-p layout=voc", {"masks": "--until 10_evaluate"}),
-)
+def _chains():
+    """The Chains of all papers, in the order of the chapters."""
+    for paper in papers.load().values():
+        for rule in paper.own_pictures:
+            names = {kind: f"{paper.key}/{rule[kind]}" for kind in ("small", "tiny")}
+            yield Chain(**{**rule, **names})
+
+
+CHAINS = tuple(_chains())
 
 
 def full_kinds(known, pictures: int) -> set:
@@ -89,18 +83,19 @@ def table(root, full, tiny=False) -> str:
 def text(project, made) -> str:
     """What was made and what to type next. MADE is `wsnb.data.own.dataset.Own`."""
     pictures = sum(made.splits.values())
+    stuff = ", ".join(chain.small for chain in CHAINS if chain.stuff)
     lines = [
         f"{made.root}: {', '.join(f'{count} {split}' for split, count in made.splits.items())} pictures",
         f"  classes: {', '.join(made.classes)}",
-        *([f"  stuff, tagged and never boxed: {', '.join(made.stuff)}; the panoptic chain learns it, the other chains "
-           "from boxes take it for background"] if made.stuff else []),
+        *([f"  stuff, tagged and never boxed: {', '.join(made.stuff)}; {stuff} learns it, the other chains from boxes "
+           "take it for background"] if made.stuff else []),
         "  labels: " + ", ".join(f"{_NAMES.get(kind, kind)} of {count}" for kind, count in made.known.items()),
         *(f"  note: {note}" for note in made.notes),
     ]
     if made.known.get("masks", 0) == 0:
         lines.append(
-            "  no full masks: scores count only the pixels that are known (scribbles, points, the ground outside of "
-            "boxes); with tags alone there is nothing to score, the pictures show the result"
+            "  no full masks: scores count only the pixels that are known (scribbles, points, the background outside "
+            "of boxes); with tags alone there is nothing to score, the pictures show the result"
         )
     elif made.known["masks"] < pictures:
         lines.append("  full masks of some: they are held out as val, and scores are those of the val pictures")

@@ -69,7 +69,7 @@ def split_experiment(text: str) -> tuple[str, str]:
     """'paper/name' -> (paper, name). Raises BadName."""
     paper, slash, name = str(text).partition("/")
     if not slash:
-        raise BadName(f"experiment {text!r}: write it as PAPER/NAME, for instance single_stage/shapes")
+        raise BadName(f"experiment {text!r}: write it as PAPER/NAME; `wsnb list` names them")
     return check_name("paper", paper), check_experiment(name)
 
 

@@ -1,6 +1,6 @@
 """Pictures of pictures: one colour a class throughout, readable type, the same bytes each time.
 
-Functions return arrays or a Figure and leave pyplot's state alone, so a batch run and a notebook show the same thing.
+Functions return arrays or a Figure and leave pyplot's state alone: a batch run and a notebook show the same.
 """
 
 import io
@@ -17,7 +17,7 @@ from wsnb.files import voc_palette, write
 
 PALETTE = voc_palette()
 VOID = 255
-VOID_COLOUR = (236, 236, 228)  # light, so that it never looks like background (black) or a class
+VOID_COLOUR = (236, 236, 228)  # light: never like background (black) or a class
 FONT = 11  # points
 DPI = 110
 
@@ -73,8 +73,8 @@ def heat(image, scores, alpha: float = 0.6) -> np.ndarray:
     if not np.isfinite(scores).all():
         raise ValueError("heat: the map holds NaN or Inf; look where it comes from")
     level = (np.clip(scores, 0, 1) * 255 + 0.5).astype(np.uint8)
-    warm = cv2.cvtColor(cv2.applyColorMap(level, cv2.COLORMAP_VIRIDIS), cv2.COLOR_BGR2RGB)
-    return (image * (1 - alpha) + warm * alpha + 0.5).astype(np.uint8)
+    coloured = cv2.cvtColor(cv2.applyColorMap(level, cv2.COLORMAP_VIRIDIS), cv2.COLOR_BGR2RGB)
+    return (image * (1 - alpha) + coloured * alpha + 0.5).astype(np.uint8)
 
 
 def grid(images, titles=None, columns: int = 4, width: float = 10.0) -> Figure:
@@ -105,23 +105,25 @@ def grid(images, titles=None, columns: int = 4, width: float = 10.0) -> Figure:
     return figure
 
 
-def rows(items, columns: dict, width: float = 10.0) -> Figure:
+def rows(items, columns: dict, width: float = 10.0, across: int = 1) -> Figure:
     """A row an item, a column an entry of COLUMNS: {title: function(item) -> uint8 [H, W, 3] or [H, W]}, titled once.
 
-    A function may return (image, title of its own), which stands above that image.
+    A function may return (image, title of its own), which stands above that image. ACROSS: items side by side in a row.
     """
-    tiles, titles = [], []
+    images, titles = [], []
     for number, item in enumerate(items):
         for title, image_of in columns.items():
             found = image_of(item)
             image, own = found if isinstance(found, tuple) else (found, "")
-            tiles.append(image)
-            titles.append(own or ("" if number else title))
-    return grid(tiles, titles, columns=len(columns), width=width)
+            images.append(image)
+            titles.append(own or (title if number < across else ""))
+    if not images:
+        return grid([np.full((60, 240, 3), 255, np.uint8)], ["no picture"], width=width)
+    return grid(images, titles, columns=len(columns) * min(across, len(images) // len(columns)), width=width)
 
 
 def legend(names, ids=None, columns: int = 7, void: bool = True, palette=PALETTE) -> Figure:
-    """A strip of at most COLUMNS that names the colours of the classes IDS (default: all of NAMES), and void's."""
+    """Name the colours of the classes IDS (default: all of NAMES), and of void, at most COLUMNS in a row."""
     entries = [(names[k], palette[k]) for k in (range(len(names)) if ids is None else ids)]
     entries += [("void", np.array(VOID_COLOUR))] if void else []
     columns = -(-len(entries) // -(-len(entries) // columns))  # rows of equal length

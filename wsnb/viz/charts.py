@@ -1,4 +1,4 @@
-"""Charts of numbers: losses over epochs, a score per class, what is taken for what, the quality of labels by stage."""
+"""Charts of numbers: losses over epochs, a score per class, confusions, the quality of labels by stage."""
 
 import numpy as np
 from matplotlib.ticker import MaxNLocator

@@ -1,11 +1,8 @@
-"""Controls for readers in JupyterLab; a batch run shows what they would, at a few places.
+"""Controls of a notebook: a function of some values, redrawn as the reader moves sliders or points at a picture.
 
-What a control shows at a few of its places, for pages without a kernel: a slider over pictures made beforehand.
-
-Pointing at a picture instead of moving sliders: a click, or a drag that draws a box.
-
-The events come from the browser through ipyevents. Where they do not arrive (another front end than JupyterLab), the
-sliders serve as before.
+In JupyterLab they are ipywidgets, and clicks and drags come from the browser through ipyevents; where these do not
+arrive (another front end), the sliders serve alone. In a batch run, and on pages without a kernel, a control is a
+slider over pictures made beforehand.
 """
 
 import base64
@@ -18,6 +15,13 @@ import numpy as np
 
 from wsnb.viz.tiles import Tiles
 
+PLACES = 6  # of the first slider, in a preview
+EVERY = 60  # milliseconds between two events of a kind: the rectangle follows the mouse, and none wait
+LEAST = 4  # pixels: a shorter drag is a slip of the hand
+MOVE = ("const f = this.closest('figure'), k = this.value;"
+        "f.querySelectorAll('img').forEach((one, i) => one.hidden = i != k);"
+        "f.querySelector('output').value = f.querySelectorAll('img')[k].alt")
+
 
 def interactive() -> bool:
     """True if somebody sits at this kernel: JupyterLab allows input, papermill and the runner do not."""
@@ -28,18 +32,17 @@ def interactive() -> bool:
 
 
 def controls(function, pointer=None, /, **widgets):
-    """function(**values) redrawn as the ipywidgets in WIDGETS move; in a batch run a `strip.Strip`, which the HTML book
-    shows without a kernel.
+    """Redraw function(**values) as the ipywidgets in WIDGETS move; in a batch run, show a `Preview`.
 
-    A static figure stands beside every use, so nothing is lost on paper. What a FUNCTION shows should come within
-    0.3 s: `viz.tiles` are drawn in some milliseconds and change in place. POINTER: of `Pointer`, sets the
-    same controls by a click or a drag on these tiles.
+    A static figure stands beside every use, and nothing is lost on paper. The answer of a FUNCTION should come within
+    0.3 s: `viz.tiles` are drawn in some milliseconds and change in place. POINTER: a `Click` or a `Drag`, sets the same
+    controls on these tiles.
     """
     return panel(function, pointer, **widgets) if interactive() else preview(function, widgets)
 
 
 def panel(function, pointer=None, /, **widgets):
-    """The `ipywidgets.interactive` of `controls`, with its `picture` (an ipywidgets.Image) under the controls."""
+    """Make the `ipywidgets.interactive` of `controls`, with its `picture` (an ipywidgets.Image) under the controls."""
     import ipywidgets
 
     picture = ipywidgets.Image(format="jpeg", layout={"display": "none", "max_width": "100%"})
@@ -75,14 +78,8 @@ def set_all(made, values) -> None:
     made.update()
 
 
-PLACES = 6  # of the first slider
-MOVE = ("const f = this.closest('figure'), k = this.value;"
-        "f.querySelectorAll('img').forEach((one, i) => one.hidden = i != k);"
-        "f.querySelector('output').value = f.querySelectorAll('img')[k].alt")
-
-
 class Preview:
-    """Frames {what is shown: `Tiles`}, of which the one at START is seen first; HTML that needs nothing else."""
+    """Show one of the frames {title: `Tiles`}, first the one at START, chosen by a slider of plain HTML."""
 
     def __init__(self, frames, start):
         self.frames, self.start = frames, start
@@ -96,13 +93,14 @@ class Preview:
             data, hidden = base64.b64encode(shown.jpeg()).decode(), "" if k == self.start else " hidden"
             pictures.append(f'<img alt="{html.escape(name)}" src="data:image/jpeg;base64,{data}"{hidden}>')
         first = html.escape(names[self.start])
-        return (f'<figure class="strip"><label><input type="range" min="0" max="{len(names) - 1}" value="{self.start}" '
-                f'aria-label="{first}" oninput="{html.escape(MOVE)}"> <output>{first}</output></label>\n'
+        return (f'<figure class="control"><label><input type="range" min="0" max="{len(names) - 1}" '
+                f'value="{self.start}" aria-label="{first}" oninput="{html.escape(MOVE)}"> '
+                f'<output>{first}</output></label>\n'
                 f'{"".join(pictures)}</figure>')
 
 
 def steps(function, widgets) -> tuple[dict, int]:
-    """({what is shown: the values that differ from the function's defaults}, the number of the default's).
+    """Choose the places of a preview: ({title: values that differ from the function's defaults}, the default's place).
 
     Of switches, every one that is on turned off by itself; else PLACES of the first slider (lowest, highest[, step]).
     """
@@ -130,25 +128,23 @@ def preview(function, widgets) -> Preview | None:
     return Preview(frames, start)
 
 
-EVERY = 60  # milliseconds between two events of a kind: the rectangle follows the mouse, and none wait in line
-LEAST = 4  # pixels: a shorter drag is a slip of the hand
-
-
 @dataclass
 class Click:
-    """rule(tile, x, y) -> {control: value}, or None for nothing: the number of the tile that was clicked, and where in
-    it, 0..1 of its width and height."""
+    """Set controls by a click: rule(tile, x, y) -> {control: value}, or None for nothing.
+
+    tile: its number; x, y: the place in it, 0..1 of its width and height.
+    """
 
     rule: Callable
     events = ("click",)
 
     def follow(self, panel) -> None:
-        """Let clicks on the picture of an `panel` set its controls."""
+        """Let clicks on the picture of a `panel` set its controls."""
         self.panel = panel
         listen(panel, self)
 
     def __call__(self, event) -> None:
-        """An event of the browser: dataX, dataY in pixels of the picture."""
+        """Take an event of the browser: dataX, dataY in pixels of the picture."""
         shown = self.panel.picture.tiles
         place = event["dataX"], event["dataY"]
         tile = shown.at(*place)
@@ -159,8 +155,10 @@ class Click:
 
 @dataclass
 class Drag(Click):
-    """rule(tile, x0, y0, x1, y1) -> {control: value}: a box drawn from one corner to the other, x0 < x1 and y0 < y1 in
-    0..1 of the tile that it was begun in. A rectangle follows the mouse."""
+    """Set controls by a box drawn from one corner to the other: rule(tile, x0, y0, x1, y1) -> {control: value}.
+
+    x0 < x1 and y0 < y1 in 0..1 of the tile that the box was begun in. A rectangle follows the mouse.
+    """
 
     start = None  # (tile, pixel) where the button went down
     events = ("mousedown", "mousemove", "mouseup")

@@ -1,6 +1,6 @@
 """Rows of pictures beside their label maps: the same few pictures from stage to stage, the best and the worst.
 
-Pictures of instances: each in a shade of its class's colour, with a light border, and boxes.
+Also segments and boxes drawn into a picture: each instance in a shade of its class's colour, with a light border.
 """
 
 from functools import partial
@@ -9,12 +9,39 @@ import cv2
 import numpy as np
 
 from wsnb import viz
+from wsnb.data import read
 from wsnb.files import read_index
+
+YELLOW = (255, 255, 0)
+SHADES = (0.0, 0.35, -0.3, 0.55, -0.5, 0.18, -0.15)  # towards white (above 0) or black, one instance after another
 
 
 def known_truth(item, truth_of, size):
-    """TRUTH_OF(item), or 255 all over SIZE where the set has no mask of the picture, as in VOC's test split."""
+    """Read TRUTH_OF(item), or 255 all over SIZE where the set has no mask of the picture, as in VOC's test split."""
     return truth_of(item) if item.mask is not None else np.full(size, 255, np.uint8)
+
+
+def known_tags(item, layout, n_classes):
+    """The picture's tags [C - 1]; none where nothing is known of it, as in VOC's test split."""
+    known = item.mask is not None or item.tags is not None
+    return read.tags(layout, item, n_classes) if known else np.zeros(n_classes - 1, np.float32)
+
+
+def book_pictures(items, layout, n_classes, count=4):
+    """Choose the COUNT pictures that all stages show: spread over the split, with an object if possible."""
+    spread = items[:: max(1, len(items) // (4 * count))]
+    with_objects = [item for item in spread if known_tags(item, layout, n_classes).any()]
+    return (with_objects or items[:: max(1, len(items) // count)])[:count]
+
+
+def overlaid(item, image_of, labels_of, palette=viz.PALETTE, background=0):
+    """IMAGE_OF(item) under the label map LABELS_OF(item)."""
+    return viz.overlay(image_of(item), labels_of(item), palette=palette, background=background)
+
+
+def saved(folder):
+    """A function of an item: its label map in FOLDER."""
+    return lambda item: read_index(folder / f"{item.id}.png")
 
 
 def ladder_figure(items, image_of, truth_of, folders, palette=viz.PALETTE, background=0, width=10.0):
@@ -22,16 +49,11 @@ def ladder_figure(items, image_of, truth_of, folders, palette=viz.PALETTE, backg
 
     folders: {title: folder}.
     """
-    overlay = partial(viz.overlay, palette=palette, background=background)
-    tiles = []
-    for item in items:
-        image = image_of(item)
-        found = [read_index(folder / f"{item.id}.png") for folder in folders.values()]
-        truth = known_truth(item, truth_of, image.shape[:2])
-        tiles += [image, *(overlay(image, mask) for mask in (truth, *found))]
-    columns = 2 + len(folders)
-    names = ["picture", "ground truth", *(name.replace("_", " + ") for name in folders)]
-    return viz.grid(tiles, names + [""] * (len(tiles) - columns), columns=columns, width=width)
+    maps = {"ground truth": lambda item: known_truth(item, truth_of, image_of(item).shape[:2])}
+    maps |= {title.replace("_", " + "): saved(folder) for title, folder in folders.items()}
+    columns = {title: partial(overlaid, image_of=image_of, labels_of=labels_of, palette=palette, background=background)
+               for title, labels_of in maps.items()}
+    return viz.rows(items, {"picture": image_of, **columns}, width)
 
 
 def good_and_bad_figure(order, items, image_of, truth_of, folder, count=4, palette=viz.PALETTE, background=0):
@@ -39,32 +61,27 @@ def good_and_bad_figure(order, items, image_of, truth_of, folder, count=4, palet
 
     items: {id: item}; folder: of index PNGs.
     """
-    overlay = partial(viz.overlay, palette=palette, background=background)
-    middle = max(0, (len(order) - count) // 2)
-    rows = [
-        *range(min(count, len(order))),
-        *range(middle, min(middle + count, len(order))),
-        *range(max(0, len(order) - count), len(order)),
-    ]
-    rows = sorted(dict.fromkeys(rows))
-    tiles, titles = [], []
-    for row in order.iloc[rows].itertuples():
-        item = items[row.id]
-        image = image_of(item)
-        tiles += [image, overlay(image, truth_of(item)), overlay(image, read_index(folder / f"{item.id}.png"))]
-        titles += [item.id, "ground truth", f"mIoU {100 * row.mIoU:.0f} %"]
-    if not tiles:
-        tiles, titles = [np.full((60, 240, 3), 255, np.uint8)], ["no picture with a defined mIoU"]
-    return viz.grid(tiles, titles, columns=6 if len(rows) > 1 else 3, width=12)
+    overlay = partial(overlaid, image_of=image_of, palette=palette, background=background)
+    miou = dict(zip(order["id"], order["mIoU"], strict=True))
+    chosen = [items[name] for name in order["id"].iloc[best_and_worst(len(order), count)]]
+    return viz.rows(chosen, {
+        "picture": lambda item: (image_of(item), item.id),
+        "ground truth": lambda item: (overlay(item, labels_of=truth_of), "ground truth"),
+        "prediction": lambda item: (overlay(item, labels_of=saved(folder)), f"mIoU {100 * miou[item.id]:.0f} %"),
+    }, width=12, across=2)
 
 
-SHADES = (0.0, 0.35, -0.3, 0.55, -0.5, 0.18, -0.15)  # towards white (above 0) or black, one instance after another
+def best_and_worst(count, each=3) -> list[int]:
+    """Places of the EACH first, middle and last of COUNT sorted objects, each once, ascending."""
+    middle = max(0, (count - each) // 2)
+    places = [*range(min(each, count)), *range(middle, min(middle + each, count)), *range(max(0, count - each), count)]
+    return sorted(set(places))
 
 
 def segments_overlay(image, ids, classes, palette=viz.PALETTE, things=(), hidden=(), alpha=0.6) -> np.ndarray:
-    """IMAGE uint8 [H, W, 3] under its segments: ids [H, W] with {id: class}.
+    """Draw IMAGE uint8 [H, W, 3] under its segments, ids [H, W] with {id: class}, each with a light border.
 
-    Classes of THINGS get a shade an instance; segments of HIDDEN classes and the id 0 are left bare; 255 is void.
+    Thing classes get a shade an instance; segments of HIDDEN classes and the id 0 are left bare; 255 is void.
     """
     image, ids = np.asarray(image), np.asarray(ids)
     if image.shape[:2] != ids.shape:
@@ -95,34 +112,13 @@ def _borders(ids):
     return line
 
 
-def boxes_overlay(image, boxes, classes, palette=viz.PALETTE) -> np.ndarray:
-    """IMAGE uint8 [H, W, 3] with boxes [N, 4], half-open, in the colours of their classes [N]."""
+def boxes_overlay(image, boxes, classes=None, palette=viz.PALETTE) -> np.ndarray:
+    """IMAGE uint8 [H, W, 3] with boxes [N, 4], half-open, in the colours of their classes [N], yellow without."""
     shown = np.ascontiguousarray(image).copy()
     width = max(1, round(max(shown.shape[:2]) / 240))
-    for (x0, y0, x1, y1), label in zip(np.asarray(boxes, int).reshape(-1, 4).tolist(), classes, strict=True):
-        for colour, line in (((255, 255, 255), 2 * width), (tuple(int(v) for v in palette[label]), width)):
-            cv2.rectangle(shown, (x0, y0), (x1 - 1, y1 - 1), colour, line)
+    boxes = np.asarray(boxes, int).reshape(-1, 4).tolist()
+    colours = [YELLOW] * len(boxes) if classes is None else [tuple(int(v) for v in palette[k]) for k in classes]
+    for (x0, y0, x1, y1), colour in zip(boxes, colours, strict=True):
+        cv2.rectangle(shown, (x0, y0), (x1 - 1, y1 - 1), (255, 255, 255), 2 * width)
+        cv2.rectangle(shown, (x0, y0), (x1 - 1, y1 - 1), colour, width)
     return shown
-
-
-def rows(items, image_of, maps, titles=None, palette=viz.PALETTE, things=(), hidden=(), columns=None, width=12.0):
-    """A row a picture: the picture and its segments. maps: {title: function of an item -> (ids, {id: class})}.
-
-    TITLES names each picture; else only the columns are named.
-    """
-    tiles, names = [], []
-    for k, item in enumerate(items):
-        image = image_of(item)
-        tiles += [image, *(segments_overlay(image, *map_(item), palette, things, hidden) for map_ in maps.values())]
-        head = "picture" if titles is None else titles[k]
-        names += [head, *maps] if k == 0 or titles else [""] * (1 + len(maps))
-    if not tiles:
-        tiles, names = [np.full((60, 240, 3), 255, np.uint8)], ["no picture"]
-    return viz.grid(tiles, names, columns=columns or 1 + len(maps), width=width)
-
-
-def best_and_worst(count, each=3) -> list[int]:
-    """Places of the EACH first, middle and last of COUNT sorted things, each once, ascending."""
-    middle = max(0, (count - each) // 2)
-    places = [*range(min(each, count)), *range(middle, min(middle + each, count)), *range(max(0, count - each), count)]
-    return sorted(set(places))

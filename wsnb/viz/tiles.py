@@ -40,7 +40,7 @@ class Tiles:
         return int(inside.argmax()) if inside.any() else None
 
     def share(self, tile, x, y) -> tuple[float, float]:
-        """A pixel's place in a tile, 0..1 of its width and height; what lies outside is moved to the border."""
+        """A pixel's place in a tile, 0..1 of its width and height; a pixel outside is moved to the border."""
         x0, y0, x1, y1 = self.places[tile].tolist()
         return min(max((x - x0) / (x1 - x0), 0.0), 1.0), min(max((y - y0) / (y1 - y0), 0.0), 1.0)
 
@@ -78,7 +78,7 @@ def tiles(images, titles=None, columns: int = 4, width: int = 960) -> Tiles:
 
 
 def smaller(image, side: int = SIDE) -> np.ndarray:
-    """A picture uint8 [H, W, 3], or a map float [H, W], averaged so that its longer side is SIDE pixels at most."""
+    """A picture uint8 [H, W, 3], or a map float [H, W], averaged until its longer side has SIDE pixels at most."""
     size = _reduced(image.shape, side)
     return image if size == image.shape[:2] else cv2.resize(image, size[::-1], interpolation=cv2.INTER_AREA)
 
@@ -120,9 +120,9 @@ def _font():
 @cache
 def _written(title, width, height):
     """A title as pixels uint8 [height, width, 3]; kept, since most do not change when a control moves."""
-    strip = Image.new("RGB", (width, height), "white")
-    ImageDraw.Draw(strip).multiline_text((width / 2, height - 3), title, "black", _font(), "md", align="center")
-    return np.asarray(strip)
+    line = Image.new("RGB", (width, height), "white")
+    ImageDraw.Draw(line).multiline_text((width / 2, height - 3), title, "black", _font(), "md", align="center")
+    return np.asarray(line)
 
 
 def _encoded(pixels, suffix, *how):

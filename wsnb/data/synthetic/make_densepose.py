@@ -28,7 +28,7 @@ def write(root, counts=None, size=SIZE, seed: int = 0, progress=None) -> Path:
     """Write the set; returns ROOT. COUNTS is {split: pictures}; pictures that are there are kept.
 
     Gets images, annotations (of every twelfth person nobody marked the parts: void), the grey PNGs and lists
-    train2014, minival2014 that `densepose_json` makes of them, and points (one a part of a person, five of the ground)
+    train2014, minival2014 that `densepose_json` makes of them, and points (one a part of a person, five of background)
     with the list train2014_points. Raises FileError if ROOT holds another set.
     """
     root, counts = Path(root), counts or COUNTS
@@ -81,9 +81,9 @@ def _picture(root: Path, split: str, index: int, size, seed: int) -> None:
 
 
 def _points(scene, void, seed) -> np.ndarray:
-    """One point a part of a person and five of the ground, unknown elsewhere and void on whom nobody marked."""
+    """One point a part of a person and five of the background, unknown elsewhere and void on whom nobody marked."""
     pieces = np.where(void, 0, scene.pieces).astype(np.uint16)
-    drawn = weak.points(np.where(void, 255, scene.parts), seed, pieces, n=1, background=5, radius=1)
+    drawn = weak.points(np.where(void, 255, scene.parts), seed, pieces, n=1, background_points=5, radius=1)
     return np.where((drawn == 255) & ~void, _UNKNOWN, drawn).astype(np.uint8)
 
 

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from wsnb.data import voc as voc_xml
 from wsnb.data.synthetic import shapes as drawing
 from wsnb.data.synthetic.writing import claim, jpeg, text
+from wsnb.data.voc import read_xml, save_xml
 from wsnb.files import save_png
 
 VERSION = 1  # of the drawing; another number means other pictures
@@ -56,11 +56,11 @@ def _picture(voc: Path, name: str, draw) -> None:
     jpeg(image, scene.image)
     save_png(mask, scene.mask)
     save_png(instances, scene.instances)
-    voc_xml.save(boxes, image.name, scene.mask.shape, scene.boxes, scene.labels, drawing.CLASSES)
+    save_xml(boxes, image.name, scene.mask.shape, scene.boxes, scene.labels, drawing.CLASSES)
 
 
 def _tags(voc: Path, name: str) -> set[int]:
-    return set(voc_xml.read(voc / "Annotations" / f"{name}.xml", drawing.CLASSES)[1].tolist())
+    return set(read_xml(voc / "Annotations" / f"{name}.xml", drawing.CLASSES)[1].tolist())
 
 
 def _lists(voc: Path, split: str, tags: dict) -> None:

@@ -1,18 +1,21 @@
-"""Seeded textures: fields of 0..1 over a picture, and how to colour one. Synthetic scenes are painted with them.
+"""Paint synthetic pictures: seeded textures, colours and light, and a `Painting` that knows its own masks.
 
-Each pattern takes a random generator, a shape (height, width) and a period in pixels; angle and phase are drawn.
-
-Put painted things into a picture and keep its masks true: coverage, shading, shadow, occlusion, void borders.
-
-A picture that is painted from the back to the front and remembers what lies on top at every pixel.
+Each pattern takes a random generator, a shape (height, width) and a period in pixels; angle and phase are drawn. A
+Painting is painted from the back to the front and remembers for every pixel the object on top.
 """
 
 import cv2
 import numpy as np
 
+VOID = 255
+FINE = 4  # outlines are rasterised this much finer than the picture: borders are soft
+
+
+# textures and colours
+
 
 def noise(rng, shape, period: float, octaves: int = 3) -> np.ndarray:
-    """Smooth value noise, float32 [H, W] scaled to 0..1; each octave halves the period and the strength."""
+    """Draw smooth value noise, float32 [H, W] scaled to 0..1; each octave halves the period and the strength."""
     height, width = shape
     field = np.zeros(shape, np.float32)
     for octave in range(octaves):
@@ -24,7 +27,7 @@ def noise(rng, shape, period: float, octaves: int = 3) -> np.ndarray:
 
 
 def _axes(rng, shape, period: float, bend: float) -> tuple[np.ndarray, np.ndarray]:
-    """Two perpendicular coordinates in turns (2 pi a period), rotated by a random angle, bent by smooth noise."""
+    """Draw two perpendicular coordinates in turns (2 pi a period), rotated by a random angle, bent by smooth noise."""
     y, x = np.mgrid[: shape[0], : shape[1]].astype(np.float32)
     angle = rng.uniform(0, np.pi)
     u, v = x * np.cos(angle) + y * np.sin(angle), y * np.cos(angle) - x * np.sin(angle)
@@ -34,36 +37,36 @@ def _axes(rng, shape, period: float, bend: float) -> tuple[np.ndarray, np.ndarra
 
 
 def _soft(field, sharp: float) -> np.ndarray:
-    """A step at 0, as wide as 1 / SHARP."""
+    """Make a step at 0, as wide as 1 / SHARP."""
     return (0.5 + 0.5 * np.tanh(sharp * field)).astype(np.float32)
 
 
 def stripes(rng, shape, period: float) -> np.ndarray:
-    """Straight bands."""
+    """Draw straight bands."""
     u, _ = _axes(rng, shape, period, bend=0.15)
     return _soft(np.sin(u), 2.5)
 
 
 def waves(rng, shape, period: float) -> np.ndarray:
-    """Bands that swing from side to side."""
+    """Draw bands that swing from side to side."""
     u, v = _axes(rng, shape, period, bend=0.3)
     return _soft(np.sin(u + 1.6 * np.sin(0.5 * v)), 2.0)
 
 
 def dots(rng, shape, period: float) -> np.ndarray:
-    """Round spots on a square grid."""
+    """Draw round spots on a square grid."""
     u, v = _axes(rng, shape, period, bend=0.2)
     return _soft(np.cos(u) + np.cos(v) - 0.5, 3.0)
 
 
 def checks(rng, shape, period: float) -> np.ndarray:
-    """A chessboard; two fields to a period."""
+    """Draw a chessboard; two fields to a period."""
     u, v = _axes(rng, shape, period, bend=0.1)
     return _soft(np.sin(u) * np.sin(v), 5.0)
 
 
 def bricks(rng, shape, period: float) -> np.ndarray:
-    """Courses of bricks with thin joints, every second course shifted by half a brick."""
+    """Draw courses of bricks with thin joints, every second course shifted by half a brick."""
     u, v = _axes(rng, shape, period, bend=0.05)
     shifted = 0.5 * u + np.pi / 2 * (np.floor(v / (2 * np.pi)) % 2)
     joint = np.minimum(np.abs(np.sin(v / 2)), np.abs(np.sin(shifted / 2)) * 1.6)
@@ -74,7 +77,7 @@ PATTERNS = {"stripes": stripes, "waves": waves, "dots": dots, "checks": checks, 
 
 
 def colour(hue: float, saturation: float, value: float) -> np.ndarray:
-    """RGB float32 [3] in 0..1 of a hue in turns, a saturation and a value in 0..1."""
+    """Convert to RGB float32 [3] in 0..1: a hue in turns, a saturation and a value in 0..1."""
     wheel = np.abs(((hue + np.array([0, 2 / 3, 1 / 3])) % 1) * 6 - 3) - 1
     return (value * (1 - saturation * (1 - np.clip(wheel, 0, 1)))).astype(np.float32)
 
@@ -84,12 +87,12 @@ def mix(field, dark, light) -> np.ndarray:
     return dark + field[..., None] * (light - dark)
 
 
-VOID = 255
-FINE = 4  # outlines are rasterised this much finer than the picture, so that borders are soft
+# outlines, light and borders
 
 
 def cover(polygons, shape) -> np.ndarray:
-    """Share of each pixel inside the polygons (even-odd rule: a polygon inside another is a hole), float32 [H, W].
+    """Compute the share of each pixel inside the polygons, float32 [H, W]; even-odd rule: a polygon inside another is a
+    hole.
 
     POLYGONS is a list of float [N, 2] of x, y in pixels, where 0 is the outer edge of the first pixel.
     """
@@ -99,19 +102,19 @@ def cover(polygons, shape) -> np.ndarray:
 
 
 def blend(image, paint, alpha) -> np.ndarray:
-    """PAINT over IMAGE (both float [H, W, 3]) where ALPHA [H, W] is 1."""
+    """Lay PAINT over IMAGE (both float [H, W, 3]) where ALPHA [H, W] is 1."""
     return image + alpha[..., None] * (paint - image)
 
 
 def shadow(image, alpha, offset, blur: float, strength: float) -> np.ndarray:
-    """IMAGE [H, W, 3] darkened by the soft shadow of ALPHA [H, W], moved by OFFSET (x, y) pixels."""
+    """Darken IMAGE [H, W, 3] by the soft shadow of ALPHA [H, W], moved by OFFSET (x, y) pixels."""
     move = np.float32([[1, 0, offset[0]], [0, 1, offset[1]]])
     cast = cv2.warpAffine(alpha, move, alpha.shape[::-1])
     return image * (1 - strength * cv2.GaussianBlur(cast, (0, 0), blur)[..., None])
 
 
 def roundness(alpha, light, depth: float) -> np.ndarray:
-    """Brightness factor [H, W] that lets a flat silhouette look solid, lit from direction LIGHT (radians).
+    """Compute brightness [H, W] that lets a flat silhouette look solid, lit from direction LIGHT (radians).
 
     The silhouette is lifted like a cushion, as high as the distance from its border up to DEPTH pixels.
     """
@@ -122,29 +125,32 @@ def roundness(alpha, light, depth: float) -> np.ndarray:
 
 
 def void_border(instances, width: int = 1) -> np.ndarray:
-    """True [H, W] within WIDTH pixels of a border between two instances or an instance and the ground."""
+    """Mark the pixels within WIDTH of a border between two instances or an instance and the background: bool [H, W]."""
     cross = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
     return cv2.dilate(instances, cross, iterations=width) != cv2.erode(instances, cross, iterations=width)
 
 
+# paintings
+
+
 class Painting:
-    """An image float32 [H, W, 3] in 0..1 and, for every pixel, the number TOP of what was painted last."""
+    """An image float32 [H, W, 3] in 0..1 and, for every pixel, the number TOP of the layer that was painted last."""
 
     def __init__(self, size):
         self.size = size
         self.image = np.zeros((*size, 3), np.float32)
         self.top = np.zeros(size, np.int32)
-        self._things = [(0, False)]  # (label, whether it is counted), by number
+        self._layers = [(0, False)]  # (label, whether it is counted), by number
 
-    def thing(self, label: int) -> int:
-        """A new thing of LABEL, to be painted by several `put`; it is counted among the instances."""
-        self._things.append((label, True))
-        return len(self._things) - 1
+    def instance(self, label: int) -> int:
+        """Begin an instance of LABEL, to be painted by several `put`; returns its number."""
+        self._layers.append((label, True))
+        return len(self._layers) - 1
 
     def put(self, polygons, colours, what=None, strength: float = 1.0) -> None:
         """Paint POLYGONS (even-odd, float [N, 2] of x, y) in COLOURS, float [3] or [H, W, 3] of the whole picture.
 
-        WHAT: the number of a `thing`, or (label, False) for stuff and groups, or None: colour alone, as a shadow is.
+        WHAT: the number of an `instance`, or (label, False) for stuff and groups, or None: colour alone, as a shadow.
         """
         points = np.concatenate(polygons)
         x0, y0 = np.maximum(np.floor(points.min(0)).astype(int) - 1, 0)
@@ -160,19 +166,19 @@ class Painting:
 
     def _number(self, what) -> int:
         if isinstance(what, tuple):
-            if what not in self._things:
-                self._things.append(what)
-            return self._things.index(what)
+            if what not in self._layers:
+                self._layers.append(what)
+            return self._layers.index(what)
         return what
 
     def ids(self, smallest: float = 0) -> tuple[np.ndarray, np.ndarray]:
-        """Labels uint8 [H, W], and uint16 [H, W] with label * 1000 + k for the k-th counted thing, else the label.
+        """Read labels uint8 [H, W], and ids uint16 [H, W]: label * 1000 + k for the k-th instance, else the label.
 
-        Counted things of fewer than SMALLEST pixels are unlabelled, 0.
+        Instances of fewer than SMALLEST pixels are unlabelled, 0.
         """
-        seen = np.bincount(self.top.ravel(), minlength=len(self._things))
+        seen = np.bincount(self.top.ravel(), minlength=len(self._layers))
         labels, ids, counts = np.zeros(len(seen), np.uint8), np.zeros(len(seen), np.uint16), {}
-        for number, (label, counted) in enumerate(self._things):
+        for number, (label, counted) in enumerate(self._layers):
             if counted and seen[number] < max(smallest, 1):
                 continue
             labels[number] = ids[number] = label
@@ -182,19 +188,22 @@ class Painting:
         return labels[self.top], ids[self.top]
 
 
+# polygons
+
+
 def box(x0, y0, x1, y1) -> np.ndarray:
-    """The corners of a rectangle, float [4, 2]."""
+    """List the corners of a rectangle, float [4, 2]."""
     return np.array([(x0, y0), (x1, y0), (x1, y1), (x0, y1)], float)
 
 
 def ellipse(centre, radii, n: int = 28) -> np.ndarray:
-    """A polygon [N, 2] round CENTRE (x, y) with RADII (x, y)."""
+    """Make a polygon [N, 2] round CENTRE (x, y) with RADII (x, y)."""
     turn = np.linspace(0, 2 * np.pi, n, endpoint=False)
     return np.stack([np.cos(turn), np.sin(turn)], 1) * radii + centre
 
 
 def limb(start, end, thick_start: float, thick_end: float) -> np.ndarray:
-    """A limb from START to END (x, y) with round ends: the outline of a tapered stroke, float [N, 2]."""
+    """Outline a limb from START to END (x, y) with round ends, a tapered stroke: float [N, 2]."""
     start, end = np.asarray(start, float), np.asarray(end, float)
     angle = np.arctan2(*(end - start)[::-1])
     turn = np.linspace(np.pi / 2, 3 * np.pi / 2, 9)

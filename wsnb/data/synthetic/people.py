@@ -1,4 +1,4 @@
-"""One seeded picture of jointed figures with DensePose's fourteen parts, right and left told apart.
+"""One seeded picture of jointed figures with DensePose's fourteen parts, right and left distinguished.
 
 Figures face the viewer or turn their back, which the head alone shows: a limb's side follows from its place and from
 that. Clothes cover parts across their borders (long and short sleeves and trousers), so that colour does not tell
@@ -24,9 +24,9 @@ class Figures:
     """A picture and everything that is known of it."""
 
     image: np.ndarray   # uint8 [H, W, 3]
-    parts: np.ndarray   # uint8 [H, W] 0 ground, 1..14
-    people: np.ndarray  # uint8 [H, W] 0 ground, 1..N
-    pieces: np.ndarray  # uint16 [H, W] number of the part of a person, 0 ground
+    parts: np.ndarray   # uint8 [H, W] 0 background, 1..14
+    people: np.ndarray  # uint8 [H, W] 0 background, 1..N
+    pieces: np.ndarray  # uint16 [H, W] number of the part of a person, 0 background
 
 
 def figures(index: int, split: str = "train", size=(128, 160), seed: int = 0) -> Figures:
@@ -37,19 +37,19 @@ def figures(index: int, split: str = "train", size=(128, 160), seed: int = 0) ->
     if split not in _SPLITS or min(size) < 64:
         raise ValueError(f"figures({split=}, {size=}): take a split of {', '.join(_SPLITS)} and sides of at least 64")
     rng = np.random.default_rng([seed, 200 + _SPLITS[split], index])
-    canvas = Painting(size)
-    canvas.image[:] = shapes.ground(rng, size, size[0] / 96)
-    owners = [(0, 0)]  # (part, person) by number on the canvas
+    painted = Painting(size)
+    painted.image[:] = shapes.background(rng, size, size[0] / 96)
+    owners = [(0, 0)]  # (part, person) by number of the painting
     count = int(rng.choice((1, 2, 3), p=(0.5, 0.35, 0.15)))
     for person, x in enumerate(sorted(rng.permutation(3)[:count]), 1):
-        _figure(canvas, rng, person, owners, (x - 1) * 0.3 + 0.5 if count > 1 else rng.uniform(0.3, 0.7))
-    parts, people = (np.array([owner[k] for owner in owners], np.uint8)[canvas.top] for k in (0, 1))
+        _figure(painted, rng, person, owners, (x - 1) * 0.3 + 0.5 if count > 1 else rng.uniform(0.3, 0.7))
+    parts, people = (np.array([owner[k] for owner in owners], np.uint8)[painted.top] for k in (0, 1))
     for person in range(1, count + 1):
         if (people == person).sum() < _SMALLEST * (size[0] / 128) ** 2:
             parts[people == person] = people[people == person] = 0
-    image = canvas.image * rng.uniform(0.85, 1.15) + rng.normal(0, 0.015, (*size, 3))
+    image = painted.image * rng.uniform(0.85, 1.15) + rng.normal(0, 0.015, (*size, 3))
     picture = np.clip(image * 255 + 0.5, 0, 255).astype(np.uint8)
-    return Figures(picture, parts, people, np.where(parts > 0, canvas.top, 0).astype(np.uint16))
+    return Figures(picture, parts, people, np.where(parts > 0, painted.top, 0).astype(np.uint16))
 
 
 def _cloth(rng, size) -> np.ndarray:
@@ -68,9 +68,9 @@ def _turned(start, angle: float, length: float) -> np.ndarray:
     return np.asarray(start) + length * np.array([np.sin(angle), np.cos(angle)])
 
 
-def _figure(canvas: Painting, rng, person: int, owners: list, across: float) -> None:
+def _figure(painted: Painting, rng, person: int, owners: list, across: float) -> None:
     """One person: legs, torso, head, arms, in lengths of a figure that is 1 high."""
-    size = canvas.size
+    size = painted.size
     tall = size[0] * rng.uniform(0.6, 1.05)
     front, lean = rng.random() < 0.65, rng.normal(0, 0.09)
     neck = np.array([size[1] * across + rng.normal(0, 6), size[0] * 0.5 - tall * rng.uniform(0.22, 0.36)])
@@ -82,10 +82,10 @@ def _figure(canvas: Painting, rng, person: int, owners: list, across: float) -> 
     light = rng.uniform(0, 2 * np.pi)
 
     def put(part, polygon, colours):
-        number = canvas.thing(part)
+        number = painted.instance(part)
         owners.append((part, person))
-        canvas.put([polygon], np.zeros(3), strength=0.25)  # a dark rim parts limbs that lie on each other
-        canvas.put([polygon], _lit(canvas, polygon, colours, light, tall), number)
+        painted.put([polygon], np.zeros(3), strength=0.25)  # a dark rim parts limbs that lie on each other
+        painted.put([polygon], _lit(painted, polygon, colours, light, tall), number)
 
     def leg(way, side):
         joint = hip + np.array([way * 0.075 * tall, 0.0])
@@ -121,26 +121,26 @@ def _figure(canvas: Painting, rng, person: int, owners: list, across: float) -> 
     for (side, way), hidden in zip(sides, behind, strict=True):
         if not hidden:
             arm(way, side)
-    _head(put, canvas, rng, neck, tall, front, skin)
+    _head(put, painted, rng, neck, tall, front, skin)
 
 
-def _head(put, canvas: Painting, rng, neck, tall: float, front: bool, skin) -> None:
+def _head(put, painted: Painting, rng, neck, tall: float, front: bool, skin) -> None:
     centre = neck - (0, 0.085 * tall)
     hair = painting.colour(rng.normal(0.08, 0.03), rng.uniform(0, 0.7), rng.uniform(0.05, 0.7))
     put(HEAD, ellipse(centre, (0.062 * tall, 0.085 * tall)), hair)
     if front:
-        canvas.put([ellipse(centre + (0, 0.018 * tall), (0.05 * tall, 0.062 * tall))], skin)
+        painted.put([ellipse(centre + (0, 0.018 * tall), (0.05 * tall, 0.062 * tall))], skin)
         for way in (-1, 1):
             eye = ellipse(centre + np.array([way * 0.02, 0.005]) * tall, (0.009 * tall,) * 2, 8)
-            canvas.put([eye], np.full(3, 0.05))
-        canvas.put([ellipse(centre + (0, 0.048 * tall), (0.02 * tall, 0.006 * tall), 8)], np.float32([0.5, 0.1, 0.1]))
+            painted.put([eye], np.full(3, 0.05))
+        painted.put([ellipse(centre + (0, 0.048 * tall), (0.02 * tall, 0.006 * tall), 8)], np.float32([0.5, 0.1, 0.1]))
 
 
-def _lit(canvas: Painting, polygon, colours, light: float, tall: float) -> np.ndarray:
+def _lit(painted: Painting, polygon, colours, light: float, tall: float) -> np.ndarray:
     """COLOURS over the whole picture, brighter towards the light as on a round limb."""
     x0, y0 = np.maximum(np.floor(polygon.min(0)).astype(int) - 1, 0)
-    x1, y1 = np.minimum(np.ceil(polygon.max(0)).astype(int) + 1, canvas.size[::-1])
-    lit = np.broadcast_to(colours, (*canvas.size, 3)).astype(np.float32)
+    x1, y1 = np.minimum(np.ceil(polygon.max(0)).astype(int) + 1, painted.size[::-1])
+    lit = np.broadcast_to(colours, (*painted.size, 3)).astype(np.float32)
     if x0 < x1 and y0 < y1:
         alpha = painting.cover([polygon - (x0, y0)], (y1 - y0, x1 - x0))
         lit = lit.copy()

@@ -1,7 +1,7 @@
-"""One seeded picture of the synthetic set `shapes`: textured objects on a textured ground, with its masks.
+"""One seeded picture of the synthetic set `shapes`: textured objects on a textured background, with its masks.
 
 A class is an outline, mostly with its own pattern and hue, but patterns and hues are shared now and then, and patches
-of the same patterns lie in the ground. So no single cue tells a class, and a method's quality shows.
+of the same patterns are in the background: no single cue tells a class, and a method's quality shows.
 """
 
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ class Scene:
 
     image: np.ndarray      # uint8 [H, W, 3]
     mask: np.ndarray       # uint8 [H, W] class, 255 on borders
-    instances: np.ndarray  # uint8 [H, W] 0 ground, 1..N, 255 on borders
+    instances: np.ndarray  # uint8 [H, W] 0 background, 1..N, 255 on borders
     boxes: np.ndarray      # int64 [N, 4] x0, y0, x1, y1 of what is seen, half-open
     labels: np.ndarray     # int64 [N] class of each instance
 
@@ -40,7 +40,7 @@ def scene(index: int, split: str = "train", size=(96, 128), seed: int = 0, borde
     rng = np.random.default_rng([seed, _SPLITS[split], index])
     unit = min(size) / 96  # lengths below are in pixels of a 96-pixel picture
     light = rng.uniform(0, 2 * np.pi)
-    image = ground(rng, size, unit)
+    image = background(rng, size, unit)
     instances, labels = np.zeros(size, np.uint8), []
     for label in _cast(rng, index):
         for _ in range(12):  # tries to find a place that hides nothing whole
@@ -70,7 +70,7 @@ def _cast(rng, index: int) -> list[int]:
     return [cast[k] for k in rng.permutation(len(cast))]
 
 
-def ground(rng, size, unit: float) -> np.ndarray:
+def background(rng, size, unit: float) -> np.ndarray:
     """Two zones of muted texture with patches of the objects' own patterns; float32 [H, W, 3] in 0..1."""
     image = _muted(rng, size, unit)
     horizon = painting.noise(rng, size, 60 * unit, 2)

@@ -1,15 +1,9 @@
-"""Prototypes of several processes, one a GPU: what each learns to contrast its pixels with.
-
-The four relations of the paper: which segments attract a pixel and which repel it.
-
-Each function returns what `contrast` wants: (chosen pixels or None for all, own, group, positive, chosen prototypes or
-None). Everything is integer work without gradients.
-
-The contrast of pixels with segments: -log(positive / (positive + negative)) over exp(kappa cosine).
+"""The contrastive loss of pixels and segments, -log(positive / (positive + negative)) over exp(kappa cosine), and the
+four relations that say which segments attract a pixel and which repel it (Ke et al., ICLR 2021).
 
 Pixels come in groups (a class, a picture, a region) that agree about which prototypes attract them: `positive` is bool
 [G, S], and all others repel. Own segments are left out of the attracting ones; a pixel that nothing else attracts is
-drawn to its own segment (Ke et al., ICLR 2021).
+drawn to its own segment. Relations are integers without gradients.
 """
 
 from dataclasses import dataclass
@@ -21,22 +15,22 @@ from wsnb.ops.segsort import retrieval
 from wsnb.ops.segsort.segments import Prototypes
 
 
-def world() -> int:
-    """How many processes learn together; 1 without torch.distributed (Fabric starts it)."""
+def process_count() -> int:
+    """Count the processes that train together; 1 without torch.distributed (Fabric starts it)."""
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
 
 
-def gathered(prototypes, pictures):
-    """(prototypes of all processes in their order, place of this process's first one).
+def gather_prototypes(prototypes, pictures):
+    """Gather (prototypes of all processes in their order, place of this process's first one).
 
     Every process brings PICTURES pictures, which are numbered through. Gradients flow back to the process that a
     prototype came from: with gradients averaged over processes, as Fabric does, the sum is that of the mean of all
     processes' losses.
     """
-    if world() == 1:
+    if process_count() == 1:
         return prototypes, 0
     rank = dist.get_rank()
-    counts = [torch.zeros(1, dtype=torch.long, device=prototypes.picture.device) for _ in range(world())]
+    counts = [torch.zeros(1, dtype=torch.long, device=prototypes.picture.device) for _ in range(process_count())]
     dist.all_gather(counts, counts[0].new_tensor([len(prototypes)]))
     counts = [int(count) for count in counts]
     own = {**vars(prototypes), "picture": prototypes.picture + rank * pictures}
@@ -45,7 +39,7 @@ def gathered(prototypes, pictures):
 
 
 def _rows(value, counts):
-    """The rows of every process; all send as many as the one with most, since gathering wants equal shapes."""
+    """Gather the rows of every process; all send as many as the one with most, since gathering wants equal shapes."""
     padded = torch.cat([value, value.new_zeros(max(counts) - len(value), *value.shape[1:])])
     if value.is_floating_point():
         from torch.distributed.nn.functional import all_gather
@@ -62,7 +56,7 @@ ALIKE = 0.95  # cosine from which on two segments have the same class
 @dataclass
 class Relation:
     """pixels, prototypes: indices of those that take part; own, group int64 [P]; positive bool [G, S] (see
-    `contrast`)."""
+    `contrastive_loss`)."""
 
     pixels: torch.Tensor
     own: torch.Tensor
@@ -74,7 +68,8 @@ class Relation:
         return len(self.pixels)
 
     def of_pixel(self, k):
-        """(indices of attracting, of repelling prototypes) of the K-th pixel that takes part; its own is in neither."""
+        """Return (indices of attracting, of repelling prototypes) of the K-th pixel that takes part; its own is in
+        neither."""
         mask, own = self.positive[self.group[k]].clone(), int(self.own[k])
         others = torch.ones_like(mask)
         others[own] = False
@@ -82,7 +77,7 @@ class Relation:
 
 
 def annotation(semantic, own, prototype_semantic, n_classes) -> Relation:
-    """Semantic annotation: labelled pixels are drawn to labelled segments of their class, in any picture."""
+    """Relate by semantic annotation: labelled pixels are drawn to labelled segments of their class, in any picture."""
     pixels, kept = (semantic < n_classes).nonzero()[:, 0], prototype_semantic < n_classes
     renumbered = kept.long().cumsum(0) - 1
     classes = torch.arange(n_classes, device=semantic.device)
@@ -91,7 +86,7 @@ def annotation(semantic, own, prototype_semantic, n_classes) -> Relation:
 
 
 def co_occurrence(picture, own, tags, prototype_tags) -> Relation:
-    """Semantic co-occurrence: pixels of a picture are drawn to the segments of pictures that share a foreground class.
+    """Relate by semantic co-occurrence: pixels are drawn to the segments of pictures that share a foreground class.
 
     tags 0/1 [N, T] of the pictures, prototype_tags [S, T]; picture int64 [P].
     """
@@ -100,20 +95,21 @@ def co_occurrence(picture, own, tags, prototype_tags) -> Relation:
 
 
 def image_similarity(region, own, prototype_region) -> Relation:
-    """Low-level image similarity, within one picture: pixels are drawn to the segments of their region."""
+    """Relate by low-level image similarity within one picture: pixels are drawn to the segments of their region."""
     regions, group = torch.unique(region, return_inverse=True)
     return Relation(_all(region), own, group, prototype_region[None] == regions[:, None], _all(prototype_region))
 
 
 def feature_affinity(own, sets) -> Relation:
-    """Feature affinity: pixels are drawn to segments whose sets of likely classes (0/1 [S, T]) meet their own one's."""
+    """Relate by feature affinity: pixels are drawn to segments whose likely classes (0/1 [S, T]) meet their own
+    one's."""
     kinds, group = torch.unique(sets, dim=0, return_inverse=True)
     return Relation(_all(own), own, group[own], kinds.float() @ sets.float().T > 0, _all(sets))
 
 
 def affinity_sets(prototypes, n_classes) -> torch.Tensor:
-    """The class sets of `feature_affinity`, 0/1 [S, n_classes]: the label of the most similar labelled segment of the
-    same picture, where the cosine of their features reaches ALIKE; all classes where it does not."""
+    """Compute the class sets of `feature_affinity`, 0/1 [S, n_classes]: the label of the most similar labelled segment
+    of the same picture, where the cosine of their features reaches ALIKE; all classes where it does not."""
     with torch.no_grad():
         sets = retrieval.label_sets(prototypes.feature, prototypes.feature, prototypes.semantic, prototypes.picture,
                                     prototypes.picture, n_classes, 1, ALIKE)
@@ -124,11 +120,11 @@ def _all(values):
     return torch.arange(len(values), device=values.device)
 
 
-CELLS = 2**20  # similarities held at once by `contrast` on a processor
+CELLS = 2**20  # similarities held at once by `contrastive_loss` on a processor
 
 
-def plain(pixels, own, group, positive, prototypes, kappa):
-    """Loss of each pixel [P], as the original computes it: positives are a sum less the own segment's term.
+def plain_contrastive_loss(pixels, own, group, positive, prototypes, kappa):
+    """Compute the loss of each pixel [P] as the original does: positives are a sum less the own segment's term.
 
     pixels [P, C] and prototypes [S, C] of unit length; own int64 [P], the pixel's segment; group int64 [P]. In float32
     the subtraction loses small positives at a large kappa, and an own segment that is not of the pixel's kind counts
@@ -142,18 +138,18 @@ def plain(pixels, own, group, positive, prototypes, kappa):
     return -torch.log(attract / (attract + (similarity * (1 - same)).sum(1)))
 
 
-def contrast(pixels, own, group, positive, prototypes, kappa):
-    """Loss of each pixel [P]; arguments as in `plain`, in chunks, without the plain form's cancellation.
+def contrastive_loss(pixels, own, group, positive, prototypes, kappa):
+    """Compute the loss of each pixel [P] in chunks, without the plain form's cancellation; arguments as there.
 
     At most CELLS similarities (64 times as many on a GPU) exist at a time; the backward pass computes them again. Unit
     vectors bound every exponent by kappa, so sums of exp(kappa (cosine - 1)) need no running maximum. The own segment
     never repels.
     """
     cells = CELLS if pixels.device.type == "cpu" else 64 * CELLS
-    return _Contrast.apply(pixels, prototypes, own, group, positive, float(kappa), cells)
+    return _ContrastiveLoss.apply(pixels, prototypes, own, group, positive, float(kappa), cells)
 
 
-class _Contrast(torch.autograd.Function):
+class _ContrastiveLoss(torch.autograd.Function):
     """Per-pixel losses and their gradients; rows are visited group by group, so that a chunk needs few masks."""
 
     @staticmethod

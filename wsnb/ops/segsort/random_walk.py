@@ -15,13 +15,14 @@ SPARSE = 0.5  # of a^20 that is not 0: below this its products are quicker witho
 
 
 def embedding_at(embedding, size):
-    """Raw embedding [1, C, H, W] -> unit rows [h w, C] at SIZE (h, w), resized bilinearly first."""
+    """Reduce a raw embedding [1, C, H, W] to unit rows [h w, C] at SIZE (h, w), resized bilinearly."""
     small = F.interpolate(embedding, size=tuple(size), mode="bilinear", align_corners=False)[0]
     return unit(small.flatten(1).T)
 
 
 def affinity(embeddings):
-    """a [n, n] = mean over variants (scales, mirror images) of exp(5 cosine - 5); embeddings: several unit [n, C]."""
+    """Compute a [n, n] = mean over variants (scales, mirror images) of exp(5 cosine - 5); embeddings: several unit [n,
+    C]."""
     n, first = len(embeddings[0]), embeddings[0]
     total, least = first.new_zeros(n, n), first.new_full((1,), -5.0)
     for block in torch.arange(n).split(ROWS):
@@ -32,7 +33,8 @@ def affinity(embeddings):
 
 
 def sharpened(affinity):
-    """a^20, by five products; a alone is exp(5 (cosine - 1)), so this is exp(100 (cosine - 1)) for one variant."""
+    """Raise the affinity to a^20 by five products; a alone is exp(5 (cosine - 1)), so this is exp(100 (cosine - 1)) for
+    one variant."""
     power = torch.empty_like(affinity)
     for rows, out in zip(affinity.split(ROWS), power.split(ROWS), strict=True):
         fourth = rows.square().square_()
@@ -42,8 +44,8 @@ def sharpened(affinity):
 
 
 def chebyshev(steps) -> list[float]:
-    """Coefficients c_k of x^STEPS = sum of c_k C_k(2 x - 1), C_k Chebyshev's polynomials; those that together are below
-    1e-8 are left out. They are binomial probabilities: about 32 of them make 64 steps."""
+    """Return the coefficients c_k of x^STEPS = sum of c_k C_k(2 x - 1), C_k Chebyshev's polynomials; those that
+    together are below 1e-8 are left out. They are binomial probabilities: about 32 of them make 64 steps."""
     whole = [math.comb(2 * steps, steps - k) / 2 ** (2 * steps - (k > 0)) for k in range(steps + 1)]
     kept = len(whole)
     while kept > 2 and sum(whole[kept - 1 :]) < 1e-8:
@@ -52,8 +54,8 @@ def chebyshev(steps) -> list[float]:
 
 
 def product(power):
-    """The function x [K, n] -> x @ POWER, symmetric [n, n]. Most affinities of unlike pixels are 0: on a CPU they are
-    left out."""
+    """Return the function x [K, n] -> x @ POWER, symmetric [n, n]. Most affinities of unlike pixels are 0: on a CPU
+    they are left out."""
     if power.is_cuda or int(torch.count_nonzero(power)) > SPARSE * power.numel():
         return lambda x: x @ power
     with warnings.catch_warnings():
@@ -63,7 +65,7 @@ def product(power):
 
 
 def random_walk(seeds, affinity, steps):
-    """seeds [K, h, w] @ T^STEPS, T [n, n] being a^20 with columns that sum to 1: float32 [K, h, w].
+    """Walk: seeds [K, h, w] @ T^STEPS, T [n, n] being a^20 with columns that sum to 1: float32 [K, h, w].
 
     The original squares T six times. Here the rows that hold anything are multiplied by T a few times: T's eigenvalues
     lie in [0, 1] (a and its powers are positive definite), where a Chebyshev series takes half as many products as

@@ -1,7 +1,5 @@
-"""The memory bank: prototypes of the last iterations, kept as they were (SPML, Ke et al., ICLR 2021).
-
-Segments looked up among other segments: nearest neighbours, their votes, sets of labels.
-"""
+"""Segments looked up among other segments: nearest neighbours, their votes, sets of labels; the memory bank of
+prototypes of the last iterations (SPML, Ke et al., ICLR 2021)."""
 
 import torch
 import torch.nn.functional as F
@@ -22,7 +20,7 @@ class MemoryBank:
             entry.picture = entry.picture + pictures
 
     def with_current(self, prototypes) -> Prototypes:
-        """The current prototypes, then the bank's: what the losses compare with."""
+        """Join the current prototypes and the stored ones, the candidates of the losses."""
         return Prototypes.joined([prototypes, *self.entries]) if self.entries else prototypes
 
     def state_dict(self):
@@ -36,8 +34,8 @@ CELLS = 2**24  # similarities held at once
 
 
 @torch.no_grad()
-def neighbours(queries, memory, k):
-    """(cosines, indices) [Q, k] of the k rows of MEMORY [M, C] most similar to each of QUERIES [Q, C], best first.
+def nearest_neighbours(queries, memory, k):
+    """Find (cosines, indices) [Q, k] of the k rows of MEMORY [M, C] most similar to each of QUERIES [Q, C], best first.
 
     A partial selection instead of a full sort; fewer columns where the memory has fewer rows.
     """
@@ -49,12 +47,12 @@ def neighbours(queries, memory, k):
 
 
 def votes(labels, n_classes) -> torch.Tensor:
-    """Share of each class among retrieved LABELS int64 [Q, k]: float32 [Q, n_classes]."""
+    """Count the share of each class among retrieved LABELS int64 [Q, k]: float32 [Q, n_classes]."""
     return F.one_hot(labels, n_classes).sum(1).float() / labels.shape[1]
 
 
 def label_sets(queries, keys, labels, query_picture, key_picture, n_classes, top, threshold) -> torch.Tensor:
-    """0/1 [Q, n_classes]: which labels the TOP nearest admissible KEYS of each query have.
+    """Name the labels of the TOP nearest admissible KEYS of each query: 0/1 [Q, n_classes].
 
     Admissible: of the query's picture and labelled (< n_classes); the similarity of the others is replaced by the
     smallest of all less 1, so that they come last. A label counts where the similarity reaches THRESHOLD.

@@ -1,8 +1,6 @@
-"""What is clustered beside the embedding: places and colours of pixels; unit length; labels at another size.
+"""Segments of a batch: each picture's spherical k-means clusters, cut along its labels and regions; their prototypes.
 
-Spherical k-means from a grid, and the sums over segments that it shares with the prototypes.
-
-Segments of a batch: each picture's k-means clusters, cut along its labels and regions.
+k-means starts from a grid and sees places (and colours) of pixels beside their embeddings.
 """
 
 from dataclasses import dataclass, replace
@@ -14,25 +12,26 @@ FLAT = 1e-5  # a channel that varies less is of one value, but for rounding
 
 
 def unit(x, dim=-1):
-    """x over its length along DIM; lengths below 1e-12 count as 1e-12, so that zero stays zero."""
+    """Divide x by its length along DIM; lengths below 1e-12 count as 1e-12, so that zero stays zero."""
     return F.normalize(x, dim=dim, eps=1e-12)
 
 
 def location(height, width, device="cpu") -> torch.Tensor:
-    """(y, x) of every pixel, float32 [H, W, 2], from -0.5 to 0.5 with both ends; a single row or column is -0.5."""
+    """Return (y, x) of every pixel, float32 [H, W, 2], from -0.5 to 0.5 with both ends; a single row or column is
+    -0.5."""
     y, x = (torch.linspace(0, 1, n, device=device) - 0.5 for n in (height, width))
     return torch.stack(torch.meshgrid(y, x, indexing="ij"), dim=-1)
 
 
 def smoothing_kernel() -> torch.Tensor:
-    """[5, 5]: a pixel's distance to the centre over the sum of all. So the centre counts nothing, as in SPML."""
+    """Return [5, 5]: a pixel's distance to the centre over the sum of all. The centre counts nothing, as in SPML."""
     offsets = torch.arange(-2.0, 3.0)
     distance = torch.hypot(offsets[:, None], offsets[None])
     return distance / distance.sum()
 
 
 def colour(x, size) -> torch.Tensor:
-    """Smoothed colours of normalised pictures x [N, C, H, W]: [N, h, w, C] in -1..1 (SIZE is h, w).
+    """Smooth the colours of normalised pictures x [N, C, H, W]: [N, h, w, C] in -1..1 (SIZE is h, w).
 
     Each channel is weighed by `smoothing_kernel` without padding (4 pixels less a side), resized bilinearly, freed of
     its mean and divided by its largest magnitude. A channel of one value gives 0 (the original gives NaN).
@@ -47,15 +46,15 @@ def colour(x, size) -> torch.Tensor:
 
 
 def local_features(x, size, with_colour=False) -> torch.Tensor:
-    """Features [N, h, w, 2 or 5] of pictures x [N, 3, H, W] at SIZE (h, w): location, and WITH_COLOUR (DensePose) the
-    smoothed colours. No gradient."""
+    """Compute features [N, h, w, 2 or 5] of pictures x [N, 3, H, W] at SIZE (h, w): location, and WITH_COLOUR
+    (DensePose) the smoothed colours. No gradient."""
     with torch.no_grad():
         places = location(*size, device=x.device).to(x.dtype)[None].expand(len(x), -1, -1, -1)
         return torch.cat([places, colour(x, size)], dim=-1) if with_colour else places
 
 
 def resize_labels(labels, size) -> torch.Tensor:
-    """Labels int64 [N, H, W] at SIZE (h, w), each the label of the top-left pixel of its cell, as in SPML."""
+    """Resize labels int64 [N, H, W] to SIZE (h, w), each the label of the top-left pixel of its cell, as in SPML."""
     return F.interpolate(labels[:, None].double(), size=tuple(size), mode="nearest")[:, 0].long()
 
 
@@ -63,26 +62,26 @@ CELLS = 2**21  # similarities held at once: pixels beyond them would leave the p
 
 
 def initial_grid(height, width, clusters, device="cpu") -> torch.Tensor:
-    """First cluster of every pixel, int64 [H, W]: CLUSTERS (rows, columns) on a grid whose border cells are half as
-    large, numbered column by column."""
+    """Return the first cluster of every pixel, int64 [H, W]: CLUSTERS (rows, columns) on a grid whose border cells are
+    half as large, numbered column by column."""
     rows, columns = (torch.linspace(0, k - 1, n, device=device).round().long()
                      for k, n in zip(clusters, (height, width), strict=True))
     return rows[:, None] + (rows.max() + 1) * columns[None]
 
 
 def segment_sum(values, index, count) -> torch.Tensor:
-    """Sums of VALUES [P, C] over the members of each of COUNT segments; index int64 [P] -> [count, C]."""
+    """Sum VALUES [P, C] over the members of each of COUNT segments; index int64 [P] -> [count, C]."""
     return values.new_zeros(count, values.shape[1]).index_add(0, index, values)
 
 
 def segment_mean(values, index, count) -> torch.Tensor:
-    """Means over the members; 0 for a segment without any."""
+    """Average over the members; 0 for a segment without any."""
     sizes = torch.bincount(index, minlength=count).clamp_min(1).to(values.dtype)
     return segment_sum(values, index, count) / sizes[:, None]
 
 
 def prototypes(values, index, count=None) -> torch.Tensor:
-    """u [S, C]: the direction of the sum of the members' VALUES [P, C]; a segment without members has 0.
+    """Compute u [S, C], the direction of the sum of the members' VALUES [P, C]; a segment without members has 0.
 
     The gradient flows back to every member. Hwang et al., section 3.1.
     """
@@ -92,7 +91,7 @@ def prototypes(values, index, count=None) -> torch.Tensor:
 
 @torch.no_grad()
 def nearest(values, centres) -> torch.Tensor:
-    """The centre [K, C] with the largest dot product for each of VALUES [P, C]: int64 [P]; the first of equal ones."""
+    """Find the centre [K, C] with the largest dot product for each of VALUES [P, C]: int64 [P]; the first of equals."""
     step = max(1, CELLS // max(len(centres), 1))
     return torch.cat([(part @ centres.T).max(1).indices for part in values.split(step)]) if len(values) else \
         torch.zeros(0, dtype=torch.long, device=values.device)
@@ -100,7 +99,7 @@ def nearest(values, centres) -> torch.Tensor:
 
 @torch.no_grad()
 def kmeans(values, index, count, iterations) -> torch.Tensor:
-    """Clusters int64 [P] of unit VALUES [P, C] after ITERATIONS rounds from INDEX: centre = prototype, then nearest.
+    """Cluster unit VALUES [P, C]: int64 [P] after ITERATIONS rounds from INDEX: centre = prototype, then nearest.
 
     The number of centres stays COUNT; an empty one is the zero vector. Stops early where nothing moves: the further
     rounds would not either.
@@ -139,12 +138,13 @@ class Segments:
         return int(self.index.max()) + 1 if len(self.index) else 0
 
     def of(self, chosen) -> "Segments":
-        """The pixels that CHOSEN (bool [P] or indices) selects; segments keep their numbers."""
+        """Select the pixels that CHOSEN (bool [P] or indices) selects; segments keep their numbers."""
         return Segments(**{name: value[chosen] for name, value in vars(self).items()})
 
 
 def ranks(*keys) -> tuple:
-    """(rank int64 [P], first occurrence's keys [S, K]) of rows by lexicographic order of KEYS, each int64 [P] >= 0."""
+    """Rank rows: (rank int64 [P], first occurrence's keys [S, K]) by lexicographic order of KEYS, each int64 [P] >=
+    0."""
     code = torch.zeros_like(keys[0])
     for key in keys:
         code = code * (int(key.max()) + 1 if len(key) else 1) + key
@@ -155,7 +155,7 @@ def ranks(*keys) -> tuple:
 
 
 def segment(embedding, semantic=None, region=None, clusters=(6, 6), iterations=10, local=None) -> Segments:
-    """Segments of raw EMBEDDING [N, C, H, W].
+    """Segment raw EMBEDDING [N, C, H, W].
 
     semantic, region int64 [N, H, W] (None: one label): pixels of semantic 255 are dropped; any other label, also of
     unlabelled pixels, takes part. clusters: the first grid (rows, columns) of k-means. local: features [N, H, W, L]
@@ -184,8 +184,8 @@ def segment(embedding, semantic=None, region=None, clusters=(6, 6), iterations=1
     return Segments(e[kept], f[kept], semantic, region, index, picture, picture * (height * width) + place)
 
 
-def squeezed(segments, local) -> Segments:
-    """Segments whose feature is unit([0.1 e, local]), local [N, H, W, L]: the original's DensePose."""
+def with_densepose_feature(segments, local) -> Segments:
+    """Replace the feature by unit([0.1 e, local]), local [N, H, W, L], as the original does for DensePose."""
     flat = local.reshape(-1, local.shape[-1])[segments.position].to(segments.embedding.dtype)
     return replace(segments, feature=unit(torch.cat([0.1 * segments.embedding, flat], dim=-1)))
 
@@ -213,7 +213,7 @@ class Prototypes:
 
 
 def prototypes_of(segments, tags) -> Prototypes:
-    """Prototypes of all SEGMENTS, with their labels and their pictures' TAGS [N, T]."""
+    """Build the prototypes of all SEGMENTS, with their labels and their pictures' TAGS [N, T]."""
     count, index = segments.count, segments.index
     first = torch.full((count,), len(index), dtype=torch.long, device=index.device)
     first.scatter_reduce_(0, index, torch.arange(len(index), device=index.device), "amin")
@@ -224,7 +224,8 @@ def prototypes_of(segments, tags) -> Prototypes:
 
 
 def majority(labels, index, count) -> torch.Tensor:
-    """The most frequent of LABELS int64 [P] in each segment, the lowest of equally frequent ones; 0 in an empty one."""
+    """Find the most frequent of LABELS int64 [P] in each segment, the lowest of equally frequent ones; 0 in an empty
+    one."""
     if not len(labels):
         return torch.zeros(count, dtype=torch.long, device=labels.device)
     classes = int(labels.max()) + 1

@@ -1,156 +1,123 @@
-"""IRN's random crop: a window of the picture, or the picture somewhere on a larger canvas.
+"""The chapter's pictures: their tags, which of them are scored and shown, and the samples that its three networks learn
+from (tagged pictures, pictures with confident labels, pictures with pseudo masks)."""
 
-The augmentation of the original ("strong", and "irnet", its geometric half), written with OpenCV's functions.
-
-Neither albumentations nor torchvision v2 is used: the first no longer has what the original ran in release 0.4.5
-(and keeps its random numbers to itself), the second has neither CLAHE nor the bent affine map; and here a sample is to
-be a function of (seed, epoch, index). The names are those of albumentations. All functions take uint8 pictures.
-
-What the chapter's three networks learn from: tagged pictures, pictures with confident labels, with pseudo masks.
-"""
-
-import random
+from functools import cache
+from pathlib import Path
 
 import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
+from PIL import Image
 
-from wsnb.data import transforms
-from wsnb.data.read import image as read_image
+from wsnb import files
+from wsnb.data import read, transforms
 from wsnb.ops.affinity import quarter
-from wsnb.ops.cam import squashed
-from wsnb.papers.no_people_allowed.cams import fitted, rescaled
-from wsnb.papers.no_people_allowed.presets import sized
-
-
-def crop_box(size, side, rng=random) -> tuple[int, ...]:
-    """Where a picture of SIZE (h, w) lies in a SIDE x SIDE crop, and which part of it is taken.
-
-    Returns canvas top, bottom, left, right, picture top, bottom, left, right. rng.randrange is drawn for the width
-    first, then for the height.
-    """
-    drawn = []
-    for length in (size[1], size[0]):
-        kept, space = min(side, length), length - side
-        start = rng.randrange(abs(space) + 1)
-        drawn.append((0, kept, start, start + kept) if space > 0 else (start, start + kept, 0, kept))
-    (left, right, from_left, to_right), (top, bottom, from_top, to_bottom) = drawn
-    return top, bottom, left, right, from_top, to_bottom, from_left, to_right
-
-
-def flipped(arrays, rng):
-    """HorizontalFlip, half the time."""
-    return [array[:, ::-1] for array in arrays] if rng.random() < 0.5 else arrays
-
-
-def shifted_scaled_rotated(arrays, rng):
-    """ShiftScaleRotate, p 0.4: scale 1 -+ 0.2, angle -+ 30 degrees about each array's centre, no shift."""
-    if rng.random() >= 0.4:
-        return arrays
-    angle, scale = rng.uniform(-30, 30), 1 + rng.uniform(-0.2, 0.2)
-    return [warped(array, cv2.getRotationMatrix2D((array.shape[1] / 2, array.shape[0] / 2), angle, scale))
-            for array in arrays]
-
-
-def bent(arrays, rng, pixels=50):
-    """ElasticTransform, p 0.5: an affine map that moves three control points by up to PIXELS in each direction.
-
-    The elastic field itself (alpha 1, sigma 50) stays under a hundredth of a pixel and is left out. Arrays of different
-    sizes are moved by the same pixels of their own, as in the original: that misaligns a picture and its labels.
-    """
-    if rng.random() >= 0.5:
-        return arrays
-    moves = rng.uniform(-pixels, pixels, (3, 2)).astype(np.float32)
-    result = []
-    for array in arrays:
-        centre, side = np.array(array.shape[1::-1], np.float32) // 2, min(array.shape[:2]) // 3
-        points = np.array([centre + side, [centre[0] + side, centre[1] - side], centre - side], np.float32)
-        result.append(warped(array, cv2.getAffineTransform(points, points + moves)))
-    return result
-
-
-def warped(array, matrix):
-    """Affine map with mirrored borders; label maps ([H, W]) by the nearest pixel."""
-    method = cv2.INTER_LINEAR if array.ndim == 3 else cv2.INTER_NEAREST
-    return cv2.warpAffine(np.ascontiguousarray(array), matrix, array.shape[1::-1], flags=method,
-                          borderMode=cv2.BORDER_REFLECT_101)
-
-
-def noisy(image, rng):
-    """GaussNoise, p 0.5: variance 10 to 50 (colour levels squared)."""
-    if rng.random() >= 0.5:
-        return image
-    noise = rng.normal(0, np.sqrt(rng.uniform(10, 50)), image.shape)
-    return np.clip(image + noise, 0, 255).astype(np.uint8)
-
-
-def equalised(image, rng):
-    lab = cv2.cvtColor(image, cv2.COLOR_RGB2LAB)
-    lab[..., 0] = cv2.createCLAHE(rng.uniform(1, 2), (8, 8)).apply(lab[..., 0])
-    return cv2.cvtColor(lab, cv2.COLOR_LAB2RGB)
-
-
-def sharpened(image, rng):
-    alpha, lightness = rng.uniform(0.2, 0.5), rng.uniform(0.5, 1)
-    kernel = np.full((3, 3), -alpha, np.float32)
-    kernel[1, 1] = (1 - alpha) + alpha * (8 + lightness)
-    return cv2.filter2D(image, -1, kernel)
-
-
-def brightened(image, rng):
-    contrast, brightness = 1 + rng.uniform(-0.2, 0.2), rng.uniform(-0.2, 0.2)
-    return np.clip(image * np.float32(contrast) + 255 * brightness, 0, 255).astype(np.uint8)
-
-
-def gamma(image, rng):
-    table = (np.linspace(0, 1, 256) ** rng.uniform(0.8, 1.2) * 255).astype(np.uint8)
-    return table[image]
-
-
-def blurred(image, rng):
-    return cv2.medianBlur(np.ascontiguousarray(image), int(rng.choice([3, 5, 7])))
-
-
-def rgb_shifted(image, rng):
-    return np.clip(image + rng.uniform(-20, 20, 3), 0, 255).astype(np.uint8)
-
-
-def hsv_shifted(image, rng):
-    hsv = cv2.cvtColor(image, cv2.COLOR_RGB2HSV).astype(np.float32)
-    shift = rng.uniform((-20, -30, -20), (20, 30, 20))
-    hsv[..., 0] = (hsv[..., 0] + shift[0]) % 180
-    hsv[..., 1:] = np.clip(hsv[..., 1:] + shift[1:], 0, 255)
-    return cv2.cvtColor(hsv.astype(np.uint8), cv2.COLOR_HSV2RGB)
-
-
-LOOKS = ((equalised, sharpened, brightened, gamma, blurred), (rgb_shifted, hsv_shifted))
-
-
-def one_of(image, rng, functions):
-    """OneOf, p 0.5: one of FUNCTIONS, all alike likely."""
-    if rng.random() >= 0.5:
-        return image
-    return functions[rng.integers(len(functions))](np.ascontiguousarray(image), rng)
-
-
-def augmented(image, rng, labels=None, scope="strong", pixels=50):
-    """Picture uint8 [H, W, 3] and its label map [h, w] (or None), augmented alike: (picture, labels).
-
-    scope: "strong", "irnet" (flip, rotation, bend, noise) or "none". Raises ValueError for another.
-    """
-    if scope not in ("strong", "irnet", "none"):
-        raise ValueError(f"augmentation {scope!r}: use strong, irnet or none")
-    arrays = [image] if labels is None else [image, labels]
-    if scope != "none":
-        arrays = bent(shifted_scaled_rotated(flipped(arrays, rng), rng), rng, pixels)
-        arrays[0] = noisy(arrays[0], rng)
-        for functions in LOOKS if scope == "strong" else ():
-            arrays[0] = one_of(arrays[0], rng, functions)
-    return arrays[0], None if labels is None else arrays[1]
-
+from wsnb.papers.no_people_allowed.augmentation import Draws, augmented, crop_box, placed
 
 IGNORE = 255
+
+
+def tags_of(layout, n_classes, tags_file=""):
+    """Make a function item -> image tags float32 [n_classes - 1], remembered.
+
+    tags_file: IRN's `cls_labels.npy` (a dictionary of vectors by the picture's number without underscore) instead of
+    the layout's own tags. Raises FileError for a file without the picture.
+    """
+    table = files.load_legacy_array(tags_file) if tags_file else None
+    if isinstance(table, np.ndarray):
+        table = table.item() if table.ndim == 0 else None
+    if tags_file and not isinstance(table, dict):
+        raise files.FileError(f"{tags_file}: holds no dictionary of tags; give IRN's cls_labels.npy")
+
+    @cache
+    def tags(item):
+        if table is None:
+            return read.tags(layout, item, n_classes)
+        number = int(digits) if (digits := item.id.replace("_", "")).isdigit() else item.id
+        if number not in table or len(table[number]) != n_classes - 1:
+            raise files.FileError(f"{tags_file}: no {n_classes - 1} tags for {item.id}; give the list's own file")
+        return np.asarray(table[number], np.float32)
+
+    return tags
+
+
+def truth_of(layout, n_classes):
+    """Make a function item -> mask uint8 [H, W]."""
+    return lambda item: read.mask(layout, item, n_classes)
+
+
+def label_in(folder, item):
+    """Read the label map uint8 of a picture in a folder of index PNGs."""
+    return files.read_index(Path(folder) / f"{item.id}.png")
+
+
+def with_truth(items):
+    """Keep those of the pictures that have a mask."""
+    return [item for item in items if item.mask is not None]
+
+
+def of_split(items, layout, root, split=""):
+    """Keep those of the pictures that are in SPLIT too; "" keeps all. Raises ValueError if none is."""
+    if not split:
+        return items
+    wanted = {item.id for item in read.items(layout, root, split)}
+    kept = [item for item in items if item.id in wanted]
+    if not kept:
+        raise ValueError(f"score_split {split!r}: none of its pictures is in train_split; name a part of it")
+    return kept
+
+
+def training_items(params_cam, root):
+    """List the training pictures of the stages after 01; params_cam: the parameters of 02."""
+    return read.items(params_cam.layout, root, params_cam.train_split, params_cam.limit)
+
+
+def scored(params_cam, root):
+    """List those of the training pictures that `score_split` names, with masks or without."""
+    return of_split(training_items(params_cam, root), params_cam.layout, root, params_cam.score_split)
+
+
+def shown(items, layout, n_classes, count=4):
+    """Choose a few pictures spread over the list, with two classes or more where there are."""
+    def classes(item):
+        return int(read.tags(layout, item, n_classes).sum()) if item.tags or item.mask else 0
+
+    spread = items[:: max(1, len(items) // (6 * count))]
+    many = sorted(spread, key=lambda item: -min(2, classes(item)))
+    return sorted(many[:count], key=lambda item: item.id)
+
+
+def followed(params_cam, root, n_classes, count=4):
+    """Choose the same few training pictures in every notebook from 02 on; params_cam: the parameters of 02."""
+    return shown(scored(params_cam, root), params_cam.layout, n_classes, count)
+
+
+def sized(image, side=0, scale=1.0):
+    """Resize a picture for the chapter's networks: squashed to SIDE x SIDE, or with SIDE 0 scaled by SCALE."""
+    if side:
+        return cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA)
+    if scale == 1:
+        return image
+    size = tuple(max(16, round(length * scale)) for length in image.shape[1::-1])
+    return cv2.resize(image, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
+
+
+def network_input(image, side=0, scale=1.0):
+    """Make a network's input [1, 3, h, w], ImageNet-normalised, of a picture uint8 [H, W, 3]; side, scale: see
+    `sized`."""
+    return transforms.normalise(transforms.to_unit(sized(image, side, scale)))[None]
+
+
+def pil_scaled(image, scale):
+    """Resize a picture uint8 [H, W, 3] by PIL's bicubic to round(side x scale), at least 1."""
+    size = tuple(max(1, round(side * scale)) for side in image.shape[1::-1])  # half to even, as NumPy
+    return np.array(Image.fromarray(image).resize(size, Image.Resampling.BICUBIC))
+
+
+def pil_fitted(label, shape):
+    """Resize a label map uint8 [h, w] to SHAPE (H, W, ...) by PIL's nearest pixel."""
+    return np.array(Image.fromarray(label).resize(shape[1::-1], Image.Resampling.NEAREST))
 
 
 class Squashed(torch.utils.data.Dataset):
@@ -173,13 +140,13 @@ class Squashed(torch.utils.data.Dataset):
     def __getitem__(self, index):
         item = self.items[index]
         rng = transforms.sample_generator(self.seed, self.epoch, index)
-        image, label = read_image(item), None
+        image, label = read.image(item), None
         if self.label_of is not None:
             label = np.asarray(self.label_of(item), np.uint8)
             if self.aligned:
                 label = cv2.resize(label, image.shape[1::-1], interpolation=cv2.INTER_NEAREST)
         image, label = augmented(image, rng, label, self.scope, self.pixels)
-        sample = {"x": squashed(image, self.side)[1][0], "id": item.id}
+        sample = {"x": network_input(image, self.side)[0], "id": item.id}
         if self.tags_of is not None:
             sample["tags"] = torch.as_tensor(self.tags_of(item))
         if label is not None:
@@ -189,7 +156,7 @@ class Squashed(torch.utils.data.Dataset):
 
 
 class Crops(torch.utils.data.Dataset):
-    """Pictures as IRN sees them: scaled, mirrored half the time, a SIDE x SIDE window or canvas.
+    """Pictures as IRN sees them: scaled, mirrored half the time, cut or padded to SIDE x SIDE.
 
     long_side (low, high): the longer side is brought to a random length in pixels (the classifier), else scales
     (low, high): a random factor (IRNet). Outside of the picture x is 0 and the label 255. "label" and "tags" as above.
@@ -205,16 +172,15 @@ class Crops(torch.utils.data.Dataset):
     def __getitem__(self, index):
         item = self.items[index]
         rng = transforms.sample_generator(self.seed, self.epoch, index)
-        image = read_image(item)
+        image = read.image(item)
         label = None if self.label_of is None else np.asarray(self.label_of(item), np.uint8)
         scale = self._scale(image, rng)
-        image = rescaled(image, scale)
-        label = None if label is None else fitted(label, image.shape)
+        image = pil_scaled(image, scale)
+        label = None if label is None else pil_fitted(label, image.shape)
         if rng.random() < 0.5:
             image, label = image[:, ::-1], None if label is None else label[:, ::-1]
         box = crop_box(image.shape[:2], self.side, Draws(rng))
-        x = transforms.normalise(transforms.to_unit(image))
-        sample = {"x": placed(x, box, self.side, 0), "id": item.id}
+        sample = {"x": placed(network_input(image)[0], box, self.side, 0), "id": item.id}
         if self.tags_of is not None:
             sample["tags"] = torch.as_tensor(self.tags_of(item))
         if label is not None:
@@ -239,28 +205,11 @@ class TopLeft(torch.utils.data.Dataset):
 
     def __getitem__(self, index):
         item = self.items[index]
-        image = sized(read_image(item), 0, self.scale)[: self.side, : self.side]
-        x = transforms.normalise(transforms.to_unit(image))
+        image = sized(read.image(item), 0, self.scale)[: self.side, : self.side]
+        x = network_input(image)[0]
         return {"x": F.pad(x, (0, self.side - x.shape[2], 0, self.side - x.shape[1])), "id": item.id}
 
 
-class Draws:
-    """`randrange` of a NumPy generator, for `crop_box`."""
-
-    def __init__(self, rng):
-        self.rng = rng
-
-    def randrange(self, stop):
-        return int(self.rng.integers(stop))
-
-
-def placed(x, box, side, fill):
-    """The window of a tensor [..., H, W] on a SIDE x SIDE canvas of FILL; box: see `crop_box`."""
-    top, bottom, left, right, from_top, to_bottom, from_left, to_right = box
-    window = x[..., from_top:to_bottom, from_left:to_right]
-    return F.pad(window, (left, side - right, top, side - bottom), value=fill)
-
-
 def quartered(labels, rule):
-    """Label maps int64 [B, H, W] at stride 4, by `affinity.quarter`'s RULE."""
+    """Bring label maps int64 [B, H, W] at stride 4, by `affinity.quarter`'s RULE."""
     return torch.from_numpy(np.stack([quarter(one.astype(np.uint8), rule) for one in labels.numpy()]).astype(np.int64))

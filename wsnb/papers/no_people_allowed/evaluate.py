@@ -1,7 +1,5 @@
-"""The challenge's three scores, and the figures that the original logs while it trains.
-
-The quality of labels after each step: rows with their protocols, the rungs of the ladder, what each step gains.
-"""
+"""The challenge's scores, and the quality of labels after each step: rows with their protocols, the rungs of the
+ladder, what each step gains."""
 
 import cv2
 import numpy as np
@@ -11,7 +9,7 @@ from wsnb.ops.label_maps import BACKBONES, miou_row
 
 
 def segmentation_scores(table) -> dict[str, float]:
-    """From a confusion [C, C], all in [0, 1]: mIoU (mean over the classes that occur), mean accuracy (mean recall of
+    """Score a confusion [C, C], all in [0, 1]: mIoU (mean over the classes that occur), mean accuracy (mean recall of
     the classes that are true somewhere), pixel accuracy, frequency-weighted IoU."""
     each = metrics.scores(table)
     table = np.asarray(table, float)
@@ -26,14 +24,14 @@ def segmentation_scores(table) -> dict[str, float]:
 
 
 def plain_mean_iou(table) -> float:
-    """The original's validation figure: NaN as soon as a class occurs in neither map."""
+    """Compute the original's validation figure: NaN as soon as a class occurs in neither map."""
     return float(metrics.scores(table)["iou"].mean())
 
 
 def object_scores(table) -> dict[str, float]:
-    """From a confusion [C, C], all in [0, 1], of the classes but the background: the share of the area that is called
-    so, the share of that area whose class is right, the share of their true pixels that are found. NaN: no such pixel.
-    """
+    """Score the classes but the background of a confusion [C, C], all in [0, 1]: the share of the area that is
+    called so, the share of that area whose class is right, the share of their true pixels that are found. NaN: no
+    such pixel."""
     table = np.asarray(table, float)
     hit, called, true = np.diag(table)[1:].sum(), table[:, 1:].sum(), table[1:].sum()
     with np.errstate(invalid="ignore"):
@@ -42,7 +40,7 @@ def object_scores(table) -> dict[str, float]:
 
 
 def tag_scores(logits, tags, threshold=0.5) -> dict:
-    """Scores of tags [N, C] by LOGITS: `hamming` compares the raw logits with THRESHOLD (a quirk), `accuracy` and `f1`
+    """Score tags [N, C] by LOGITS: `hamming` compares the raw logits with THRESHOLD (a quirk), `accuracy` and `f1`
     (mean over classes; NaN for a class that is neither true nor found) the probabilities."""
     logits, true = np.asarray(logits, float), np.asarray(tags) > 0
     found = 1 / (1 + np.exp(-logits)) > threshold
@@ -63,54 +61,58 @@ RUNGS = {"CAM": "CAM", "CAM + CRF": "CAM + CRF", "confident labels": "confident 
          "semantic pseudo label": "walk", "semantic pseudo label, masks": "pseudo masks"}
 
 
-def common(c, t, dataset, ids, id_hash, weights, split="") -> dict:
-    """Protocol fields that all labels of the training pictures share.
+def label_protocol(params_cam, params_classifier, dataset, ids, id_hash, weights, split="") -> dict:
+    """Give the protocol fields that all labels of the training pictures share.
 
-    c, t: parameters of 02 and 01; ids: of the pictures that are scored; id_hash: their `split_hash`.
+    params_cam, params_classifier: parameters of 02 and 01; ids: of the pictures that are scored; id_hash: their
+    `split_hash`.
     """
-    shape = f"{c.picture_side} squared" if c.picture_side else f"own shape times {c.picture_scale:g}"
+    p = params_cam
+    shape = f"{p.picture_side} squared" if p.picture_side else f"own shape times {p.picture_scale:g}"
     return {
-        "dataset": dataset, "dataset_size": len(ids), "split": split or labels_split(c), "split_hash": id_hash,
-        "image_labels": "ground truth" if c.tags_from == "image tags" else "predicted",
-        "scales": list(c.cam_scales), "flip": True, "resolution": f"{shape}, scored at the picture's size",
-        "weights": weights, "supervision": "image labels", "backbone": NAMES[t.backbone], "aggregation": "data set",
-        "ignore_label": 255, "label_source": "weak",
+        "dataset": dataset, "dataset_size": len(ids), "split": split or labels_split(p), "split_hash": id_hash,
+        "image_labels": "ground truth" if p.tags_from == "image tags" else "predicted",
+        "scales": list(p.cam_scales), "flip": True, "resolution": f"{shape}, scored at the picture's size",
+        "weights": weights, "supervision": "image labels", "backbone": NAMES[params_classifier.backbone],
+        "aggregation": "data set", "ignore_label": 255, "label_source": "weak",
     }
 
 
 def protocol(shared, method, preset, threshold, tuned_on="", crf="") -> dict:
-    """A row's protocol: SHARED fields and its own. tuned_on: the pictures that chose the threshold."""
-    return {**shared, "method": method, "preset": preset_of(preset), "threshold": threshold, "crf": crf,
+    """Give a row's protocol: SHARED fields and its own. tuned_on: the pictures that chose the threshold."""
+    return {**shared, "method": method, "preset": preset, "threshold": threshold, "crf": crf,
             "threshold_split": tuned_on or "none: a fixed value"}
 
 
-def preset_of(name) -> str:
-    """The two presets that the table knows: every recipe that is not `faithful` is `fixed`."""
-    return "faithful" if name == "faithful" else "fixed"
+def labels_split(params_cam) -> str:
+    """Name the pictures whose labels are scored."""
+    return params_cam.score_split or params_cam.train_split
 
 
-def labels_split(c) -> str:
-    """The pictures whose labels are scored; c: parameters of 02."""
-    return c.score_split or c.train_split
+def tuned_on(params_cam, tune_every) -> str:
+    """Say which pictures chose the thresholds."""
+    split = labels_split(params_cam)
+    return f"every {tune_every}th picture of {split}" if tune_every > 1 else split
 
 
-def tuned_on(c) -> str:
-    """In words, which pictures chose the thresholds."""
-    return f"every {c.tune_every}th picture of {labels_split(c)}" if c.tune_every > 1 else labels_split(c)
-
-
-def origin(cam_folder) -> str:
-    """Where the classifier's weights came from, as 02 noted it."""
-    return files.load_json(cam_folder / "results.json")["notes"]["weights"]
+def notes_of(folder) -> dict:
+    """Read the notes that a finished stage left beside its results."""
+    return files.load_json(folder / "results.json")["notes"]
 
 
 def row(table, shared, classes, step) -> dict:
-    """mIoU in % with its classes, as a rung of the ladder; STEP names what is scored."""
+    """Give mIoU in % with its classes, as a rung of the ladder; STEP names what is scored."""
     return {**miou_row(table, shared, classes), "role": "ladder", "step": f"{step}, {shared['split']}"}
 
 
+def label_row(method, table, shared, preset, classes, threshold, tuned_on="", crf="", step="") -> dict:
+    """Give the `row` of labels of the training pictures with its protocol; STEP: else the METHOD's name."""
+    own = protocol(shared, method, preset, threshold, tuned_on, crf)
+    return row(table, own, classes, step or f"{method}, {preset}")
+
+
 def confusions(items, truth_of, folders, n_classes) -> dict:
-    """{title: confusion} of label maps of any size, enlarged to the truth by the nearest pixel; 255 counts as
+    """Count {title: confusion} of label maps of any size, enlarged to the truth by the nearest pixel; 255 counts as
     background.
 
     A missing map raises FileError.
@@ -125,71 +127,62 @@ def confusions(items, truth_of, folders, n_classes) -> dict:
     return tables
 
 
-def rungs(results, presets, segmentation) -> dict:
-    """{step: {preset: mIoU in %}}: the labels of the training pictures after each step.
+def rungs(results, tables) -> dict:
+    """Collect {step: mIoU in %}: the labels of the training pictures after each step.
 
-    results: the result rows of 02, 03 and 05; segmentation: confusions {preset: table} with FLOOR, or {} where no
-    training picture can be scored; then all values are None. Of several rows of one step that with the tuned threshold
+    results: the result rows of 03 and 05; tables: confusion matrices {"segmentation": .., FLOOR: ..} on these pictures,
+    or {} where none can be scored; then all values are None. Of several rows of one step that with the tuned threshold
     counts.
     """
-    def score(name):
-        return 100 * metrics.mean_iou(segmentation[name]) if segmentation else None
-
-    found = {FLOOR: {name: score(FLOOR) for name in presets}}
-    for method, rung in RUNGS.items():
-        found[rung] = {name: _value(results, method, name) for name in presets}
-    found["segmentation"] = {name: score(name) for name in presets}
-    return found
+    floor, ending = (100 * metrics.mean_iou(tables[name]) if tables else None for name in (FLOOR, "segmentation"))
+    return {FLOOR: floor, **{rung: _value(results, method) for method, rung in RUNGS.items()}, "segmentation": ending}
 
 
-def _value(results, method, preset):
-    """mIoU of a method's row of a preset, which its step names; the tuned one if there are two."""
-    rows = [r for r in results if r["protocol"]["method"] == method and preset in r["step"].split(", ")]
+def _value(results, method):
+    """mIoU of a method's row; the tuned one if there are two."""
+    rows = [r for r in results if r["protocol"]["method"] == method]
     tuned = [r for r in rows if not r["protocol"]["threshold_split"].startswith("none")]
     return (tuned or rows)[-1]["value"] if rows else None
 
 
 def gains(found) -> list[str]:
-    """Per preset and step what it gains over the step that it starts from, in words. The CRF and the walk start from
-    the class maps, the pseudo masks from the walk, the segmenter from the masks; confident labels only teach IRNet. The
-    walk is held against the CRF too, the cheaper way to the picture's edges."""
+    """Say how much each step gains over the step that it starts from. The CRF and the walk start from the class maps,
+    the pseudo masks from the walk, the segmenter from the masks; confident labels only teach IRNet. The walk is held
+    against the CRF too, the cheaper way to the picture's edges."""
     lines = []
     main = [rung for rung in found if rung not in ("confident labels", "CAM + CRF")]
-    for preset in next(iter(found.values())):
-        for before, after in [*zip(main, main[1:], strict=False), ("CAM", "CAM + CRF"), ("CAM + CRF", "walk")]:
-            old, new = found[before][preset], found[after][preset]
-            if old is not None and new is not None:
-                verdict = "gains" if new > old else "does NOT gain"
-                lines.append(f"{preset}: {after} {verdict}: {old:.1f} -> {new:.1f} % mIoU over {before}")
+    for before, after in [*zip(main, main[1:], strict=False), ("CAM", "CAM + CRF"), ("CAM + CRF", "walk")]:
+        old, new = found[before], found[after]
+        if old is not None and new is not None:
+            verdict = "gains" if new > old else "does NOT gain"
+            lines.append(f"{after} {verdict}: {old:.1f} -> {new:.1f} % mIoU over {before}")
     return lines
 
 
-def final_rows(tables, presets, shared, test_styles, scales, method, classes) -> list[dict]:
-    """Rows of 08: mIoU, mean accuracy and pixel accuracy of each preset on new pictures, and the floor."""
-    rows = []
-    for name in presets:
-        own = {**shared, "method": method, "preset": preset_of(name), "image_labels": "none", "scales": list(scales),
-               "flip": True, "resolution": resolution(test_styles[name]), "threshold": "", "threshold_split": ""}
-        rows.append(miou_row(tables[name], own, classes))
-        values = segmentation_scores(tables[name])
-        rows += [{"name": key, "value": 100 * values[key], "unit": "%", "protocol": own, "detail": {}}
-                 for key in ("mean accuracy", "pixel accuracy")]
+def final_rows(tables, shared, preset, params_inference, method, classes) -> list[dict]:
+    """Give the rows of 08: mIoU, mean accuracy and pixel accuracy on new pictures, and the floor. tables: confusion
+    matrices {"segmentation": .., FLOOR: ..}."""
+    p = params_inference
+    own = {**shared, "method": method, "preset": preset, "image_labels": "none", "scales": list(p.test_scales),
+           "flip": True, "resolution": resolution(p.test_style), "threshold": "", "threshold_split": ""}
+    values = segmentation_scores(tables["segmentation"])
     bound = {**shared, "method": FLOOR, "supervision": "none", "image_labels": "none", "scales": [], "flip": False,
              "backbone": "", "weights": "", "resolution": "", "preset": "faithful"}
-    return [*rows, {**miou_row(tables[FLOOR], bound, classes), "role": "bound"}]
+    return [miou_row(tables["segmentation"], own, classes),
+            *({"name": key, "value": 100 * values[key], "unit": "%", "protocol": own, "detail": {}}
+              for key in ("mean accuracy", "pixel accuracy")),
+            {**miou_row(tables[FLOOR], bound, classes), "role": "bound"}]
 
 
 def resolution(style) -> str:
-    """How pictures are scaled at test, in words."""
+    """Say how pictures are scaled at test."""
     return {"nearest": "squared, nearest scaling, mean of logits", "smooth": "squared, bilinear, mean of probabilities",
             "own shape": "own shape, bilinear, mean of probabilities"}[style]
 
 
-def last_rungs(tables, presets, shared, test_styles, scales, method, classes) -> list[dict]:
-    """Rows of 08 on the training pictures: what the segmenter makes of them, the end of the ladder."""
-    rows = []
-    for name in presets:
-        own = {**shared, "method": f"{method}, training pictures", "preset": preset_of(name), "image_labels": "none",
-               "scales": list(scales), "flip": True, "resolution": resolution(test_styles[name])}
-        rows.append(row(tables[name], own, classes, f"segmentation, {name}"))
-    return rows
+def last_rung(table, shared, preset, params_inference, method, classes) -> dict:
+    """Give the row of 08 on the training pictures: the segmenter's labels, the end of the ladder."""
+    p = params_inference
+    own = {**shared, "method": f"{method}, training pictures", "preset": preset, "image_labels": "none",
+           "scales": list(p.ladder_scales), "flip": True, "resolution": resolution(p.test_style)}
+    return row(table, own, classes, f"segmentation, {preset}")

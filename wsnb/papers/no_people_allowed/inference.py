@@ -9,15 +9,19 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from wsnb.data.read import image as read_image
-from wsnb.files import FileError, read_index, save_png, write
-from wsnb.ops.cam import resized, squashed
+from wsnb.data import read
+from wsnb.files import FileError, read_index, write
+from wsnb.ops.cam import resized
+from wsnb.ops.label_maps import write_labels
 from wsnb.ops.segmentation import predict
+from wsnb.papers.no_people_allowed.data import network_input
+
+STYLES = ("nearest", "smooth", "own shape")
 
 
 @torch.no_grad()
 def mean_logits(network, x, scales=(0.5, 1.0, 2.0)):
-    """Mean of the logits over mirror image and scales: x [1, 3, H, W] -> [1, C, H, W].
+    """Average the logits over mirror image and scales: x [1, 3, H, W] -> [1, C, H, W].
 
     Inputs and logits are scaled by the nearest pixel, as the original's library does by default: the mirror image is
     scaled, and its logits scaled back before they are mirrored back, since the nearest pixel of a mirror image is
@@ -31,56 +35,59 @@ def mean_logits(network, x, scales=(0.5, 1.0, 2.0)):
     return total / len(scales)
 
 
-def nearest_labels(logits, size) -> np.ndarray:
-    """The winners of logits [1, C, h, w], brought to SIZE (H, W) by the nearest pixel: uint8 [H, W]."""
-    return F.interpolate(logits, size=tuple(size), mode="nearest")[0].argmax(0).cpu().numpy().astype(np.uint8)
-
-
-def faithful(network, image, side, scales, device) -> np.ndarray:
-    """The original's labels uint8 [H, W] of a picture, squashed to SIDE x SIDE for the network."""
-    x = squashed(image, side)[1].to(device)
-    return nearest_labels(mean_logits(network, x, scales), image.shape[:2])
-
-
 @torch.no_grad()
-def smooth(network, image, side, scales, device) -> np.ndarray:
-    """Labels of the same variants with bilinear scaling, probabilities averaged at the picture's own size."""
+def mean_probabilities(network, image, side, scales, device):
+    """Average the probabilities of the same variants with bilinear scaling, at the picture's own size: [1, C, H, W]."""
     total = 0
     for scale in scales:
         size = max(16, round(side * scale))
         interpolation = cv2.INTER_AREA if size < min(image.shape[:2]) else cv2.INTER_LINEAR
-        picture = cv2.resize(image, (size, size), interpolation=interpolation)
-        x = squashed(picture, 0)[1].to(device)
+        x = network_input(cv2.resize(image, (size, size), interpolation=interpolation)).to(device)
         maps = network(torch.cat([x, x.flip(-1)])).softmax(1)
         maps = (maps[:1] + maps[1:].flip(-1)) / 2
         total = total + resized(maps, image.shape[:2])
-    return total[0].argmax(0).cpu().numpy().astype(np.uint8)
-
-STYLES = ("nearest", "smooth", "own shape")
+    return total / len(scales)
 
 
-def label_picture(network, image, style, side, base, scales, device="cpu"):
-    """Labels uint8 [H, W] of a picture: style "nearest" (faithful), "smooth" or "own shape" (BASE times its size)."""
+def scores_of(network, image, style, side, base, scales, device="cpu"):
+    """Compute class scores [1, C, h, w] of a picture uint8 [H, W, 3], the mean over mirror image and SCALES.
+
+    style: "nearest" (faithful: logits of the picture squashed to SIDE), "smooth" (squashed, probabilities) or
+    "own shape" (BASE times its size, probabilities); the last two at the picture's own size. Raises ValueError for
+    another.
+    """
     if style == "nearest":
-        return faithful(network, image, side, scales, device)
+        return mean_logits(network, network_input(image, side).to(device), scales)
     if style == "smooth":
-        return smooth(network, image, side, scales, device)
+        return mean_probabilities(network, image, side, scales, device)
     if style != "own shape":
         raise ValueError(f"test_style {style!r}: use one of {', '.join(STYLES)}")
-    return predict(network, image, scales, True, device, base=base).argmax(0).astype(np.uint8)
+    return torch.from_numpy(predict(network, image, scales, True, device, base=base))[None]
 
 
-def label_all(network, items, folder, style, side, base, scales, device="cpu"):
-    """Write ID.png of each picture; yields the pictures. Those that are there stay."""
-    for item in items:
-        path = Path(folder) / f"{item.id}.png"
-        if not path.exists():
-            save_png(path, label_picture(network, read_image(item), style, side, base, scales, device))
-        yield item
+def winners(scores, size) -> np.ndarray:
+    """Choose the class with the highest score [1, C, h, w], brought to SIZE (H, W) by the nearest pixel: uint8 [H,
+    W]."""
+    label = scores.argmax(1, keepdim=True).float()
+    return F.interpolate(label, size=tuple(size), mode="nearest")[0, 0].byte().cpu().numpy()
+
+
+def label_picture(network, image, style, side, base, scales, device="cpu") -> np.ndarray:
+    """Label a picture, uint8 [H, W]; see `scores_of`."""
+    return winners(scores_of(network, image, style, side, base, scales, device), image.shape[:2])
+
+
+def write_segmentations(network, items, folder, style, side, base, scales, device="cpu"):
+    """Yield once a picture, as soon as its label map stands in FOLDER as ID.png; those that are there stay."""
+    def scores_and_size(item):
+        image = read.image(item)
+        return scores_of(network, image, style, side, base, scales, device), image.shape[:2]
+
+    return write_labels(winners, items, [folder], workers=0, prepare=scores_and_size)
 
 
 def submission(folder, ids, path) -> Path:
-    """A flat zip of the label maps of IDS, 8-bit grey PNGs of the class numbers; the same bytes every time."""
+    """Write a flat zip of the label maps of IDS, 8-bit grey PNGs of the class numbers; the same bytes every time."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
         for name in ids:

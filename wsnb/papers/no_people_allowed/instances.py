@@ -1,7 +1,7 @@
 """IRNet's instance branch over a data set: displacements to detections, in worker processes."""
 
 from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
 
 import cv2
 import numpy as np
@@ -9,11 +9,9 @@ import torch
 
 from wsnb.data import read
 from wsnb.metrics import instances
-from wsnb.ops import cam as cam_store
-from wsnb.ops import displacements
-from wsnb.ops.cam import covering, resized
+from wsnb.ops import cam, displacements, parallel
 from wsnb.ops.random_walk import random_walk
-from wsnb.papers.no_people_allowed import pseudo_masks
+from wsnb.papers.no_people_allowed import irnet
 
 
 @dataclass(frozen=True)
@@ -31,66 +29,59 @@ class Settings:
     normalise: str = "per class"
 
 
-@dataclass(frozen=True)
-class Job:
-    """One picture."""
+def detections_of(network, items, cams, settings, scale=1.0, pad=0, workers=0):
+    """Yield the detections of each picture: [(class 1.., score, *`packed` mask)].
 
-    id: str
-    cams: Path
-    edge: np.ndarray
-    moved: np.ndarray
-    size: tuple
-    cover: tuple
-    settings: Settings
+    The network runs here, one picture after another, the rest in WORKERS processes. Pictures keep their shape times
+    SCALE and are padded to PAD (IRN: 512); CAMS: the folder of their class maps.
+    """
+    def pictures():
+        for item in items:
+            image = read.image(item)
+            yield item.id, *irnet.boundaries(network, image, 0, scale, pad), image.shape[:2]
 
-
-def jobs(network, items, cams, settings, scale=1.0, pad=0):
-    """The network's part, one picture after another; pictures keep their shape and are padded to PAD (IRN: 512)."""
-    for item in items:
-        image = read.image(item)
-        edge, moved, cover = pseudo_masks.edge_of(network, image, 0, scale, pad)
-        yield Job(item.id, Path(cams), edge, moved, image.shape[:2], cover, settings)
+    yield from parallel.map_images(partial(_detections_of, cams=cams, settings=settings), pictures(), workers,
+                                   preload=(__name__,))
 
 
-def groups(moved, settings):
-    """Numbers of the things int32 [h, w] from displacements [2, h, w]."""
-    return displacements.clusters(displacements.centroids(moved, settings.steps), moved, settings.reach)
-
-
-def finish(job: Job) -> list:
-    """Detections of a picture: (class 1.., score, corners of the box, bool mask within it)."""
-    keys, raw = cam_store.read(job.cams, job.id, "stored")
+def _detections_of(picture, cams, settings):
+    name, edge, moved, cover, size = picture
+    keys, raw = cam.read(cams, name, "stored")
     if not len(keys):
         return []
-    s = job.settings
-    maps = torch.from_numpy(pseudo_masks.normalised(raw, s.normalise))
-    cam = resized(maps[None], job.edge.shape)[0].numpy()
-    parts, owner = displacements.split_by_cluster(cam, groups(job.moved, s))
+    maps = torch.from_numpy(cam.normalised(raw, settings.normalise))
+    maps = cam.resized(maps[None], edge.shape)[0].numpy()
+    parts, owner = displacements.split_by_cluster(maps, groups(moved, settings))
     if not len(parts):
         return []
-    walked = random_walk(parts, job.edge, s.radius, s.beta, s.exp_times)
-    whole = covering(torch.from_numpy(walked)[None], job.size, job.cover)[0].numpy().clip(0)
-    found = displacements.instances(whole, owner, keys + 1, s.background, s.smallest)
+    walked = random_walk(parts, edge, settings.radius, settings.beta, settings.exp_times)
+    whole = cam.covering(torch.from_numpy(walked)[None], size, cover)[0].numpy().clip(0)
+    found = displacements.instances(whole, owner, keys + 1, settings.background, settings.smallest)
     return [(label, score, *packed(region)) for label, score, region in found]
 
 
+def groups(moved, settings):
+    """Number the instances int32 [h, w] from displacements [2, h, w]."""
+    return displacements.clusters(displacements.centroids(moved, settings.steps), moved, settings.reach)
+
+
 def packed(region):
-    """(top, left, bool [h, w]): a mask without its empty surroundings."""
+    """Cut a mask to the box of its pixels: (top, left, bool [h, w])."""
     rows, columns = np.flatnonzero(region.any(1)), np.flatnonzero(region.any(0))
     top, left = int(rows[0]), int(columns[0])
     return top, left, region[top : rows[-1] + 1, left : columns[-1] + 1].copy()
 
 
 def unpacked(top, left, part, size):
-    """The mask bool [H, W] again."""
+    """Restore the mask bool [H, W] of SIZE (H, W)."""
     region = np.zeros(size, bool)
     region[top : top + part.shape[0], left : left + part.shape[1]] = part
     return region
 
 
 def truth(item, layout, n_classes):
-    """(masks bool [G, H, W], classes [G], void bool [H, W]) of a picture: a thing's class is that of most of its
-    pixels."""
+    """Read the true instances of a picture: (masks bool [G, H, W], classes [G], void bool [H, W]); an instance's class
+    is that of most of its pixels."""
     numbers, mask = read.instances(layout, item), read.mask(layout, item, n_classes)
     regions, labels = [], []
     for k in np.unique(numbers):
@@ -106,14 +97,14 @@ def truth(item, layout, n_classes):
 
 
 def record(item, found, layout, n_classes):
-    """What average precision needs of a picture."""
+    """Make the record of a picture for average precision."""
     regions, labels, void = truth(item, layout, n_classes)
     masks = np.array([unpacked(*rest, void.shape) for _, _, *rest in found], bool).reshape(-1, *void.shape)
     return instances.picture(masks, [one[0] for one in found], [one[1] for one in found], regions, labels, void)
 
 
 def with_several(items, layout, n_classes, count=4):
-    """The first pictures with two instances or more, else the first."""
+    """Choose the first pictures with two instances or more, else the first."""
     many = []
     for item in items:
         if len(truth(item, layout, n_classes)[1]) > 1:
@@ -124,7 +115,7 @@ def with_several(items, layout, n_classes, count=4):
 
 
 def numbered(found, size):
-    """Detections as one map uint8 [H, W], numbers 1..: the better score lies in front; those of score 0 are left
+    """Draw detections as one map uint8 [H, W], numbers 1..: the better score lies in front; those of score 0 are left
     out."""
     drawn = np.zeros(size, np.uint8)
     kept = sorted((one for one in found if one[1] > 0), key=lambda one: one[1])
@@ -134,7 +125,7 @@ def numbered(found, size):
 
 
 def wheel(moved, size) -> np.ndarray:
-    """Displacements [2, h, w] as colours uint8 [H, W, 3]: hue is direction, brightness length."""
+    """Draw displacements [2, h, w] as colours uint8 [H, W, 3]: hue is direction, brightness length."""
     length, angle = np.hypot(*moved), np.arctan2(moved[0], moved[1])
     hsv = np.zeros((*moved.shape[1:], 3), np.uint8)
     hsv[..., 0] = ((angle + np.pi) / (2 * np.pi) * 179).astype(np.uint8)

@@ -1,7 +1,7 @@
-"""Objects of a picture as boxes, from its instance ids: the annotation of the thing classes, and, as boxes around the
-whole picture, of the stuff classes, as the released program extracts them.
+"""Annotated objects as boxes, as the released program extracts them from instance ids and keeps them in MAT files.
 
-Boxes in the released .mat format: `dets.annotation.object(k)` with fields of characters.
+An instance of a thing class has a tight box, a group of them one box around all, a stuff class that occurs the box of
+the whole picture.
 """
 
 import io
@@ -14,12 +14,16 @@ from wsnb.files import FileError, write
 from wsnb.papers.panoptic.label_space import IGNORE
 
 PER_CLASS = 1000  # instance k of class c has the id 1000 c + k
+CORNERS = ("xmin", "ymin", "xmax", "ymax")  # names of a box's fields in a MAT file
 
 
 @dataclass(frozen=True, eq=False)
 class Objects:
-    """N annotated objects: boxes int64 [N, 4] (x0, y0, x1, y1; half-open, pixels), labels int64 [N], whether they are
-    groups (one box around many) or stuff (the whole picture), bool [N] each."""
+    """N annotated objects of a picture.
+
+    boxes: int64 [N, 4] (x0, y0, x1, y1 in pixels, half-open); labels: int64 [N]; groups, stuff: bool [N], whether the
+    box holds several instances, or is the whole picture's for a stuff class.
+    """
 
     boxes: np.ndarray
     labels: np.ndarray
@@ -36,16 +40,16 @@ class Objects:
 
 
 def objects(rows) -> Objects:
-    """Objects of ROWS (label, x0, y0, x1, y1, group, stuff), boxes half-open."""
+    """Make Objects of ROWS (label, x0, y0, x1, y1, group, stuff), boxes half-open."""
     table = np.array(list(rows), np.int64).reshape(-1, 7)
     return Objects(table[:, 1:5], table[:, 0], table[:, 5] > 0, table[:, 6] > 0)
 
 
 def from_instance_ids(ids, space, groups=True) -> Objects:
-    """Objects of an instance map uint16 [H, W] of train ids: a stuff class is its id, instance k of thing class c is
-    1000 c + k, a group of things the bare class, 255 nothing.
+    """Extract the objects of an instance map uint16 [H, W] of train ids.
 
-    Stuff in ascending order, then groups (only if GROUPS, one box around all of a class), then
+    Ids: 1000 c + k for instance k of the thing class c, the bare class for stuff and for a group of a thing class, 255
+    for nothing. The list holds stuff in ascending order, then groups (if GROUPS; one box around all of a class), then
     instances. An id of 1000 or between the classes is dropped. The class of an instance is id / 1000 ROUNDED HALF UP,
     as the original's 16-bit division has it: 13499 is a car (13), 13500 a truck (14). Raises ValueError for an
     instance of a class that the space does not have.
@@ -68,14 +72,16 @@ def from_instance_ids(ids, space, groups=True) -> Objects:
 
 
 def tight(mask) -> tuple[int, int, int, int]:
-    """The smallest box (x0, y0, x1, y1), half-open, around the True pixels of MASK [H, W], of which there is one."""
+    """Find the smallest box (x0, y0, x1, y1), half-open, around the True pixels of MASK [H, W], one at least."""
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
 
 
 def clipped(found: Objects, shape) -> Objects:
-    """The same objects with their boxes cut at the picture's borders, SHAPE (H, W). One that lies wholly outside stays
-    in the list as an empty box: it covers no pixel, so no rule ever paints it."""
+    """Cut the boxes at the borders of a picture of SHAPE (H, W).
+
+    A box that lies wholly outside stays in the list as an empty one: it covers no pixel, and no rule fills it.
+    """
     height, width = shape
     low = np.clip(found.boxes[:, :2], 0, (width, height))
     high = np.maximum(np.clip(found.boxes[:, 2:], 0, (width, height)), low)
@@ -83,8 +89,7 @@ def clipped(found: Objects, shape) -> Objects:
 
 
 def class_masks(found: Objects, shape, n_classes: int) -> dict[int, np.ndarray]:
-    """{label: bool [H, W]}: the union of the boxes of each class, groups and stuff included; a class without boxes has
-    no mask. Boxes are clipped ones."""
+    """Unite the clipped boxes of each class, groups and stuff included: {label: bool [H, W]}; no box, no mask."""
     masks = {}
     for label, (x0, y0, x1, y1) in zip(found.labels.tolist(), found.boxes.tolist(), strict=True):
         if label < n_classes:
@@ -92,11 +97,9 @@ def class_masks(found: Objects, shape, n_classes: int) -> dict[int, np.ndarray]:
     return masks
 
 
-CORNERS = ("xmin", "ymin", "xmax", "ymax")
-
-
 def save_boxes(path, found: Objects, names) -> None:
-    """Write objects as a MAT file, whole: corners 0-based with INCLUSIVE maxima, all values as text."""
+    """Write objects as the released MAT files, `dets.annotation.object(k)`: all values as text, corners from 0, maxima
+    INCLUSIVE."""
     box_type = [(name, object) for name in CORNERS]
     fields = [("name", object), ("bndbox", object), ("is_grp", object), ("is_stuff", object)]
     rows = np.empty((1, len(found)), fields)
@@ -105,19 +108,19 @@ def save_boxes(path, found: Objects, names) -> None:
         flags = (str(int(found.groups[k])), str(int(found.stuff[k])))
         rows[0, k] = (names[found.labels[k]], box, *flags)
     annotation = {"object": rows} if len(found) else np.zeros((0, 0))
+    save_mat(path, {"dets": {"annotation": annotation}})
+
+
+def save_mat(path, content) -> None:
+    """Write {name: array} as a compressed MAT file, whole; without the header's date, equal content is equal bytes."""
     buffer = io.BytesIO()
-    scipy.io.savemat(buffer, {"dets": {"annotation": annotation}}, do_compression=True)
+    scipy.io.savemat(buffer, content, do_compression=True)
     with write(path) as file:
-        file.write(_dateless(buffer.getvalue()))
-
-
-def _dateless(data: bytes) -> bytes:
-    """The file without the date that its header holds: the same objects give the same bytes."""
-    return b"MATLAB 5.0 MAT-file".ljust(116) + data[116:]
+        file.write(b"MATLAB 5.0 MAT-file".ljust(116) + buffer.getvalue()[116:])
 
 
 def load_boxes(path, names) -> Objects:
-    """Read such a file; classes are found by their names. Raises FileError for another format or an unknown name."""
+    """Read a file of `save_boxes`; labels are places in NAMES. Raises FileError for another format or unknown names."""
     try:
         with open(path, "rb") as file:
             annotation = scipy.io.loadmat(file, struct_as_record=True)["dets"]["annotation"][0, 0]

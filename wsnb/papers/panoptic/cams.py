@@ -1,5 +1,7 @@
-"""Grad-CAM on every crop, stitched to the whole picture, and labels from it (the originals' own choices were not
-released, so each one here is a parameter with its reason)."""
+"""Grad-CAM on every crop, stitched to maps of the whole picture, and labels of the stuff classes from them.
+
+The authors released neither classifier nor thresholds: each choice here is ours, a parameter with its reason.
+"""
 
 import cv2
 import numpy as np
@@ -10,40 +12,30 @@ from wsnb.ops import cam
 from wsnb.ops.cam import over_class_maximum, resized
 from wsnb.ops.gradcam import gradcam
 from wsnb.papers.panoptic.cleanup import tag_rule
-from wsnb.papers.panoptic.data import network_input
+from wsnb.papers.panoptic.data import crop_input
 from wsnb.papers.panoptic.evaluate import Quality
 from wsnb.papers.panoptic.label_space import IGNORE
 
 LAYER = "dropout"  # of wsnb.models.heads: its input and, in evaluation, its output are the deep features
 
 
-def stitched(network, image, places, tags, size, device="cpu", flip=True, competition="softmax"):
-    """(classes int64 [K], maps float32 [K, H, W] in [0, 1]) of a picture uint8 [H, W, 3].
+def crop_maps(network, image, place, classes, size, device="cpu", flip=True, competition="softmax"):
+    """Compute the maps of the CLASSES int [K] that one crop is tagged with: float32 [K, h, w] in [0, 1].
 
-    Each window of PLACES [N, 4] goes through the network at SIZE (with its mirror image if FLIP); for each class that
-    it is tagged with (TAGS bool [N, C]) its Grad-CAM is taken and the classes compete by `compete`. Where windows
-    overlap the larger value counts, so that a class may reach into a crop without its tag: the clean-up's tag rule
-    takes it away there, as in the released CAM files.
+    The window PLACE (y0, x0, y1, x1) of the picture uint8 [H, W, 3] goes through the network at SIZE (with its mirror
+    image if FLIP); Grad-CAM is multiplied by the number of the features' places, and the classes compete.
     """
-    present = np.flatnonzero(tags.any(axis=0))
-    maps = np.zeros((len(present), *image.shape[:2]), np.float32)
-    for place, row in zip(places, tags, strict=True):
-        own = np.flatnonzero(row)
-        if not len(own):
-            continue
-        x = network_input(image, place, size)[None]
-        x = torch.cat([x, x.flip(-1)]) if flip else x
-        found = gradcam(network, LAYER, x.to(device), own)
-        found = (found[:1] + found[1:].flip(-1)) / 2 if flip else found
-        y0, x0, y1, x1 = place
-        logits = resized(found * found[0, 0].numel(), (y1 - y0, x1 - x0))[0].cpu().numpy()
-        rows = np.searchsorted(present, own)
-        maps[rows, y0:y1, x0:x1] = np.maximum(maps[rows, y0:y1, x0:x1], compete(logits, competition))
-    return present, maps
+    x = crop_input(image, place, size)[None]
+    x = torch.cat([x, x.flip(-1)]) if flip else x
+    found = gradcam(network, LAYER, x.to(device), classes)
+    found = (found[:1] + found[1:].flip(-1)) / 2 if flip else found
+    y0, x0, y1, x1 = place
+    logits = resized(found * found[0, 0].numel(), (y1 - y0, x1 - x0))[0].cpu().numpy()
+    return compete(logits, competition)
 
 
 def compete(maps, competition):
-    """How the tags of one crop share its pixels: maps [K, h, w] -> [K, h, w] in [0, 1].
+    """Share the pixels of a crop among its tags: maps float [K, h, w] -> [K, h, w] in [0, 1].
 
     MAPS are Grad-CAM times the number of places, so that their mean is the class's share of its logit (all of it for
     global average pooling and a linear layer). "softmax": over the crop's tags, at each pixel: the share of a class
@@ -58,15 +50,39 @@ def compete(maps, competition):
     raise ValueError(f"cam_competition {competition!r}: choose softmax or own")
 
 
+def stitch(crops, classes, shape):
+    """Put the maps of crops together: float32 [K, H, W] for the CLASSES int64 [K], ascending.
+
+    crops: (place, the crop's classes, their maps) each. Where crops overlap the larger value counts, and a class may
+    reach into a crop without its tag: the clean-up's tag rule takes it away there, as in the released CAM files.
+    """
+    whole = np.zeros((len(classes), *shape), np.float32)
+    for (y0, x0, y1, x1), own, maps in crops:
+        rows = np.searchsorted(classes, own)
+        whole[rows, y0:y1, x0:x1] = np.maximum(whole[rows, y0:y1, x0:x1], maps)
+    return whole
+
+
+def stitched_maps(network, image, places, tags, *how):
+    """Compute (classes int64 [K], maps float32 [K, H, W] in [0, 1]) of a picture uint8 [H, W, 3].
+
+    places [N, 4]: windows; tags bool [N, C]: theirs. HOW: further arguments of `crop_maps`.
+    """
+    present = np.flatnonzero(tags.any(axis=0))
+    crops = ((place, own, crop_maps(network, image, place, own, *how))
+             for place, own in zip(places, map(np.flatnonzero, tags), strict=True) if len(own))
+    return present, stitch(crops, present, image.shape[:2])
+
+
 def reduced(maps, stride):
-    """Maps [K, H, W] at 1/STRIDE of their size (mean over areas), as they are kept on disk."""
+    """Average maps [K, H, W] over areas to 1/STRIDE of their size, as they are kept on disk."""
     size = tuple(max(1, round(side / stride)) for side in maps.shape[2:0:-1])
     return np.stack([cv2.resize(m, size, interpolation=cv2.INTER_AREA) for m in maps]) if len(maps) else (
         np.zeros((0, *size[::-1]), np.float32))
 
 
 def labels_from(classes, maps, threshold):
-    """uint8 [H, W]: the class of the largest map where it reaches THRESHOLD, else 255."""
+    """Label each pixel with the class of its largest map where that reaches THRESHOLD, else 255: uint8 [H, W]."""
     if not len(classes):
         return np.full(maps.shape[1:], IGNORE, np.uint8)
     best = np.asarray(classes, np.uint8)[maps.argmax(axis=0)]
@@ -74,7 +90,7 @@ def labels_from(classes, maps, threshold):
 
 
 def sweep(items, folder, places, tags, space, thresholds):
-    """Quality of the labels from the stored maps at several THRESHOLDS: rows {"threshold", "labelled", "right", "mIoU",
+    """Measure the labels from the stored maps at several THRESHOLDS: rows {"threshold", "labelled", "right", "mIoU",
     "mIoU, labelled"} in %, after the crops' tags have been checked, as the clean-up does."""
     each = {threshold: Quality(space) for threshold in thresholds}
     for item in items:
@@ -86,7 +102,7 @@ def sweep(items, folder, places, tags, space, thresholds):
 
 
 def quality_of(items, folder, space):
-    """Quality of label maps FOLDER/ID.png as in `sweep`, without any check."""
+    """Measure label maps FOLDER/ID.png as `sweep` does, without any check of tags."""
     quality = Quality(space)
     for item in items:
         quality.add_labels(item, read_index(folder / f"{item.id}.png"))

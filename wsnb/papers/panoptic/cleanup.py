@@ -1,32 +1,69 @@
-"""The five rules that turn a prediction into the next ground truth, each a function of arrays.
+"""The clean-up of one picture: five rules make the next training labels of a prediction, then instances follow.
 
-A prediction is uint8 [H, W] of train ids, 255 where nothing is known. Nothing is changed in place.
-
-Instance labels from class labels and boxes, as the released program makes them.
-
-Options of the label clean-up under their original names, with the original's defaults.
-
-The clean-up of one picture: the five rules in their order, then instances, as in the released program.
+A prediction is uint8 [H, W] of train ids, 255 where nothing is known. Nothing is changed in place. Rules, options and
+defaults are those of the released program, options under their original names. Boxes are clipped ones.
 """
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from wsnb.papers.panoptic.boxes import Objects, class_masks, clipped
+from wsnb.papers.panoptic.boxes import Objects, class_masks
 from wsnb.papers.panoptic.label_space import CITYSCAPES, IGNORE, Space
+
+RULES = (
+    "run_score_thresh",
+    "run_check_image_level_tags",
+    "run_merge_with_mcg_and_grabcut",
+    "run_apply_bbox_prior",
+    "run_check_low_iou",
+)  # in the order in which they work
+
+
+@dataclass(frozen=True)
+class Options:
+    """Which rules run, with which thresholds, and whether instance maps are made (save_ins)."""
+
+    space: Space = CITYSCAPES
+    score_thresh: float = 0.99
+    ichk_thresh: float = 0.5
+    ichk_do_not_alter_existing_things: bool = True
+    save_ins: bool = True
+    run_score_thresh: bool = True
+    run_check_image_level_tags: bool = True
+    run_merge_with_mcg_and_grabcut: bool = True
+    run_apply_bbox_prior: bool = True
+    run_check_low_iou: bool = True
+
+
+def options_from(p, space) -> Options:
+    """Take the options from a stage's parameters, which bear their names; what a stage does not declare is default."""
+    names = (*RULES, "score_thresh", "ichk_thresh", "ichk_do_not_alter_existing_things")
+    return Options(space=space, **{name: getattr(p, name) for name in names if hasattr(p, name)})
+
+
+def for_coarse_annotations(options: Options) -> Options:
+    """Switch off what train_extra's coarse annotation cannot give: its boxes are inaccurate, its tags miss classes."""
+    return replace(options, run_apply_bbox_prior=False, run_check_image_level_tags=False, save_ins=False)
+
+
+def without_mandg(options: Options) -> Options:
+    """Switch the merge off: from the sixth round on the network's own masks of instances are better than M&G's."""
+    return replace(options, run_merge_with_mcg_and_grabcut=False)
 
 
 def score_rule(labels, scores, threshold=0.99):
-    """255 where the softmax score float32 [H, W] of the predicted class is below THRESHOLD; equal scores stay."""
+    """Set 255 where the softmax score float32 [H, W] of the predicted class is below THRESHOLD; equal scores stay."""
     out = labels.copy()
     out[np.asarray(scores, np.float32) < np.float32(threshold)] = IGNORE
     return out
 
 
 def tag_rule(labels, places, tags):
-    """In each window of PLACES [N, 4] (y0, x0, y1, x1), 255 for every label that its TAGS bool [N, C] do not name. A
-    pixel under several windows must pass all of them. Things are checked as well as stuff."""
+    """Set 255, in each window of PLACES [N, 4] (y0, x0, y1, x1), for every label that its TAGS bool [N, C] do not name.
+
+    A pixel under several windows must pass all of them. Thing classes are checked as well as stuff.
+    """
     out = labels.copy()
     for (y0, x0, y1, x1), row in zip(places, tags, strict=True):
         window = out[y0:y1, x0:x1]
@@ -37,9 +74,10 @@ def tag_rule(labels, places, tags):
 
 
 def merge_table(space=CITYSCAPES) -> np.ndarray:
-    """uint8 [256, 256]: the label from an M&G label (row; 0 is background there, not road) and a prediction (column).
+    """Tabulate the label of an M&G label (row; 0 is background there, not road) and a prediction (column): uint8
+    [256, 256].
 
-    A thing survives only where M&G has a thing, and then M&G's class wins; stuff survives where M&G has none.
+    A thing class survives only where M&G has one, and then M&G's wins; stuff survives where M&G has none.
     """
     table = np.full((256, 256), IGNORE, np.uint8)
     things, stuff = np.array(space.things, np.int64), np.array(space.stuff, np.int64)
@@ -51,14 +89,14 @@ def merge_table(space=CITYSCAPES) -> np.ndarray:
 
 
 def merge_rule(labels, mandg, space=CITYSCAPES):
-    """Labels merged with the M&G masks (uint8 [H, W] both) by `merge_table`. Raises ValueError if the sizes differ."""
+    """Merge labels with M&G labels (uint8 [H, W] both) by `merge_table`. Raises ValueError if the sizes differ."""
     if labels.shape != mandg.shape:
         raise ValueError(f"prediction {labels.shape}, M&G labels {mandg.shape}: make both at one size")
     return merge_table(space)[mandg, labels]
 
 
 def box_rule(labels, found: Objects, space=CITYSCAPES):
-    """255 for things outside all boxes of their class (clipped; a group's box counts); all of a class without box."""
+    """Set 255 for thing classes outside all boxes of the class; a group's box counts, a class without box goes."""
     masks = class_masks(found, labels.shape, len(space))
     out = labels.copy()
     for label in space.things:
@@ -72,7 +110,7 @@ def low_iou_rule(labels, found: Objects, space=CITYSCAPES, threshold=0.5, keep_t
 
     The box loses its first row and column here (the original rasterises it as a polygon through pixel centres), so a
     box one pixel wide or high is never filled. Shares and free pixels are those of the input, and large boxes come
-    first: small ones are in front. Groups and stuff are skipped. Boxes are clipped.
+    first: small ones are in front. Groups and stuff are skipped.
     """
     out = labels.copy()
     stuff = np.zeros(256, bool)
@@ -90,10 +128,39 @@ def low_iou_rule(labels, found: Objects, space=CITYSCAPES, threshold=0.5, keep_t
     return out
 
 
+def clean(labels, options: Options, scores=None, tags=None, mandg=None, found: Objects | None = None):
+    """Apply the rules to a prediction LABELS uint8 [H, W]: ({rule: uint8 [H, W] after it}, last map).
+
+    Rules that are off are left out. scores: float32 [H, W]; tags: (windows [N, 4], their tags bool [N, C]); mandg:
+    uint8 [H, W]; found: the picture's objects. Raises ValueError for an input that a rule needs and does not get.
+    """
+    wanted = {"run_score_thresh": scores, "run_check_image_level_tags": tags, "run_merge_with_mcg_and_grabcut": mandg,
+              "run_apply_bbox_prior": found, "run_check_low_iou": found}
+    for rule, value in wanted.items():
+        if getattr(options, rule) and value is None:
+            raise ValueError(f"{rule} is on, but its input is missing; give it, or switch the rule off")
+    steps = {
+        "run_score_thresh": lambda p: score_rule(p, scores, options.score_thresh),
+        "run_check_image_level_tags": lambda p: tag_rule(p, *tags),
+        "run_merge_with_mcg_and_grabcut": lambda p: merge_rule(p, mandg, options.space),
+        "run_apply_bbox_prior": lambda p: box_rule(p, found, options.space),
+        "run_check_low_iou": lambda p: low_iou_rule(p, found, options.space, options.ichk_thresh,
+                                                    options.ichk_do_not_alter_existing_things),
+    }
+    after, last = {}, labels
+    for rule in RULES:
+        if getattr(options, rule):
+            after[rule] = last = steps[rule](last)
+    return after, last
+
+
 @dataclass(frozen=True, eq=False)
 class Instances:
-    """ids uint8 [H, W]: 1..N the objects in the order of their boxes, 0 claimed by none, 255 ignored; labels int64 [N]
-    the class of each; lost: ids that have no pixel ("sanity not preserved" in the original)."""
+    """Instances of a label map.
+
+    ids: uint8 [H, W], 1..N the objects in the order of their boxes, 0 claimed by none, 255 ignored; labels: int64 [N],
+    the class of each; lost: ids that have no pixel ("sanity not preserved" in the original).
+    """
 
     ids: np.ndarray
     labels: np.ndarray
@@ -101,7 +168,7 @@ class Instances:
 
 
 def instance_labels(labels, found: Objects) -> Instances:
-    """Which object each pixel of the class map uint8 [H, W] belongs to. Boxes are clipped.
+    """Find the object that each pixel of the class map uint8 [H, W] belongs to.
 
     An object takes the pixels of its class inside its box. A pixel claimed by two boxes of one class becomes 255 for
     good. Stuff classes are objects too, with the whole picture as their box; groups are not, so pixels that only a
@@ -125,78 +192,3 @@ def instance_labels(labels, found: Objects) -> Instances:
     present = np.bincount(ids.ravel(), minlength=256) > 0
     lost = tuple(n for n in range(1, len(kept) + 1) if n >= 256 or not present[n])
     return Instances(ids, np.array([label for label, _ in kept], np.int64), lost)
-
-
-RULES = (
-    "run_score_thresh",
-    "run_check_image_level_tags",
-    "run_merge_with_mcg_and_grabcut",
-    "run_apply_bbox_prior",
-    "run_check_low_iou",
-)  # in the order in which they work
-
-
-@dataclass(frozen=True)
-class Options:
-    """What the clean-up does: thresholds, the switches of its rules, and whether instance maps are made (save_ins)."""
-
-    space: Space = CITYSCAPES
-    score_thresh: float = 0.99
-    ichk_thresh: float = 0.5
-    ichk_do_not_alter_existing_things: bool = True
-    save_ins: bool = True
-    run_score_thresh: bool = True
-    run_check_image_level_tags: bool = True
-    run_merge_with_mcg_and_grabcut: bool = True
-    run_apply_bbox_prior: bool = True
-    run_check_low_iou: bool = True
-
-
-def changed(options: Options, **overrides) -> Options:
-    """The options with some replaced. Raises ValueError for an option that does not exist."""
-    known = [field.name for field in fields(Options)]
-    if wrong := sorted(set(overrides) - set(known)):
-        raise ValueError(f"no option {', '.join(wrong)}; the options are {', '.join(known)}")
-    return replace(options, **overrides)
-
-
-def train_extra(options: Options) -> Options:
-    """The recipe for coarse annotations: boxes are inaccurate and tags miss classes there."""
-    return changed(options, run_apply_bbox_prior=False, run_check_image_level_tags=False, save_ins=False)
-
-
-def after_five_rounds(options: Options) -> Options:
-    """From the sixth round on the network's own thing masks are better than M&G."""
-    return changed(options, run_merge_with_mcg_and_grabcut=False)
-
-
-def clean(labels, options: Options, scores=None, tags=None, mandg=None, found: Objects | None = None):
-    """({rule: uint8 [H, W] after it}, last map) of a prediction LABELS uint8 [H, W]; rules that are off are left out.
-
-    scores float32 [H, W]; tags: (windows [N, 4], their tags bool [N, C]); mandg uint8 [H, W]; found: objects of the
-    picture. Raises ValueError for what a rule wants and has not.
-    """
-    wanted = {"run_score_thresh": scores, "run_check_image_level_tags": tags, "run_merge_with_mcg_and_grabcut": mandg,
-              "run_apply_bbox_prior": found, "run_check_low_iou": found}
-    for rule, value in wanted.items():
-        if getattr(options, rule) and value is None:
-            raise ValueError(f"{rule} is on, but its input is missing; give it, or switch the rule off")
-    inside = None if found is None else clipped(found, labels.shape)
-    steps = {
-        "run_score_thresh": lambda p: score_rule(p, scores, options.score_thresh),
-        "run_check_image_level_tags": lambda p: tag_rule(p, *tags),
-        "run_merge_with_mcg_and_grabcut": lambda p: merge_rule(p, mandg, options.space),
-        "run_apply_bbox_prior": lambda p: box_rule(p, inside, options.space),
-        "run_check_low_iou": lambda p: low_iou_rule(p, inside, options.space, options.ichk_thresh,
-                                                            options.ichk_do_not_alter_existing_things),
-    }
-    after, last = {}, labels
-    for rule in RULES:
-        if getattr(options, rule):
-            after[rule] = last = steps[rule](last)
-    return after, last
-
-
-def instances(labels, found: Objects):
-    """Instance labels of a cleaned map with the picture's objects."""
-    return instance_labels(labels, clipped(found, labels.shape))

@@ -1,13 +1,7 @@
-"""The fixed crops of a picture, and the tags that each of them carries: all that the stuff classes are annotated with.
+"""The training pictures, their weak annotation, and the crops that carry the tags.
 
-The crops overlap just as much as they must to end at the picture's borders (15 of 400 x 500 in 1024 x 2048).
-
-The weak annotation of a picture: its objects as boxes, the tags of its crops.
-
-Crops of pictures with their tags, as the classifier sees them.
-
-The training pictures of a chain, which of them have whole masks, which are shown, and files of a folder whatever
-their naming.
+Stuff classes are annotated by tags of fixed crops (15 of 400 x 500 in 1024 x 2048, overlapping just as much as they
+must to end at the picture's borders), thing classes by boxes.
 """
 
 from dataclasses import dataclass
@@ -19,14 +13,68 @@ import torch
 
 from wsnb.data import cityscapes, read, transforms
 from wsnb.data.own import dataset
-from wsnb.data.read import image as read_image
 from wsnb.files import FileError, load_npz, read_index
 from wsnb.papers.panoptic import boxes, label_space
 from wsnb.papers.panoptic.label_space import IGNORE
 
 
+@dataclass(frozen=True)
+class Pictures:
+    """The label space, and the pictures of train, extra (always weak, with coarse boxes and tags) and val."""
+
+    space: label_space.Space
+    train: tuple
+    extra: tuple
+    val: tuple
+
+    @property
+    def all(self) -> list:
+        """Pictures to train on: train, then extra."""
+        return [*self.train, *self.extra]
+
+    @property
+    def extra_ids(self) -> frozenset:
+        """Ids of the extra pictures."""
+        return frozenset(item.id for item in self.extra)
+
+
+def of(p, root) -> Pictures:
+    """List the pictures of a stage's parameters P below ROOT.
+
+    Parameters: `layout`, `train_split`, `extra_split` ("": none), `val_split`, `limit` (of train and extra, 0: all),
+    `val_limit`; those that a stage does not declare count as empty. Raises FileError naming the parameter.
+    """
+    def some(name, limit):
+        split = getattr(p, name, "")
+        try:
+            return tuple(read.items(p.layout, root, split, getattr(p, limit, 0))) if split else ()
+        except FileError as error:
+            raise FileError(f"{name} {split!r}: {error}") from error
+
+    space = label_space.at(p.layout, root)
+    return Pictures(space, some("train_split", "limit"), some("extra_split", "limit"), some("val_split", "val_limit"))
+
+
+def followed(pictures: Pictures, count=1, among=12) -> list:
+    """Choose the COUNT training pictures that all stages show, for a reader to follow.
+
+    Of the first AMONG: those whose true instances are known, then those with most annotated single instances.
+    """
+    def instances(item):
+        if pictures.space.layout != "cityscapes" and item.boxes is None:  # they come from boxes_dir
+            return 0
+        found = objects_of(pictures.space.layout, item, pictures.space)
+        return int((~found.stuff & ~found.groups).sum())
+
+    # sorting is stable: among equals the list's order
+    return sorted(pictures.train[:among], key=lambda item: (item.instances is None, -instances(item)))[:count]
+
+
+# crops and their tags
+
+
 def starts(side: int, crop: int) -> list[int]:
-    """First pixels of the crops along one side: ceil(side / crop) of them, their overlap rounded up.
+    """Place crops along one side: the first pixels of ceil(side / crop) of them, their overlap rounded up.
 
     One crop as long as the side starts at 0 (the original divides by zero there). With sides that the overlap does
     not divide, the last pixels stay uncovered, as in the original. Raises ValueError where a crop does not fit.
@@ -43,18 +91,20 @@ def starts(side: int, crop: int) -> list[int]:
     return found
 
 
-def windows(canvas, crop) -> np.ndarray:
-    """Windows int64 [N, 4] (y0, x0, y1, x1), half-open, column after column: the order of the released crops.
+def windows(shape, crop) -> np.ndarray:
+    """Place crops over a picture: int64 [N, 4] (y0, x0, y1, x1), half-open, column after column as the released ones.
 
-    canvas, crop: (height, width).
+    shape, crop: (height, width).
     """
-    ys, xs = (starts(side, size) for side, size in zip(canvas, crop, strict=True))
+    ys, xs = (starts(side, size) for side, size in zip(shape, crop, strict=True))
     return np.array([(y, x, y + crop[0], x + crop[1]) for x in xs for y in ys], np.int64).reshape(-1, 4)
 
 
 def window_tags(labels, places, n_classes: int) -> np.ndarray:
-    """Tags bool [N, n_classes] of the windows PLACES [N, 4] in labels uint8 [H, W]: one pixel is enough, 255 is no
-    class."""
+    """Tag the windows PLACES [N, 4] of labels uint8 [H, W]: bool [N, n_classes]. One pixel is enough, 255 is no class.
+
+    Raises ValueError for a label above the classes.
+    """
     tags = np.zeros((len(places), n_classes), bool)
     for k, (y0, x0, y1, x1) in enumerate(places):
         present = np.bincount(labels[y0:y1, x0:x1].ravel(), minlength=256) > 0
@@ -65,15 +115,41 @@ def window_tags(labels, places, n_classes: int) -> np.ndarray:
     return tags
 
 
-def crop_size(canvas, crop) -> tuple[int, int]:
-    """The crop (h, w), and where a value is 0, the paper's share of the canvas: 400 / 1024 of its height, 500 / 2048
-    of its width."""
+def crop_size(shape, crop) -> tuple[int, int]:
+    """Fill in zeros of a crop (h, w) with the paper's share of the picture: 400 / 1024 of its height, 500 / 2048 of its
+    width."""
     share = (400 / 1024, 500 / 2048)
-    return tuple(given or max(1, round(side * part)) for given, side, part in zip(crop, canvas, share, strict=True))
+    return tuple(given or max(1, round(side * part)) for given, side, part in zip(crop, shape, share, strict=True))
+
+
+def tags_of(layout, item, space, crop):
+    """Tag the crops of a picture by its labels: (windows int64 [N, 4], tags bool [N, C]). CROP: see `crop_size`.
+
+    Where the mask is not whole (`wsnb data new`), also from the boxes that a window meets, and from the picture's tags
+    of stuff: all its windows get those.
+    """
+    labels = read.mask(layout, item, len(space))
+    places = windows(labels.shape, crop_size(labels.shape, crop))
+    tags = window_tags(labels, places, len(space))
+    if not dataset.whole(item):
+        tags[:, [label for label in space.stuff if label in (item.tags or ())]] = True
+        for (x0, y0, x1, y1), label in zip(*read.boxes(layout, item, space.names)[:2], strict=True):
+            meets = (places[:, 0] < y1) & (y0 < places[:, 2]) & (places[:, 1] < x1) & (x0 < places[:, 3])
+            tags[meets, label] = True
+    return places, tags
+
+
+def saved_tags(folder, name):
+    """Read (windows, tags) of the picture NAME as 01 wrote them. Raises FileError."""
+    kept = load_npz(folder / f"{name}.npz")
+    return kept["windows"], np.asarray(kept["tags"], bool)
+
+
+# boxes and instances
 
 
 def objects_of(layout, item, space, groups=True) -> boxes.Objects:
-    """Objects of a picture in the order of the released files: stuff, groups, instances.
+    """List the objects of a picture in the order of the released files: stuff, groups, instances.
 
     Cityscapes: from its instance ids. Other layouts: their annotated boxes as instances (no groups, difficult ones are
     left out), and as stuff the background and those of the picture's tags that are stuff.
@@ -90,55 +166,26 @@ def objects_of(layout, item, space, groups=True) -> boxes.Objects:
 
 
 def instances_of(layout, item):
-    """The instance mask of a picture, integers [H, W], 0 where a pixel belongs to none or nobody said to which.
+    """Read the instance mask of a picture: integers [H, W], 0 where a pixel belongs to none or to an unknown one.
 
-    VOC marks the latter as void, 255 in 8 bits; in a mask whose classes are known there it would pass for an instance.
+    VOC marks the unknown as void, 255 in 8 bits; in a mask whose classes are known there it would pass for an instance.
     """
     numbers = read.instances(layout, item)
     return np.where(numbers == IGNORE, 0, numbers) if layout == "voc" and numbers.dtype == np.uint8 else numbers
 
 
-def tags_of(layout, item, space, crop):
-    """(windows int64 [N, 4], tags bool [N, C]) of a picture from its labels; CROP (h, w), 0: the paper's share.
-
-    Where the mask is not whole (`wsnb data new`), also from the boxes that a window meets, and from the picture's tags
-    of stuff: all its windows get those.
-    """
-    labels = read.mask(layout, item, len(space))
-    places = windows(labels.shape, crop_size(labels.shape, crop))
-    tags = window_tags(labels, places, len(space))
-    if not dataset.whole(item):
-        tags[:, [label for label in space.stuff if label in (item.tags or ())]] = True
-        for (x0, y0, x1, y1), label in zip(*read.boxes(layout, item, space.names)[:2], strict=True):
-            meets = (places[:, 0] < y1) & (y0 < places[:, 2]) & (places[:, 1] < x1) & (x0 < places[:, 3])
-            tags[meets, label] = True
-    return places, tags
+# samples of the classifier, labels of the segmenter
 
 
-def need_boxes(layout, items, boxes_dir="") -> None:
-    """Raise FileError if pictures have no boxes and none are given in BOXES_DIR: told before the long stages."""
-    missing = [] if layout == "cityscapes" or boxes_dir else [item.id for item in items if item.boxes is None]
-    if missing:
-        raise FileError(f"{len(missing)} of {len(items)} pictures have no boxes file (the first is {missing[0]}); give "
-                        "boxes of every picture, or a folder of them with boxes_dir")
-
-
-def saved_tags(folder, name):
-    """The same as 01 wrote it. Raises FileError."""
-    kept = load_npz(folder / f"{name}.npz")
-    return kept["windows"], np.asarray(kept["tags"], bool)
-
-
-def network_input(image, place, size):
-    """The window PLACE (y0, x0, y1, x1) of an RGB picture at SIZE (h, w), the same for all crops of a data set:
-    normalised [3, h, w]."""
+def crop_input(image, place, size):
+    """Cut the window PLACE (y0, x0, y1, x1) out of an RGB picture and normalise it at SIZE: float32 [3, h, w]."""
     y0, x0, y1, x1 = place
     crop = cv2.resize(np.ascontiguousarray(image[y0:y1, x0:x1]), tuple(size)[::-1], interpolation=cv2.INTER_LINEAR)
     return transforms.normalise(transforms.to_unit(crop))
 
 
 class TaggedCrops(torch.utils.data.Dataset):
-    """The crops of all pictures: sample k -> {"x": [3, h, w], "tags": float32 [C], "id": str}.
+    """The classifier's samples, the crops of all pictures: {"x": [3, h, w], "tags": float32 [C], "id": str}.
 
     items: pictures; places: {id: windows [N, 4]}; tags: {id: bool [N, C]}. Crops without a tag teach nothing and are
     left out. Each is resized to SIZE (h, w). In training (AUGMENT) a crop is mirrored half the time and its contrast
@@ -158,8 +205,8 @@ class TaggedCrops(torch.utils.data.Dataset):
         i, k = self.index[number]
         item = self.items[i]
         if self._last[0] != i:
-            self._last = (i, read_image(item))
-        x = network_input(self._last[1], self.places[item.id][k], self.size)
+            self._last = (i, read.image(item))
+        x = crop_input(self._last[1], self.places[item.id][k], self.size)
         if self.augment:
             rng = transforms.sample_generator(self.seed, self.epoch, number)
             x = x.flip(-1) if rng.random() < 0.5 else x
@@ -167,76 +214,27 @@ class TaggedCrops(torch.utils.data.Dataset):
         return {"x": x, "tags": torch.from_numpy(self.tags[item.id][k].astype(np.float32)), "id": f"{item.id} crop {k}"}
 
 
-SOURCES = ("weak", "share", "full")
+def with_masks(pictures: Pictures, label_source: str, share: float, seed: int) -> frozenset:
+    """Choose the training pictures whose whole mask is used: their ids.
 
-
-@dataclass(frozen=True)
-class Pictures:
-    """space of the labels; train, extra (weak pictures with coarse boxes and tags) and val pictures."""
-
-    space: label_space.Space
-    train: tuple
-    extra: tuple
-    val: tuple
-
-    @property
-    def all(self) -> list:
-        """Pictures to train on: train, then extra."""
-        return [*self.train, *self.extra]
-
-    @property
-    def extra_ids(self) -> frozenset:
-        """Ids of the extra pictures."""
-        return frozenset(item.id for item in self.extra)
-
-
-def of(p, root) -> Pictures:
-    """The pictures of a stage's parameters `layout`, `train_split`, `extra_split` ("" none), `val_split`, `limit`
-    (train and extra, 0: all), `val_limit`; parameters that a stage does not declare count as empty. Raises FileError
-    naming the parameter."""
-    def some(name, limit):
-        split = getattr(p, name, "")
-        try:
-            return tuple(read.items(p.layout, root, split, getattr(p, limit, 0))) if split else ()
-        except FileError as error:
-            raise FileError(f"{name} {split!r}: {error}") from error
-
-    space = label_space.at(p.layout, root)
-    return Pictures(space, some("train_split", "limit"), some("extra_split", "limit"), some("val_split", "val_limit"))
-
-
-def followed(pictures: Pictures, count=1, among=12) -> list:
-    """The COUNT training pictures that the stages show, so that a reader can follow them: of the first AMONG those with
-    the most annotated single things first, and before them those whose true instances are known."""
-    def things(item):
-        if pictures.space.layout != "cityscapes" and item.boxes is None:  # they come from boxes_dir
-            return 0
-        found = objects_of(pictures.space.layout, item, pictures.space)
-        return int((~found.stuff & ~found.groups).sum())
-
-    # sorting is stable: among equals the list's order
-    return sorted(pictures.train[:among], key=lambda item: (item.instances is None, -things(item)))[:count]
-
-
-def with_masks(pictures: Pictures, source: str, share: float, seed: int) -> frozenset:
-    """Ids of the training pictures whose whole mask is used: none ("weak"), all of train ("full", where the extra
-    pictures are left out too), or a SHARE of train, drawn by SEED ("share"). A larger share holds the smaller.
-
-    Raises ValueError for an unknown SOURCE or SHARE, FileError for masks that are not whole."""
-    if source not in SOURCES:
-        raise ValueError(f"label_source {source!r}: choose one of {', '.join(SOURCES)}")
+    LABEL_SOURCE: "weak", none; "full", all of train (the extra pictures are left out too); "share", a SHARE of train,
+    drawn by SEED. A larger share holds the smaller. Raises ValueError for an unknown source or share, FileError for
+    masks that are not whole.
+    """
     if not 0 <= share <= 1:
         raise ValueError(f"full_share {share}: use 0 to 1")
+    counts = {"weak": 0, "share": round(share * len(pictures.train)), "full": len(pictures.train)}
+    if label_source not in counts:
+        raise ValueError(f"label_source {label_source!r}: choose one of {', '.join(counts)}")
     order = np.random.default_rng(seed).permutation(len(pictures.train))
-    count = {"weak": 0, "full": len(order), "share": round(share * len(order))}[source]
-    chosen = [pictures.train[k] for k in order[:count]]
-    dataset.need_whole(chosen, f"label_source {source!r}", "take label_source 'weak'")
+    chosen = [pictures.train[k] for k in order[: counts[label_source]]]
+    dataset.need_whole(chosen, f"label_source {label_source!r}", "take label_source 'weak'")
     return frozenset(item.id for item in chosen)
 
 
 @dataclass(frozen=True)
 class LabelOf:
-    """label_of(item) -> uint8 [H, W]: the true mask of pictures in FULL, else the label map FOLDER/ID.png."""
+    """Read the label that a picture is trained on, uint8 [H, W]: of those in FULL the true mask, else FOLDER/ID.png."""
 
     layout: str
     n_classes: int
@@ -249,9 +247,19 @@ class LabelOf:
         return read_index(self.folder / f"{item.id}.png")
 
 
+# files, looked for before the long stages
+
+
+def need_boxes(layout, items, boxes_dir="") -> None:
+    """Raise FileError if pictures have no boxes and none are given in BOXES_DIR."""
+    missing = [] if layout == "cityscapes" or boxes_dir else [item.id for item in items if item.boxes is None]
+    if missing:
+        raise FileError(f"{len(missing)} of {len(items)} pictures have no boxes file (the first is {missing[0]}); give "
+                        "boxes of every picture, or a folder of them with boxes_dir")
+
+
 def need_files(items, suffix, **folders) -> None:
-    """Raise FileError if one of the pictures has no file NAME + SUFFIX in one of FOLDERS {parameter: folder, "": none}:
-    told before the long stages."""
+    """Raise FileError if a picture has no file NAME + SUFFIX in one of FOLDERS {parameter: folder; "": none given}."""
     for parameter, folder in folders.items():
         for item in items if folder else ():
             try:
@@ -261,7 +269,7 @@ def need_files(items, suffix, **folders) -> None:
 
 
 def file_of(folder, name, suffix) -> Path:
-    """FOLDER/NAME + SUFFIX, or as the authors call their files, NAME_leftImg8bit + SUFFIX. Raises FileError."""
+    """Find FOLDER/NAME + SUFFIX, or NAME_leftImg8bit + SUFFIX as the authors name their files. Raises FileError."""
     for stem in (name, f"{name}_leftImg8bit"):
         path = Path(folder) / f"{stem}{suffix}"
         if path.exists():

@@ -1,8 +1,7 @@
-"""How good generated labels are, against the true masks that the method itself never sees.
+"""Scores of generated labels and of instance maps against the truth, and the results that the stages report.
 
-Panoptic scores of instance maps on disk: the authors' evaluator, COCO's panoptic quality, Cityscapes' AP.
-
-Tables and results of the evaluation: means over things and stuff, and the conditions they were measured under.
+Labels: mIoU and PQ of the training labels, whose true masks the method itself never sees. Instance maps: the authors'
+evaluator, COCO's panoptic quality and Cityscapes' AP side by side.
 """
 
 from dataclasses import dataclass, field
@@ -16,16 +15,61 @@ from wsnb.metrics import panoptic, panoptic_authors
 from wsnb.metrics.instances import THRESHOLDS, InstanceAP
 from wsnb.metrics.panoptic import PanopticQuality
 from wsnb.metrics.panoptic_authors import VOC_THRESHOLDS
-from wsnb.metrics.segments import VOID, split_means
+from wsnb.metrics.segments import VOID, ids_of, split_means
 from wsnb.ops import label_maps
 from wsnb.ops.detections import load_instances
 from wsnb.papers.panoptic.data import instances_of
 from wsnb.papers.panoptic.label_space import IGNORE, Space
 
+WANTED = ("PQ", "AP_vol^r", "SQ", "DQ", "PQ, fixed", "AP_vol^r, fixed", "PQ, COCO", "AP, Cityscapes")
+OTHERS = ("PQ", "AP_vol^r")  # of these with boxes of further detectors
+GROUPS = {"SQ": ("all",), "DQ": ("all",), "AP, Cityscapes": ("things",)}  # else all, things and stuff
+
+
+# the truth
+
+
+def with_truth(items) -> list:
+    """Select the pictures that can be scored: those with an instance mask, or all if none has one."""
+    return [item for item in items if item.instances is not None] or list(items)
+
+
+def truth_of(item, space: Space):
+    """Read the true segments of a picture: ids [H, W], {id: class}, ids of groups, class mask [H, W].
+
+    Without an instance mask nothing is known of them: all of ids is void.
+    """
+    mask = read.mask(space.layout, item, len(space))
+    if item.instances is None:
+        return np.full(mask.shape, VOID, np.uint16), {}, (), mask
+    return (*panoptic.truth(mask, instances_of(space.layout, item), space.things, space.background), mask)
+
+
+def true_segments(item, space: Space):
+    """Read (ids [H, W], {id: class}) of the ground truth, to draw."""
+    return truth_of(item, space)[:2]
+
+
+def found_segments(item, folder):
+    """Read (ids [H, W], {id: class}) of a picture's map in FOLDER, to draw."""
+    ids, classes, _ = load_instances(folder, item.id)
+    return ids, _by_id(ids, classes)
+
+
+def _by_id(ids, values) -> dict:
+    return dict(zip(ids_of(ids).tolist(), values, strict=True))
+
+
+# generated labels
+
 
 @dataclass
 class Quality:
-    """Sums over pictures: pixels by true class (rows) and label (columns; the last is 'no label'), and segments."""
+    """Quality of labels, summed over pictures.
+
+    table: int64 [C + 1, C + 1], pixels by true class (rows) and label (columns; the last is "no label"); panoptic: the
+    segments.
+    """
 
     space: Space
     table: np.ndarray = field(default=None)
@@ -36,8 +80,10 @@ class Quality:
         self.panoptic = PanopticQuality(len(self.space))
 
     def add(self, item, labels, ids=None, classes=()):
-        """Count a picture: class labels uint8 [H, W]; instance ids with the class of id k at classes[k - 1]. Segments
-        count only where the set has an instance mask for the picture, which VOC has not for all."""
+        """Count a picture: class labels uint8 [H, W]; instance ids with the class of id k at classes[k - 1].
+
+        Segments count only where the set has an instance mask for the picture, which VOC has not for all.
+        """
         if item.instances is None:
             self.add_labels(item, labels)
             return
@@ -58,8 +104,11 @@ class Quality:
         self.table += metrics.confusion(mask, unknown, len(self.space) + 1)
 
     def scores(self, segments=True) -> dict:
-        """In %: mIoU where no label counts as missed; "mIoU, labelled" over labelled pixels only; labelled: their
-        share; right: the share of right ones among them; with SEGMENTS also PQ of all, things and stuff (COCO's)."""
+        """Compute the scores, in %.
+
+        mIoU: no label counts as missed; "mIoU, labelled": over labelled pixels only; labelled: their share; right: the
+        share of right ones among them; with SEGMENTS also PQ of all, things and stuff (COCO's).
+        """
         n = len(self.space)
         square = self.table[:n, :n]
         true, hit = self.table[:n].sum(1), np.diag(square)
@@ -78,26 +127,29 @@ class Quality:
         return found
 
     def iou(self) -> dict:
-        """IoU of each class in %, unlabelled pixels counted as missed; classes that occur nowhere are left out."""
+        """Compute the IoU of each class in %, unlabelled pixels counted as missed, without classes that are nowhere."""
         n = len(self.space)
         union = self.table[:n].sum(1) + self.table[:n, :n].sum(0) - np.diag(self.table)[:n]
         return {name: 100 * float(self.table[k, k] / union[k]) for k, name in enumerate(self.space.names) if union[k]}
 
 
 def rows(scores, step, wanted=("mIoU", "PQ", "labelled", "right")) -> list[dict]:
-    """Results for Stage.finish of the labels after a STEP of the chain; undefined ones are left out."""
+    """Make results for Stage.finish of the labels after a STEP of the chain, without undefined ones."""
     return [{"name": f"{name} of the labels", "value": scores[name], "unit": "%", "role": "ladder", "step": step}
             for name in wanted if np.isfinite(scores[name])]
 
 
 def plain(scores, number) -> dict:
-    """Scores of the labels after round NUMBER, as notes keep them (no NaN)."""
+    """Make the notes' row of the labels after round NUMBER: None instead of NaN."""
     return {"round": number, **{name: (value if np.isfinite(value) else None) for name, value in scores.items()}}
+
+
+# instance maps
 
 
 @dataclass
 class Tally:
-    """What is kept of the pictures of one kind of map: a few numbers a segment."""
+    """Counts of the instance maps of one detector by all definitions: a few numbers a segment."""
 
     standard: panoptic.PanopticQuality
     authors: panoptic_authors.Overlaps
@@ -106,6 +158,7 @@ class Tally:
 
     @classmethod
     def of(cls, space: Space) -> "Tally":
+        """Start with nothing counted."""
         classes = scored_classes(space)
         return cls(panoptic.PanopticQuality(len(space)), panoptic_authors.Overlaps.of(classes),
                    panoptic_authors.Overlaps.of(classes, fixed=True), InstanceAP(space.things))
@@ -122,23 +175,12 @@ class Tally:
 
 
 def scored_classes(space: Space) -> list[int]:
-    """All classes but VOC's background."""
+    """List all classes but VOC's background."""
     return [k for k in range(len(space)) if k != space.background]
 
 
-def truth_of(item, space: Space):
-    """The true segments of a picture: ids [H, W], {id: class}, ids of groups, class mask [H, W].
-
-    Without an instance mask nothing is known of them: all of ids is void.
-    """
-    mask = read.mask(space.layout, item, len(space))
-    if item.instances is None:
-        return np.full(mask.shape, VOID, np.uint16), {}, (), mask
-    return (*panoptic.truth(mask, instances_of(space.layout, item), space.things, space.background), mask)
-
-
 def tallies(items, folders, space: Space):
-    """Score the instance maps of each folder: ({name: Tally}, rows of id, kind and PQ a picture).
+    """Count the instance maps of each folder: ({name: Tally}, rows of id, kind and PQ a picture).
 
     items: pictures (wrap them in stage.progress); folders: {name: folder}. A missing map raises FileError. Pictures
     without an instance mask are not scored; their PQ is NaN.
@@ -156,28 +198,9 @@ def tallies(items, folders, space: Space):
     return found, rows
 
 
-def with_truth(items) -> list:
-    """The pictures that can be scored: those with an instance mask, or all if none has one."""
-    return [item for item in items if item.instances is not None] or list(items)
-
-
-def _by_id(ids, values) -> dict:
-    return dict(zip((int(k) for k in np.unique(ids) if k not in (0, VOID)), values, strict=True))
-
-
-def true_segments(item, space: Space):
-    """(ids [H, W], {id: class}) of the ground truth, to draw."""
-    return truth_of(item, space)[:2]
-
-
-def found_segments(item, folder):
-    """(ids [H, W], {id: class}) of a picture's map in FOLDER, to draw."""
-    ids, classes, _ = load_instances(folder, item.id)
-    return ids, _by_id(ids, classes)
-
-
 def by_class(tally: Tally, space: Space) -> dict[str, np.ndarray]:
-    """Every score of each class, [C] in [0, 1], NaN where it does not apply (VOC's background, classes not there)."""
+    """Compute every score of each class: [C] in [0, 1], NaN where it does not apply (VOC's background, classes that are
+    nowhere)."""
     kept = scored_classes(space)
 
     def spread(values, classes=kept):
@@ -198,26 +221,26 @@ def by_class(tally: Tally, space: Space) -> dict[str, np.ndarray]:
     return table
 
 
-WANTED = ("PQ", "AP_vol^r", "SQ", "DQ", "PQ, fixed", "AP_vol^r, fixed", "PQ, COCO", "AP, Cityscapes")
-OTHERS = ("PQ", "AP_vol^r")  # of these with boxes from further sources
-GROUPS = {"SQ": ("all",), "DQ": ("all",), "AP, Cityscapes": ("things",)}  # else all, things and stuff
+# results
 
 
 def means(table, space: Space, names) -> pd.DataFrame:
-    """Means in % over all classes, things and stuff: a row a score of NAMES, NaN where there is none."""
+    """Tabulate means in % over all classes, things and stuff: a row a score of NAMES, NaN where there is none."""
     rows = {name: split_means(table[name], space.things) for name in names}
     return (100 * pd.DataFrame(rows)).T.round(1)
 
 
 def mean(table, name, group, space: Space):
-    """One of them, in %; None where it is undefined."""
+    """Compute one of them, in %; None where it is undefined."""
     value = 100 * split_means(table[name], space.things)[group]
     return value if np.isfinite(value) else None
 
 
 def conditions(trained, predicted, instances, train_size, annotation="") -> dict:
-    """Fields of a Protocol from the parameters of 06 train, 07 predict and 09 instances. ANNOTATION: what was
-    chosen with whole masks, in words."""
+    """Make the fields of a Protocol from the parameters of 06 train, 07 predict and 09 instances.
+
+    ANNOTATION: text that says which choices used whole masks.
+    """
     kind = {"share": "semi"}.get(trained.label_source, trained.label_source)
     return {
         "split": instances.val_split,
@@ -233,7 +256,7 @@ def conditions(trained, predicted, instances, train_size, annotation="") -> dict
 
 
 def matching(name) -> dict:
-    """Fields of a Protocol that tell how segments were matched for the score NAME."""
+    """Make the fields of a Protocol that say how segments were matched for the score NAME."""
     whose = name.partition(", ")[2]
     matched = {"COCO": "COCO", "Cityscapes": "Cityscapes"}.get(whose, "authors' evaluator")
     fields = {"matching": matched, "preset": "fixed" if whose == "fixed" else "faithful"}
@@ -243,11 +266,11 @@ def matching(name) -> dict:
 
 
 def results(tables, confusion, common, crf, space: Space) -> list[dict]:
-    """Results for Stage.finish, in %.
+    """Make the results for Stage.finish, in %.
 
-    tables: {source of boxes: scores by class}; WANTED of the first and OTHERS of the rest as means over all, things and
-    stuff, where they are defined; the mean IoU of the semantic labels likewise. common: fields of a Protocol; crf: the
-    instance network's, in words. Numbers that ground-truth boxes helped to are bounds.
+    tables: {detector: scores by class}; WANTED of the first and OTHERS of the rest as means over all, things and stuff,
+    where they are defined; the mean IoU of the semantic labels likewise. common: fields of a Protocol; crf: text of the
+    instance network's. Numbers that ground-truth boxes helped to are bounds.
     """
     method, found = common.get("method", "weakly-supervised panoptic"), []
 
@@ -258,10 +281,10 @@ def results(tables, confusion, common, crf, space: Space) -> list[dict]:
                 found.append({"name": f"{name} ({group})", "value": 100 * value, "unit": "%", "protocol": protocol,
                               "detail": detail if group == groups[0] else {}} | ({"role": role} if role else {}))
 
-    for place, (source, table) in enumerate(tables.items()):
-        role = "bound" if source == "ground truth" else None
+    for place, (detector, table) in enumerate(tables.items()):
+        role = "bound" if detector == "ground truth" else None
         for name in OTHERS if place else WANTED:
-            protocol = {**common, "crf": crf, "method": f"{method}, boxes: {source}", **matching(name)}
+            protocol = {**common, "crf": crf, "method": f"{method}, boxes: {detector}", **matching(name)}
             add(name, table[name], protocol, GROUPS.get(name, ("all", "things", "stuff")), role)
     add("IoU", metrics.scores(confusion)["iou"], {**common, "method": method})
     return found

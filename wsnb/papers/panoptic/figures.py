@@ -1,11 +1,11 @@
-"""Figures of the chapter: crops, CAMs, boxes, masks, a scene through all stages, labels over the rounds.
+"""Figures of the chapter, stage by stage, and the functions behind the reader's controls.
 
-What the reader's controls show, each a function of their values. Everything that does not depend on them is made at
-the first call; pictures are drawn, and the slow ones made, at about the size at which they are seen.
+What a control does not change is made at its function's first call; pictures are drawn, and slow ones computed, at
+about the size at which they are seen.
 """
 
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 
 import cv2
 import numpy as np
@@ -15,12 +15,11 @@ from wsnb import viz
 from wsnb.data import read
 from wsnb.data.transforms import denormalise
 from wsnb.files import read_index
-from wsnb.ops.detections import Detections
-from wsnb.papers.panoptic import cams, cleanup, data, instance_network
+from wsnb.papers.panoptic import cams, cleanup, data, evaluate, instance_network
 from wsnb.papers.panoptic.label_space import IGNORE
 from wsnb.papers.panoptic.predict import load_scores
 from wsnb.viz import charts
-from wsnb.viz.pictures import ladder_figure, segments_overlay
+from wsnb.viz.pictures import known_truth, segments_overlay
 from wsnb.viz.tiles import SIDE, side_for, smaller, smaller_labels, tiles
 
 TITLES = {
@@ -31,19 +30,42 @@ CHANGED, AROUND = (255, 255, 0), (0, 0, 0)  # no class is this bright, none has 
 
 
 def shown(image, labels, space, alpha=0.65):
-    """The picture under its labels, in the colours of the space."""
+    """Draw a picture under its labels, in the colours of the space."""
     return viz.overlay(image, labels, alpha, space.palette, space.background)
 
 
 def legend(space, labels=None, columns=6):
-    """The colours of the classes that occur in LABELS (a list of maps; None: all)."""
+    """Draw the colours of the classes that occur in LABELS (a list of maps; None: all)."""
     present = None if labels is None else sorted(set().union(*(np.unique(m).tolist() for m in labels)) - {IGNORE})
     present = [k for k in present if k < len(space)] if present is not None else None
     return viz.legend(space.names, present, columns, palette=space.palette)
 
 
+def small_maps(maps, space, width=7):
+    """Draw label maps of a few pixels side by side, a block a pixel: {title: uint8 [H, W]}."""
+    return viz.grid([viz.colour(labels, space.palette) for labels in maps.values()], list(maps), len(maps), width)
+
+
+def ladder(items, folders, space):
+    """Draw a row a picture: the picture, its truth (light where there is none), its labels in FOLDERS {title: folder}.
+    """
+    def truth(item):
+        image = read.image(item)
+        mask = known_truth(item, lambda item: read.mask(space.layout, item, len(space)), image.shape[:2])
+        return shown(image, mask, space)
+
+    def labels(item, folder):
+        return shown(read.image(item), read_index(folder / f"{item.id}.png"), space)
+
+    columns = {title: partial(labels, folder=folder) for title, folder in folders.items()}
+    return viz.rows(items, {"picture": read.image, "ground truth": truth, **columns}, width=12)
+
+
+# 01 crops, 02 cams
+
+
 def crops_figure(image, places, tags, space, columns=5):
-    """The crops of a picture in their places, each with its tags."""
+    """Draw the crops of a picture in their places, each with its tags."""
     rows = len(places) // columns if len(places) % columns == 0 else -(-len(places) // columns)
     order = [x * rows + y for y in range(rows) for x in range(columns) if x * rows + y < len(places)]
     tiles, lines = [], []
@@ -58,7 +80,7 @@ def crops_figure(image, places, tags, space, columns=5):
 
 
 def windows_figure(image, places):
-    """The picture with the borders of its overlapping crops."""
+    """Draw the borders of overlapping crops on a picture."""
     out = image.copy()
     for k, (y0, x0, y1, x1) in enumerate(places):
         colour = viz.PALETTE[1 + k % 15].tolist()
@@ -67,13 +89,40 @@ def windows_figure(image, places):
 
 
 def cams_figure(image, classes, maps, labels, space, columns=4):
-    """Stitched maps of each class of a picture, and the labels from them."""
+    """Draw the stitched maps of each class of a picture, and the labels from them."""
     tiles = [viz.heat(image, m) for m in maps] + [shown(image, labels, space)]
     return viz.grid(tiles, [*(space.names[c] for c in classes), "CAM labels"], columns=columns, width=12)
 
 
+def sweep_figure(rows, chosen):
+    """Draw the quality of CAM labels over thresholds; CHOSEN is marked."""
+    names = ("labelled", "right", "mIoU", "mIoU, labelled")
+    return charts.sweep_figure([row["threshold"] for row in rows], {n: [row[n] for row in rows] for n in names}, chosen,
+                               label="%")
+
+
+def threshold(image, classes, maps, space, start, side=2 * SIDE):
+    """Make a function of the threshold: labels from the stitched class maps [K, H, W] of a picture."""
+
+    @cache
+    def opened():
+        small = smaller(image, side)
+        return small, np.array([smaller(one, side) for one in maps]).reshape(-1, *small.shape[:2])
+
+    def show(threshold=start):
+        small, found = opened()
+        labels = cams.labels_from(classes, found, threshold)
+        return tiles([small, shown(small, labels, space)],
+                     ["picture", f"{100 * np.mean(labels != IGNORE):.0f} % labelled"], 2)
+
+    return show
+
+
+# 03 boxes, 04 masks
+
+
 def draw_boxes(image, found, space):
-    """The picture with its boxes of things in their classes' colours, groups dashed; stuff is left out."""
+    """Draw the boxes of instances in their classes' colours, groups dashed; stuff is left out."""
     out, thick = image.copy(), max(1, image.shape[1] // 300)
     for k, (x0, y0, x1, y1) in enumerate(found.boxes.tolist()):
         if found.stuff[k]:
@@ -91,16 +140,10 @@ def draw_boxes(image, found, space):
     return out
 
 
-def boxes_figure(items, images, objects, space):
-    """Pictures with their boxes."""
-    tiles = [draw_boxes(image, found, space) for image, found in zip(images, objects, strict=True)]
-    return viz.grid(tiles, [item.id for item in items], columns=2, width=11)
-
-
-def consensus_figure(image, masks, found, labels, space):
-    """Boxes, the union of the GrabCut masks, that of the proposals, and the M&G labels of a picture."""
+def consensus_figure(image, pairs, found, labels, space):
+    """Draw boxes, the union of the GrabCut masks, that of the proposals, and the M&G labels of a picture."""
     grabcut, proposal = (np.full(image.shape[:2], IGNORE, np.uint8) for _ in range(2))
-    for k, one, other in masks:
+    for k, one, other in pairs:
         grabcut[one], proposal[other] = found.labels[k], found.labels[k]
     out = image.copy()
     out[labels == IGNORE] = viz.VOID_COLOUR
@@ -115,8 +158,28 @@ def consensus_figure(image, masks, found, labels, space):
     return viz.grid(tiles, ["boxes", "GrabCut", "proposals", "M&G: both agree; light: they differ"], 2, width=11)
 
 
+def agreement_table(pairs, found, item, space):
+    """Tabulate how well GrabCut, proposal and what both agree on fit the true instances of a picture: IoU in %."""
+    mask, ids = read.mask(space.layout, item, len(space)), data.instances_of(space.layout, item)
+    rows = []
+    for k, grabcut, proposal in pairs:
+        x0, y0, x1, y1 = found.boxes[k]
+        inside = ids[y0:y1, x0:x1][mask[y0:y1, x0:x1] == found.labels[k]]
+        if not (inside > 0).any():
+            continue
+        truth = ids == np.bincount(inside[inside > 0]).argmax()
+        row = {"class": space.names[found.labels[k]], "pixels of the box": int(found.areas[k])}
+        for name, one in (("GrabCut", grabcut), ("proposal", proposal), ("both agree", grabcut & proposal)):
+            row[f"IoU of {name}, %"] = 100 * (one & truth).sum() / max((one | truth).sum(), 1)
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+# 05 labels, 08 iterate
+
+
 def changed_picture(image, before, after, space):
-    """The picture under its labels, the pixels that differ from those BEFORE in yellow with a dark border."""
+    """Draw a picture under its labels, the pixels that differ from those BEFORE in yellow with a dark border."""
     out, changed = shown(image, after, space), before != after
     wide = 2 * max(1, image.shape[1] // 400) + 1
     border = cv2.dilate(changed.astype(np.uint8), cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (wide, wide)))
@@ -126,8 +189,9 @@ def changed_picture(image, before, after, space):
 
 
 def scene_figure(image, truth, start, after, instances, space, first="prediction"):
-    """One scene through all rules: picture, truth, start labels, what each rule changed in yellow, labels,
-    instances."""
+    """Draw one scene through all rules: picture, truth, start labels, what each rule changed in yellow, labels,
+    instances.
+    """
     tiles = [image, shown(image, truth, space), shown(image, start, space)]
     titles, before = ["picture", "ground truth (never seen)", first], start
     for rule, labels in after.items():
@@ -143,7 +207,7 @@ def scene_figure(image, truth, start, after, instances, space, first="prediction
 
 
 def instance_picture(image, found):
-    """Each instance in a colour of its own, stuff ones too; ignored light."""
+    """Draw each instance in a colour of its own, stuff classes too; ignored pixels light."""
     ids = found.ids.astype(np.int64)
     table = viz.PALETTE.copy()
     table[1:255] = viz.PALETTE[1 + (np.arange(1, 255) * 37) % 250]
@@ -151,60 +215,19 @@ def instance_picture(image, found):
 
 
 def each_rule_off_figure(image, inputs, options, space):
-    """The static twin of the checkboxes: one picture for each rule that is off, what differs in yellow."""
+    """Draw one picture for each rule that is off, what differs from all rules in yellow."""
     whole = cleanup.clean(options=options, **inputs)[1]
     tiles, titles = [shown(image, whole, space)], ["all rules"]
     for rule in cleanup.RULES:
         if getattr(options, rule):
-            last = cleanup.clean(options=cleanup.changed(options, **{rule: False}), **inputs)[1]
+            last = cleanup.clean(options=replace(options, **{rule: False}), **inputs)[1]
             tiles.append(changed_picture(image, whole, last, space))
             titles.append(f"without {TITLES[rule]}: {100 * (whole != last).mean():.1f} % differ")
     return viz.grid(tiles, titles, columns=3, width=12)
 
 
-def sweep_figure(rows, chosen):
-    """Quality of CAM labels over thresholds."""
-    names = ("labelled", "right", "mIoU", "mIoU, labelled")
-    return charts.sweep_figure([row["threshold"] for row in rows], {n: [row[n] for row in rows] for n in names}, chosen,
-                               label="%")
-
-
-def sweep_table(rows):
-    """The same as a frame."""
-    return pd.DataFrame(rows).set_index("threshold").round(1)
-
-
-def share_figure(shares, space, label):
-    """A bar in % for each class of SHARES {class: %}, in the class's own colour whichever classes are missing."""
-    colours = [space.palette[list(space.names).index(name)] for name in shares]
-    return charts.class_figure(pd.DataFrame({label: shares}), list(shares), colours, label)
-
-
-def ladder(items, folders, space):
-    """Pictures, their truth and their labels in FOLDERS {title: folder}."""
-    return ladder_figure(items, read.image, lambda item: read.mask(space.layout, item, len(space)), folders,
-                         space.palette, space.background, width=12)
-
-
-def opinions_table(masks, found, item, space):
-    """How well each opinion fits the true things of a picture: mean IoU of GrabCut, proposal and both, in %."""
-    mask, ids = read.mask(space.layout, item, len(space)), data.instances_of(space.layout, item)
-    rows = []
-    for k, grabcut, proposal in masks:
-        x0, y0, x1, y1 = found.boxes[k]
-        inside = ids[y0:y1, x0:x1][mask[y0:y1, x0:x1] == found.labels[k]]
-        if not (inside > 0).any():
-            continue
-        truth = ids == np.bincount(inside[inside > 0]).argmax()
-        row = {"class": space.names[found.labels[k]], "pixels of the box": int(found.areas[k])}
-        for name, one in (("GrabCut", grabcut), ("proposal", proposal), ("both agree", grabcut & proposal)):
-            row[f"IoU of {name}, %"] = 100 * (one & truth).sum() / max((one | truth).sum(), 1)
-        rows.append(row)
-    return pd.DataFrame(rows)
-
-
 def rounds_figure(history):
-    """Label quality after the kick-off (round 0) and after each round. history: dicts of `quality.plain`.
+    """Draw the quality of labels after the kick-off (round 0) and after each round. history: rows of `evaluate.plain`.
 
     Each panel has a scale of its own, at least 6 % high: the rounds change less than the measures differ.
     """
@@ -224,63 +247,10 @@ def rounds_figure(history):
     return figure
 
 
-def labels_through(image, item, folders, truth, space):
-    """A picture's labels in each of FOLDERS {title: folder} beside its truth."""
-    tiles = [image, shown(image, truth, space)]
-    tiles += [shown(image, read_index(folder / f"{item.id}.png"), space) for folder in folders.values()]
-    return viz.grid(tiles, ["picture", "ground truth", *folders], columns=3, width=12)
-
-
-def training_crops_figure(samples, space):
-    """Crops as the network gets them, above their labels."""
-    images = [(denormalise(s["x"]).permute(1, 2, 0).clip(0, 1).numpy() * 255).astype(np.uint8) for s in samples]
-    labels = [viz.colour(s["label"].numpy().astype(np.uint8), space.palette) for s in samples]
-    return viz.grid([*images, *labels], [s["id"] for s in samples] + [""] * len(samples), len(samples), 12)
-
-
-def predictions_figure(items, folder, space):
-    """Pictures, predicted labels and their scores (dark: unsure)."""
-    tiles, titles = [], []
-    for item in items:
-        image = read.image(item)
-        scores = load_scores(folder / "scores" / f"{item.id}.mat")
-        tiles += [image, shown(image, read_index(folder / "labels" / f"{item.id}.png"), space),
-                  (255 * scores).astype(np.uint8)]
-        titles += [item.id, "prediction", f"score, mean {scores.mean():.2f}"]
-    return viz.grid(tiles, titles, columns=3, width=12)
-
-
-def scores_figure(scores):
-    """The share of pixels whose score is at least a threshold."""
-    figure, (axis,) = charts.chart(6, 2.6)
-    thresholds = np.linspace(0, 1, 101)
-    counts, _ = np.histogram(scores, np.append(thresholds, 2.0))
-    axis.plot(thresholds, 100 * counts[::-1].cumsum()[::-1] / max(counts.sum(), 1))
-    axis.set(xlabel="score threshold", ylabel="pixels kept, %", ylim=(0, 102))
-    return figure
-
-
-def threshold(image, classes, maps, space, start, side=2 * SIDE):
-    """A function of the threshold: labels from the stitched class maps [K, H, W] of a picture."""
-
-    @cache
-    def opened():
-        small = smaller(image, side)
-        return small, np.array([smaller(one, side) for one in maps]).reshape(-1, *small.shape[:2])
-
-    def show(threshold=start):
-        small, found = opened()
-        labels = cams.labels_from(classes, found, threshold)
-        return tiles([small, shown(small, labels, space)],
-                     ["picture", f"{100 * np.mean(labels != IGNORE):.0f} % labelled"], 2)
-
-    return show
-
-
 def rules(image, inputs, options, space, side=2 * SIDE):
-    """A function of the clean-up's switches: labels before, by all rules, by those that are on, and where they differ.
+    """Make a function of the clean-up's switches: labels before, by all rules, by those that are on, what differs.
 
-    inputs: what `chain.clean` takes. The rules work on the whole picture; it is drawn smaller.
+    inputs: what `cleanup.clean` takes. The rules work on the whole picture; it is drawn smaller.
     """
 
     @cache
@@ -294,7 +264,7 @@ def rules(image, inputs, options, space, side=2 * SIDE):
         small, whole, before, drawn = opened()
         on = dict(zip(cleanup.RULES, (score, tags, merge, box_prior, low_iou), strict=True))
         off = [rule for rule in cleanup.RULES if getattr(options, rule) and not on[rule]]
-        last = cleanup.clean(options=cleanup.changed(options, **dict.fromkeys(off, False)), **inputs)[1]
+        last = cleanup.clean(options=replace(options, **dict.fromkeys(off, False)), **inputs)[1]
         after, names = smaller_labels(last, side), ", ".join(TITLES[rule] for rule in off) or "none"
         pictures = [*drawn, shown(small, after, space), changed_picture(small, before, after, space)]
         return tiles(pictures, ["before", "all rules", f"off: {names}", f"{100 * np.mean(whole != last):.1f} % differ"],
@@ -303,22 +273,78 @@ def rules(image, inputs, options, space, side=2 * SIDE):
     return show
 
 
-def field(image, probabilities, things, space, settings, look):
-    """A function of the mean field's steps and the weights of the unary terms: the instances of a picture.
+# 06 train, 07 predict
 
-    As `instance_network.labels_of` with these SETTINGS, on a picture of 200 pixels (fewer for more than 8 labels) and
-    with the CRF's distances shrunk alike: fine borders differ a little. LOOK: how `segments_overlay` draws.
+
+def training_crops_figure(samples, space):
+    """Draw crops as the network gets them, above their labels."""
+    images = [(denormalise(s["x"]).permute(1, 2, 0).clip(0, 1).numpy() * 255).astype(np.uint8) for s in samples]
+    labels = [viz.colour(s["label"].numpy().astype(np.uint8), space.palette) for s in samples]
+    return viz.grid([*images, *labels], [s["id"] for s in samples] + [""] * len(samples), len(samples), 12)
+
+
+def predictions_figure(items, folder, space):
+    """Draw a row a picture: the picture, its predicted labels and their scores (dark: unsure)."""
+    def labels(item):
+        return shown(read.image(item), read_index(folder / "labels" / f"{item.id}.png"), space)
+
+    def scores(item):
+        found = load_scores(folder / "scores" / f"{item.id}.mat")
+        return (255 * found).astype(np.uint8), f"score, mean {found.mean():.2f}"
+
+    return viz.rows(items, {"picture": read.image, "prediction": labels, "score": scores}, width=12)
+
+
+def scores_figure(scores):
+    """Draw the share of pixels whose score is at least a threshold."""
+    figure, (axis,) = charts.chart(6, 2.6)
+    thresholds = np.linspace(0, 1, 101)
+    counts, _ = np.histogram(scores, np.append(thresholds, 2.0))
+    axis.plot(thresholds, 100 * counts[::-1].cumsum()[::-1] / max(counts.sum(), 1))
+    axis.set(xlabel="score threshold", ylabel="pixels kept, %", ylim=(0, 102))
+    return figure
+
+
+def share_figure(shares, space, label):
+    """Draw a bar in % for each class of SHARES {class: %}, in the class's own colour whichever classes are missing."""
+    colours = [space.palette[list(space.names).index(name)] for name in shares]
+    return charts.class_figure(pd.DataFrame({label: shares}), list(shares), colours, label)
+
+
+# 09 instances, 10 evaluate
+
+
+def draw_segments(image, ids, classes, space):
+    """Draw the segments of a picture, ids [H, W] with {id: class}: instances of a thing class in shades of its colour.
+    """
+    return segments_overlay(image, ids, classes, space.palette, space.things, (space.background,))
+
+
+def segment_columns(folders, space) -> dict:
+    """Make the columns of `viz.rows`: picture, true segments, segments in FOLDERS {detector: folder}."""
+    def truth(item):
+        return draw_segments(read.image(item), *evaluate.true_segments(item, space), space)
+
+    def found(item, folder):
+        return draw_segments(read.image(item), *evaluate.found_segments(item, folder), space)
+
+    columns = {f"boxes: {name}": partial(found, folder=folder) for name, folder in folders.items()}
+    return {"picture": read.image, "ground truth": truth, **columns}
+
+
+def field(image, probabilities, detected, space, settings):
+    """Make a function of the mean field's steps and the weights of the unary terms: the instances of a picture.
+
+    As `instance_network.assign` with these SETTINGS, on a picture of 200 pixels (fewer for more than 8 labels) and with
+    the CRF's distances shrunk alike: fine borders differ a little.
     """
 
     @cache
     def opened():
-        side = side_for(image.shape, len(space.stuff) + len(things))
+        side = side_for(image.shape, len(space.stuff) + len(detected))
         small = smaller(image, side)
         factor = small.shape[1] / (image.shape[1] * min(1, settings.side / max(image.shape[:2])))
-        ratio = np.array([small.shape[1] / image.shape[1], small.shape[0] / image.shape[0]] * 2)
-        boxes = things.boxes * ratio
-        found = Detections(things.classes, np.concatenate([np.floor(boxes[:, :2]), np.ceil(boxes[:, 2:])], 1),
-                           things.scores)
+        found = detected.scaled(small.shape[0] / image.shape[0], small.shape[1] / image.shape[1])
         maps = np.stack([smaller(one, side) for one in np.asarray(probabilities, np.float32)])
         crf = replace(settings.field, gaussian_sxy=settings.field.gaussian_sxy * factor,
                       bilateral_sxy=settings.field.bilateral_sxy * factor)
@@ -329,8 +355,8 @@ def field(image, probabilities, things, space, settings, look):
         small, maps, found, crf = opened()
         one = replace(settings, field=replace(crf, iterations=iterations), box_weight=box_weight,
                       global_weight=max(global_weight, 0.01))  # not both 0
-        winner, labels = instance_network.labels_of(small, maps, found, space, one)
-        drawn = segments_overlay(small, winner + 256, dict(enumerate(labels.classes, 256)), **look)
+        winner, labels = instance_network.assign(small, maps, found, space, one)
+        drawn = draw_segments(small, winner + 256, dict(enumerate(labels.classes, 256)), space)
         return tiles([small, drawn], ["picture", f"{iterations} steps"], 2, 840)
 
     return show

@@ -1,4 +1,4 @@
-"""The label space of a chain: which classes are stuff, which are things, their names and colours."""
+"""The label space of a chain: names and colours of the classes, and which of them are stuff, which thing classes."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ IGNORE = 255
 
 @dataclass(frozen=True)
 class Space:
-    """Names of the classes 0, 1, ...; which of them are STUFF (regions) and which are THINGS (countable)."""
+    """Names of the classes 0, 1, ...; which of them are stuff (regions), and which thing classes (instances)."""
 
     names: tuple[str, ...]
     stuff: tuple[int, ...]
@@ -38,7 +38,7 @@ CITYSCAPES = Space(cityscapes.CLASSES, cityscapes.STUFF, cityscapes.THINGS)
 
 
 def at(layout: str, root) -> Space:
-    """The space of the data set ROOT in a LAYOUT. In VOC's, VOC2012/stuff.txt names classes that are stuff, one a line.
+    """Read the space of the data set ROOT in a LAYOUT. In VOC's, VOC2012/stuff.txt names the stuff classes, one a line.
 
     Raises FileError for a name there that is no class.
     """
@@ -52,7 +52,9 @@ def at(layout: str, root) -> Space:
 
 
 def of(layout: str, names, stuff=()) -> Space:
-    """The space of a LAYOUT with class NAMES: Cityscapes' 11 stuff and 8 thing classes; elsewhere class 0, the
-    background, and the classes named in STUFF."""
+    """Make the space of a LAYOUT with class NAMES.
+
+    Stuff: 11 of Cityscapes' 19 classes; elsewhere class 0, the background, and the classes named in STUFF.
+    """
     things = tuple(k for k in read.thing_classes(layout, len(names)) if names[k] not in stuff)
     return Space(tuple(names), tuple(k for k in range(len(names)) if k not in things), things, layout)

@@ -1,33 +1,24 @@
-"""Scores of predictions as released: a MAT file with one float32 array [H, W], whatever its name; and index PNGs in the
-colours of the space.
+"""Predictions of a trained segmenter on disk: scores in the released format, probabilities for the instance network."""
 
-Dense predictions of a segmenter: labels with their scores for the next ground truth, probabilities for instances.
-"""
-
-import io
 from pathlib import Path
 
 import cv2
 import numpy as np
 import scipy.io
-from PIL import Image
 
 from wsnb.data import read
-from wsnb.files import FileError, load_npz, save_npz, write
+from wsnb.files import FileError, load_npz, save_npz, save_png
 from wsnb.ops.segmentation import predict
-from wsnb.papers.panoptic.boxes import _dateless
+from wsnb.papers.panoptic.boxes import save_mat
 
 
 def save_scores(path, scores) -> None:
-    """Write scores float [H, W] as float32 under the name `feat`, compressed, whole."""
-    buffer = io.BytesIO()
-    scipy.io.savemat(buffer, {"feat": np.asarray(scores, np.float32)}, do_compression=True)
-    with write(path) as file:
-        file.write(_dateless(buffer.getvalue()))
+    """Write scores float [H, W] as float32 under the name `feat` of a MAT file, whole."""
+    save_mat(path, {"feat": np.asarray(scores, np.float32)})
 
 
 def load_scores(path) -> np.ndarray:
-    """The first array of the file, float32 [H, W]. Raises FileError."""
+    """Read the first array of a MAT file, whatever its name: float32 [H, W]. Raises FileError."""
     try:
         with open(path, "rb") as file:
             arrays = [value for name, value in scipy.io.loadmat(file).items() if not name.startswith("__")]
@@ -41,51 +32,33 @@ def load_scores(path) -> np.ndarray:
     return scores
 
 
-def save_labels(path, labels, palette) -> None:
-    """Write labels uint8 [H, W] as an 8-bit palette PNG whose stored indices are the labels, whole."""
-    image = Image.fromarray(np.asarray(labels, np.uint8))
-    image.putpalette(np.asarray(palette, np.uint8).tobytes())
-    with write(path) as file:
-        image.save(file, format="PNG")
+def write_probabilities(network, items, folder, palette, scales, flip, stride=4, device="cpu"):
+    """Write val_labels/ID.png and val_probabilities/ID.npz below FOLDER for each picture that lacks one; yield it.
 
-
-def reduced(maps, stride):
-    """Probabilities [C, H, W] -> float16 [C, H / STRIDE, W / STRIDE], means over areas."""
-    height, width = (max(1, round(side / stride)) for side in maps.shape[1:])
-    return np.stack([cv2.resize(m, (width, height), interpolation=cv2.INTER_AREA) for m in maps]).astype(np.float16)
-
-
-def load_probabilities(path, size=None):
-    """Probabilities float32 [C, H, W] of a file, enlarged bilinearly to SIZE (H, W). Raises FileError."""
-    maps = load_npz(path).get("probabilities")
-    if maps is None or maps.ndim != 3:
-        raise FileError(f"{path}: no array `probabilities` [C, h, w] in it; make it again with the prediction stage")
-    maps = maps.astype(np.float32)
-    if size is None or tuple(size) == maps.shape[1:]:
-        return maps
-    return np.stack([cv2.resize(m, tuple(size)[::-1], interpolation=cv2.INTER_LINEAR) for m in maps])
-
-
-def for_labels(network, items, folder, palette, scales, flip, base, device="cpu"):
-    """Write folder/labels/ID.png and folder/scores/ID.mat (softmax value of the predicted class) of each picture that
-    lacks one of them; yields the item."""
-    for item in items:
-        labels, scores = Path(folder, "labels", f"{item.id}.png"), Path(folder, "scores", f"{item.id}.mat")
-        if not (labels.exists() and scores.exists()):
-            maps = predict(network, read.image(item), scales, flip, device, base=base)
-            save_scores(scores, maps.max(axis=0))
-            save_labels(labels, maps.argmax(axis=0), palette)
-        yield item
-
-
-def for_instances(network, items, folder, palette, scales, flip, base, stride=4, device="cpu"):
-    """Write folder/val_labels/ID.png and folder/val_probabilities/ID.npz of each picture that lacks one; yields the
-    item."""
+    Probabilities are kept at 1 / STRIDE of the picture's size, float16; labels are those of the full size.
+    """
     for item in items:
         labels = Path(folder, "val_labels", f"{item.id}.png")
         kept = Path(folder, "val_probabilities", f"{item.id}.npz")
         if not (labels.exists() and kept.exists()):
-            maps = predict(network, read.image(item), scales, flip, device, base=base)
+            maps = predict(network, read.image(item), scales, flip, device)
             save_npz(kept, probabilities=reduced(maps, stride))
-            save_labels(labels, maps.argmax(axis=0), palette)
+            save_png(labels, maps.argmax(axis=0).astype(np.uint8), palette)
         yield item
+
+
+def reduced(maps, stride):
+    """Average maps [C, H, W] over areas: float32 -> float16 [C, H / STRIDE, W / STRIDE]."""
+    height, width = (max(1, round(side / stride)) for side in maps.shape[1:])
+    return np.stack([cv2.resize(m, (width, height), interpolation=cv2.INTER_AREA) for m in maps]).astype(np.float16)
+
+
+def load_probabilities(path, size):
+    """Read probabilities and enlarge them bilinearly to SIZE (H, W): float32 [C, H, W]. Raises FileError."""
+    maps = load_npz(path).get("probabilities")
+    if maps is None or maps.ndim != 3:
+        raise FileError(f"{path}: no array `probabilities` [C, h, w] in it; make it again with the prediction stage")
+    maps = maps.astype(np.float32)
+    if tuple(size) == maps.shape[1:]:
+        return maps
+    return np.stack([cv2.resize(m, tuple(size)[::-1], interpolation=cv2.INTER_LINEAR) for m in maps])

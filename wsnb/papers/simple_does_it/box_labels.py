@@ -1,39 +1,27 @@
-"""From boxes to semantic labels: the paper's recipes (section 3), each a rule for what a box's pixels are called.
+"""Labels from boxes: the paper's label methods (section 3), each a rule for the pixels of one box.
 
-Throughout, the smaller of two overlapping boxes lies in front, and what is outside all boxes is background (cue C1).
-255 is "not known": it is not trained on.
-
-Label maps of a data set by all recipes: one picture a job, resumable, the same for any number of processes.
+Throughout, the smaller of two overlapping boxes lies in front, and all pixels outside the boxes are background (cue
+C1). 255 is "not known": it is not trained on.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
 from wsnb.data import read, weak
 from wsnb.data.own import dataset
-from wsnb.data.weak import VOID, draw_boxes
-from wsnb.files import FileError, save_png
+from wsnb.data.weak import VOID
+from wsnb.files import FileError
 from wsnb.ops import grabcut, hierarchies, proposals
 
-NAMES = {
-    "rectangles": "Box",
-    "box_i": "Box^i",
-    "grabcut": "GrabCut",
-    "grabcut_plus": "GrabCut+",
-    "grabcut_plus_i": "GrabCut+^i",
-    "mcg": "MCG",
-    "m_and_g_plus": "M∩G+",
-}  # as the paper's tables write them; "Box" are rectangles with recursive training
-NEEDS = {"rectangles": (), "box_i": (), "grabcut": ("grabcut",), "grabcut_plus": ("grabcut_plus",),
-         "grabcut_plus_i": ("votes",), "mcg": ("proposal",), "m_and_g_plus": ("proposal", "grabcut_plus")}
 CONSTANTS = "constants of GrabCut+ and proposals chosen on some training pictures with their masks"
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Constants of the recipes; the defaults are the paper's, as far as it says.
+    """Constants of the label methods; the defaults are the paper's, as far as it says.
 
     side            GrabCut works on a picture whose longer side has this many pixels; 0: its own size
     iterations      of GrabCut and GrabCut+
@@ -58,52 +46,47 @@ class Settings:
     seed: int = 0
 
 
-def annotation(recipe) -> str:
-    """What a recipe's constants cost beside the boxes, for a Protocol: GrabCut+, whose weight of the pairwise term,
-    margin and boundary scales the paper leaves open, and the book's proposals were set with masks."""
-    return CONSTANTS if set(NEEDS.get(recipe, ())) - {"grabcut"} else ""
-
-
 def settings_from(p) -> Settings:
-    """Settings from a stage's parameters."""
+    """Make the settings of a stage's parameters."""
     return Settings(p.grabcut_side, p.grabcut_iterations, p.inner_share, p.background_margin, p.jitter_runs,
                     p.jitter_shift, tuple(p.jitter_margins), p.votes_certain, p.votes_doubt, p.seed)
 
 
 class Picture:
-    """A picture with what several recipes share, each computed when it is first asked for.
+    """A picture with the maps that several methods share, each computed when it is first asked for.
 
     boundary: a map float [H, W] in [0, 1], such as HED's; None takes the book's own. candidates: proposals of
     `proposals.read_mcg`; None computes some.
     """
 
     def __init__(self, image, settings=Settings(), boundary=None, candidates=None):
-        self.image, self.settings = image, settings
-        self.shape = image.shape[:2]
-        self._boundary, self._candidates, self._official = boundary, candidates, candidates is not None
-        self._tree = self._graph = None
+        self.image, self.settings, self.shape = image, settings, image.shape[:2]
+        self.parts = 3 if candidates is None else 1  # regions that a proposal is joined from
+        if boundary is not None:
+            self.boundary = boundary
+        if candidates is not None:
+            self.candidates = candidates
 
-    @property
+    @cached_property
     def boundary(self):
-        if self._boundary is None:
-            self._boundary = hierarchies.boundary_map(self.image)
-        return self._boundary
+        return hierarchies.boundary_map(self.image)
 
-    @property
+    @cached_property
     def hierarchy(self):
-        if self._tree is None:
-            self._tree = hierarchies.ucm(self.boundary)
-        return self._tree
+        return hierarchies.ucm(self.boundary)
 
-    @property
+    @cached_property
     def graph(self):
-        if self._graph is None:
-            self._graph = grabcut.region_graph(self.image, self.boundary, self.hierarchy.leaves)
-        return self._graph
+        return grabcut.region_graph(self.image, self.boundary, self.hierarchy.leaves)
+
+    @cached_property
+    def candidates(self):
+        return proposals.nodes(self.hierarchy)
 
     def object_mask(self, kind, box, key=0) -> np.ndarray:
-        """What KIND ("grabcut", "grabcut_plus", "proposal", "rectangle", "ellipse": bool [H, W]; "votes": share of
-        votes float32 [H, W]) makes of a box. KEY tells the boxes of a picture apart in what is drawn."""
+        """The object of a box, bool [H, W], by one KIND of mask: "rectangle", "ellipse", "grabcut", "grabcut_plus" or
+        "proposal"; "votes" gives the share of votes, float32 [H, W]. KEY tells the boxes of a picture apart in random
+        draws."""
         s = self.settings
         seed = (s.seed * 1000003 + key) % 2**31
         if kind == "rectangle":
@@ -116,9 +99,7 @@ class Picture:
         if kind == "grabcut_plus":
             return grabcut.grabcut_plus_label(self.graph, box, seed, s.iterations, s.margin)
         if kind == "proposal":
-            if self._candidates is None:
-                self._candidates = proposals.nodes(self.hierarchy)
-            return proposals.best_for_box(self._candidates, box, parts=1 if self._official else 3)
+            return proposals.best_for_box(self.candidates, box, self.parts)
         if kind == "votes":
             return votes(self.graph, box, s, seed)
         raise ValueError(f"kind {kind!r}: rectangle, ellipse, grabcut, grabcut_plus, proposal or votes")
@@ -131,6 +112,15 @@ def ellipse(shape, box) -> np.ndarray:
     across, down = max(x1 - x0, 1) / 2, max(y1 - y0, 1) / 2
     inside = ((x + 0.5 - (x0 + x1) / 2) / across) ** 2 + ((y + 0.5 - (y0 + y1) / 2) / down) ** 2 <= 1
     return inside & grabcut.filled(shape, box)
+
+
+def inner_box(box, share) -> tuple[int, int, int, int]:
+    """The box with SHARE of the area around the same middle, at least a pixel."""
+    x0, y0, x1, y1 = box
+    side = np.sqrt(share)
+    across, down = max(1, round((x1 - x0) * side)), max(1, round((y1 - y0) * side))
+    left, top = x0 + (x1 - x0 - across) // 2, y0 + (y1 - y0 - down) // 2
+    return left, top, left + across, top + down
 
 
 def votes(graph, box, settings, seed) -> np.ndarray:
@@ -151,48 +141,82 @@ def votes(graph, box, settings, seed) -> np.ndarray:
     return total / max(settings.runs, 1)
 
 
-def inner_box(box, share) -> tuple[int, int, int, int]:
-    """The box with SHARE of the area around the same middle, at least a pixel."""
-    x0, y0, x1, y1 = box
-    side = np.sqrt(share)
-    across, down = max(1, round((x1 - x0) * side)), max(1, round((y1 - y0) * side))
-    left, top = x0 + (x1 - x0 - across) // 2, y0 + (y1 - y0 - down) // 2
-    return left, top, left + across, top + down
+def rectangles(picture, box, key):
+    """Box: every pixel of the box is object."""
+    return grabcut.filled(picture.shape, box), None
 
 
-def label_map(recipe, picture: Picture, boxes, labels) -> np.ndarray:
-    """The label map of a picture by a RECIPE of NAMES: uint8 [H, W], 0 background, classes, 255 not known.
+def box_i(picture, box, key):
+    """Box^i: the inner part of the box is object, the rest of it not known."""
+    whole = grabcut.filled(picture.shape, box)
+    return whole & grabcut.filled(picture.shape, inner_box(box, picture.settings.inner)), whole
+
+
+def grabcut_only(picture, box, key):
+    """GrabCut: its mask is object."""
+    return picture.object_mask("grabcut", box, key), None
+
+
+def grabcut_plus(picture, box, key):
+    """GrabCut+: its mask is object."""
+    return picture.object_mask("grabcut_plus", box, key), None
+
+
+def grabcut_plus_i(picture, box, key):
+    """GrabCut+^i: pixels with many votes of jittered runs are object, those with some votes not known."""
+    share = picture.object_mask("votes", box, key)
+    doubtful = grabcut.filled(picture.shape, box) & (share >= picture.settings.doubt)
+    return share >= picture.settings.certain, doubtful
+
+
+def mcg(picture, box, key):
+    """MCG: the proposal that fits the box best is object."""
+    return picture.object_mask("proposal", box, key), None
+
+
+def m_and_g_plus(picture, box, key):
+    """M∩G+: object where the proposal and GrabCut+ agree, the rest of the box is not known."""
+    agreed = picture.object_mask("proposal", box, key) & picture.object_mask("grabcut_plus", box, key)
+    return agreed, grabcut.filled(picture.shape, box)
+
+
+METHODS = {"rectangles": rectangles, "box_i": box_i, "grabcut": grabcut_only, "grabcut_plus": grabcut_plus,
+           "grabcut_plus_i": grabcut_plus_i, "mcg": mcg, "m_and_g_plus": m_and_g_plus}
+NAMES = {"rectangles": "Box", "box_i": "Box^i", "grabcut": "GrabCut", "grabcut_plus": "GrabCut+",
+         "grabcut_plus_i": "GrabCut+^i", "mcg": "MCG", "m_and_g_plus": "M∩G+"}  # as the paper's tables write them
+TUNED = ("grabcut_plus", "grabcut_plus_i", "mcg", "m_and_g_plus")
+
+
+def annotation(method) -> str:
+    """State for a Protocol which annotation the constants of a label method cost beside the boxes.
+
+    The paper leaves open GrabCut+'s weight of the pairwise term, its margin and the boundary scales; these, and the
+    book's proposals, were set with masks.
+    """
+    return CONSTANTS if method in TUNED else ""
+
+
+def label_map(method, picture: Picture, boxes, labels) -> np.ndarray:
+    """Label a picture by one of the METHODS: uint8 [H, W], 0 background, classes, 255 not known.
 
     boxes int [N, 4] (x0, y0, x1, y1, half-open), labels [N]. No boxes: all background. Raises ValueError for an unknown
-    recipe.
+    method.
     """
-    if recipe not in NAMES:
-        raise ValueError(f"recipe {recipe!r}: choose of {', '.join(NAMES)}")
+    if method not in METHODS:
+        raise ValueError(f"label method {method!r}: choose of {', '.join(METHODS)}")
     boxes = np.asarray(boxes, np.int64).reshape(-1, 4)
-    shape = picture.shape
-    if recipe == "rectangles":
-        return draw_boxes(shape, boxes, labels)
-    drawn = np.zeros(shape, np.uint8)
+    drawn = np.zeros(picture.shape, np.uint8)
     areas = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
     for k in np.argsort(-areas, kind="stable"):
-        box, whole = tuple(boxes[k].tolist()), grabcut.filled(shape, boxes[k])
-        masks = [picture.object_mask(kind, box, int(k)) for kind in NEEDS[recipe]]
-        if recipe == "box_i":
-            object_, unknown = grabcut.filled(shape, inner_box(box, picture.settings.inner)) & whole, whole
-        elif recipe == "grabcut_plus_i":
-            object_ = masks[0] >= picture.settings.certain
-            unknown = whole & (masks[0] >= picture.settings.doubt)
-        elif recipe == "m_and_g_plus":
-            object_, unknown = masks[0] & masks[1], whole
-        else:
-            object_, unknown = masks[0], np.zeros(shape, bool)
-        drawn[unknown] = VOID
+        object_, unknown = METHODS[method](picture, tuple(boxes[k].tolist()), int(k))
+        if unknown is not None:
+            drawn[unknown] = VOID
         drawn[object_] = labels[k]
     return drawn
 
 
 @dataclass(frozen=True)
-class Source:
+class Inputs:
     """Where boxes and the maps of other programs come from.
 
     layout        of the data set
@@ -207,23 +231,23 @@ class Source:
     mcg_dir: str = ""
 
 
-def boxes_of(source: Source, item) -> tuple[np.ndarray, np.ndarray]:
+def boxes_of(inputs: Inputs, item) -> tuple[np.ndarray, np.ndarray]:
     """Boxes int64 [N, 4] (half-open) and labels [N] of a picture: from its annotation, else around its instances.
 
     Difficult boxes count: they too bound an object.
     """
     if item.boxes is not None:
-        boxes, labels, _ = read.boxes(source.layout, item, source.names)
+        boxes, labels, _ = read.boxes(inputs.layout, item, inputs.names)
         return boxes, labels
     dataset.need_whole([item], "boxes from masks", "give boxes of every picture")
-    mask = read.mask(source.layout, item, len(source.names))
-    instances = read.instances(source.layout, item) if item.instances is not None else None
+    mask = read.mask(inputs.layout, item, len(inputs.names))
+    instances = read.instances(inputs.layout, item) if item.instances is not None else None
     return weak.boxes(mask, instances)
 
 
-def need_maps(source: Source, items) -> None:
+def need_maps(inputs: Inputs, items) -> None:
     """Raise FileError that names the pictures without a map in boundary_dir or mcg_dir, if these are given."""
-    for name, folder, ending in (("boundary_dir", source.boundary_dir, ".png"), ("mcg_dir", source.mcg_dir, ".mat")):
+    for name, folder, ending in (("boundary_dir", inputs.boundary_dir, ".png"), ("mcg_dir", inputs.mcg_dir, ".mat")):
         there = {path.name for path in Path(folder).glob(f"*{ending}")} if folder else set()
         missing = [f"{item.id}{ending}" for item in items if f"{item.id}{ending}" not in there] if folder else []
         if missing:
@@ -232,14 +256,14 @@ def need_maps(source: Source, items) -> None:
                             f"write them, or take {name}='' for the book's own")
 
 
-def picture_of(source: Source, item, settings) -> Picture:
-    """A picture ready for the recipes, with other programs' maps where they are asked for."""
+def picture_of(inputs: Inputs, item, settings) -> Picture:
+    """Read a picture for the label methods, with other programs' maps where they are asked for."""
     image = read.image(item)
     boundary = candidates = None
-    if source.boundary_dir:
-        boundary = hierarchies.read_map(Path(source.boundary_dir) / f"{item.id}.png", image.shape[:2])
-    if source.mcg_dir:
-        path = Path(source.mcg_dir) / f"{item.id}.mat"
+    if inputs.boundary_dir:
+        boundary = hierarchies.read_map(Path(inputs.boundary_dir) / f"{item.id}.png", image.shape[:2])
+    if inputs.mcg_dir:
+        path = Path(inputs.mcg_dir) / f"{item.id}.mat"
         candidates = proposals.read_mcg(path)
         if candidates.leaves.shape != image.shape[:2]:
             raise FileError(f"{path}: superpixels {candidates.leaves.shape}, its picture is {image.shape[:2]}; "
@@ -247,20 +271,7 @@ def picture_of(source: Source, item, settings) -> Picture:
     return Picture(image, settings, boundary, candidates)
 
 
-def jobs(source: Source, items, wanted, settings, folder):
-    """For each picture what `label` needs, or None where all its files are there."""
-    for item in items:
-        paths = {recipe: Path(folder) / recipe / f"{item.id}.png" for recipe in wanted}
-        paths = {recipe: path for recipe, path in paths.items() if not path.exists()}
-        yield (source, item, paths, settings) if paths else None
-
-
-def label(job) -> None:
-    """Write the missing label maps of one picture."""
-    if job is None:
-        return
-    source, item, paths, settings = job
-    picture = picture_of(source, item, settings)
-    boxes, labels = boxes_of(source, item)
-    for recipe, path in paths.items():
-        save_png(path, label_map(recipe, picture, boxes, labels))
+def label_maps_of(item, inputs: Inputs, methods, settings) -> list[np.ndarray]:
+    """Label a picture of a data set by each of the METHODS."""
+    picture, (boxes, labels) = picture_of(inputs, item, settings), boxes_of(inputs, item)
+    return [label_map(method, picture, boxes, labels) for method in methods]

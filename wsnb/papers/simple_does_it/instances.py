@@ -1,31 +1,30 @@
-"""Training and applying the instance network: samples from pair files, steps, predictions."""
+"""Training and applying the instance network: net surgery, samples from pair files, steps, predictions."""
 
 from pathlib import Path
 
 import cv2
 import numpy as np
 import torch
-from PIL import Image
 
 from wsnb.data import read
 from wsnb.data.transforms import normalise, to_unit
-from wsnb.files import FileError, read_index, write
+from wsnb.files import FileError, read_index
 from wsnb.models import backbones
 from wsnb.ops import grabcut
 from wsnb.papers.simple_does_it import data, losses, model
 from wsnb.papers.simple_does_it.losses import rate_at
 
-KINDS = {"weak": "inst_grabcuts", "full": "inst_masks"}  # what a network learns from, and its folder
+KINDS = {"weak": "inst_grabcuts", "full": "inst_masks"}  # the labels of a network, and their folder
 
 
 def build(backbone, output_stride=0, freeze_norms=False) -> model.BoxNetwork:
     """The network on VGG-16 ("vgg16", the original's) or on another backbone of the book, with random weights."""
-    body = model.VGGStages() if backbone == "vgg16" else model.Shared(backbone, 4, output_stride, freeze_norms)
+    body = model.VGGStages() if backbone == "vgg16" else model.BackboneStages(backbone, 4, output_stride, freeze_norms)
     return model.BoxNetwork(body).train()
 
 
 def surgery(backbone, weights, output_stride, std, seed) -> tuple[dict, str]:
-    """(state of the four-channel body, where it came from): ImageNet weights with a fourth input channel.
+    """Give ImageNet weights a fourth input channel: (state of the four-channel body, where it came from).
 
     weights: for vgg16 an .npz or checkpoint of TF-slim's vgg_16, torchvision's .pth, "imagenet" (downloaded) or
     "random"; else as `backbones.load_imagenet`. Raises FileError.
@@ -44,7 +43,7 @@ def surgery(backbone, weights, output_stride, std, seed) -> tuple[dict, str]:
         else:
             state, origin = model.vgg_state(weights)
         return model.with_box_channel(state, std, seed), origin
-    body = model.Shared(backbone, 3, output_stride)
+    body = model.BackboneStages(backbone, 3, output_stride)
     origin = backbones.load_imagenet(body.body, backbone, weights)
     model.widen(body.body, 1, std, seed)
     return body.state_dict(), origin
@@ -63,10 +62,22 @@ def network_input(image, drawn, backbone, preset) -> torch.Tensor:
     return torch.cat([normalise(to_unit(image)), box])[None]
 
 
-class Samples:
-    """samples[i] -> (x [1, 4, h, w], label [1, 1, h, w], name): one object of one picture.
+@torch.no_grad()
+def box_influence(net, state, backbone) -> float:
+    """Measure how much the box moves the first activations of a body's STATE: |V * box| / |W * picture| on noise."""
+    net.body.load_state_dict(state)
+    first = next(m for m in net.body.modules() if isinstance(m, torch.nn.Conv2d))
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3)).astype(np.uint8)
+    x = network_input(noise, data.box_map((64, 64), (16, 16, 48, 48)), backbone, "faithful")
+    apart = [torch.nn.functional.conv2d(x[:, c], first.weight[:, c], stride=first.stride)
+             for c in (slice(0, 3), slice(3, 4))]
+    return float(apart[1].norm() / apart[0].norm())
 
-    pairs: of `objects.read_pairs`; items: {id: item}; folder: of the labels; side: the longer side in pixels, 0 for
+
+class Samples:
+    """One object of one picture a sample: samples[i] -> (x [1, 4, h, w], label [1, 1, h, w], name).
+
+    pairs: of `data.read_pairs`; items: {id: item}; folder: of the labels; side: the longer side in pixels, 0 for
     the picture's own size. Nothing is drawn at random: the original augments nothing.
     """
 
@@ -93,8 +104,8 @@ def stage_steps(last_steps) -> list[int]:
     return [last - first for first, last in zip([0, *last_steps], last_steps, strict=False)]
 
 
-def numbers(count, samples, first_step):
-    """Endless lists of SAMPLES sample numbers, a step each, from step FIRST_STEP on, in the original's order."""
+def sample_groups(count, samples, first_step):
+    """Yield the SAMPLES sample numbers of each step from FIRST_STEP on, without end, in the original's order."""
     order = data.original_order(count)
     for _ in range(first_step * samples):
         next(order)
@@ -102,9 +113,19 @@ def numbers(count, samples, first_step):
         yield [next(order) for _ in range(samples)]
 
 
+def steps_of(count, p, number, first):
+    """Yield (sample numbers, learning rate) of the steps of stage NUMBER (from 0) of supervision, from FIRST on."""
+    begin = [0, *p.last_steps][number]
+    chosen = sample_groups(count, p.samples, begin + first)
+    for step in range(begin + first, p.last_steps[number]):
+        yield next(chosen), rate_at(step, p.boundaries, p.rates)
+
+
 def sample_losses(net, samples, chosen, supervision, p, device, check):
-    """The total loss of each of the CHOSEN samples in turn, with the decay of the stage's parameters P; CHECK(loss,
-    name) may refuse it."""
+    """Yield the total loss of each of the CHOSEN samples in turn, with the decay of the stage's parameters P.
+
+    CHECK(loss, name) may refuse it.
+    """
     for i in chosen:
         x, label, name = samples[i]
         main, sides = net(x.to(device))
@@ -112,6 +133,17 @@ def sample_losses(net, samples, chosen, supervision, p, device, check):
         loss = loss + losses.decay(net, p.weight_decay, data.faithful(p.preset))
         check(loss, name)
         yield loss
+
+
+def record_loss(run, every=10) -> None:
+    """Keep the mean loss of every EVERY steps of a stage in run.kept["losses"]: rows {"step", "stage", "loss"}."""
+    since = run.running["steps"] - run.running.get("noted", 0)
+    if since >= every:
+        rows = run.kept.setdefault("losses", [])
+        rows.append({"step": run.kept.get("steps", 0) + int(since), "stage": run.epoch + 1,
+                     "loss": (run.running["loss"] - run.running.get("noted_loss", 0.0)) / since})
+        run.kept["steps"] = rows[-1]["step"]
+        run.running["noted"], run.running["noted_loss"] = run.running["steps"], run.running["loss"]
 
 
 @torch.no_grad()
@@ -124,45 +156,3 @@ def predict(net, image, box, backbone, preset, side=0, device="cpu", clip=False)
     if probability.shape != image.shape[:2]:
         probability = cv2.resize(probability, image.shape[1::-1], interpolation=cv2.INTER_LINEAR)
     return np.where(grabcut.filled(image.shape[:2], box), probability, 0).astype(np.float32) if clip else probability
-
-
-def steps_of(count, p, number, first):
-    """(sample numbers, learning rate) of every step of stage NUMBER (from 0) of supervision, from its step FIRST on."""
-    begin = [0, *p.last_steps][number]
-    chosen = numbers(count, p.samples, begin + first)
-    for step in range(begin + first, p.last_steps[number]):
-        yield next(chosen), rate_at(step, p.boundaries, p.rates)
-
-
-def checker(run, rate):
-    """check(loss, name): stops a training whose loss is not finite."""
-    return lambda loss, name: run.check(loss, rate, [name])
-
-
-def note(run, every=10) -> None:
-    """Keep the mean loss of every EVERY steps of a stage in run.kept["losses"]: rows {"step", "stage", "loss"}."""
-    since = run.running["steps"] - run.running.get("noted", 0)
-    if since >= every:
-        rows = run.kept.setdefault("losses", [])
-        rows.append({"step": run.kept.get("steps", 0) + int(since), "stage": run.epoch + 1,
-                     "loss": (run.running["loss"] - run.running.get("noted_loss", 0.0)) / since})
-        run.kept["steps"] = rows[-1]["step"]
-        run.running["noted"], run.running["noted_loss"] = run.running["steps"], run.running["loss"]
-
-
-def save_mask(path, mask) -> None:
-    """A mask uint8 of 0 and 255 as grey PNG, as the original writes it."""
-    with write(path) as file:
-        Image.fromarray(mask).save(file, format="PNG")
-
-
-@torch.no_grad()
-def box_influence(net, state, backbone) -> float:
-    """How much the box moves the first activations: |V * box| / |W * picture| on noise, of a body's STATE."""
-    net.body.load_state_dict(state)
-    first = next(m for m in net.body.modules() if isinstance(m, torch.nn.Conv2d))
-    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3)).astype(np.uint8)
-    x = network_input(noise, data.box_map((64, 64), (16, 16, 48, 48)), backbone, "faithful")
-    apart = [torch.nn.functional.conv2d(x[:, c], first.weight[:, c], stride=first.stride)
-             for c in (slice(0, 3), slice(3, 4))]
-    return float(apart[1].norm() / apart[0].norm())

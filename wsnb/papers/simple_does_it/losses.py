@@ -1,12 +1,11 @@
-"""The losses of the instance system: class-balanced sums, weight decay, and how side outputs are supervised.
-
-How the instance system is optimised: factors a variable, averaged gradients, momentum, a piecewise learning rate.
-"""
+"""The losses of the instance system (class-balanced sums, side outputs, weight decay) and its optimiser: a factor for
+each variable, averaged gradients, momentum, a piecewise learning rate."""
 
 import torch
 import torch.nn.functional as F
 
 SIDE_WEIGHT = {1: 1.0, 2: 0.5, 3: 0.0}  # of the side outputs' losses in the three stages of supervision
+FACTORS = {"fuse": (0.01, 0.02), "score": (0.1, 0.2)}  # of weights and biases; 1 and 2 for all others
 
 
 def balanced_loss(logits, label):
@@ -14,7 +13,7 @@ def balanced_loss(logits, label):
 
         L(z) = N-/N sum_{y=1} l(z, 1) + N+/N sum_{y=0} l(z, 0),   y = label > 0.5
 
-    logits, label: one shape. A label of one kind only gives 0, and then nothing but the decay is trained.
+    logits, label: one shape. A label of one kind only gives 0: then only the decay is trained.
     """
     y = (label > 0.5).to(logits.dtype)
     each = F.binary_cross_entropy_with_logits(logits, y, reduction="none")
@@ -22,31 +21,30 @@ def balanced_loss(logits, label):
     return (total - positive) / total * (each * y).sum() + positive / total * (each * (1 - y)).sum()
 
 
-def kernels(network):
-    """The trained convolution kernels: they decay, biases do not."""
-    return [p for name, p in network.named_parameters() if name.endswith("weight") and p.dim() == 4]
-
-
-def decay(network, weight_decay, count_frozen):
-    """weight_decay / 2 of the sum of squared kernels. COUNT_FROZEN adds the constant of the fixed bilinear kernels, as
-    the original does: the printed loss only."""
-    total = weight_decay / 2 * sum(p.pow(2).sum() for p in kernels(network))
-    return total + network.frozen_decay(weight_decay) if count_frozen else total
-
-
 def total_loss(main, sides, label, supervision):
-    """Main loss and the side losses at the weight of this stage of supervision (1, 2 or 3)."""
+    """Add the side losses to the main loss, at the weight of this stage of supervision (1, 2 or 3)."""
     total = balanced_loss(main, label)
     if SIDE_WEIGHT[supervision]:
         total = total + SIDE_WEIGHT[supervision] * sum(balanced_loss(side, label) for side in sides)
     return total
 
 
-FACTORS = {"fuse": (0.01, 0.02), "score": (0.1, 0.2)}  # of weights and biases; 1 and 2 for all others
+def kernels(network):
+    """List the trained convolution kernels: they decay, biases do not."""
+    return [p for name, p in network.named_parameters() if name.endswith("weight") and p.dim() == 4]
+
+
+def decay(network, weight_decay, count_frozen):
+    """Compute the decay term: weight_decay / 2 of the sum of squared kernels.
+
+    COUNT_FROZEN adds the constant of the fixed bilinear kernels, as the original does: it has no gradient.
+    """
+    total = weight_decay / 2 * sum(p.pow(2).sum() for p in kernels(network))
+    return total + network.frozen_decay(weight_decay) if count_frozen else total
 
 
 def rate_at(step, boundaries, rates) -> float:
-    """Learning rate of the step after STEP steps were done; a boundary belongs to the piece on its left."""
+    """Give the learning rate of the step after STEP steps were done; a boundary belongs to the piece on its left."""
     return rates[sum(step > boundary for boundary in boundaries)]
 
 
@@ -59,17 +57,17 @@ def check_schedule(last_steps, boundaries, rates) -> None:
 
 
 def factor(name: str) -> float:
-    """How much faster or slower than the learning rate a parameter learns, by its name in `BoxNetwork`."""
+    """Give the factor of a parameter's learning rate, by its name in `BoxNetwork`."""
     weights, biases = FACTORS.get(name.split(".")[0], (1.0, 2.0))
     return biases if name.endswith("bias") else weights
 
 
-class Averaged:
-    """Gradients averaged over several samples and scaled by their factors, then one step.
+class AveragedGradients:
+    """An optimiser whose step averages the gradients of several samples, scaled by their factors.
 
     kind "momentum", the original's: v <- momentum v + g, w <- w - rate v, where g is the mean over the samples of
     factor x gradient (with the decay's). kind "adamw": AdamW, where the new layers learn ten times as fast as the body;
-    it does not mind the scale of a loss that is a sum, so small networks on few pictures get somewhere in few steps.
+    the scale of a loss that is a sum does not matter to it, and small networks on few pictures learn in few steps.
     A parameter without a gradient is left alone. `state_dict` holds the momentum, for checkpoints between steps.
     """
 
@@ -86,7 +84,7 @@ class Averaged:
             self.inner = torch.optim.AdamW(groups, lr=0.0, weight_decay=0.0)  # decay is in the loss
 
     def step(self, losses, rate) -> float:
-        """One step from an iterable of losses, one a sample; returns the value of the last (the original prints it)."""
+        """Step from an iterable of losses, one a sample; returns the value of the last, which the original prints."""
         self.inner.zero_grad(set_to_none=True)
         last, count = float("nan"), 0
         for loss in losses:

@@ -3,9 +3,8 @@
 An OSVOS-like network (Caelles et al., CVPR 2017): side outputs of four stages of a backbone, brought to the picture's
 size by fixed bilinear kernels, and fused. VGG-16 as in the original program, or another backbone with a fourth input.
 
-Weights of TensorFlow programs for the instance network: TF-slim's VGG-16 and the original's 4-channel checkpoint.
-
-Either an .npz with the tensors under TensorFlow's names, or the checkpoint itself where TensorFlow is installed:
+Weights of TensorFlow programs are read too, TF-slim's VGG-16 and the original's 4-channel checkpoint: either an .npz
+with the tensors under TensorFlow's names, or the checkpoint itself where TensorFlow is installed.
 
     python -m wsnb.papers.simple_does_it.model vgg_16.ckpt vgg_16.npz
 """
@@ -23,6 +22,8 @@ from wsnb.models import backbones
 
 VGG_STAGES = {1: (2, 64), 2: (2, 128), 3: (3, 256), 4: (3, 512), 5: (3, 512)}  # convolutions, channels
 SIDE = 16  # channels of a side output
+DEVIATION = (0.229, 0.224, 0.225)  # torchvision's networks see pixels / 255, less their mean, divided by this
+TORCHVISION = (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28)  # numbers of vgg16's convolutions in `features`
 
 
 class VGGStages(nn.Module):
@@ -53,9 +54,9 @@ class VGGStages(nn.Module):
         return tuple(features[1:])
 
 
-class Shared(nn.Module):
+class BackboneStages(nn.Module):
     """A backbone of the book as stages 2 to 5, its first convolution widened for the box map. FREEZE_NORMS keeps the
-    BatchNorms as they are: samples come one by one, and ImageNet knows better than one picture."""
+    BatchNorms as they are: samples come one by one, and one picture is too few for their statistics."""
 
     def __init__(self, name, inputs=4, output_stride=0, freeze_norms=False):
         super().__init__()
@@ -86,7 +87,7 @@ def first_convolution(module) -> tuple[str, nn.Conv2d]:
 
 
 def extra_channels(weight, count=1, std=0.001, seed=0):
-    """Net surgery: a kernel [O, 3, h, w] with COUNT more input channels, drawn from a normal of mean 0 and STD (not
+    """Net surgery: give a kernel [O, 3, h, w] COUNT more input channels, drawn from a normal of mean 0 and STD (not
     truncated) -> [O, 3 + COUNT, h, w]. The original is unseeded."""
     generator = torch.Generator().manual_seed(seed)
     drawn = torch.randn(weight.shape[0], count, *weight.shape[2:], generator=generator, dtype=weight.dtype) * std
@@ -119,7 +120,7 @@ class BoxNetwork(nn.Module):
             nn.init.zeros_(conv.bias)
 
     def forward(self, x):
-        """Each stage is summed by its part of `fuse` over its channels before it is enlarged: both are linear, so one
+        """Each stage is summed by its part of `fuse` over its channels before it is enlarged: both are linear, and one
         channel is enlarged instead of sixteen."""
         size = x.shape[-2:]
         main, logits = self.fuse.bias.view(1, 1, 1, 1), []
@@ -132,7 +133,7 @@ class BoxNetwork(nn.Module):
         return main, logits
 
     def frozen_decay(self, weight_decay) -> float:
-        """What the fixed bilinear kernels add to the decay term: a constant of the loss, without a gradient."""
+        """Compute the fixed bilinear kernels' part of the decay term: a constant of the loss, without a gradient."""
         total = 0.0
         for stride in self.body.strides:
             square = float((bilinear_kernel(2 * stride) ** 2).sum())
@@ -141,7 +142,7 @@ class BoxNetwork(nn.Module):
 
 
 def bilinear_kernel(size, dtype=torch.float64):
-    """A kernel [size, size] that enlarges by linear interpolation: (1 - |i - c| / f) (1 - |j - c| / f), f half the
+    """Make a kernel [size, size] that enlarges by linear interpolation: (1 - |i - c| / f) (1 - |j - c| / f), f half the
     size rounded up, c its centre."""
     f = (size + 1) // 2
     centre = f - 0.5 if size % 2 == 0 else f - 1.0
@@ -150,8 +151,10 @@ def bilinear_kernel(size, dtype=torch.float64):
 
 
 def enlarge(x, stride, size):
-    """x [B, C, h, w] -> [B, C, *size]: transposed convolution with the bilinear kernel of 2 STRIDE (length (h + 1)
-    STRIDE), cut to the centre."""
+    """Enlarge x [B, C, h, w] to [B, C, *size]: transposed convolution with the bilinear kernel of 2 STRIDE.
+
+    The result, (h + 1) STRIDE long, is cut to its centre.
+    """
     channels = x.shape[1]
     kernel = bilinear_kernel(2 * stride).to(x).expand(channels, 1, -1, -1)
     large = F.conv_transpose2d(x, kernel, stride=stride, groups=channels)
@@ -159,16 +162,11 @@ def enlarge(x, stride, size):
     return large[..., top : top + size[0], left : left + size[1]]
 
 
-STAGES = tuple(VGG_STAGES)[1:]
-DEVIATION = (0.229, 0.224, 0.225)  # torchvision's networks see pixels / 255, less their mean, divided by this
-TORCHVISION = (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28)  # numbers of vgg16's convolutions in `features`
-
-
 def tensorflow_names(scope="weak") -> dict[str, str]:
     """{name of a variable in the original program: name of ours in BoxNetwork(VGGStages)}, 44 of them."""
     convolutions = {f"conv{s}/conv{s}_{k}": f"body.conv{s}_{k}" for s, (n, _) in VGG_STAGES.items()
                     for k in range(1, n + 1)}
-    for i, s in enumerate(STAGES):
+    for i, s in enumerate(list(VGG_STAGES)[1:]):
         convolutions[f"conv{s}_{VGG_STAGES[s][0]}_16"] = f"side.{i}"
         convolutions[f"score-dsn_{s}"] = f"score.{i}"
     convolutions["upscore-fuse"] = "fuse"
@@ -177,13 +175,13 @@ def tensorflow_names(scope="weak") -> dict[str, str]:
 
 
 def torch_layout(array) -> torch.Tensor:
-    """A TensorFlow kernel [h, w, in, out] as [out, in, h, w]; other arrays as they are."""
+    """Turn a TensorFlow kernel [h, w, in, out] into [out, in, h, w]; other arrays as they are."""
     array = np.asarray(array, np.float32)
     return torch.from_numpy(np.ascontiguousarray(array.transpose(3, 2, 0, 1) if array.ndim == 4 else array))
 
 
 def read_tensors(path) -> dict[str, np.ndarray]:
-    """Named arrays of an .npz, or of a TensorFlow checkpoint (PREFIX of PREFIX.index). Raises FileError."""
+    """Read the named arrays of an .npz, or of a TensorFlow checkpoint (PREFIX of PREFIX.index). Raises FileError."""
     path = Path(path)
     if path.suffix == ".npz":
         return load_npz(path)
@@ -202,7 +200,7 @@ def read_tensors(path) -> dict[str, np.ndarray]:
 
 
 def vgg_state(path) -> tuple[dict[str, torch.Tensor], str]:
-    """The 13 convolutions of VGGStages (3 or 4 input channels) and their origin, from TF-slim's vgg_16 (.npz or
+    """Read the 13 convolutions of VGGStages (3 or 4 input channels) and their origin, from TF-slim's vgg_16 (.npz or
     checkpoint), the same with 4 channels, or torchvision's vgg16 (.pth). Raises FileError."""
     path = Path(path)
     if path.suffix in (".pth", ".pt"):
@@ -214,8 +212,10 @@ def vgg_state(path) -> tuple[dict[str, torch.Tensor], str]:
 
 
 def from_torchvision(found, origin) -> dict[str, torch.Tensor]:
-    """The 13 convolutions of torchvision's vgg16 under our names, the first one for the inputs of this chapter, which
-    are 255 times as large and not divided by their deviation. Raises FileError."""
+    """Rename the 13 convolutions of torchvision's vgg16 to ours. Raises FileError.
+
+    The first one is scaled for this chapter's inputs, 255 times as large and not divided by their deviation.
+    """
     backbones.check_state(found, origin)
     names = [f"conv{s}_{k}" for s, (n, _) in VGG_STAGES.items() for k in range(1, n + 1)]
     keys = {f"features.{number}.{kind}": f"{name}.{kind}" for number, name in zip(TORCHVISION, names, strict=True)
@@ -234,13 +234,13 @@ def _renamed(found, keys, origin):
 
 
 def with_box_channel(state, std=0.001, seed=0) -> dict[str, torch.Tensor]:
-    """The net surgery on a 3-channel state; one that has 4 channels already is returned as it is."""
+    """Apply the net surgery to a 3-channel state; one that has 4 channels already is returned as it is."""
     first = state["conv1_1.weight"]
     return state if first.shape[1] == 4 else {**state, "conv1_1.weight": extra_channels(first, 1, std, seed)}
 
 
 def network_state(path) -> dict[str, torch.Tensor]:
-    """A whole BoxNetwork from the original's checkpoint (`vgg_16_4chan_weak.ckpt-50000`, or its tensors as .npz)."""
+    """Read a BoxNetwork from the original's checkpoint (`vgg_16_4chan_weak.ckpt-50000`, or its tensors as .npz)."""
     found = read_tensors(path)
     scope = next((name.split("/")[0] for name in found if name.endswith("upscore-fuse/weights")), "weak")
     names = tensorflow_names(scope)
@@ -252,7 +252,7 @@ def network_state(path) -> dict[str, torch.Tensor]:
 
 
 def any_network_state(path) -> dict[str, torch.Tensor]:
-    """A whole BoxNetwork: one of ours (.pth) or the original's (`network_state`)."""
+    """Read a whole BoxNetwork: one of ours (.pth) or the original's (`network_state`)."""
     return load_torch(path) if Path(path).suffix in (".pth", ".pt") else network_state(path)
 
 

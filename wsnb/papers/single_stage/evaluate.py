@@ -1,76 +1,64 @@
-"""Results with their protocols."""
+"""Results of this paper, each with its protocol."""
 
 from wsnb import metrics
-from wsnb.ops.label_maps import BACKBONES, crf_from, crf_text
-from wsnb.papers.single_stage.inference import SOURCES
+from wsnb.ops.label_maps import BACKBONES, crf_from, crf_text, miou_row
+from wsnb.papers.single_stage.inference import TAGS
 
 METHODS = {"single_stage": "single-stage", "cam_baseline": "CAM baseline"}
 PUBLISHED = {"resnet38": (0.1, 3), "vgg16": (0.3, 1), "resnet50": (0.3, 3), "resnet101": (0.3, 3)}
 CAM_BACKGROUND = 0.1  # tag_cut and background_power above, this one for all backbones: the original's configuration
 
 
-def conditions(t, m) -> dict:
-    """Protocol fields that follow from the parameters of training (T) and of the masks (M)."""
-    background = f"background power {m.background_power:g}"
-    if t.model == "cam_baseline":
-        background = f"background {m.cam_background:g}, power {m.background_power:g}"
+def conditions(params_train, params_masks) -> dict:
+    """Protocol fields that follow from the parameters of training and of the masks' stage."""
+    background = f"background power {params_masks.background_power:g}"
+    if params_train.model == "cam_baseline":
+        background = f"background {params_masks.cam_background:g}, power {params_masks.background_power:g}"
     return {
-        "split": m.split,
-        "scales": list(m.scales),
-        "flip": m.flip,
+        "split": params_masks.split,
+        "scales": list(params_masks.scales),
+        "flip": params_masks.flip,
         "aggregation": "data set",
         "ignore_label": 255,
-        "resolution": f"picture's size, on a {m.canvas} canvas",
-        "threshold": f"tag score > {m.tag_cut:g}, {background}",
-        "threshold_split": "none: values of the paper" if published(t.backbone, m) else "not the paper's, see params",
-        "method": METHODS[t.model],
-        "backbone": BACKBONES[t.backbone],
-        "preset": preset(t),
+        "resolution": f"picture's size, padded to {params_masks.padded_side}",
+        "threshold": f"tag score > {params_masks.tag_cut:g}, {background}",
+        "threshold_split": ("none: values of the paper" if published(params_train.backbone, params_masks)
+                            else "not the paper's, see params"),
+        "method": METHODS[params_train.model],
+        "backbone": BACKBONES[params_train.backbone],
+        "preset": preset(params_train),
     }
 
 
-def published(backbone, m) -> bool:
-    """Whether the constants of the masks (M) are the paper's; a backbone that it lacks is held to those of ResNet38."""
-    mine = (m.tag_cut, m.background_power, m.cam_background)
-    return mine == (*PUBLISHED.get(backbone, PUBLISHED["resnet38"]), CAM_BACKGROUND)
+def published(backbone, params_masks) -> bool:
+    """Whether the constants of the masks are the paper's; a backbone that it lacks is held to those of ResNet38."""
+    own = (params_masks.tag_cut, params_masks.background_power, params_masks.cam_background)
+    return own == (*PUBLISHED.get(backbone, PUBLISHED["resnet38"]), CAM_BACKGROUND)
 
 
-def preset(t) -> str:
+def preset(params_train) -> str:
     """Faithful if training kept the original's quirks of crops, validation and choice of weights; else fixed."""
-    return "faithful" if t.crop_sampler == "old" and t.validate_crops and t.select == "best" else "fixed"
+    p = params_train
+    return "faithful" if p.crop_sampler == "old" and p.validate_crops and p.select == "best" else "fixed"
 
 
-def results(tables, kinds, m, common, classes) -> list[dict]:
+def results(tables, kinds, params_masks, common, classes) -> list[dict]:
     """Rows for Stage.finish: mean IoU with and without background of every kind of mask, and the all-background bound.
 
-    tables: confusion per kind; m: parameters of the masks' stage; common: protocol fields that all rows share.
+    tables: confusion per kind; common: protocol fields that all rows share.
     """
     rows = []
     for kind in kinds:
-        source = next(s for s, suffix in SOURCES.items() if kind.removesuffix("_crf") == f"masks{suffix}")
-        protocol = {**common, "image_labels": source, "crf": crf_text(crf_from(m)) if kind.endswith("_crf") else ""}
-        if source != "predicted":  # true tags are not thresholded
+        tags = next(tags for tags, suffix in TAGS.items() if kind.removesuffix("_crf") == f"masks{suffix}")
+        crf = crf_text(crf_from(params_masks)) if kind.endswith("_crf") else ""
+        protocol = {**common, "image_labels": tags, "crf": crf}
+        if tags != "predicted":  # true tags are not thresholded
             protocol["threshold"] = common["threshold"].partition(", ")[2]
-        iou = 100 * metrics.scores(tables[kind])["iou"]
-        rows.append(
-            _row("mIoU", 100 * metrics.mean_iou(tables[kind]), protocol, dict(zip(classes, iou.tolist(), strict=True)))
-        )
-        rows.append(_row("mIoU of objects", 100 * metrics.mean_iou(tables[kind], background=False), protocol, {}))
-    bound = {
-        **common,
-        "method": "all background",
-        "supervision": "none",
-        "image_labels": "none",
-        "crf": "",
-        "threshold": "",
-        "scales": [],
-        "flip": False,
-        "backbone": "",
-        "weights": "",
-        "threshold_split": "",
-    }
-    return [*rows, _row("mIoU", 100 * metrics.mean_iou(tables["background"]), bound, {})]
-
-
-def _row(name, value, protocol, detail):
-    return {"name": name, "value": value, "unit": "%", "protocol": protocol, "detail": detail}
+        objects = 100 * metrics.mean_iou(tables[kind], background=False)
+        rows += [miou_row(tables[kind], protocol, classes),
+                 {"name": "mIoU of objects", "value": objects, "unit": "%", "protocol": protocol, "detail": {}}]
+    empty = dict.fromkeys(("crf", "threshold", "backbone", "weights", "threshold_split"), "")
+    bound = {**common, **empty, "method": "all background", "supervision": "none", "image_labels": "none",
+             "scales": [], "flip": False}
+    return [*rows, {"name": "mIoU", "value": 100 * metrics.mean_iou(tables["background"]), "unit": "%",
+                    "protocol": bound, "detail": {}}]

@@ -1,10 +1,7 @@
-"""The decoder's parts: atrous pyramid, global cue injection, stochastic gate (paper, section 3.4 and figure 3).
+"""The single-stage network and its CAM baseline, assembled from a backbone (paper, section 3.4 and figure 3).
 
-The single-stage network and its CAM baseline, assembled from a backbone.
-
-All parameters are top level, named as in the released checkpoints (309 keys for WideResNet-38).
-
-Assemble a network of this paper from parameters; load the authors' released files.
+The decoder's parts: atrous pyramid, global cue injection, stochastic gate. All parameters are top level, named as in
+the released checkpoints (309 keys for WideResNet-38), which load strictly.
 """
 
 import torch
@@ -22,9 +19,8 @@ class AtrousBranch(nn.Module):
     def __init__(self, inputs, outputs, rate):
         super().__init__()
         kernel = 1 if rate == 1 else 3
-        self.atrous_conv = nn.Conv2d(
-            inputs, outputs, kernel, padding=0 if rate == 1 else rate, dilation=rate, bias=False
-        )
+        self.atrous_conv = nn.Conv2d(inputs, outputs, kernel, padding=0 if rate == 1 else rate, dilation=rate,
+                                     bias=False)
         self.bn = nn.BatchNorm2d(outputs)
 
     def forward(self, x):
@@ -78,7 +74,7 @@ class GlobalCueInjection(nn.Module):
 
 
 def keep_mask(deep, psi):
-    """Independent Bernoulli draws, one per element of DEEP, 1 with probability 1 - psi (torch's generator)."""
+    """Draw independent Bernoulli numbers, one per element of DEEP, 1 with probability 1 - psi (torch's generator)."""
     return torch.bernoulli(torch.full_like(deep, 1 - psi))
 
 
@@ -86,7 +82,7 @@ def stochastic_gate(deep, shallow, psi=0.3, keep=None):
     """Mix deep and shallow features (paper, section 3.4, equation 5).
 
     With KEEP (0/1, the shape of DEEP): training; KEEP picks the rescaled deep feature (deep - psi shallow) / (1 - psi)
-    or the shallow one, so that the expectation is DEEP. Without: (1 - psi) deep + psi shallow, the test mixture.
+    or the shallow one, with the expectation DEEP. Without: (1 - psi) deep + psi shallow, the test mixture.
     """
     if keep is None:
         return (1 - psi) * deep + psi * shallow
@@ -95,7 +91,7 @@ def stochastic_gate(deep, shallow, psi=0.3, keep=None):
 
 
 def upsample(x, size):
-    """Bilinear resize with aligned corners, as everywhere inside this network."""
+    """Resize (bilinear, aligned corners), as everywhere inside this network."""
     return F.interpolate(x, size=tuple(size), mode="bilinear", align_corners=True)
 
 
@@ -163,8 +159,10 @@ class CAMBaseline(BackboneWrapper):
 
 
 def cam_masks(activation, size, background=0.1):
-    """Activation maps [B, C, h, w] -> masks [B, 1 + C, H, W] in [0, 1]: resized, rectified, divided by their spatial
-    maximum + 1e-5, with a constant background first."""
+    """Turn activation maps [B, C, h, w] into masks [B, 1 + C, H, W] in [0, 1].
+
+    They are resized, rectified, and divided by their spatial maximum + 1e-5; a constant background comes first.
+    """
     maps = F.relu(upsample(activation, size))
     maps = maps / (1e-5 + maps.amax(dim=(2, 3), keepdim=True))
     return torch.cat([torch.full_like(maps[:, :1], background), maps], dim=1)
@@ -178,7 +176,7 @@ def _initialise(modules):
 
 
 def _pamr_kernels():
-    """The constant kernels that the released files carry; refinement itself is `wsnb.ops.pamr`."""
+    """Make the constant kernels that the released files carry; refinement itself is `wsnb.ops.pamr`."""
     ring = [(y, x) for y in range(3) for x in range(3) if (y, x) != (1, 1)]
     difference, copy = torch.zeros(8, 1, 3, 3), torch.zeros(8, 1, 3, 3)
     for i, (y, x) in enumerate(ring):
@@ -195,10 +193,9 @@ def _pamr_kernels():
 MODELS = ("single_stage", "cam_baseline")
 
 
-def build(
-    model, backbone, weights="random", n_classes=21, width=256, psi=0.3, output_stride=0, checkpoint="", freeze=True
-):
-    """(network, where its weights came from).
+def build(model, backbone, weights="random", n_classes=21, width=256, psi=0.3, output_stride=0, checkpoint="",
+          freeze=True):
+    """Build a network; returns (network, where its weights came from).
 
     model: "single_stage" or "cam_baseline". weights: the backbone's, see `backbones.load_imagenet`. checkpoint: a whole
     network's file (the authors' `model_enc_e020Xs0.928.pth`, or one of ours), loaded strictly; it overrides weights.
@@ -209,11 +206,8 @@ def build(
         raise ValueError(f"model {model!r}: choose one of {', '.join(MODELS)}")
     body = backbones.build(backbone, output_stride)
     origin = "" if checkpoint else backbones.load_imagenet(body, backbone, weights)
-    network = (
-        SingleStage(body, n_classes, width, psi, freeze)
-        if model == "single_stage"
-        else CAMBaseline(body, n_classes, freeze)
-    )
+    network = (SingleStage(body, n_classes, width, psi, freeze) if model == "single_stage"
+               else CAMBaseline(body, n_classes, freeze))
     if checkpoint:
         load_network(network, checkpoint)
         origin = f"checkpoint {checkpoint.rsplit('/', 1)[-1]}"

@@ -1,11 +1,5 @@
-"""The training pipeline of the paper: picture and tags, augmented as the original program does.
-
-What happens to one batch: the losses of a training step, and validation.
-
-Masks of a few pictures while the network learns.
-"""
-
-from dataclasses import dataclass
+"""Training: augmented crops as the original program makes them, the losses of a batch, validation, and the masks of a
+few pictures while the network learns."""
 
 import cv2
 import numpy as np
@@ -15,7 +9,6 @@ from PIL import Image
 from wsnb import metrics
 from wsnb.data import transforms, voc
 from wsnb.files import save_npz
-from wsnb.ops.pamr import DILATIONS
 from wsnb.papers.single_stage import inference, losses
 from wsnb.papers.single_stage.model import CAMBaseline
 
@@ -49,42 +42,14 @@ class Samples(torch.utils.data.Dataset):
         return {"x": transforms.normalise(unit), "image": unit, "tags": torch.as_tensor(tags), "id": item.id}
 
 
-@dataclass(frozen=True)
-class Settings:
-    """Constants of the two losses; the defaults are the paper's."""
-
-    focal_power: float = 3
-    focal_floor: float = 0.01
-    mask_weight: float = 1.0
-    background: float = 0.7
-    foreground: float = 0.6
-    floor: float = 0.2
-    iterations: int = 10
-    dilations: tuple = DILATIONS
+def check_select(rule) -> None:
+    """Raise ValueError unless RULE names a way to choose the weights to keep."""
+    if rule not in ("best", "last"):
+        raise ValueError(f"select {rule!r}: choose best or last")
 
 
-def settings_from(params) -> Settings:
-    """Settings from a stage's parameters."""
-    return Settings(
-        params.focal_power,
-        params.focal_floor,
-        params.mask_weight,
-        params.pseudo_background,
-        params.pseudo_foreground,
-        params.pseudo_floor,
-        params.pamr_iterations,
-        tuple(params.pamr_dilations),
-    )
-
-
-def check_select(word) -> None:
-    """Raise ValueError unless WORD names a rule that chooses the weights to keep."""
-    if word not in ("best", "last"):
-        raise ValueError(f"select {word!r}: choose best or last")
-
-
-def batch_losses(network, x, image, tags, settings=Settings(), with_masks=True):
-    """Forward pass and losses of a batch.
+def batch_losses(network, x, image, tags, settings=losses.Settings(), with_masks=True):
+    """Compute the losses of a batch, with gradients.
 
     x [B, 3, S, S] normalised, image the same in [0, 1], tags [B, C - 1] -> dict: scores [B, C - 1], tag_loss (scalar),
     mask_loss (scalar, 0 for the baseline or without masks), complete (share of pictures whose pseudo labels hold all
@@ -92,20 +57,12 @@ def batch_losses(network, x, image, tags, settings=Settings(), with_masks=True):
     """
     if isinstance(network, CAMBaseline):
         scores, _ = network(x)
-        return {
-            "scores": scores,
-            "tag_loss": losses.tag_loss(scores, tags),
-            "mask_loss": x.new_zeros(()),
-            "complete": 0.0,
-        }
-    logits = network(x)
-    scores = losses.class_scores(logits, settings.focal_power, settings.focal_floor)
-    result = {
-        "scores": scores,
-        "tag_loss": losses.tag_loss(scores, tags),
-        "mask_loss": x.new_zeros(()),
-        "complete": 0.0,
-    }
+        with_masks = False
+    else:
+        logits = network(x)
+        scores = losses.class_scores(logits, settings.focal_power, settings.focal_floor)
+    result = {"scores": scores, "tag_loss": losses.tag_loss(scores, tags), "mask_loss": x.new_zeros(()),
+              "complete": 0.0}
     if with_masks:
         _, pseudo = losses.refined_pseudo_labels(image, logits, tags, x.shape[-2:], settings)
         each = losses.balanced_mask_loss(logits, pseudo, tags)
@@ -114,7 +71,7 @@ def batch_losses(network, x, image, tags, settings=Settings(), with_masks=True):
 
 
 @torch.no_grad()
-def validate(network, loader, device="cpu", settings=Settings(), with_masks=True):
+def validate(network, loader, device="cpu", settings=losses.Settings(), with_masks=True):
     """Mean losses over a loader in evaluation mode, and average precision of the tags (NaN without positives).
 
     Returns {"tag_loss", "mask_loss", "loss", "mAP", "AP": [C - 1]}; `loss` is the total that the checkpoint rule uses.
@@ -132,30 +89,13 @@ def validate(network, loader, device="cpu", settings=Settings(), with_masks=True
     network.train(was_training)
     precision = metrics.average_precision(np.concatenate(tags), np.concatenate(scores))
     tag, mask = (sums / count).tolist()
-    return {
-        "tag_loss": tag,
-        "mask_loss": mask,
-        "loss": tag + settings.mask_weight * mask * with_masks,
-        "mAP": float(np.nanmean(precision)) if np.isfinite(precision).any() else float("nan"),
-        "AP": precision.tolist(),
-    }
-
-
-def book_pictures(items, n_classes=21, count=4):
-    """The same few pictures throughout: spread over the split, with at least one object if possible."""
-    spread = items[:: max(1, len(items) // (4 * count))]
-    with_objects = [item for item in spread if known_tags(item, n_classes).any()]
-    return (with_objects or items[:: max(1, len(items) // count)])[:count]
-
-
-def known_tags(item, n_classes=21):
-    """The picture's tags [C - 1]; none where nothing is known of it, as in VOC's test split."""
-    known = item.mask is not None or item.tags is not None
-    return voc.read_tags(item, n_classes) if known else np.zeros(n_classes - 1, np.float32)
+    return {"tag_loss": tag, "mask_loss": mask, "loss": tag + settings.mask_weight * mask * with_masks,
+            "mAP": float(np.nanmean(precision)) if np.isfinite(precision).any() else float("nan"),
+            "AP": precision.tolist()}
 
 
 def network_input(item, size):
-    """(picture uint8 [H, W, 3] squeezed to SIZE x SIZE, x [1, 3, SIZE, SIZE])."""
+    """Squeeze a picture to SIZE x SIZE: (uint8 [SIZE, SIZE, 3], the same normalised [1, 3, SIZE, SIZE])."""
     image = cv2.resize(voc.read_image(item), (size, size), interpolation=cv2.INTER_AREA)
     return image, transforms.normalise(transforms.to_unit(image))[None]
 

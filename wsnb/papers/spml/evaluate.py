@@ -14,31 +14,32 @@ METHODS = {"softmax": "SPML, softmax classifier", "joint": "SPML, joint softmax 
 VOID = 255
 
 
-def supervision_said(supervision) -> dict:
-    """Protocol fields of what training saw."""
-    source = "full" if supervision == "full" else "weak"
-    return {"supervision": SUPERVISIONS[supervision], "label_source": source}
+def supervision_protocol(supervision) -> dict:
+    """Return the protocol fields of the annotation that training saw."""
+    return {"supervision": SUPERVISIONS[supervision], "label_source": "full" if supervision == "full" else "weak"}
 
 
-def annotations(w, items, classes) -> dict:
-    """What a person would have had to give for the training ITEMS, with the parameters W of 03; only what is known: of
-    masks from files just the number of pictures. Points and scribbles: the pictures that have some."""
+def annotations(params_weak_masks, items, classes) -> dict:
+    """Count the annotations that a person would have had to give for the training ITEMS, by the parameters of 03.
+
+    Of masks from files only the number of pictures is known. Points and scribbles: the pictures that have some."""
     found = {"pictures": len(items)}
-    if w.supervision == "tag":
+    if params_weak_masks.supervision == "tag":
         return {**found, "tags": len(items) * (len(classes) - 1)}
-    if w.supervision == "full":
+    if params_weak_masks.supervision == "full":
         return {**found, "masks": len(items)}
-    if w.weak_source != "made":
+    if params_weak_masks.weak_source != "made":
         return found
-    if w.supervision == "box":
-        maker = weak_labels.WeakMasks(w.layout, w.supervision, classes)
-        return {**found, "boxes": sum(len(maker.boxes(item)[1]) for item in items)}
-    labelled = sum(bool((read.mask(w.layout, item, len(classes)) != VOID).any()) for item in items)
-    return {**found, f"{w.supervision}s": labelled}
+    if params_weak_masks.supervision == "box":
+        weak_mask_of = weak_labels.WeakMasks(params_weak_masks.layout, "box", classes)
+        return {**found, "boxes": sum(len(weak_mask_of.boxes(item)[1]) for item in items)}
+    layout = params_weak_masks.layout
+    labelled = sum(bool((read.mask(layout, item, len(classes)) != VOID).any()) for item in items)
+    return {**found, f"{params_weak_masks.supervision}s": labelled}
 
 
-def counted(truth, found, n_classes):
-    """Pixels of each class that are right, true, and predicted: three int64 [C]. Pixels of true void are not counted; a
+def class_counts(truth, found, n_classes):
+    """Count pixels of each class that are right, true, and predicted: three int64 [C]. True void is not counted; a
     prediction of n_classes counts against the last class and higher ones against none, as in the original."""
     truth, found = np.asarray(truth).ravel(), np.asarray(found).ravel().astype(np.int64)
     truth, found = (values[truth < n_classes] for values in (truth.astype(np.int64), found))
@@ -48,14 +49,14 @@ def counted(truth, found, n_classes):
 
 
 def picture_iou(truth, found, n_classes) -> np.ndarray:
-    """IoU of each class in one picture, 0 where it is in neither map: [C]."""
-    hit, true, said = counted(truth, found, n_classes)
-    return hit / np.maximum(true + said - hit, 1e-12)
+    """Compute the IoU of each class in one picture, 0 where it is in neither map: [C]."""
+    hit, true, predicted = class_counts(truth, found, n_classes)
+    return hit / np.maximum(true + predicted - hit, 1e-12)
 
 
 def instance_counts(truth, instances, n_classes, void_counts=False) -> np.ndarray:
-    """How many instances of each class a picture holds, int64 [C]: each counts for the class on most of its pixels. 0
-    (the ground) is one; 255 is one too if VOID_COUNTS, as the original has it."""
+    """Count the instances of each class in a picture, int64 [C]: each counts for the class on most of its pixels. 0
+    (background) is one; 255 is one too if VOID_COUNTS, as the original has it."""
     counts = np.zeros(n_classes, np.int64)
     for number in np.unique(instances):
         classes = truth[(instances == number) & (truth < n_classes)]
@@ -65,14 +66,16 @@ def instance_counts(truth, instances, n_classes, void_counts=False) -> np.ndarra
 
 
 def instance_iou(ious, counts) -> np.ndarray:
-    """IoU of each class, the mean over pictures weighted by its instances: [N, C], [N, C] -> [C], NaN without any."""
+    """Average the IoU of each class over pictures, weighted by its instances: [N, C], [N, C] -> [C], NaN without
+    any."""
     ious, counts = np.asarray(ious, float), np.asarray(counts, float)
     total = counts.sum(axis=0)
     return np.divide((ious * counts).sum(axis=0), total, out=np.full(total.shape, np.nan), where=total > 0)
 
 
 def by_instance(layout, items, folders, n_classes, void_counts=False) -> dict:
-    """{kind: mean over classes of `instance_iou`} of the label maps in FOLDERS {kind: folder}; None if no class occurs.
+    """Compute {kind: mean over classes of `instance_iou`} of the label maps in FOLDERS {kind: folder}; None if no class
+    occurs.
 
     Pictures without an instance mask: each connected piece of a class is an instance.
     """
@@ -87,7 +90,7 @@ def by_instance(layout, items, folders, n_classes, void_counts=False) -> dict:
 
 
 def instances_of(layout, item, truth):
-    """The picture's instance mask, or one made of connected pieces."""
+    """Return the picture's instance mask, or one made of connected pieces."""
     if item.instances is not None:
         return read.instances(layout, item)
     found = np.where(truth == VOID, VOID, 0).astype(np.int64)
@@ -97,12 +100,13 @@ def instances_of(layout, item, truth):
 
 
 def main_kind(kinds) -> str:
-    """The kind of prediction that the paper reports: the softmax classifier's, with the CRF where there is one."""
+    """Choose the kind of prediction that the paper reports: the softmax classifier's, with the CRF where there is
+    one."""
     return next((kind for kind in ("softmax_crf", "softmax", "joint_crf", "joint") if kind in kinds), next(iter(kinds)))
 
 
 def results(tables, instances, kinds, conditions, common, classes) -> list[dict]:
-    """Rows for Stage.finish: mean IoU over the data set, of objects alone, and per instance, of every kind.
+    """Make rows for Stage.finish: mean IoU over the data set, of objects alone, and per instance, of every kind.
 
     kinds: {kind: its folder}, whose parent is the stage; conditions: {stage: {kind: protocol fields}}; common: protocol
     fields of all.

@@ -1,13 +1,11 @@
-"""What the notebooks on regions, CAMs, weak masks and labels show. Functions return figures through `wsnb.viz`.
+"""Figures of the notebooks, through `wsnb.viz`, and their controls, each a function of the controls' values.
 
-What the notebooks from pseudo labels to inference show. Functions return figures through `wsnb.viz`.
-
-What the reader's controls show, each a function of their values. Everything that does not depend on them is made at
-the first call; pictures are drawn at about the size at which they are seen, so that an answer comes at once.
+All that does not depend on a control's values is made at the first call; pictures are drawn at about the size at which
+they are seen, so that an answer comes at once.
 """
 
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import cv2
@@ -15,7 +13,7 @@ import numpy as np
 
 from wsnb import viz
 from wsnb.data import read
-from wsnb.files import load_npz, read_index
+from wsnb.files import load_npz
 from wsnb.ops import cam, hierarchies
 from wsnb.ops.segsort import retrieval
 from wsnb.papers.spml import data, inference, prototypes, steps, weak_labels
@@ -28,12 +26,13 @@ RELATIONS = {"image_similarity": "1 image similarity", "annotation": "2 annotati
 
 
 def random_colours(count):
-    """COUNT colours that neighbours can be told apart by, uint8 [COUNT, 3]."""
+    """Draw COUNT random colours, uint8 [COUNT, 3]."""
     return np.random.default_rng(0).integers(40, 240, (max(count, 1), 3)).astype(np.uint8)
 
 
 def segments_picture(image, segments, mean=False):
-    """Segments int [H, W] over a picture: each in a colour of its own, or (MEAN) in its mean colour; -1 stays white."""
+    """Draw segments int [H, W] over a picture: each in a colour of its own, or (MEAN) in its mean colour; -1 stays
+    white."""
     ids = np.asarray(segments)
     flat = np.where(ids < 0, ids.max() + 1, ids).ravel()
     if mean:
@@ -52,21 +51,23 @@ def segments_picture(image, segments, mean=False):
 
 
 def cuts_figure(image, tree, heights):
-    """The segmentations of a hierarchy at some heights: regions in their mean colours."""
+    """Show a hierarchy cut at some heights: regions in their mean colours."""
     found = [hierarchies.regions(tree, height) for height in heights]
     titles = [f"cut at {height:.2g}: {cut.max() + 1} regions" for height, cut in zip(heights, found, strict=True)]
     return viz.grid([segments_picture(image, cut, mean=True) for cut in found], titles, columns=3)
 
 
-def regions_figure(images, found):
-    """Pictures above their regions."""
-    titles = [""] * len(images) + [f"{regions.max() + 1} regions" for regions in map(np.asarray, found)]
-    tiles = [*images, *(segments_picture(i, r.astype(int)) for i, r in zip(images, found, strict=True))]
-    return viz.grid(tiles, titles, columns=len(images))
+def regions_figure(items, regions_of):
+    """Show a row a picture: the picture and its regions."""
+    def regions(item):
+        found = regions_of(item).astype(int)
+        return segments_picture(read.image(item), found), f"{found.max() + 1} regions"
+
+    return viz.rows(items, {"picture": read.image, "regions": regions}, width=6)
 
 
 def counts_figure(counts):
-    """Histogram of the number of regions a picture."""
+    """Draw a histogram of the number of regions a picture."""
     figure, (axis,) = charts.chart(6, 2.4)
     axis.hist(counts, bins=min(30, max(5, len(set(counts)))), color="C0", edgecolor="k", linewidth=0.4)
     axis.set(xlabel="regions", ylabel="pictures")
@@ -74,7 +75,7 @@ def counts_figure(counts):
 
 
 def losses_figure(epochs, names):
-    """Losses over epochs, or an empty frame where nothing was trained."""
+    """Draw losses over epochs, or an empty frame where nothing was trained."""
     if not epochs:
         figure, (axis,) = charts.chart(6, 1.2)
         axis.set_axis_off()
@@ -83,48 +84,52 @@ def losses_figure(epochs, names):
     return charts.loss_figure(epochs, names)
 
 
-def cams_figure(items, cams, classes):
-    """Each picture with the CAM of up to three of its classes. cams: {id: (keys, maps)}."""
-    tiles, titles = [], []
-    for item in items:
-        image, (keys, maps) = read.image(item), cams[item.id]
-        tiles.append(image)
-        titles.append(item.id)
-        for k in range(3):
-            tiles.append(viz.heat(image, maps[k]) if k < len(keys) else np.full_like(image, 255))
-            titles.append(classes[int(keys[k]) + 1] if k < len(keys) else "")
-    return viz.grid(tiles, titles)
+def cams_figure(items, folder, classes):
+    """Show a row a picture: the picture and the CAMs of up to three of its classes, from FOLDER."""
+    def cam_of(item, k):
+        image, (keys, maps) = read.image(item), cam.read(folder, item.id)
+        return (viz.heat(image, maps[k]), classes[int(keys[k]) + 1]) if k < len(keys) else np.full_like(image, 255)
+
+    columns = {f"CAM {k + 1}": partial(cam_of, k=k) for k in range(3)}
+    return viz.rows(items, {"picture": lambda item: (read.image(item), item.id), **columns})
 
 
 def weak_picture(image, mask):
-    """A weak mask over its picture: classes in their colours, background grey, unlabelled and void pale."""
+    """Draw a weak mask over its picture: classes in their colours, background grey, unlabelled and void pale."""
     mask = np.asarray(mask)
     shown = viz.overlay(image, np.where(mask >= weak_labels.UNLABELLED, viz.VOID, mask).astype(np.uint8))
-    ground = mask == 0
-    shown[ground] = (0.35 * shown[ground]).astype(np.uint8)
+    background = mask == 0
+    shown[background] = (0.35 * shown[background]).astype(np.uint8)
     return shown
 
 
 def weak_figure(items, weak_of, truth_of, classes):
-    """Pictures, weak masks (background dark, unlabelled pale) and, where given, the true masks."""
-    images = [read.image(item) for item in items]
-    tiles = [*images, *(weak_picture(i, weak_of(item)) for i, item in zip(images, items, strict=True))]
-    if truth_of:
-        tiles += [weak_picture(i, truth_of(item)) for i, item in zip(images, items, strict=True)]
-    names = [short(np.array(classes[1:])[weak_labels.tags(weak_of(item), len(classes)) > 0]) for item in items]
-    rows = ["", "weak mask", "true mask"][: len(tiles) // len(items)]
-    titles = [title for row in rows for title in (names if not row else [row] * len(items))]
-    return viz.grid(tiles, titles, columns=len(items))
+    """Show a row a picture: the picture with its tags, its weak mask and, where TRUTH_OF is given, its true mask."""
+    def picture(item):
+        return read.image(item), short(np.array(classes[1:])[weak_labels.tags(weak_of(item), len(classes)) > 0])
+
+    masks = {"weak mask": weak_of, **({"true mask": truth_of} if truth_of else {})}
+    return viz.rows(items, {"picture": picture, **{name: mask_column(of) for name, of in masks.items()}}, width=8)
+
+
+def mask_column(mask_of):
+    """Make a column of `viz.rows`: the masks mask_of(item) over their pictures."""
+    return lambda item: weak_picture(read.image(item), mask_of(item))
+
+
+def overlay_column(labels_of):
+    """Make a column of `viz.rows`: the label maps labels_of(item) over their pictures."""
+    return lambda item: viz.overlay(read.image(item), labels_of(item))
 
 
 def short(names) -> str:
-    """The first two of some names, and how many more there are."""
+    """Join the first two of some names and the number of others."""
     more = len(names) - 2
     return ", ".join(names[:2]) + (f" + {more} more" if more > 0 else "")
 
 
 def threshold_figure(item, cam_folder, power, thresholds):
-    """The weak mask from tags of one picture at some thresholds, with the share that stays unlabelled."""
+    """Show the weak mask from tags of one picture at some thresholds, with the share that stays unlabelled."""
     image, (keys, maps) = read.image(item), cam.read(cam_folder, item.id)
     tiles, titles = [], []
     for threshold in thresholds:
@@ -135,36 +140,31 @@ def threshold_figure(item, cam_folder, power, thresholds):
 
 
 def labels_figure(items, weak_of, folders, truth_of=None, second="weak mask"):
-    """A row a picture: the picture, its weak (or true: SECOND) mask, the label maps of each folder, the true mask where
-    given."""
-    tiles, titles = [], []
-    for item in items:
-        image = read.image(item)
-        tiles += [image, weak_picture(image, weak_of(item))]
-        tiles += [viz.overlay(image, read_index(folder / f"{item.id}.png")) for folder in folders.values()]
-        tiles += [viz.overlay(image, truth_of(item))] if truth_of else []
-    columns = 2 + len(folders) + bool(truth_of)
-    titles = ["picture", second, *(name.replace("_", " + ") for name in folders), *(["true mask"] if truth_of else [])]
-    return viz.grid(tiles, titles + [""] * (len(tiles) - columns), columns=columns, width=11)
+    """Show a row a picture: the picture, its weak (or true: SECOND) mask, the label maps of each of FOLDERS, the true
+    mask where given."""
+    columns = {folder.name.replace("_", " + "): overlay_column(weak_labels.in_folder(folder)) for folder in folders}
+    columns |= {"true mask": overlay_column(truth_of)} if truth_of else {}
+    return viz.rows(items, {"picture": read.image, second: mask_column(weak_of), **columns}, width=11)
 
 
 def crops_figure(dataset, count=4):
-    """Augmented crops with their weak masks, and with their regions if they have any."""
-    tiles, bottom, middle = [], [], []
-    for i in range(min(count, len(dataset))):
-        sample = dataset[i]
-        image = data.denormalise(sample["x"].numpy())
-        regions = sample["regions"].numpy()
-        tiles.append(image)
-        middle.append(weak_picture(image, sample["semantic"].numpy().astype(np.uint8)))
-        bottom.append(segments_picture(image, np.where(regions == viz.VOID, -1, regions)))
-    rows = [*tiles, *middle, *bottom] if dataset.regions_of is not None else [*tiles, *middle]
-    return viz.grid(rows, columns=len(tiles))
+    """Show a row a crop: the augmented crop, its weak mask, and its regions if it has any."""
+    def picture(sample):
+        return data.denormalise(sample["x"].numpy())
+
+    def regions(sample):
+        found = sample["regions"].numpy()
+        return segments_picture(picture(sample), np.where(found == viz.VOID, -1, found))
+
+    columns = {"crop": picture,
+               "labels": lambda sample: weak_picture(picture(sample), sample["semantic"].numpy().astype(np.uint8))}
+    columns |= {} if dataset.regions_of is None else {"regions": regions}
+    return viz.rows([dataset[k] for k in range(min(count, len(dataset)))], columns, width=6)
 
 
 def principal_colours(embeddings):
-    """Embeddings float [C, h, w] of several pictures -> uint8 [h, w, 3]: unit length, then the first three principal
-    components of all their pixels as red, green, blue."""
+    """Colour embeddings float [C, h, w] of several pictures: uint8 [h, w, 3]: unit length, then the first three
+    principal components of all their pixels as red, green, blue."""
     rows = [e.reshape(len(e), -1).T.astype(np.float32) for e in embeddings]
     rows = [r / np.maximum(np.linalg.norm(r, axis=1, keepdims=True), 1e-12) for r in rows]
     every = np.concatenate(rows)
@@ -179,42 +179,49 @@ def principal_colours(embeddings):
 
 
 def embedding_figure(items, folder):
-    """A row a picture: the picture, then its embedding's colours over the training."""
+    """Show a row a picture: the picture, then its embedding's colours over the training."""
     paths = sorted(Path(folder).glob("embedding_*.npz"))
     paths = [paths[i] for i in np.unique(np.linspace(0, len(paths) - 1, 6).round().astype(int))]
     images = [read.image(item) for item in items]
-    colours = [principal_colours([load_npz(path)[str(k)] for k in range(len(items))]) for path in paths]
-    tiles, titles = [], []
-    for k, image in enumerate(images):
-        tiles += [image, *(enlarged(one[k], image.shape[:2]) for one in colours)]
-        names = ["start" if path.stem.endswith("_000") else f"epoch {int(path.stem[-3:])}" for path in paths]
-        titles += ["picture", *names] if k == 0 else [""] * (len(paths) + 1)
-    return viz.grid(tiles, titles, columns=len(paths) + 1, width=11)
+
+    def colours(path):
+        found = principal_colours([load_npz(path)[str(k)] for k in range(len(items))])
+        return lambda k: enlarged(found[k], images[k].shape[:2])
+
+    epochs = [int(path.stem[-3:]) for path in paths]
+    columns = {f"epoch {n}" if n else "start": colours(path) for n, path in zip(epochs, paths, strict=True)}
+    return viz.rows(range(len(items)), {"picture": lambda k: images[k], **columns}, width=11)
 
 
 def scene_figure(scene):
-    """Clusters of k-means above, segments below."""
-    tiles = [segments_picture(image, enlarged(part, image.shape[:2]))
-             for parts in (scene.clusters, scene.segments) for image, part in zip(scene.images, parts, strict=True)]
-    titles = [f"{len(np.unique(part))} clusters" for part in scene.clusters]
-    titles += [f"{len(np.unique(part[part >= 0]))} segments" for part in scene.segments]
-    return viz.grid(tiles, titles, columns=len(scene.images))
+    """Show a row a picture: the picture, its clusters of k-means, its segments."""
+    def column(parts, name):
+        def drawn(k):
+            part = np.asarray(parts[k])
+            picture = segments_picture(scene.images[k], enlarged(part, scene.images[k].shape[:2]))
+            return picture, f"{len(np.unique(part[part >= 0]))} {name}"
+
+        return drawn
+
+    return viz.rows(range(len(scene.images)), {"picture": lambda k: scene.images[k], "clusters": column(
+        scene.clusters, "clusters"), "segments": column(scene.segments, "segments")})
 
 
 def relations_figure(scene, settings, picture, y, x):
-    """A row a relation: all pictures of the scene, segments that attract the pixel green, those that repel it red."""
+    """Show a row a relation: all pictures of the scene, segments that attract the pixel green, those that repel it
+    red."""
     rows = list(relations_rows(scene, settings, picture, y, x))
     titles = [f"{parts[0]}: {' '.join(parts[1:])}".rstrip() for parts, _ in rows]
     return viz.grid([_beside(row) for _, row in rows], titles, columns=1, width=9)
 
 
 def relations_rows(scene, settings, picture, y, x):
-    """For each relation ((its name, how many segments attract and repel, whether it is off), the scene's pictures with
-    the pixel marked)."""
+    """Yield for each relation ((its name, how many segments attract and repel, whether it is off), the scene's pictures
+    with the pixel marked)."""
     own = own_segment(scene, picture, y, x)
-    bank = scene.prototypes.embedding
-    alike = ((bank @ bank[own] + 1) / 2).cpu().numpy()
-    for name, values in steps.signs(scene, own, settings).items():
+    rows = scene.prototypes.embedding
+    alike = ((rows @ rows[own] + 1) / 2).cpu().numpy()
+    for name, values in steps.relation_signs(scene, own, settings).items():
         values = values.cpu().numpy()
         row = [_related(image, part, values, alike) for image, part in zip(scene.images, scene.segments, strict=True)]
         _cross(row[picture], y, x)
@@ -223,14 +230,14 @@ def relations_rows(scene, settings, picture, y, x):
 
 
 def own_segment(scene, picture, y, x) -> int:
-    """The segment at (y, x) in 0..1 of a picture; of a void pixel, the picture's first one."""
+    """Find the segment at (y, x) in 0..1 of a picture; of a void pixel, the picture's first one."""
     part = scene.segments[picture]
     place = tuple(min(int(share * side), side - 1) for share, side in zip((y, x), part.shape, strict=True))
     return int(part[place]) if part[place] >= 0 else int(part.max(initial=0, where=part >= 0))
 
 
 def _related(image, part, values, alike):
-    """One picture: grey, green where attracted, red where repelled, as strongly as alike."""
+    """Draw one picture: grey, green where attracted, red where repelled, as strongly as alike."""
     part = enlarged(part, image.shape[:2])
     known = np.maximum(part, 0)
     sign, weight = values[known] * (part >= 0), 0.15 + 0.5 * alike[known]
@@ -246,7 +253,7 @@ def _cross(image, y, x, reach=5):
 
 
 def _beside(images, gap=4):
-    """Pictures in a row on white, each at its own size."""
+    """Join pictures in a row on white, each at its own size."""
     height = max(image.shape[0] for image in images)
     whole = np.full((height, sum(image.shape[1] + gap for image in images) - gap, 3), 255, np.uint8)
     left = 0
@@ -257,14 +264,14 @@ def _beside(images, gap=4):
 
 
 def enlarged(image, size):
-    """A picture brought to a SIZE (height, width) without smoothing: what belongs to a grid cell stays one colour."""
+    """Enlarge a picture to SIZE (height, width) without smoothing: each grid cell keeps one colour."""
     image = np.asarray(image)
     rows, columns = (np.arange(side) * old // side for side, old in zip(size, image.shape[:2], strict=True))
     return image[rows[:, None], columns]
 
 
 def walk_figure(item, maps_of, walker, weak, steps=None):
-    """A picture, its weak mask, and the winning class after some steps of the walk (0: the seeds)."""
+    """Show a picture, its weak mask, and the winning class after some steps of the walk (0: the seeds)."""
     image = read.image(item)
     steps = (0, 4, walker.steps) if steps is None else steps
     tiles, titles = [image, weak_picture(image, weak)], ["picture", "weak mask"]
@@ -275,22 +282,21 @@ def walk_figure(item, maps_of, walker, weak, steps=None):
     return viz.grid(tiles, titles, columns=len(tiles))
 
 
-def prototypes_figure(items, cut, label_of):
-    """Pictures, their pseudo labels, and the class that each segment takes at the picture's own scale."""
-    tiles = [read.image(item) for item in items]
-    tiles += [weak_picture(read.image(item), label_of(item)) for item in items]
-    for item in items:
+def prototypes_figure(items, clustering, label_of):
+    """Show a row a picture: the picture, its labels, and the class that each segment takes at the picture's own
+    scale."""
+    def segments(item):
         image = read.image(item)
-        rows, index = cut(image)
+        rows, index = clustering(image)
         labels = prototypes.labels_of(index, label_of(item), len(rows))
         index = index.cpu().numpy()
-        tiles.append(_outlined(weak_picture(image, enlarged(labels[index], image.shape[:2])), index))
-    titles = [title for title in ("picture", "labels", "segments") for _ in items]
-    return viz.grid(tiles, titles, columns=len(items))
+        return _outlined(weak_picture(image, enlarged(labels[index], image.shape[:2])), index)
+
+    return viz.rows(items, {"picture": read.image, "labels": mask_column(label_of), "segments": segments}, width=8)
 
 
 def class_counts_figure(counts):
-    """Bars of the number of segments of each class, on a logarithmic scale."""
+    """Draw bars of the number of segments of each class, on a logarithmic scale."""
     figure, (axis,) = charts.chart(9, 2.8)
     axis.bar(range(len(counts)), np.maximum(counts.to_numpy(float), 0.5), color=viz.PALETTE[: len(counts)] / 255,
              edgecolor="k", linewidth=0.4)
@@ -301,7 +307,7 @@ def class_counts_figure(counts):
 
 
 def plane_figure(memory, classes):
-    """The two first principal components of at most 3000 prototypes, in the colours of their classes."""
+    """Draw the two first principal components of at most 3000 prototypes, in the colours of their classes."""
     step = max(1, len(memory.label) // 3000)
     rows, labels = memory.prototype[::step].cpu().numpy(), memory.label[::step].cpu().numpy()
     centred = rows - rows.mean(axis=0)
@@ -316,27 +322,18 @@ def plane_figure(memory, classes):
     return figure
 
 
-def query_of(item, cut, truth_of):
-    """(y, x) in 0..1 of a pixel in the middle of the picture's objects, else its centre."""
-    truth = truth_of(item)
-    objects = np.flatnonzero((truth > 0) & (truth < 254))
-    if not len(objects):
-        return 0.5, 0.5
-    y, x = divmod(int(objects[len(objects) // 2]), truth.shape[1])
-    return round(y / truth.shape[0], 2), round(x / truth.shape[1], 2)
-
-
-def neighbours_figure(item, place, cut, memory, items, classes):
-    """A query segment, outlined, and the training segments nearest to it, boxed in their pictures."""
+def neighbours_figure(item, place, clustering, memory, items, classes):
+    """Show a query segment, outlined, and the training segments nearest to it, boxed in their pictures."""
     image = read.image(item)
-    return viz.grid(*neighbours_tiles(image, *cut(image), place, memory, items, classes), columns=5)
+    return viz.grid(*neighbours_tiles(image, *clustering(image), place, memory, items, classes), columns=5)
 
 
 def neighbours_tiles(image, rows, index, place, memory, items, classes):
-    """The same as (pictures, titles), from the prototypes ROWS [S, C] and the segments INDEX [h, w] of the picture."""
+    """Make the same as (pictures, titles), from the prototypes ROWS [S, C] and the segments INDEX [h, w] of the
+    picture."""
     part = tuple(min(int(share * side), side - 1) for share, side in zip(place, index.shape, strict=True))
     own = int(index[part])
-    cosines, places = retrieval.neighbours(rows[own : own + 1], memory.prototype, 9)
+    cosines, places = retrieval.nearest_neighbours(rows[own : own + 1], memory.prototype, 9)
     tiles = [_outlined(image, (index == own).long().cpu().numpy(), (255, 255, 0), 2)]
     titles = ["query"]
     for cosine, k in zip(cosines[0].tolist(), places[0].tolist(), strict=True):
@@ -346,7 +343,7 @@ def neighbours_tiles(image, rows, index, place, memory, items, classes):
 
 
 def maps_figure(image, maps, classes):
-    """The winning class and the three largest maps of a picture."""
+    """Show the winning class and the three largest maps of a picture."""
     small = inference.crf_image(image, maps.shape[1:])
     order = np.argsort(-maps.mean(axis=(1, 2)))[:3]
     tiles = [viz.overlay(small, maps.argmax(axis=0).astype(np.uint8)), *(viz.heat(small, maps[c]) for c in order)]
@@ -354,7 +351,7 @@ def maps_figure(image, maps, classes):
 
 
 def _outlined(image, index, colour=(255, 255, 255), width=1):
-    """A picture with the borders of an index map drawn on it."""
+    """Draw a picture with the borders of an index map drawn on it."""
     index = enlarged(index, image.shape[:2])
     edge = np.zeros(index.shape, bool)
     for k in range(1, width + 1):
@@ -366,7 +363,7 @@ def _outlined(image, index, colour=(255, 255, 255), width=1):
 
 
 def _boxed(image, box, colour):
-    """A picture, dimmed outside of a box (0..1) that is drawn in COLOUR."""
+    """Draw a picture, dimmed outside of a box (0..1) that is drawn in COLOUR."""
     height, wide = image.shape[:2]
     x0, y0, x1, y1 = (int(round(float(v) * side)) for v, side in zip(box, (wide, height, wide, height), strict=True))
     shown = (image * 0.45).astype(np.uint8)
@@ -376,8 +373,8 @@ def _boxed(image, box, colour):
     return shown
 
 
-def cuts(image, tree, start):
-    """A function of the height at which the tree is cut: regions in their mean colours."""
+def cut_control(image, tree, start):
+    """Return a function of the height at which the tree is cut: regions in their mean colours."""
     small = smaller(image, 2 * SIDE)
 
     def show(height=start):
@@ -388,9 +385,9 @@ def cuts(image, tree, start):
     return show
 
 
-def relations(scene, settings, start):
-    """A function of a picture of the scene and a pixel (y, x in 0..1): a row a relation, segments that attract the
-    pixel green, those that repel it red."""
+def relations_control(scene, settings, start):
+    """Return a function of a picture of the scene and a pixel (y, x in 0..1): a row a relation, segments that attract
+    the pixel green, those that repel it red."""
 
     @cache
     def opened():
@@ -406,14 +403,14 @@ def relations(scene, settings, start):
     return show
 
 
-def neighbours(shown, start, cut, memory, items, classes):
-    """A function of a picture of SHOWN and a pixel (y, x in 0..1): its segment, and the training segments nearest to
-    it. A picture goes through the network CUT when it is first asked for."""
+def neighbours_control(shown, start, clustering, memory, items, classes):
+    """Return a function of a picture of SHOWN and a pixel (y, x in 0..1): its segment, and the training segments
+    nearest to it. A picture goes through CLUSTERING when it is first asked for."""
 
     @cache
     def segments(picture):
         image = read.image(shown[picture])
-        return image, *cut(image)
+        return image, *clustering(image)
 
     def show(picture=0, y=start[0], x=start[1]):
         pictures, titles = neighbours_tiles(*segments(picture), (y, x), memory, items, classes)
@@ -422,11 +419,11 @@ def neighbours(shown, start, cut, memory, items, classes):
     return show
 
 
-def asked():
-    """What a click on `neighbours` sets: the pixel, in the first tile; the others are not to be asked about."""
+def neighbours_click():
+    """Set the pixel of `neighbours_control` by a click on its first tile."""
     return Click(lambda tile, x, y: {"y": round(y, 3), "x": round(x, 3)} if tile == 0 else None)
 
 
-def pointed(scene):
-    """What a click on a tile of `relations` sets: the picture, which all rows show alike, and the pixel."""
+def relations_click(scene):
+    """Set the picture and the pixel of `relations_control` by a click on a tile of any row."""
     return Click(lambda tile, x, y: {"picture": tile % len(scene.images), "y": round(y, 3), "x": round(x, 3)})

@@ -1,23 +1,23 @@
-"""A trained network on whole pictures: canvas, windows, scales and mirror images.
+"""A trained network on whole pictures: windows, scales, mirror images, label maps with their CRF, and their
+protocol."""
 
-What the stages after the embedding share: its network, the CRF, the labels' quality, conditions of a number.
-"""
+from functools import partial
 
+import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
 
 from wsnb import metrics
-from wsnb.files import load_torch, read_index
-from wsnb.models import backbones
+from wsnb.data import read
+from wsnb.files import read_index
+from wsnb.ops import label_maps
 from wsnb.ops.crf import CRF
-from wsnb.ops.label_maps import BACKBONES, crf_text
-from wsnb.papers.spml import data, model
-from wsnb.papers.spml.model import SoftmaxHead
+from wsnb.papers.spml import data
 
 
 def window_starts(length, crop, stride) -> list[int]:
-    """Starts of the windows of CROP over LENGTH (at least CROP) pixels: spread evenly, at most STRIDE apart.
+    """Place windows of CROP over LENGTH (at least CROP) pixels: their starts, spread evenly, at most STRIDE apart.
 
     The original writes their ends: linspace from the crop to the length, rounded down.
     """
@@ -25,18 +25,8 @@ def window_starts(length, crop, stride) -> list[int]:
     return [int(end) - crop for end in np.linspace(crop, length, count)]
 
 
-def network_input(image, size=0, scale=1.0, mirrored=False):
-    """x float32 [1, 3, H, W] of a picture uint8: its longer side brought to SIZE (0: its own), times SCALE."""
-    shape = image.shape[:2]
-    shape = data.longer_side(*shape, size) if size else shape
-    shape = data.scaled_size(*shape, scale) if scale != 1 else shape
-    image = image[:, ::-1] if mirrored else image
-    small, _ = data.resize(np.ascontiguousarray(image, np.float32) / 255, None, shape)
-    return torch.from_numpy(data.normalise(small))[None]
-
-
-def on_canvas(function, x, crop=0, stride=0, average=True):
-    """FUNCTION on windows of x [1, 3, H, W] put together: float32 [C, H', W'] of the padded canvas.
+def over_windows(function, x, crop=0, stride=0, average=True):
+    """Put FUNCTION on windows of x [1, 3, H, W] together: float32 [C, H', W'] of the padded picture.
 
     CROP is the side of the windows, to which the picture is padded with zeros (the mean colour) at the right and the
     bottom; 0: one window, the picture itself. function(x [1, 3, h, w]) -> [1, C, h, w]. Where windows overlap the
@@ -58,31 +48,31 @@ def on_canvas(function, x, crop=0, stride=0, average=True):
 
 
 def full_size(network, x):
-    """The raw embedding [1, C, H, W] of x [1, 3, H, W], enlarged bilinearly to the input's size."""
+    """Enlarge the raw embedding of x [1, 3, H, W] bilinearly to the input's size: [1, C, H, W]."""
     return F.interpolate(network(x), size=x.shape[-2:], mode="bilinear", align_corners=False)
 
 
 @torch.no_grad()
 def embedding(network, x, crop=0, stride=0, device="cpu", cropped=False):
-    """Unit embeddings float32 [C, H, W] at the input's size; the windows' are normalised first and then averaged.
+    """Compute unit embeddings float32 [C, H, W] at the input's size; windows are normalised first and then averaged.
 
-    The canvas is padded to CROP unless CROPPED, which cuts the padding off.
+    The picture is padded to CROP; CROPPED cuts the padding off.
     """
-    found = on_canvas(lambda part: F.normalize(full_size(network, part), dim=1), x.to(device), crop, stride)
+    found = over_windows(lambda part: F.normalize(full_size(network, part), dim=1), x.to(device), crop, stride)
     return found[:, : x.shape[2], : x.shape[3]] if cropped else found
 
 
 @torch.no_grad()
 def logits(network, head, x, crop=0, stride=0, device="cpu", average=False):
-    """Logits float32 [C, H, W] of a softmax head at the input's size: the embedding is enlarged first and the head's
-    3x3 window then covers a quarter of what it covered in training, as in the original."""
-    found = on_canvas(lambda part: head(full_size(network, part)), x.to(device), crop, stride, average)
+    """Compute logits float32 [C, H, W] of a softmax head at the input's size: the embedding is enlarged first and the
+    head's 3x3 window then covers a quarter of what it covered in training, as in the original."""
+    found = over_windows(lambda part: head(full_size(network, part)), x.to(device), crop, stride, average)
     return found[:, : x.shape[2], : x.shape[3]]
 
 
 @torch.no_grad()
 def softmax_maps(network, head, image, size=0, scales=(1.0,), flip=False, crop=0, stride=0, device="cpu"):
-    """Class probabilities float32 [C, h, w]: the mean over scales and mirror images.
+    """Compute class probabilities float32 [C, h, w]: the mean over scales and mirror images.
 
     One variant stays at the network's size (the original's single-scale scripts work there) and sums the logits of
     overlapping windows; several average them and are brought to the picture's size as logits. Mirrored ones come first,
@@ -91,7 +81,7 @@ def softmax_maps(network, head, image, size=0, scales=(1.0,), flip=False, crop=0
     shape, total, count, several = None, 0, 0, len(scales) > 1 or flip
     for scale in scales:
         for mirrored in (True, False) if flip else (False,):
-            x = network_input(image, size, scale, mirrored)
+            x = data.network_input(image, size, scale, mirrored)
             found = logits(network, head, x, crop, stride, device, average=several)[None]
             if several:
                 shape = shape or (image.shape[:2] if not size else data.longer_side(*image.shape[:2], size))
@@ -102,43 +92,48 @@ def softmax_maps(network, head, image, size=0, scales=(1.0,), flip=False, crop=0
 
 
 def crf_image(image, shape):
-    """The picture uint8 [H, W, 3] that the CRF sees at SHAPE (height, width): resized, normalised and back, truncated
-    as in the original."""
+    """Return the picture uint8 [H, W, 3] that the CRF sees at SHAPE (height, width): resized, normalised and back,
+    truncated as in the original."""
     small, _ = data.resize(np.float32(image) / 255, None, shape)
     return data.denormalise(data.normalise(small))
 
 
-def load(e, path, n_classes, device):
-    """(embedding network, joint head) of the parameters E of 04 and its file, in evaluation mode."""
-    net, _ = model.build(e.backbone, e.head, e.dim, "random", e.norms, e.norm_momentum, e.output_stride, e.head_width)
-    head = SoftmaxHead(e.dim, n_classes)
-    model.load_snapshot(path, net, head)
-    return net.to(device).eval(), head.to(device).eval()
+def full_size_labels(image, maps, size, void, crf) -> list:
+    """Label a picture: the winners of its class maps [C, h, w], and after the CRF if it has iterations: uint8 [H, W].
+
+    image: uint8 [h, w, 3], as the CRF sees it. Labels are enlarged to SIZE (H, W) by nearest; 255 where VOID bool
+    [H, W] (or None) says.
+    """
+    labels = [cv2.resize(found, tuple(size)[::-1], interpolation=cv2.INTER_NEAREST)
+              for found in label_maps.winners(image, maps, crf if crf.iterations else None)]
+    return labels if void is None else [np.where(void, np.uint8(255), found) for found in labels]
 
 
-def load_head(dim, n_classes, path, device):
-    """The classifier of 08, in evaluation mode."""
-    head = SoftmaxHead(dim, n_classes)
-    backbones.fill(head, load_torch(path), str(path))
-    return head.to(device).eval()
+def write_labels(maps_of, items, folders, crf: CRF, workers, void_of=None):
+    """Write the label maps of ITEMS into FOLDERS by `full_size_labels`, and yield once for each; files there are kept.
+
+    maps_of(item, image) -> class maps [C, h, w], computed here; the CRF runs in WORKERS processes. void_of(item) ->
+    mask whose void pixels (255) stay void.
+    """
+    def prepare(item):
+        image = read.image(item)
+        maps = np.asarray(maps_of(item, image), np.float32)
+        void = None if void_of is None else void_of(item) == 255
+        return crf_image(image, maps.shape[1:]), maps, image.shape[:2], void
+
+    return label_maps.write_labels(partial(full_size_labels, crf=crf), items, folders, workers, prepare)
 
 
-def of_round(values, number):
-    """The value of a round: the last one serves all later rounds too. Raises ValueError for an empty list."""
+def value_of_round(values, number):
+    """Return the value of a round: the last one serves all later rounds too. Raises ValueError for an empty list."""
     if not values:
         raise ValueError("a list with a value for each round is empty; give at least one")
     return values[min(number, len(values)) - 1]
 
 
-def crf_from(p, iterations) -> CRF:
-    """The CRF of a stage's parameters with ITERATIONS."""
-    return CRF(iterations, p.crf_gaussian_sxy, p.crf_gaussian_compat, p.crf_bilateral_sxy, p.crf_bilateral_srgb,
-               p.crf_bilateral_compat)
-
-
 def label_quality(items, truth_of, weak_of, folders, n_classes) -> dict:
-    """Confusion of the training pictures' labels with their true masks, {name: int64 [C, C]}: the weak masks, whose
-    unlabelled pixels count as background, and each folder's."""
+    """Count the confusion of the training pictures' labels with their true masks, {name: int64 [C, C]}: the weak masks,
+    whose unlabelled pixels count as background, and each folder's."""
     tables = {name: np.zeros((n_classes, n_classes), np.int64) for name in ("weak", *(f.name for f in folders))}
     for item in items:
         truth, weak = truth_of(item), weak_of(item)
@@ -156,14 +151,14 @@ STEPS = {"weak": "weak masks", "walk": "random walk", "walk_crf": "random walk, 
 
 
 def ladder(tables, number, skip=()) -> list[dict]:
-    """Rows of results of the labels' quality {name: confusion} in a round, as steps of the chain."""
+    """Make rows of results of the labels' quality {name: confusion} in a round, as steps of the chain."""
     return [{"name": "mIoU of the labels", "value": 100 * metrics.mean_iou(table), "unit": "%", "role": "ladder",
              "step": f"{STEPS[name]}{f', round {number}' if number > 1 else ''}"}
             for name, table in tables.items() if name not in skip]
 
 
-def of_prototypes(labels, retrieve_labels) -> dict:
-    """What the LABELS of 06's prototypes add to the protocol of retrieval: with the truth it is not weakly supervised.
+def prototype_protocol(labels, retrieve_labels) -> dict:
+    """Return protocol fields of retrieval by prototypes with these LABELS (06): the truth is no weak supervision.
     Raises ValueError if the truth would come back as labels to train on."""
     if labels != "ground truth":
         return {}
@@ -173,10 +168,11 @@ def of_prototypes(labels, retrieve_labels) -> dict:
     return {"label_source": "full"}
 
 
-def conditions(e, p, scales, with_crf, threshold="") -> dict:
-    """Protocol fields of predictions made with the parameters P of a stage and E of the embedding."""
+def conditions(params_embedding, p, scales, with_crf, threshold="") -> dict:
+    """Return protocol fields of predictions made with the parameters P of a stage and those of the embedding."""
     several = len(scales) > 1
     size = f"longer side {p.image_size}" if p.image_size else "picture's size"
     return {"scales": list(scales), "flip": bool(p.flip and several), "ignore_label": 255,
-            "crf": crf_text(crf_from(p, p.crf_iterations)) if with_crf else "", "resolution": size,
-            "threshold": threshold, "backbone": BACKBONES.get(e.backbone, "ResNet101"), "preset": e.preset}
+            "crf": label_maps.crf_text(label_maps.crf_from(p)) if with_crf else "", "resolution": size,
+            "threshold": threshold, "preset": params_embedding.preset,
+            "backbone": label_maps.BACKBONES.get(params_embedding.backbone, "ResNet101")}

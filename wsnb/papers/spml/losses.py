@@ -5,11 +5,17 @@ from dataclasses import dataclass, replace
 import torch
 from torch.utils.checkpoint import checkpoint
 
-from wsnb.ops.segsort import contrast as relations
-from wsnb.ops.segsort.contrast import contrast, gathered, plain
+from wsnb.ops.segsort import contrast
 from wsnb.ops.segsort.retrieval import MemoryBank
-from wsnb.ops.segsort.segments import local_features, prototypes_of, ranks, resize_labels, segment, squeezed
-from wsnb.ops.segsort.segments import prototypes as directions
+from wsnb.ops.segsort.segments import (
+    local_features,
+    prototypes,
+    prototypes_of,
+    ranks,
+    resize_labels,
+    segment,
+    with_densepose_feature,
+)
 from wsnb.papers.spml.model import cross_entropy
 
 CELLS = 2**22  # pixel-prototype pairs of the plain form at a time
@@ -26,7 +32,7 @@ class Term:
 
 @dataclass(frozen=True)
 class Settings:
-    """All that a step's loss depends on. faithful: the original's arithmetic with its quirks; else mended (see `step`).
+    """All that a step's loss depends on. faithful: the original's arithmetic with its quirks, else corrected: `step`.
 
     clusters: first grid of k-means; densepose: colours as local features, image similarity on the embedding alone.
     devices: parts of the batch whose means are averaged, as if each were on a device of its own.
@@ -46,8 +52,8 @@ class Settings:
 
 @dataclass
 class Step:
-    """losses: {name: weighted term}; total, their sum; segments of the pixels; prototypes of this batch, for the bank;
-    candidates: those and the bank's; sets: their classes under feature affinity, or None."""
+    """losses: {name: weighted term}; total, their sum; segments of the pixels; prototypes of this batch;
+    candidates: those and the memory's; sets: their classes under feature affinity, or None."""
 
     losses: dict
     total: torch.Tensor
@@ -58,7 +64,7 @@ class Step:
 
 
 def step(embedding, semantic, regions, tags, head, settings, memory=None, x=None) -> Step:
-    """The loss of one batch.
+    """Compute the loss of one batch.
 
     embedding: raw [N, C, h, w]; semantic (below n_classes: labelled; 255: void; else unlabelled) and regions int64
     [N, H, W]; tags 0/1 [N, n_classes - 1], the foreground classes of the whole pictures; head: the joint `SoftmaxHead`
@@ -74,13 +80,13 @@ def step(embedding, semantic, regions, tags, head, settings, memory=None, x=None
     segments = segment(embedding, resize_labels(semantic, size), resize_labels(regions, size), settings.clusters,
                        settings.iterations, local)
     if settings.densepose:
-        segments = squeezed(segments, local)
-    current, first = gathered(prototypes_of(segments, tags), len(embedding))
+        segments = with_densepose_feature(segments, local)
+    current, first = contrast.gather_prototypes(prototypes_of(segments, tags), len(embedding))
     segments = replace(segments, index=segments.index + first)
     candidates = (memory or MemoryBank(0)).with_current(current)
     sets = None
     if settings.feature_affinity.weight:
-        sets = relations.affinity_sets(candidates, settings.n_classes)
+        sets = contrast.affinity_sets(candidates, settings.n_classes)
     # once for the whole batch: the head's BatchNorm sees all devices, as `synchronised` does over processes
     logits = None if head is None else head(embedding.detach())
     parts = []
@@ -98,7 +104,7 @@ def step(embedding, semantic, regions, tags, head, settings, memory=None, x=None
 
 
 def contrasts(segments, candidates, tags, sets, settings) -> dict:
-    """{term: weighted mean over the pixels} of the relations that are on."""
+    """Compute {term: weighted mean over the pixels} of the relations that are on."""
     chosen = relations_of(segments, candidates, tags, sets, settings)
     found = {name: getattr(settings, name).weight * _mean(
         _contrast(segments.embedding, relation, candidates.embedding, getattr(settings, name).kappa, settings),
@@ -109,27 +115,27 @@ def contrasts(segments, candidates, tags, sets, settings) -> dict:
 
 
 def relations_of(segments, candidates, tags, sets, settings) -> dict:
-    """{name: Relation} of the relations that are on between SEGMENTS' pixels and CANDIDATES of any picture."""
+    """Build {name: Relation} of the relations that are on between SEGMENTS' pixels and CANDIDATES of any picture."""
     found = {}
     if settings.annotation.weight:
-        found["annotation"] = relations.annotation(segments.semantic, segments.index, candidates.semantic,
+        found["annotation"] = contrast.annotation(segments.semantic, segments.index, candidates.semantic,
                                                    settings.n_classes)
     if settings.co_occurrence.weight:
-        found["co_occurrence"] = relations.co_occurrence(segments.picture, segments.index, tags, candidates.tags)
+        found["co_occurrence"] = contrast.co_occurrence(segments.picture, segments.index, tags, candidates.tags)
     if settings.feature_affinity.weight:
-        found["feature_affinity"] = relations.feature_affinity(segments.index, sets)
+        found["feature_affinity"] = contrast.feature_affinity(segments.index, sets)
     return found
 
 
 def image_similarity(segments, settings):
-    """Mean over the pictures of the mean over their pixels; prototypes are those of the picture's (segment, region)."""
+    """Average over the pictures the mean over their pixels; prototypes are those of the picture's (segment, region)."""
     means = []
     for number in segments.picture.unique().tolist():
         part = segments.of(segments.picture == number)
         values = part.embedding if settings.densepose else part.feature
         own, keys = ranks(part.index, part.region)
-        relation = relations.image_similarity(part.region, own, keys[:, 1])
-        losses = _contrast(values, relation, directions(values, own, len(keys)), settings.image_similarity.kappa,
+        relation = contrast.image_similarity(part.region, own, keys[:, 1])
+        losses = _contrast(values, relation, prototypes(values, own, len(keys)), settings.image_similarity.kappa,
                            settings)
         means.append(losses.mean())
     return torch.stack(means).mean() if means else 0.0 * segments.embedding.sum()
@@ -141,11 +147,11 @@ def _contrast(values, relation, candidates, kappa, settings):
         return values.new_zeros(0)
     values, candidates = values[relation.pixels], candidates[relation.prototypes]
     if not settings.faithful:
-        return contrast(values, relation.own, relation.group, relation.positive, candidates, kappa)
+        return contrast.contrastive_loss(values, relation.own, relation.group, relation.positive, candidates, kappa)
     rows = max(1, CELLS // len(candidates))
     chunks = zip(values.split(rows), relation.own.split(rows), relation.group.split(rows), strict=True)
-    return torch.cat([checkpoint(plain, v, own, group, relation.positive, candidates, kappa, use_reentrant=False,
-                                 preserve_rng_state=False) for v, own, group in chunks])
+    return torch.cat([checkpoint(contrast.plain_contrastive_loss, v, own, group, relation.positive, candidates, kappa,
+                                 use_reentrant=False, preserve_rng_state=False) for v, own, group in chunks])
 
 
 def _mean(losses, anchor):

@@ -1,7 +1,5 @@
-"""What stands on the trunk: the embedding heads and the softmax classifier, as in the original program.
-
-The embedding network: a trunk at output stride 8, a head, and bilinear enlargement to stride 4.
-"""
+"""The embedding network, a trunk at output stride 8, a head, and bilinear enlargement to stride 4; the softmax
+classifier that reads it; snapshots as the original program writes them."""
 
 import re
 from pathlib import Path
@@ -13,14 +11,14 @@ from torch import nn
 from wsnb.files import FileError, load_torch
 from wsnb.models import backbone_wrapper, backbones
 from wsnb.models.distributed import synchronised
-from wsnb.models.resnet import DeepStemResNet
+from wsnb.models.resnet import ResNet
 
 RATES = (6, 12, 18, 24)
 POOLS = (1, 2, 3, 6)
 
 
 def upsample(x, size):
-    """Bilinear, corners not aligned."""
+    """Resize bilinearly, corners not aligned."""
     return F.interpolate(x, size=tuple(size), mode="bilinear", align_corners=False)
 
 
@@ -70,8 +68,8 @@ class SoftmaxHead(nn.Module):
 
 
 def cross_entropy(logits, semantic, n_classes):
-    """Mean cross-entropy of LOGITS [B, C, h, w], enlarged to the labels' size, over the labelled pixels (< n_classes)
-    of semantic int64 [B, H, W]; 0, with a gradient of zeros, if there is none (the original gives NaN)."""
+    """Average the cross-entropy of LOGITS [B, C, h, w], enlarged to the labels' size, over the labelled pixels (<
+    n_classes) of semantic int64 [B, H, W]; 0, with a gradient of zeros, if there is none (the original gives NaN)."""
     target = torch.where(semantic < n_classes, semantic, 255)
     total = F.cross_entropy(upsample(logits, semantic.shape[-2:]), target, ignore_index=255, reduction="sum")
     return total / (target != 255).sum().clamp_min(1)
@@ -109,7 +107,7 @@ class Embedding(backbone_wrapper.BackboneWrapper):
 
 def build(backbone, head="deeplab", dim=64, weights="random", norms="batch", norm_momentum=0.1, output_stride=0,
           width=512, checkpoint=""):
-    """(network, where its weights came from).
+    """Build (network, where its weights came from).
 
     backbone: "resnet101_deep" (the paper's; weights: the path of resnet-101-cuhk.pth or "random") or one of
     `backbones.NAMES`. head: "deeplab" or "pspnet" (of WIDTH channels). norms: "batch", "sync" (over all devices) or
@@ -134,17 +132,17 @@ def build(backbone, head="deeplab", dim=64, weights="random", norms="batch", nor
 
 
 def joint_head(dim, n_classes, norms="batch"):
-    """The softmax head beside the embedding; its BatchNorm too is over all devices where NORMS are "sync"."""
+    """Build the softmax head beside the embedding; its BatchNorm too is over all devices where NORMS are "sync"."""
     head = SoftmaxHead(dim, n_classes)
     return synchronised(head) if norms == "sync" else head
 
 
 def trunk(backbone, weights, output_stride=0):
-    """(backbone, origin of its weights); "resnet101_deep" is this paper's, with output stride 8."""
+    """Build (backbone, origin of its weights); "resnet101_deep" is this paper's, with output stride 8."""
     if backbone != DEEP_STEM:
         body = backbones.build(backbone, output_stride)
         return body, backbones.load_imagenet(body, backbone, weights)
-    body = DeepStemResNet()
+    body = ResNet(101, (1, 2, 1, 1), (1, 1, 2, 4), gradual=True, deep_stem=True)
     if weights == "random":
         return body, "random"
     if not Path(weights).is_file():
@@ -155,7 +153,7 @@ def trunk(backbone, weights, output_stride=0):
 
 
 def snapshot(network, head=None) -> dict:
-    """What a snapshot file holds: {"embedding_model", "prediction_model"}, state dicts."""
+    """Return a snapshot file's content: {"embedding_model", "prediction_model"}, state dicts."""
     return {"embedding_model": network.state_dict(), "prediction_model": head.state_dict() if head else {}}
 
 
@@ -178,7 +176,8 @@ def _without_module(state):
 
 
 def _own_names(state) -> dict:
-    """A released snapshot's names as those of the ImageNet file: resnet_backbone.res2.0.* -> layer1.0.* and so on."""
+    """Rename a released snapshot's tensors as those of the ImageNet file: resnet_backbone.res2.0.* -> layer1.0.* and so
+    on."""
     named = {}
     for key, value in _without_module(state).items():
         key = re.sub(r"^resnet_backbone\.res(\d)\.(layers\.)?", lambda m: f"layer{int(m[1]) - 1}.", key)

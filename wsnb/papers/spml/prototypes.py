@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from wsnb.data.read import image as image_of
 from wsnb.files import FileError, load_npz, save_npz
 from wsnb.ops.segsort import retrieval
 from wsnb.ops.segsort.segments import majority, prototypes, segment
@@ -17,7 +18,7 @@ VOID = 255
 @dataclass(frozen=True)
 class Clustering:
     """How whole pictures are cut into segments. size: longer side (0: its own); crop, stride: of the windows (0: one);
-    cropped: the grid spans the picture and not the padded canvas."""
+    cropped: the grid spans the picture and not its padding."""
 
     network: object
     clusters: tuple = (12, 12)
@@ -30,8 +31,8 @@ class Clustering:
 
     @torch.no_grad()
     def __call__(self, image, scale=1.0, mirrored=False):
-        """(prototypes float32 [S, C], segment of every pixel int64 [h, w]) of a picture uint8 [H, W, 3]."""
-        x = inference.network_input(image, self.size, scale, mirrored)
+        """Cut a picture uint8 [H, W, 3]: (prototypes float32 [S, C], segment of every pixel int64 [h, w])."""
+        x = data.network_input(image, self.size, scale, mirrored)
         height, width = x.shape[2:]
         e = inference.embedding(self.network, x, self.crop, self.stride, self.device, self.cropped)[None]
         semantic = torch.full((1, *e.shape[2:]), VOID, device=e.device)
@@ -41,8 +42,8 @@ class Clustering:
 
 
 def extract(clustering, image, labels, scales=(1.0,)) -> dict:
-    """Segments of a picture over SCALES: "prototype" [S, C], "label" uint8 [S], the most frequent of LABELS uint8
-    [H, W] in each, "box" float32 [S, 4], (x0, y0, x1, y1) in 0..1 for looking at them."""
+    """Extract the segments of a picture over SCALES: "prototype" [S, C], "label" uint8 [S], the most frequent of LABELS
+    uint8 [H, W] in each, "box" float32 [S, 4], (x0, y0, x1, y1) in 0..1 for looking at them."""
     parts = {"prototype": [], "label": [], "box": []}
     for scale in scales:
         rows, index = clustering(image, scale)
@@ -53,7 +54,7 @@ def extract(clustering, image, labels, scales=(1.0,)) -> dict:
 
 
 def labels_of(index, labels, count):
-    """The most frequent of LABELS uint8 [H, W] in each of COUNT segments INDEX int64 [h, w]: uint8 [count]."""
+    """Find the most frequent of LABELS uint8 [H, W] in each of COUNT segments INDEX int64 [h, w]: uint8 [count]."""
     small = data.resize(None, labels, index.shape)[1]
     flat = torch.from_numpy(small.astype(np.int64)).to(index.device).ravel()
     return majority(flat, index.ravel(), count).cpu().numpy().astype(np.uint8)
@@ -69,9 +70,13 @@ def _boxes(index, count):
     return found
 
 
-def write(folder, item, parts) -> None:
-    """Keep the segments of one picture."""
-    save_npz(Path(folder) / f"{item.id}.npz", **parts)
+def write(clustering, items, label_of, folder, scales=(1.0,)):
+    """Write the segments of ITEMS into FOLDER by `extract`, and yield once for each; files there are kept."""
+    for item in items:
+        path = Path(folder) / f"{item.id}.npz"
+        if not path.exists():
+            save_npz(path, **extract(clustering, image_of(item), label_of(item), scales))
+        yield
 
 
 @dataclass
@@ -86,7 +91,7 @@ class Memory:
 
 
 def read(folder, items, device="cpu") -> Memory:
-    """The segments of ITEMS in FOLDER; those labelled void or nothing (254, 255) are dropped. Raises FileError."""
+    """Read the segments of ITEMS in FOLDER; those labelled void or nothing (254, 255) are dropped. Raises FileError."""
     parts = [load_npz(Path(folder) / f"{item.id}.npz") for item in items]
     joined = {name: np.concatenate([part[name] for part in parts]) for name in ("prototype", "label", "box")}
     picture = np.repeat(np.arange(len(parts)), [len(part["label"]) for part in parts])
@@ -100,8 +105,8 @@ def read(folder, items, device="cpu") -> Memory:
 
 @torch.no_grad()
 def vote_maps(clustering, memory, image, n_classes, neighbours=20, scales=(1.0,), flip=False):
-    """Share of the votes of each class at each pixel, float32 [C, h, w]: the NEIGHBOURS nearest training segments vote
-    for a segment, and all its pixels take that.
+    """Count the share of the votes of each class at each pixel, float32 [C, h, w]: the NEIGHBOURS nearest training
+    segments vote for a segment, and all its pixels take that.
 
     One variant stays at the clustering's size; several are brought to one (cv2 bilinear), un-mirrored and averaged.
     """
@@ -109,10 +114,10 @@ def vote_maps(clustering, memory, image, n_classes, neighbours=20, scales=(1.0,)
     for scale in scales:
         for mirrored in (True, False) if flip else (False,):
             rows, index = clustering(image, scale, mirrored)
-            _, places = retrieval.neighbours(rows, memory.prototype, neighbours)
+            _, places = retrieval.nearest_neighbours(rows, memory.prototype, neighbours)
             maps = retrieval.votes(memory.label[places], n_classes)[index].permute(2, 0, 1).cpu().numpy()
             if shape is None:
-                shape = inference.network_input(image, clustering.size).shape[2:] if len(scales) > 1 else index.shape
+                shape = data.network_input(image, clustering.size).shape[2:] if len(scales) > 1 else index.shape
             maps = maps if maps.shape[1:] == tuple(shape) else pseudo_labels.enlarged(maps, shape)
             total, count = total + (maps[..., ::-1] if mirrored else maps), count + 1
     return total / count

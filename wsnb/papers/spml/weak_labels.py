@@ -1,14 +1,9 @@
-"""Weak masks: what tags, boxes, scribbles and points say of each pixel.
+"""Weak masks of tags, boxes, scribbles and points, and the over-segmentation within which the paper calls pixels alike
+(Ke et al., ICLR 2021): from the list, a folder, the data set, or made here.
 
-uint8 [H, W]: 0..C-1 a class, 254 unlabelled (takes part in clustering and in the relations between segments, carries no
-class), 255 void (removed everywhere).
-
-Over-segmentation: the regions within which the paper calls pixels alike (Ke et al., ICLR 2021).
-
-uint8 [H, W], a region's number at every pixel. The original reads PNGs cut from owt-ucm over HED (VOC) or PMI
-(DensePose); the book makes owt-ucm regions over boundaries of its own.
-
-Where regions and weak masks of a training picture come from: the list, a folder, the data set, or made here.
+Weak masks: uint8 [H, W], 0..C-1 a class, 254 unlabelled (takes part in clustering and in the relations between
+segments, carries no class), 255 void (removed everywhere). Regions: uint8 [H, W], a region's number at every pixel. The
+original reads PNGs cut from owt-ucm over HED (VOC) or PMI (DensePose); the book makes them over its own boundaries.
 """
 
 import zlib
@@ -21,7 +16,7 @@ import numpy as np
 
 from wsnb.data import read, weak
 from wsnb.data.own import dataset
-from wsnb.files import FileError, read_index, save_png
+from wsnb.files import FileError, read_index
 from wsnb.ops import cam
 from wsnb.ops.hierarchies import boundary_map, regions, ucm
 
@@ -29,14 +24,15 @@ UNLABELLED, VOID = 254, 255
 
 
 def background_score(cams, power=6.0) -> np.ndarray:
-    """(1 - highest CAM)^POWER, float32 [H, W], for CAMs float [K, H, W] in 0..1; ones without any."""
+    """Score the background (1 - highest CAM)^POWER, float32 [H, W], for CAMs float [K, H, W] in 0..1; ones without
+    any."""
     cams = np.asarray(cams, np.float32)
     highest = cams.max(axis=0) if len(cams) else np.zeros(cams.shape[1:], np.float32)
     return np.clip(1 - highest, 0, 1) ** np.float32(power)
 
 
 def from_tags(cams, keys, power=6.0, threshold=0.2) -> np.ndarray:
-    """The class of the highest score at each pixel, the background's by `background_score`; unlabelled where the
+    """Take the class of the highest score at each pixel, the background's by `background_score`; unlabelled where the
     highest is below THRESHOLD.
 
     cams: float [K, H, W] in 0..1 of the classes that the tags name, keys: their numbers (1..C-1), [K].
@@ -48,7 +44,7 @@ def from_tags(cams, keys, power=6.0, threshold=0.2) -> np.ndarray:
 
 
 def from_boxes(cams, keys, boxes, labels, threshold=0.5) -> np.ndarray:
-    """Background outside of every box; inside, the class where its CAM, rescaled to 0..1 within the box, reaches
+    """Take background outside of every box; inside, the class where its CAM, rescaled to 0..1 within the box, reaches
     THRESHOLD, else unlabelled.
 
     boxes: int [N, 4] (x0, y0, x1, y1, half-open), labels: classes [N]. Smaller boxes lie in front. A box whose class
@@ -70,11 +66,11 @@ def from_boxes(cams, keys, boxes, labels, threshold=0.5) -> np.ndarray:
     return drawn
 
 
-def grown(labels, radius) -> np.ndarray:
-    """Strokes and points grown by RADIUS pixels: each pixel so near to a labelled one takes the nearest one's class.
+def dilated(labels, radius) -> np.ndarray:
+    """Dilate strokes and points by RADIUS pixels: each pixel so near to a labelled one takes the nearest one's class.
 
-    labels: uint8 [H, W], 254 and 255 where nothing is known. They know no borders of objects, so a dab may spill over
-    one, as in the original. What stays unknown is unlabelled, not void.
+    labels: uint8 [H, W], 254 and 255 where nothing is known. They know no borders of objects, so a stroke may spill
+    over one, as in the original. Pixels without a class are unlabelled, not void.
     """
     labels = np.asarray(labels, np.uint8)
     known = labels < UNLABELLED
@@ -91,33 +87,33 @@ def grown(labels, radius) -> np.ndarray:
 
 
 def from_file(labels, n_classes) -> np.ndarray:
-    """A weak mask as the original's lists name them: classes, void 255, everything between unlabelled."""
+    """Read a weak mask as the original's lists name them: classes, void 255, everything between unlabelled."""
     labels = np.array(labels, np.uint8)
     labels[(labels >= n_classes) & (labels < VOID)] = UNLABELLED
     return labels
 
 
 def tags(labels, n_classes) -> np.ndarray:
-    """1 for each foreground class that a weak mask holds, float32 [C - 1]. The mask is the whole one: a crop keeps the
-    tags of what it lost, and an object that the CAM's threshold lost is no tag, as in the original."""
+    """Set 1 for each foreground class that a weak mask holds, float32 [C - 1]. The mask is the whole one: a crop keeps
+    the tags of objects it lost, and an object that the CAM's threshold lost is no tag, as in the original."""
     present = np.bincount(np.asarray(labels).ravel(), minlength=256) > 0
     return present[1:n_classes].astype(np.float32)
 
 
 def quality(labels, truth, n_classes) -> dict:
-    """How good a weak mask is: pixels with a class and a true class ("labelled"), the right ones among them ("right"),
-    pixels with a true class ("all")."""
+    """Count how good a weak mask is: pixels with a class and a true class ("labelled"), the right ones among them
+    ("right"), pixels with a true class ("all")."""
     known = np.asarray(truth) < n_classes
     labelled = known & (np.asarray(labels) < n_classes)
     right = labelled & (labels == truth)
     return {"labelled": int(labelled.sum()), "right": int(right.sum()), "all": int(known.sum())}
 
 
-MOST = 255  # a region's number has 8 bits, and 255 is padding
+MOST_REGIONS = 255  # a region's number has 8 bits, and 255 is padding
 
 
-def made(image, threshold=0.3, scale=1.0) -> np.ndarray:
-    """Regions of a picture uint8 [H, W, 3]: uint8 [H, W], numbers 0..R-1, R <= 255.
+def over_segmentation(image, threshold=0.3, scale=1.0) -> np.ndarray:
+    """Make regions of a picture uint8 [H, W, 3]: uint8 [H, W], numbers 0..R-1, R <= 255.
 
     owt-ucm over `boundary_map`, of the picture shrunk by SCALE, cut at THRESHOLD; where that leaves more than 255
     regions, at the lowest higher height that does not (in the original's 8 bits further ones would alias).
@@ -127,22 +123,8 @@ def made(image, threshold=0.3, scale=1.0) -> np.ndarray:
     if scale != 1:
         size = max(1, round(width * scale)), max(1, round(height * scale))
         small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-    found = at_most(ucm(boundary_map(small)), threshold)
+    found = regions(ucm(boundary_map(small)), threshold, MOST_REGIONS).astype(np.uint8)
     return cv2.resize(found, (width, height), interpolation=cv2.INTER_NEAREST)
-
-
-def at_most(hierarchy, threshold) -> np.ndarray:
-    """The segmentation at THRESHOLD, or at the lowest height above it that has at most 255 regions: uint8."""
-    heights = np.unique(hierarchy.heights[hierarchy.heights > threshold])
-    candidates = np.concatenate([[threshold], heights])
-    low, high = 0, len(candidates) - 1  # the number of regions never grows with the height
-    while low < high:
-        middle = (low + high) // 2
-        if int(regions(hierarchy, candidates[middle]).max()) < MOST:
-            high = middle
-        else:
-            low = middle + 1
-    return regions(hierarchy, candidates[low]).astype(np.uint8)
 
 
 def read_regions(path, shape) -> np.ndarray:
@@ -155,23 +137,24 @@ def read_regions(path, shape) -> np.ndarray:
 
 
 SUPERVISIONS = ("tag", "box", "scribble", "point", "full")
-REGION_SOURCES = ("made", "list", "folder")
-WEAK_SOURCES = ("made", "dataset", "list", "folder")
+REGION_ORIGINS = ("made", "list", "folder")
+WEAK_ORIGINS = ("made", "dataset", "list", "folder")
 
 
-def known(name, value, choices) -> None:
+def check_choice(name, value, choices) -> None:
     """Raise ValueError unless VALUE of the parameter NAME is one of CHOICES."""
     if value not in choices:
         raise ValueError(f"{name} is {value!r}: use one of {', '.join(choices)}")
 
 
 def weak_field(layout, supervision) -> str:
-    """The field of an item that holds the weak mask of its list: the reader puts DensePose's points beside the mask."""
+    """Name the field of an item that holds the weak mask of its list: the reader puts DensePose's points beside the
+    mask."""
     return "points" if (layout, supervision) == ("densepose", "point") else "mask"
 
 
 def truth(layout, n_classes):
-    """A function from an item to its true mask uint8 [H, W]; all void where it has none, as in a test split."""
+    """Return a function from an item to its true mask uint8 [H, W]; all void where it has none, as in a test split."""
     return partial(_truth, layout, n_classes)
 
 
@@ -181,8 +164,17 @@ def _truth(layout, n_classes, item):
     return read.mask(layout, item, n_classes)
 
 
+def tag_readers(layout, supervision, names, origin):
+    """Return functions from an item to (its mask, its tags float32 [C - 1]); with the ORIGIN "list" the masks are weak
+    and the tags are those of the masks."""
+    if origin == "list":
+        weak_mask_of = WeakMasks(layout, supervision, names, origin)
+        return weak_mask_of, weak_mask_of.tags
+    return truth(layout, len(names)), partial(read.tags, layout, n_classes=len(names))
+
+
 def in_folder(folder):
-    """A function from an item to its index PNG in FOLDER, uint8 [H, W]."""
+    """Return a function from an item to its index PNG in FOLDER, uint8 [H, W]."""
     return partial(_png, Path(folder))
 
 
@@ -192,23 +184,18 @@ def _png(folder, item):
 
 @dataclass(frozen=True)
 class Regions:
-    """Which regions a picture gets; called with (item, path) it writes them (unless they are there) and counts them."""
+    """Called with an item: its regions uint8 [H, W], made, or of the list or the folder. Raises FileError."""
 
-    source: str = "made"
+    origin: str = "made"
     folder: str = ""
     threshold: float = 0.3
     scale: float = 1.0
 
-    def __call__(self, item, path) -> int:
-        if not path.exists():
-            save_png(path, self.of(item))
-        return int(read_index(path).max()) + 1
-
-    def of(self, item):
+    def __call__(self, item) -> np.ndarray:
         image = read.image(item)
-        if self.source == "made":
-            return made(image, self.threshold, self.scale)
-        path = item.regions if self.source == "list" else Path(self.folder) / f"{item.id}.png"
+        if self.origin == "made":
+            return over_segmentation(image, self.threshold, self.scale)
+        path = item.regions if self.origin == "list" else Path(self.folder) / f"{item.id}.png"
         if path is None:
             raise FileError(f"{item.id}: the list names no regions; take one of three columns, or regions_source made")
         return read_regions(path, image.shape[:2])
@@ -216,12 +203,12 @@ class Regions:
 
 @dataclass(frozen=True)
 class WeakMasks:
-    """Which weak mask a picture gets; called with (item, path) it writes it (unless it is there)."""
+    """Called with an item: its weak mask uint8 [H, W]. Raises FileError or ValueError naming a missing file."""
 
     layout: str
     supervision: str
     names: tuple
-    source: str = "made"
+    origin: str = "made"
     folder: str = ""
     cams: str = ""
     power: float = 6.0
@@ -230,16 +217,11 @@ class WeakMasks:
     radius: int = 3
     seed: int = 0
 
-    def __call__(self, item, path) -> None:
-        if not path.exists():
-            save_png(path, self.of(item))
-
-    def of(self, item) -> np.ndarray:
-        """The weak mask, uint8 [H, W]. Raises FileError or ValueError naming what is missing."""
+    def __call__(self, item) -> np.ndarray:
         n_classes = len(self.names)
-        if self.source in ("list", "folder"):
+        if self.origin in ("list", "folder"):
             listed = getattr(item, weak_field(self.layout, self.supervision))
-            path = listed if self.source == "list" else Path(self.folder) / f"{item.id}.png"
+            path = listed if self.origin == "list" else Path(self.folder) / f"{item.id}.png"
             return from_file(read_regions(path, read.image(item).shape[:2]), n_classes)
         if self.supervision == "full":
             return read.mask(self.layout, item, n_classes)
@@ -249,28 +231,28 @@ class WeakMasks:
         if self.supervision == "box":
             keys, maps = cam.read(self.cams, item.id)
             return from_boxes(maps, keys + 1, *self.boxes(item), self.box_threshold)
-        return grown(self.strokes(item), self.radius)
+        return dilated(self.strokes(item), self.radius)
 
     def tags(self, item) -> np.ndarray:
-        """The picture's tags, float32 [C - 1]: the classes of its weak mask."""
-        return tags(self.of(item), len(self.names))
+        """Return the picture's tags, float32 [C - 1]: the classes of its weak mask."""
+        return tags(self(item), len(self.names))
 
     def boxes(self, item):
-        """The picture's boxes: of its XML, else around the things of its mask."""
+        """Return the picture's boxes: of its XML, else around the objects of its mask."""
         if item.boxes is not None:
             return read.boxes(self.layout, item, self.names)[:2]
         need_labels([item], "box")
         return weak.boxes(read.mask(self.layout, item, len(self.names)), self.instances(item))
 
     def strokes(self, item):
-        """Scribbles or points of one pixel's width: the data set's own, or drawn on the mask."""
+        """Return scribbles or points of one pixel's width: the data set's own, or drawn on the mask."""
         kind = f"{self.supervision}s"
-        if self.source == "dataset":
+        if self.origin == "dataset":
             path = getattr(item, kind)
             if path is None:
                 raise FileError(f"{item.id}: the data set has no {kind} for it; use weak_source made, or add them")
             return read_regions(path, read.image(item).shape[:2])
-        need_labels([item], self.supervision, self.source)
+        need_labels([item], self.supervision, self.origin)
         mask, number = read.mask(self.layout, item, len(self.names)), zlib.crc32(item.id.encode()) + self.seed
         if self.supervision == "scribble":
             return weak.scribbles(mask, number, self.instances(item), width=1)
@@ -280,23 +262,17 @@ class WeakMasks:
         return None if item.instances is None else read.instances(self.layout, item)
 
 
-def write(job):
-    """One picture of a label stage: (maker, item, path), as `methods.parallel.map_images` takes it."""
-    maker, item, path = job
-    return maker(item, path)
-
-
 def need_labels(items, supervision, source="made") -> None:
     """Raise FileError if the labels of a SUPERVISION would be made of masks that are not whole: before long work."""
     kind = {"box": "boxes", "scribble": "scribbles", "point": "points", "full": "labels"}.get(supervision)
     if kind and source == "made":
         bare = [item for item in items if kind != "boxes" or item.boxes is None]
-        mend = {"boxes": "give boxes of every picture", "labels": "take a weak supervision"}.get(
+        remedy = {"boxes": "give boxes of every picture", "labels": "take a weak supervision"}.get(
             kind, f"give {kind} of every picture and take weak_source=dataset")
-        dataset.need_whole(bare, f"{kind} made of masks", mend)
+        dataset.need_whole(bare, f"{kind} made of masks", remedy)
 
 
-def check(items, source, folder, name, field="regions") -> None:
+def check_files(items, source, folder, name, field="regions") -> None:
     """Raise FileError naming the first pictures without a file (of a list: without FIELD), before any is worked on."""
     if source == "folder":
         missing = [item.id for item in items if not (Path(folder) / f"{item.id}.png").is_file()]

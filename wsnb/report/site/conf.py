@@ -8,13 +8,13 @@ project = "Weakly supervised segmentation, an experiment book"
 html_title = "wsnb"
 html_short_title = "wsnb"
 language = "en"
-extensions = ["myst_nb"]
+extensions = ["myst_nb", "sphinx_design"]
 exclude_patterns = ["_static"]
 
 nb_execution_mode = "off"
 nb_ipywidgets_js = {}  # the default loads scripts from the network
 nb_merge_streams = True
-myst_enable_extensions = ["dollarmath", "amsmath"]
+myst_enable_extensions = ["dollarmath", "amsmath", "colon_fence"]
 mathjax_path = "mathjax/tex-svg.js"  # copied beside by the report; glyphs are inside, so no fonts are loaded
 mathjax3_config = {"tex": {"tags": "none"}, "svg": {"fontCache": "global"}}
 suppress_warnings = [
@@ -49,7 +49,7 @@ LONG, JOINT = re.compile(r"[\w/.@-]{16,}"), re.compile(r"(?<=\w)[_/](?=\w)")
 
 
 def breakable(app, page, template, context, doctree):
-    """Let names such as simple_does_it/voc_small_semantic go on in a new line; their text stays as it is."""
+    """Let names such as a_paper/an_experiment go on in a new line; their text stays as it is."""
 
     def opened(text):
         return LONG.sub(lambda name: JOINT.sub(r"\g<0><wbr>", name[0]), text[0])

@@ -1,4 +1,4 @@
-"""Label recipes and the recursion's rules, on pictures made by hand."""
+"""Label methods and the recursion's rules, on made-up pictures."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ from wsnb.ops.crf import CRF
 from wsnb.papers.simple_does_it import box_labels, data, instances, losses, semantic
 
 SETTINGS = box_labels.Settings(runs=5)
-RULE_FREE = CRF(iterations=0)
+NO_CRF = CRF(iterations=0)
 
 
 @pytest.fixture(scope="module")
@@ -31,18 +31,18 @@ def right(label, truth):
     return (label[known] == truth[known]).mean(), known.mean()
 
 
-@pytest.mark.parametrize("recipe", box_labels.NAMES)
-def test_labels_are_right_and_stay_in_the_boxes(picture, recipe):
+@pytest.mark.parametrize("method", box_labels.NAMES)
+def test_labels_are_right_and_stay_in_the_boxes(picture, method):
     made, truth = picture
-    label = box_labels.label_map(recipe, made, BOXES, LABELS)
+    label = box_labels.label_map(method, made, BOXES, LABELS)
     assert label.dtype == np.uint8 and set(np.unique(label)) <= {0, 2, 3, 255}
     outside = np.ones(truth.shape, bool)
     for x0, y0, x1, y1 in BOXES:
         outside[y0:y1, x0:x1] = False
     assert (label[outside] == 0).all()
     accuracy, known = right(label, truth)
-    assert accuracy > (0.9 if recipe in ("rectangles", "mcg") else 0.97)
-    assert known == 1 or recipe in ("box_i", "grabcut_plus_i", "m_and_g_plus")
+    assert accuracy > (0.9 if method in ("rectangles", "mcg") else 0.97)
+    assert known == 1 or method in ("box_i", "grabcut_plus_i", "m_and_g_plus")
 
 
 def test_consensus_is_the_common_part(picture):
@@ -78,14 +78,14 @@ def test_the_ellipse_touches_the_box():
     assert mask.sum() / 1200 == pytest.approx(np.pi / 4, abs=0.01)
 
 
-@pytest.mark.parametrize("recipe", box_labels.NAMES)
-def test_bad_boxes(picture, recipe):
+@pytest.mark.parametrize("method", box_labels.NAMES)
+def test_bad_boxes(picture, method):
     """One pixel, the whole picture, outside it, two of one class over each other, none: a label map each time."""
     made, truth = picture
     cases = {"one pixel": [(5, 5, 6, 6)], "whole": [(0, 0, 96, 64)], "outside": [(200, 5, 220, 20)], "none": [],
              "over each other": [(12, 16, 45, 49), (20, 20, 60, 60)]}
     for name, boxes in cases.items():
-        label = box_labels.label_map(recipe, made, np.array(boxes).reshape(-1, 4), np.full(len(boxes), 2))
+        label = box_labels.label_map(method, made, np.array(boxes).reshape(-1, 4), np.full(len(boxes), 2))
         assert label.shape == truth.shape and set(np.unique(label)) <= {0, 2, 255}, name
         if name in ("none", "outside"):
             assert not label.any(), name
@@ -104,12 +104,12 @@ def test_labels_do_not_depend_on_what_came_before(picture):
     fresh = box_labels.Picture(made.image, SETTINGS)
     fresh.object_mask("grabcut", (0, 0, 50, 50), 9)
     fresh.object_mask("votes", (30, 10, 70, 40), 5)
-    for recipe in ("grabcut", "grabcut_plus_i"):
-        np.testing.assert_array_equal(box_labels.label_map(recipe, fresh, BOXES, LABELS),
-                                      box_labels.label_map(recipe, made, BOXES, LABELS))
+    for method in ("grabcut", "grabcut_plus_i"):
+        np.testing.assert_array_equal(box_labels.label_map(method, fresh, BOXES, LABELS),
+                                      box_labels.label_map(method, made, BOXES, LABELS))
 
 
-def test_unknown_recipe(picture):
+def test_unknown_method(picture):
     with pytest.raises(ValueError, match="choose of"):
         box_labels.label_map("watershed", picture[0], BOXES, LABELS)
 
@@ -123,12 +123,12 @@ def scores_of(label, n_classes=4):
 
 def test_outside_the_boxes_is_background():
     predicted = np.full((20, 30), 2, np.uint8)
-    found = semantic.denoise(np.zeros((20, 30, 3), np.uint8), scores_of(predicted), [(5, 5, 15, 15)], [2], RULE_FREE)
+    found = semantic.denoise(np.zeros((20, 30, 3), np.uint8), scores_of(predicted), [(5, 5, 15, 15)], [2], crf=NO_CRF)
     expected = np.zeros((20, 30), np.uint8)
     expected[5:15, 5:15] = 2
     np.testing.assert_array_equal(found, expected)
-    naive = semantic.denoise(np.zeros((20, 30, 3), np.uint8), scores_of(predicted), [(5, 5, 15, 15)], [2], RULE_FREE,
-                              rules=())
+    naive = semantic.denoise(np.zeros((20, 30, 3), np.uint8), scores_of(predicted), [(5, 5, 15, 15)], [2], crf=NO_CRF,
+                             rules=())
     np.testing.assert_array_equal(naive, predicted)
 
 
@@ -136,7 +136,7 @@ def test_another_boxs_class_may_not_spread():
     """Class 1 may only be where a box of class 1 is, though it is inside a box of class 2."""
     predicted = np.ones((20, 30), np.uint8)
     found = semantic.denoise(np.zeros((20, 30, 3), np.uint8), scores_of(predicted), [(0, 0, 10, 20), (10, 0, 30, 20)],
-                              [1, 2], RULE_FREE)
+                              [1, 2], crf=NO_CRF)
     assert (found[:, :10] == 1).all() and (found[:, 10:] == 2).all()  # nothing of class 2 there: reset to the box
 
 
@@ -161,7 +161,7 @@ def test_the_crf_moves_borders_to_edges():
     image[:, 30:] = 220
     predicted = np.zeros((40, 60), np.uint8)
     predicted[:, 34:] = 1  # four pixels off the edge
-    found = semantic.denoise(image, scores_of(predicted, 2), [(0, 0, 60, 40)], [1], CRF(), share=0.1)
+    found = semantic.denoise(image, scores_of(predicted, 2), [(0, 0, 60, 40)], [1], crf=CRF(), share=0.1)
     assert (found[:, 31:] == 1).mean() > 0.98 and (found[:, :29] == 1).mean() < 0.02
 
 
@@ -180,7 +180,8 @@ def test_bad_boxes_in_the_recursion():
     image, predicted = np.zeros((20, 30, 3), np.uint8), np.ones((20, 30), np.uint8)
     cases = {0: [], 1: [(0, 0, 1, 1)], 600: [(-5, -5, 300, 300)]}
     for count, boxes in [*cases.items(), (0, [(100, 100, 120, 120)])]:
-        found = semantic.denoise(image, scores_of(predicted), np.array(boxes).reshape(-1, 4), [1] * len(boxes), CRF(2))
+        found = semantic.denoise(image, scores_of(predicted), np.array(boxes).reshape(-1, 4), [1] * len(boxes),
+                                 crf=CRF(2))
         assert found.shape == (20, 30) and (found == 1).sum() == count
 
 

@@ -33,11 +33,11 @@ def test_two_processes_learn_the_same_network_as_one(tmp_path):
 
 def test_a_batch_is_shared_out():
     order = list(range(11))
-    parts = [distributed.Distributed(torch.device("cpu"), rank, 2).part_of(order, 4) for rank in range(2)]
-    assert parts == [[0, 1, 4, 5], [2, 3, 6, 7]] and distributed.alone("cpu").part_of(order, 4) == order
+    parts = [distributed.Distributed(torch.device("cpu"), rank, 2).shard(order, 4) for rank in range(2)]
+    assert parts == [[0, 1, 4, 5], [2, 3, 6, 7]] and distributed.single_process("cpu").shard(order, 4) == order
     for batch in (3, 12):
         with pytest.raises(ValueError, match="multiple of 2"):
-            distributed.Distributed(torch.device("cpu"), 0, 2).part_of(order, batch)
+            distributed.Distributed(torch.device("cpu"), 0, 2).shard(order, batch)
 
 
 def test_what_is_missing_is_said(monkeypatch):

@@ -1,8 +1,10 @@
-"""Equal words of methods and supervisions: each experiment of a paper's size meets the number that it repeats."""
+"""Aliases of methods and supervisions: each experiment of a paper's size meets the number that it repeats."""
 
+import dataclasses
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from tests.report import made
@@ -21,11 +23,13 @@ from wsnb.run import experiments, paths
 CRF = "10 iterations"
 
 
-def row(paper, name="mIoU", value=50.0, unit="%", experiment="x", role="final", **fields):
-    """A Row of a protocol that has no more than it needs."""
+def row(paper, metric="mIoU", **fields):
+    """A row of the results frame with a protocol that has no more than it needs."""
     protocol = Protocol(**{"dataset": "VOC2012", "dataset_size": 1449, "split": "val", **fields})
-    return frame.Row(paper, experiment, "10_evaluate", name, value, unit, protocol, (), "k", None, None, 1.0, 1, 0,
-                       role)  # fmt: skip
+    row = dict.fromkeys(frame.COLUMNS)
+    return {**row, **dataclasses.asdict(protocol), "paper": paper, "experiment": "x", "stage": "10_evaluate",
+            "metric": metric, "value": 50.0, "unit": "%", "undefined": (), "stated": True, "synthetic": False,
+            "role": "final", "step": ""}  # fmt: skip
 
 
 def rows_of(paper, experiment):
@@ -43,21 +47,21 @@ def _single_stage(p):
 
 def _spml(p):
     shared = inference.conditions(p, p, p.test_scales, False)
-    return [{**shared, **spml.supervision_said(p.supervision), "method": method, "crf": crf}
+    return [{**shared, **spml.supervision_protocol(p.supervision), "method": method, "crf": crf}
             for method in spml.METHODS.values() for crf in ("", CRF)]
 
 
 def _simple(p):
-    if not hasattr(p, "label_recipes"):
+    if not hasattr(p, "label_methods"):
         detail = dict.fromkeys(instance_scores.TITLES, {"mAP^r@0.5": np.ones(2)})
         shared = {"train_size": 9, "matching": "same class", "preset": p.preset, "dataset": p.dataset,
                   "dataset_size": 10, "split": p.val_split}
-        return [{**one["protocol"], "name": one["name"]} for one in instance_scores.results(
+        return [{**one["protocol"], "metric": one["name"]} for one in instance_scores.results(
             detail, ["ground", "a", "b"], shared, "", p, {}, p.label_kind, p.clip_to_box)]
     last = 1 + sum(stage.startswith("07_train@") for stage in p.stages)
-    names = [semantic.round_name(one, k) for one in p.label_recipes for k in range(1, last + 1)]
-    return [{**instance_scores.conditions(p), **instance_scores.own(name, kind, p)} for name in [*names, semantic.FULL]
-            for kind in ("val", "val_crf")]
+    names = [semantic.round_name(one, k) for one in p.label_methods for k in range(1, last + 1)]
+    return [{**instance_scores.conditions(p), **instance_scores.network_conditions(name, kind, p)}
+            for name in [*names, semantic.FULL] for kind in ("val", "val_crf")]
 
 
 def _panoptic(p):
@@ -66,7 +70,7 @@ def _panoptic(p):
     shared = {"supervision": p.supervision, "weights": f"ResNet101, {p.weights}",
               **reporting.conditions(p, p, p, 2975)}
     found = reporting.results(kinds, np.eye(19, dtype=int), shared, "3 iterations", CITYSCAPES)
-    return [{**one["protocol"], "name": one["name"]} for one in found]
+    return [{**one["protocol"], "metric": one["name"]} for one in found]
 
 
 def _npa(p):
@@ -78,7 +82,8 @@ WRITERS = {"single_stage": _single_stage, "spml": _spml, "simple_does_it": _simp
 
 
 def lines(found, paper):
-    return match.compare(found, match.load(), {paper})[0]
+    found = pd.DataFrame(found, columns=frame.COLUMNS, dtype=object)
+    return match.compare(found.astype({"value": float, "stated": bool, "synthetic": bool}), {paper})[0]
 
 
 @pytest.mark.parametrize("title, value, differs", [
@@ -106,17 +111,18 @@ def lines(found, paper):
 def test_experiments_of_the_papers_size_meet_their_numbers(title, value, differs):
     paper, experiment = title.split("/")
     found = rows_of(paper, experiment)
-    run = [line for line in lines(found, paper) if line.ours is not None]
-    assert run, f"{title} meets no reported number"
-    line = next(line for line in run if line.reported.value == value and line.reported.split == found[0].protocol.split)
+    run = lines(found, paper).pipe(lambda rows: rows[rows.found == "ours"])
+    assert len(run), f"{title} meets no reported number"
+    line = run[(run.value == value) & (run.split == found[0]["split"])].iloc[0]
     assert {name for name, *_ in line.differs} - {"dataset_size", "preset"} == differs
 
 
 def test_the_last_round_of_recursive_training_is_the_papers_box():
-    found = rows_of("simple_does_it", "voc12_semantic_box_i")
-    line = next(line for line in lines(found, "simple_does_it") if line.reported.value == 62.7 and line.ours)
-    assert "Box^i, round 4" in line.ours.protocol.method and line.ours.protocol.crf
-    met = {line.ours.protocol.method for line in lines(found, "simple_does_it") if line.ours}
+    run = lines(rows_of("simple_does_it", "voc12_semantic_box_i"), "simple_does_it")
+    run = run[run.found == "ours"]
+    line = run[run.value == 62.7].iloc[0]
+    assert "Box^i, round 4" in line.our_method and line.our_crf
+    met = set(run.our_method)
     assert not any("Box^i, DeepLab" in method for method in met)  # the first round is not recursive
 
 
@@ -125,7 +131,7 @@ def test_where_only_the_pictures_differ_ours_stands_near(title):
     """The challenge's test pictures are not public; the program's instances are SBD's, the paper's VOC's."""
     paper, experiment = title.split("/")
     found = lines(rows_of(paper, experiment), paper)
-    assert all(line.ours is None for line in found) and any(line.near for line in found)
+    assert set(found.found) == {"near", ""}
 
 
 SPML = {"backbone": "ResNet101", "supervision": "points", "crf": CRF}
@@ -137,29 +143,30 @@ SPML = {"backbone": "ResNet101", "supervision": "points", "crf": CRF}
     ("simple_does_it", {"method": "Simple Does It: Rectangles, DeepLab-LargeFOV", "supervision": "boxes"}),
     ("simple_does_it", {"method": "Simple Does It: M∩G+ (rules: none), DeepLab-LargeFOV", "supervision": "boxes"}),
     ("simple_does_it", {"method": "Simple Does It: GrabCut+, round 2, DeepLab-LargeFOV", "supervision": "boxes"}),
-    ("simple_does_it", {"method": "Simple Does It: network, boxes", "supervision": "boxes", "name": "mAP^r@0.5"}),
+    ("simple_does_it", {"method": "Simple Does It: network, boxes", "supervision": "boxes", "metric": "mAP^r@0.5"}),
     ("panoptic", {"method": "weakly-supervised panoptic, boxes: ground truth", "supervision": "boxes and image labels",
-                  "weights": "imagenet", "dataset": "Cityscapes", "name": "PQ (all)"}),
+                  "weights": "imagenet", "dataset": "Cityscapes", "metric": "PQ (all)"}),
     ("panoptic", {"method": "weakly-supervised panoptic, boxes: components", "supervision": "boxes and image labels",
-                  "weights": "random", "dataset": "Cityscapes", "name": "PQ (all)"}),
+                  "weights": "random", "dataset": "Cityscapes", "metric": "PQ (all)"}),
 ])  # fmt: skip
-def test_different_things_are_never_equal(paper, fields):
-    assert all(line.ours is None and line.near is None for line in lines([row(paper, **fields)], paper))
+def test_different_methods_are_never_equal(paper, fields):
+    assert not lines([row(paper, **fields)], paper).found.any()
 
 
 def test_an_unstated_supervision_meets_nothing():
     one = row("spml", **SPML, method="SPML, softmax classifier")
-    assert all(line.reported.supervision == "points" for line in lines([one], "spml") if line.ours or line.near)
+    found = lines([one], "spml")
+    assert set(found[found.found != ""].supervision) == {"points"}
 
 
 def test_published_numbers_stand_in_brackets(tmp_path):
     one = made.result(42.2, dataset="VOC2012 subset", supervision="boxes", backbone="MobileNetV2", crf="",
                       method="Simple Does It: M∩G+, DeepLab-LargeFOV", dataset_size=200)
     made.manifest(tmp_path, "simple_does_it/voc_small_semantic", "08_evaluate", [one])
-    found = lines(frame.rows(frame.records(tmp_path)), "simple_does_it")
-    line = next(line for line in found if line.reported.value == 65.7)
-    assert line.ours is None and line.near.value == 42.2
-    assert {name for name, *_ in line.near_differs} == {"dataset", "dataset_size", "crf", "backbone"}
+    found = match.compare(made.found(tmp_path), {"simple_does_it"})[0]
+    line = found[found.value == 65.7].iloc[0]
+    assert line.found == "near" and line.our_value == 42.2
+    assert {name for name, *_ in line.differs} == {"dataset", "dataset_size", "crf", "backbone"}
 
 
 def test_points_and_scribbles_are_counted_by_the_picture(monkeypatch):

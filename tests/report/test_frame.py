@@ -20,19 +20,26 @@ def test_collect(tmp_path):
     )
     made.manifest(tmp_path, "single_stage/a", "01_train")
     made.manifest(tmp_path, "single_stage/a/old".replace("/old", ""), "old", [made.result(1.0)])
-    rows = frame.collect(tmp_path)
-    assert [(row.stage, row.value, row.undefined) for row in rows] == [
-        ("03_evaluate", 61.5, ("dog", "cat")),
-        ("03_evaluate", None, ()),
-    ]
-    row = rows[0]
-    assert (row.paper, row.experiment, row.name, row.unit) == ("single_stage", "a", "mIoU", "%")
+    rows = made.found(tmp_path)
+    assert list(rows.columns) == frame.COLUMNS
+    assert list(rows.stage) == ["03_evaluate"] * 2 and list(rows.undefined) == [("dog", "cat"), ()]
+    assert rows.value.iloc[0] == 61.5 and np.isnan(rows.value.iloc[1])
+    row = rows.iloc[0]
+    assert (row.paper, row.experiment, row.metric, row.unit, row.seed) == ("single_stage", "a", "mIoU", "%", 0)
     assert (row.git_commit, row.seconds, row.peak_cpu_bytes) == ("f" * 40, 125.4, 1_240_000_000)
-    assert row.protocol.backbone == "resnet38" and len(row.key) == 64
+    assert row.backbone == "resnet38" and row.stated and not row.synthetic and len(row.key) == 64
+    assert (row.label_seconds, row.label_counted) == (20.0, False)  # the usual price of tags on VOC
+    assert list(frame.stages(frame.records(tmp_path)).stage) == ["01_train", "03_evaluate"]
+
+
+def test_a_reader_loads_the_published_results_in_one_line():
+    rows = frame.load(runs="no such folder")
+    assert len(rows) > 300 and rows.published.all() and {"voc_small"} <= set(rows.experiment)
 
 
 def test_nothing_there(tmp_path):
-    assert frame.collect(tmp_path / "gone") == []
+    empty = made.found(tmp_path / "gone")
+    assert empty.empty and list(empty.columns) == frame.COLUMNS
 
 
 def test_unfinished_and_parked(tmp_path):
@@ -41,7 +48,7 @@ def test_unfinished_and_parked(tmp_path):
     parked = made.manifest(tmp_path, "single_stage/a", "02_masks", [made.result(1.0)])
     (tmp_path / "single_stage/a/old").mkdir()
     parked.rename(tmp_path / "single_stage/a/old/02_masks-01234567")
-    assert frame.collect(tmp_path) == []
+    assert made.found(tmp_path).empty
     assert frame.unfinished(tmp_path) == [("single_stage", "a", "01_train")]
 
 
@@ -58,12 +65,12 @@ def test_unfinished_and_parked(tmp_path):
         lambda r: json.dumps({**r, "results": [made.result(61.0, colour="red")]}),
     ],
 )
-def test_damaged_manifest_is_named_with_its_mend(tmp_path, damage):
+def test_damaged_manifest_is_named_with_its_remedy(tmp_path, damage):
     folder = made.manifest(tmp_path, "single_stage/a", "01_train")
     path = folder / "manifest.json"
     path.write_text(damage(json.loads(path.read_text())))
     with pytest.raises(FileError, match=r"01_train/manifest\.json.*(again|make it)"):
-        frame.collect(tmp_path)
+        frame.records(tmp_path)
 
 
 @pytest.fixture
@@ -100,8 +107,8 @@ def test_publish(finished, tmp_path):
     text = (folder / "record.json").read_text()
     assert "/srv" not in text and "elsewhere" not in text and str(tmp_path) not in text
     assert "https://x.y/z/w" in text and ".../net.pth" in text
-    mine, theirs = publish.published(figures), frame.records(finished)
-    assert frame.rows(mine) == frame.rows(theirs)
+    mine, theirs = (frame.results(some) for some in (frame.published(figures), frame.records(finished)))
+    assert mine.drop(columns="published").equals(theirs.drop(columns="published"))
     shown = publish.published_pictures(figures, "single_stage/a")
     assert [alt for _, alt in shown] == ["Class scores", "Twelve pictures, good and bad"]
     before = {path: path.read_bytes() for path in folder.iterdir()}
@@ -164,12 +171,12 @@ def test_damaged_record_is_named(tmp_path):
     path.parent.mkdir(parents=True)
     path.write_text('{"format": 1}')
     with pytest.raises(FileError, match=r"record\.json.*again"):
-        publish.published(tmp_path)
+        frame.published(tmp_path)
 
 
 def test_runs_stand_for_published_records_only_when_whole(finished, tmp_path):
     publish.publish(finished, "single_stage/a", tmp_path / "figures", project=tmp_path)
-    published = publish.published(tmp_path / "figures")
+    published = frame.published(tmp_path / "figures")
     local = frame.records(finished)
     assert frame.chosen(local, published) == local
     assert frame.chosen(local[:1], published) == published
@@ -218,7 +225,7 @@ def test_a_class_keeps_its_colour_in_a_published_picture(tmp_path, size, kind):
     assert np.abs(found - photo).mean() < 7  # of which 12 are noise
 
 
-def test_a_picture_of_another_kind_takes_the_place_of_the_former(finished, tmp_path):
+def test_a_picture_of_another_kind_takes_the_place_of_the_one_before(finished, tmp_path):
     figures = tmp_path / "figures"
     folder = publish.publish(finished, "single_stage/a", figures, project=tmp_path)
     page = tmp_path / "README.md"
