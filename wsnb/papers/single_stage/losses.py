@@ -49,7 +49,8 @@ def focal_penalty(size, power=3, floor=0.01):
 def class_scores(logits, power=3, floor=0.01):
     """Score the foreground classes, [B, C - 1]: nGWP plus focal mask penalty. logits [B, C, h, w], background first."""
     masks = logits.softmax(dim=1)
-    return (ngwp(logits, masks) + focal_penalty(masks.mean(dim=(2, 3)), power, floor))[:, 1:]
+    size = masks.mean(dim=(2, 3))
+    return (ngwp(logits, masks) + focal_penalty(size, power, floor))[:, 1:]
 
 
 def tag_loss(scores, tags):
