@@ -29,7 +29,7 @@ from wsnb.data.own import labels as own_labels
 from wsnb.data.own import labels as own_outlines
 from wsnb.data.synthetic.writing import jpeg, text
 from wsnb.data.voc_lists import read_list
-from wsnb.files import FileError, load_json, read_index, save_json, save_png
+from wsnb.files import FileError, load_json, open_image, read_index, save_json, save_png
 
 RECORD = "own.json"  # beside the folders of a set that `wsnb data new` wrote
 
@@ -86,7 +86,7 @@ def write(place: Path, name: str, path: Path, labels: dict, size, classes) -> Wr
     """
     (height, width), small = size
     ratio = np.array([small[1] / width, small[0] / height])
-    with Image.open(path) as image:
+    with open_image(path) as image:
         upright = ImageOps.exif_transpose(image).convert("RGB")
     if upright.size != small[::-1]:
         upright = upright.resize(small[::-1], Image.Resampling.LANCZOS)
@@ -197,12 +197,12 @@ def marks(given, size, small, ratio, classes, thick: int) -> np.ndarray:
 def size(path: Path, longest: int, errors: list) -> tuple[tuple[int, int], tuple[int, int]]:
     """(height, width) of the upright picture, as it is and as it is written."""
     try:
-        with Image.open(path) as image:
+        with open_image(path) as image:
             width, height = image.size
             if image.getexif().get(0x0112) in (5, 6, 7, 8):  # lies on its side
                 width, height = height, width
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        errors.append(f"{path}: not a readable picture ({error}); remove it, or save it again")
+    except FileError as error:
+        errors.append(f"{error}, or remove it")
         return (1, 1), (1, 1)
     scale = min(1.0, longest / max(height, width)) if longest else 1.0
     return (height, width), (max(1, round(height * scale)), max(1, round(width * scale)))
