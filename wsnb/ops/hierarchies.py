@@ -16,9 +16,8 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from PIL import Image
 
-from wsnb.files import FileError
+from wsnb.files import FileError, loaded_image
 
 SCALES = (2.0, 4.0)  # pixels, of the Gaussian derivatives, in a picture of 500 pixels; finer ones only add grain
 TEXTURE_WEIGHT = 1.0  # of the texture channels against colour
@@ -78,12 +77,8 @@ def read_map(path, shape) -> np.ndarray:
     path = Path(path)
     if not path.is_file():
         raise FileError(f"{path}: no boundary map; write one grey picture per image there, or give no folder of maps")
-    try:
-        with Image.open(path) as picture:
-            picture.load()
-            mode, values = picture.mode, np.array(picture)
-    except (OSError, SyntaxError, ValueError) as error:
-        raise FileError(f"{path}: not a readable picture ({error}); write it again") from error
+    picture = loaded_image(path)
+    mode, values = picture.mode, np.array(picture)
     if mode not in ("L", "I;16", "I"):
         raise FileError(f"{path}: mode {mode}; write boundary strengths as grey of 8 or 16 bits")
     if values.shape != tuple(shape):
