@@ -1,7 +1,7 @@
 """Where objects may end: a boundary probability that needs no training, and maps of trained detectors from files.
 
 The papers of this book take HED or gPb here, detectors that were trained on drawn boundaries. Neither their weights nor
-their data belong to the book, so it computes its own: differences of colour and texture between the two sides of a
+their data belong to the book; it computes its own: differences of colour and texture between the two sides of a
 pixel, at several scales. Maps of HED or another detector can be given as pictures instead (`read_map`).
 
 Hierarchies of regions: gradient watershed, oriented by nothing but contour strength, merged from weak to strong.
