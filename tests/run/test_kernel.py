@@ -140,7 +140,8 @@ def test_rounds(project):
         notebook(
             "01_make",
             own,
-            f"{NAME_OF}before = name_of('02_use') if round > 1 else None\nstage.log(f'round {{round}} after {{before}}')",
+            f"{NAME_OF}before = name_of('02_use') if round > 1 else None",
+            "stage.log(f'round {round} after {before}')",
             "stage.finish()",
             needs=["02_use"],
         ),
