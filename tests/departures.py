@@ -10,8 +10,9 @@ ANYWHERE = {"data_root", "run_dir", "layout", "workers", "threads", "seed", "tra
 
 
 def values(title) -> dict:
-    """All resolved values of the experiment PAPER/NAME."""
-    return experiments.load(ROOT, *title.split("/")).values
+    """All resolved values of the experiment PAPER/NAME, but for those of stages of other experiments."""
+    stages = experiments.load(ROOT, *title.split("/")).stages
+    return {name: value for stage in stages if not stage.source for name, value in stage.values.items()}
 
 
 def header(title) -> str:

@@ -11,6 +11,7 @@ from tests.report import made
 from tests.run import toy
 from wsnb.files import FileError, save_json
 from wsnb.report import frame, publish
+from wsnb.run import store
 
 
 def test_collect(tmp_path):
@@ -19,7 +20,7 @@ def test_collect(tmp_path):
         tmp_path, "single_stage/a", "03_evaluate", [made.result(61.5, detail=detail), made.result(None)]
     )
     made.manifest(tmp_path, "single_stage/a", "01_train")
-    made.manifest(tmp_path, "single_stage/a/old".replace("/old", ""), "old", [made.result(1.0)])
+    made.manifest(tmp_path, ".store/0123", "01_train", [made.result(1.0)])
     rows = made.found(tmp_path)
     assert list(rows.columns) == frame.COLUMNS
     assert list(rows.stage) == ["03_evaluate"] * 2 and list(rows.undefined) == [("dog", "cat"), ()]
@@ -42,14 +43,17 @@ def test_nothing_there(tmp_path):
     assert empty.empty and list(empty.columns) == frame.COLUMNS
 
 
-def test_unfinished_and_parked(tmp_path):
+def test_links_into_the_store(tmp_path):
     folder = made.manifest(tmp_path, "single_stage/a", "01_train")
     (folder / "manifest.json").unlink()
-    parked = made.manifest(tmp_path, "single_stage/a", "02_masks", [made.result(1.0)])
-    (tmp_path / "single_stage/a/old").mkdir()
-    parked.rename(tmp_path / "single_stage/a/old/02_masks-01234567")
+    entry = made.manifest(tmp_path, "single_stage/a", "02_masks", [made.result(1.0)])
+    (tmp_path / ".store").mkdir()
+    entry.rename(tmp_path / ".store/0123")
     assert made.found(tmp_path).empty
     assert frame.unfinished(tmp_path) == [("single_stage", "a", "01_train")]
+    for name in ("a", "b"):
+        store.link(tmp_path / "single_stage" / name / "02_masks", tmp_path / ".store/0123")
+    assert list(made.found(tmp_path).experiment) == ["a", "b"]
 
 
 @pytest.mark.parametrize(

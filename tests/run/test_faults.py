@@ -3,13 +3,14 @@
 import json
 import os
 import resource
+import shutil
 import subprocess
 
 import numpy as np
 import pytest
 
 from tests.run.toy import MAKE
-from wsnb.files import load_json, load_npz, read_index, save_json, save_npz, save_png
+from wsnb.files import FileError, load_json, load_npz, read_index, save_json, save_npz, save_png
 from wsnb.run import execute, manifest
 from wsnb.run.stage import Stage
 
@@ -31,9 +32,9 @@ class Notebook(dict):
 
 
 def job(root):
-    """All kinds of files that a stage and its runner write, twice over."""
+    """All kinds of files that a stage and its runner write, for two seeds."""
     for turn in range(2):
-        stage = Stage.begin("toy", "01_make", dict(PARAMS))
+        stage = Stage.begin("toy", "01_make", {**PARAMS, "seed": turn})
         save_json(stage.folder / "item.json", {"turn": turn, "text": "x" * 5000})
         save_png(stage.folder / "mask.png", np.full((50, 50), turn, np.uint8))
         save_npz(stage.folder / "scores.npz", scores=np.full((9, 9), turn))
@@ -42,14 +43,15 @@ def job(root):
         manifest.write(stage.folder, load_json(stage.folder / manifest.RESULTS))
 
 
-def check(place):
-    """Whatever has its final name is whole, and a manifest's files match it."""
+def check(project):
+    """Whatever has its final name is whole, and a manifest's files match it, in all of the store."""
     readers = {".json": load_json, ".ipynb": load_json, ".png": read_index, ".npz": load_npz}
-    for path in place.rglob("[!.]*"):
-        if path.suffix in readers:
-            readers[path.suffix](path)
-    record = manifest.read(place)
-    assert record is None or manifest.problems(place, record, full=True) == []
+    for folder in (project.root / "runs/.store").glob("[!.]*"):
+        for path in folder.rglob("[!.]*"):
+            if path.suffix in readers:
+                readers[path.suffix](path)
+        record = manifest.read(folder)
+        assert record is None or manifest.problems(folder, record, full=True) == []
 
 
 def faulty(root, number, how):
@@ -76,7 +78,7 @@ def faulty(root, number, how):
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         try:
             job(root)
-        except OSError:
+        except (OSError, FileError):
             os._exit(8)
         os.write(writer, str(count[0]).encode())
         os._exit(0)
@@ -95,10 +97,11 @@ def test_fault_at_every_fsync_and_rename(project, how, monkeypatch):
     total = faulty(project.root, -1, how)
     assert total > 30
     for number in range(total):
+        shutil.rmtree(project.root / "runs")
         assert faulty(project.root, number, how) is None
-        check(place)
-    assert faulty(project.root, -1, how) is not None
-    check(place)
+        check(project)
+        assert faulty(project.root, -1, how) is not None
+        check(project)
     assert manifest.read(place) is not None
     print(f"{total} faults ({how}), no damaged file")
 
@@ -124,7 +127,7 @@ def test_disk_full_when_the_notebook_is_kept(project):
     project.single("import base64, os\nprint(base64.b64encode(os.urandom(30_000)).decode())\nstage.finish()")
     text = project.run(preexec_fn=limit(25_000), code=1)
     assert "FAILED" in text and "File too large" in text and "could not be kept" in text
-    check(project.runs / "01_make")
+    check(project)
     assert not list((project.runs / "01_make").glob("*.ipynb"))
     project.run()
 

@@ -140,7 +140,7 @@ def test_rounds(project):
         notebook(
             "01_make",
             own,
-            f"{NAME_OF}before = name_of('02_use') if round > 1 else None\n"
+            f"{NAME_OF}before = name_of('02_use') if round > 1 else None",
             "stage.log(f'round {round} after {before}')",
             "stage.finish()",
             needs=["02_use"],

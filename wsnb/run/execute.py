@@ -84,7 +84,7 @@ def _compute(project, experiment, wanted, say, interrupts) -> dict:
         _log(place, "interrupted")
         raise
     except Exception as error:  # whatever it is, it is this stage's failure, and is reported with its name
-        raise _failed(project, place, notebook, error) from error
+        raise _failed(project, wanted, notebook, error) from error
     finally:
         if slot is not None:
             slot.close()
@@ -138,7 +138,7 @@ def _complete(project, wanted, notebook) -> dict:
         _save_notebook(project, notebook, place / "notebook.ipynb", stage.notebook.path)
         return manifest.write(place, {**record, "by": "runner"})
     except (StageFailed, FileError, OSError) as error:
-        raise _failed(project, place, notebook, error) from error
+        raise _failed(project, wanted, notebook, error) from error
 
 
 def _save_notebook(project, notebook, path, source):
@@ -150,15 +150,15 @@ def _save_notebook(project, notebook, path, source):
         file.write("\n")
 
 
-def _failed(project, place, notebook, error) -> StageFailed:
+def _failed(project, wanted, notebook, error) -> StageFailed:
     """The error of a failed stage, with the places to look at; its notebook is kept beside the log."""
-    lines = [reason(error)]
+    place, shown, lines = wanted.folder, wanted.link or wanted.folder, [reason(error)]
     if (place / manifest.LOG).is_file():
-        lines.append(f"log       {place / manifest.LOG}")
+        lines.append(f"log       {shown / manifest.LOG}")
     if notebook is not None:
         try:
             _save_notebook(project, notebook, place / manifest.FAILED_NOTEBOOK, Path(project, "-"))
-            lines.append(f"notebook  {place / manifest.FAILED_NOTEBOOK}")
+            lines.append(f"notebook  {shown / manifest.FAILED_NOTEBOOK}")
         except OSError as problem:
             lines.append(f"notebook  could not be kept: {problem}")
     _log(place, f"failed: {lines[0]}")

@@ -70,7 +70,7 @@ def stage_names(values: dict, path) -> list:
 def listed_stages(values: dict, path) -> dict:
     """{name: None, or the experiment that this stage is of} of the list under `stages`, in order.
 
-    `[01_regions, 02_cam: spml/voc_small_tag]` has two stages, the second of another experiment. Raises ParamsError or
+    `[01_make, 02_train: PAPER/NAME]` has two stages, the second of another experiment. Raises ParamsError or
     BadName.
     """
     listed = values.get("stages")
