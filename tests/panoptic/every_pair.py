@@ -1,4 +1,4 @@
-"""Mean field with every pair of pixels written out: what the filters of `meanfield.marginals` are compared with."""
+"""Mean field with every pair of pixels written out: what the filters of `instance_crf.marginals` are compared with."""
 
 import numpy as np
 import torch

@@ -1,9 +1,8 @@
-"""DensePose-COCO: people in 14 parts. Lists `IMAGE MASK REGIONS` over grey PNGs, which `densepose_json` makes.
+"""DensePose-COCO: people in 14 parts. Lists `IMAGE MASK REGIONS` over grey PNGs, which `to_png` makes.
 
 ROOT/images/{train2014,val2014}, ROOT/segcls/densepose/gray (masks), ROOT/segcls/densepose_points/gray (points), and
-lists ROOT/lists/NAME.txt or any list file. 0 background, 1..14 parts, 255 void.
-
-DensePose-COCO's annotations (JSON with run lengths) -> grey PNGs of the 14 parts and the lists that name them.
+lists ROOT/lists/NAME.txt or any list file. 0 background, 1..14 parts, 255 void. `to_png` reads DensePose-COCO's JSON
+with its run lengths.
 """
 
 from pathlib import Path

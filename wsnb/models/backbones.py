@@ -1,7 +1,4 @@
-"""Weights from files, key for key.
-
-Backbones by name, and their ImageNet weights: downloaded by torchvision, from a file, or none.
-"""
+"""Backbones by name, and weights from files, key for key: ImageNet's, a checkpoint's, or none."""
 
 from pathlib import Path
 

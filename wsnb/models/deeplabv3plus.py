@@ -1,6 +1,6 @@
 """DeepLabV3+ (Chen et al., ECCV 2018) as NoPeopleAllowed uses it: one 3x3 convolution in the decoder.
 
-`Head` works on any of the project's backbones: segmenter.build("deeplabv3plus", backbone, ...). On ResNet-50 at output
+`Head` works on any of the project's backbones: heads.build("deeplabv3plus", backbone, ...). On ResNet-50 at output
 stride 8 that is the network of the released weights, which have other names (`own_names`).
 """
 
@@ -71,7 +71,7 @@ class Head(nn.Module):
 
 def own_names(state) -> dict:
     """Rename weights that NoPeopleAllowed names otherwise (`model.backbone.*`, `model.classifier.*`; its training
-    files hold them under `model`) under the names of `segmenter.Segmenter`; others as they are."""
+    files hold them under `model`) under the names of `heads.Segmenter`; others as they are."""
     state = state.get("model", state) if isinstance(state, dict) else state
     if not isinstance(state, dict) or not any(str(key).startswith("model.backbone.") for key in state):
         return state

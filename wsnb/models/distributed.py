@@ -1,6 +1,7 @@
 """Several processes that train one network, a GPU each (Lightning Fabric), started from within a notebook.
 
-Batch normalisation over all devices, "vacancy" style: the variance is clamped from below, not enlarged.
+Batch normalisation over all of them is here too, in the "vacancy" style: the variance is clamped from below, not
+enlarged.
 """
 
 import multiprocessing

@@ -1,7 +1,4 @@
-"""torchvision's MobileNetV2 as a dilated feature extractor: the book's network for small machines.
-
-A small convolutional backbone that learns from nothing in a minute: for the synthetic pictures.
-"""
+"""Backbones for small machines: MobileNetV2, dilated, and `Tiny`, which learns from nothing in a minute."""
 
 from torch import nn
 

@@ -1,6 +1,6 @@
 """VGG-16 without a fifth pooling: dilated conv5, fc6 and fc7 as convolutions; output stride 8.
 
-DeepLab-LargeFOV dilates fc6 as well (`segmenter.build`), the single-stage network does not.
+DeepLab-LargeFOV dilates fc6 as well (`heads.build`), the single-stage network does not.
 
 Parameter names are those of `vgg16_20M.pth` (30 tensors).
 """

@@ -1,6 +1,6 @@
 """Fully connected CRF by mean field (Kraehenbuehl and Koltun 2011), through pydensecrf.
 
-Dense CRF on label maps, and the confident labels that IRNet learns from (Ahn et al., CVPR 2019, section 3.1).
+It refines class scores (`crf_labels`) and label maps (`refine_labels`; Ahn et al., CVPR 2019, section 3.1).
 """
 
 from dataclasses import dataclass

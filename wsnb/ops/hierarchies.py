@@ -1,14 +1,12 @@
-"""Where objects may end: a boundary probability that needs no training, and maps of trained detectors from files.
+"""Boundary maps, and the hierarchies of regions made from them (owt-ucm).
 
-The papers of this book take HED or gPb here, detectors that were trained on drawn boundaries. Neither their weights nor
-their data belong to the book; it computes its own: differences of colour and texture between the two sides of a
-pixel, at several scales. Maps of HED or another detector can be given as pictures instead (`read_map`).
+The papers of this book take boundaries of HED or gPb, detectors that were trained on drawn boundaries. Neither their
+weights nor their data belong to the book. Its own map is computed from differences of colour and texture between the
+two sides of a pixel, at several scales. Maps of another detector are given as pictures (`read_map`).
 
-Hierarchies of regions: gradient watershed, oriented by nothing but contour strength, merged from weak to strong.
-
-The owt-ucm construction (Arbelaez, Maire, Fowlkes, Malik, PAMI 2011) as `higra` has it: the watershed's basins are the
-finest regions; two neighbours merge when the mean boundary strength between them is the lowest of all. A region's
-height is the strength at which it came to be; cutting the tree at a height gives a segmentation.
+The construction (Arbelaez, Maire, Fowlkes, Malik, PAMI 2011) is higra's: the watershed's basins are the finest regions;
+two neighbours merge when the mean boundary strength between them is the lowest of all. A region's height is the
+strength at which it came to be; cutting the tree at a height gives a segmentation.
 """
 
 from dataclasses import dataclass

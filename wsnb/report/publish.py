@@ -1,6 +1,6 @@
-"""Published results: the manifests of a finished run in one record, with its small pictures, under figures/.
+"""Published results under figures/: the manifests of a finished run in one record, with its small pictures.
 
-The block of results in README.md, made from the published records; nothing in it is typed.
+The block of results in README.md is made of them; nothing in it is typed.
 """
 
 import io

@@ -9,7 +9,7 @@ import threading
 from pathlib import Path
 
 from wsnb.files import FileError, load_json, write
-from wsnb.run import fingerprint, interactive, kernel, locks, manifest, notebooks, plan, store
+from wsnb.run import fingerprint, interactive, locks, manifest, notebooks, output_limits, plan, store
 from wsnb.run import stage as stages
 
 
@@ -73,13 +73,13 @@ def _compute(project, experiment, wanted, say, interrupts) -> dict:
             from wsnb.run import kernel_forkserver
 
             kernel_forkserver.start({**os.environ, **environment})
-            from wsnb.run import engine  # a second, while the other process loads its libraries
+            from wsnb.run import kernel  # a second, while the other process loads its libraries
 
-            notebook = engine.load(stage.notebook.path, stage.values)
-            with contextlib.suppress(RuntimeError):  # the engine tries again, and says why
+            notebook = kernel.load(stage.notebook.path, stage.values)
+            with contextlib.suppress(RuntimeError):  # the kernel is started again below, and says why
                 kernel_forkserver.ready({**os.environ, **environment})
         with follow(place / manifest.LOG, say):
-            engine.execute(notebook, stage.notebook.path.parent, {**os.environ, **environment}, interrupts)
+            kernel.execute(notebook, stage.notebook.path.parent, {**os.environ, **environment}, interrupts)
     except KeyboardInterrupt:
         _log(place, "interrupted")
         raise
@@ -170,7 +170,7 @@ def reason(error) -> str:
     if hasattr(error, "ename"):  # papermill's
         lines = error.evalue.strip().splitlines()
         return "\n".join([f"{error.ename}: {lines[0]}", *lines[1:][-5:]]) if lines else error.ename
-    known = isinstance(error, StageFailed | FileError | kernel.KernelDied | kernel.Unfinished)
+    known = isinstance(error, StageFailed | FileError | output_limits.KernelDied | output_limits.Unfinished)
     return str(error) if known else f"{type(error).__name__}: {error}"
 
 

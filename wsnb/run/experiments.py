@@ -1,7 +1,4 @@
-"""Experiments: one YAML file each, its stages, and the needs of each stage.
-
-The built-in synthetic data sets: made when an experiment names one that is missing or not whole.
-"""
+"""Experiments: one YAML file each, its stages and their needs; and the built-in data sets that they name."""
 
 import dataclasses
 import time

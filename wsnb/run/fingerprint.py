@@ -1,6 +1,7 @@
-"""The code that a notebook runs: its cells and the modules that they reach, hashed by meaning rather than by text.
+"""The key of a stage: a hash of all that its result depends on, and of nothing else.
 
-The key of a stage: a hash of everything that its result depends on, and nothing else.
+Code counts by its meaning: the cells of the notebook and the modules that they reach, without comments, docstrings and
+layout.
 """
 
 import ast

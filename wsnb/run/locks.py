@@ -1,8 +1,4 @@
-"""Locks that die with their owner: flock on a file that says who holds it.
-
-One run a GPU: a locked file stands for each of them, so that none is shared and none stays taken after a
-kill.
-"""
+"""Locks that die with their owner (flock on a file that names the holder), and one such lock for each GPU."""
 
 import fcntl
 import os

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 from wsnb.files import load_json, save_json
-from wsnb.run import experiments, interactive, kernel, locks, manifest, notebooks, params, paths, store
+from wsnb.run import experiments, interactive, locks, manifest, notebooks, output_limits, params, paths, store
 from wsnb.run.manifest import plain
 
 KEY = "WSNB_STAGE_KEY"
@@ -97,7 +97,7 @@ class Stage:
         self._instructions = instructions(paper, notebook)
         if self._instructions:
             die_with_parent()
-            kernel.cap_streams(namespace)
+            output_limits.cap_streams(namespace)
         self.root = Path(self._instructions["root"]) if self._instructions else paths.find()
         self._notebook = notebooks.read(
             self.root / "notebooks" / paths.check_name("paper", paper) / f"{notebook}.ipynb"

@@ -28,7 +28,7 @@ def write(root, counts=None, size=SIZE, seed: int = 0, progress=None) -> Path:
     """Write the set; returns ROOT. COUNTS is {split: pictures}; pictures that are there are kept.
 
     Gets images, annotations (of every twelfth person nobody marked the parts: void), the grey PNGs and lists
-    train2014, minival2014 that `densepose_json` makes of them, and points (one a part of a person, five of background)
+    train2014, minival2014 that `to_png` makes of them, and points (one a part of a person, five of background)
     with the list train2014_points. Raises FileError if ROOT holds another set.
     """
     root, counts = Path(root), counts or COUNTS
