@@ -1,12 +1,11 @@
 """Masks of single objects of your own pictures: outlines of a COCO JSON, or a class mask separated by boxes.
 
-An outline is COCO's `segmentation`: polygons `[[x, y, x, y, ...], ...]`, or a run-length code `{"size", "counts"}`.
+Outlines are COCO's `segmentation`, which `coco_masks` reads.
 """
 
 from pathlib import Path
 
 import numpy as np
-from pycocotools import mask as run_lengths
 
 from wsnb.files import FileError, load_json
 
@@ -37,24 +36,6 @@ def _is_box(outline, box) -> bool:
     x, y, width, height = (float(value) for value in box)
     sides = [(round(x), round(x + width)), (round(y), round(y + height))]
     return corners == {(across, down) for across in sides[0] for down in sides[1]}
-
-
-def region(outline, size) -> np.ndarray:
-    """Fill an outline in a picture of SIZE (H, W): bool [H, W]. Raises ValueError for a broken one."""
-    height, width = size
-    if isinstance(outline, dict):
-        if list(outline.get("size", ())) != [height, width]:
-            raise ValueError(f"its run lengths are of {outline.get('size')}, the picture is [{height}, {width}]")
-    elif not isinstance(outline, list) or any(
-            not isinstance(part, list) or len(part) < 6 or len(part) % 2 for part in outline):
-        raise ValueError("a polygon is a list x, y, x, y, ... of three corners or more")
-    try:
-        whole = isinstance(outline, dict) and not isinstance(outline["counts"], list)
-        codes = outline if whole else run_lengths.frPyObjects(outline, height, width)
-        found = run_lengths.decode(run_lengths.merge(codes) if isinstance(codes, list) else codes)
-    except Exception as error:  # pycocotools raises what it likes for broken codes
-        raise ValueError(f"it cannot be read ({error})") from error
-    return found.astype(bool)
 
 
 def drawn(regions, labels, crowds) -> tuple[np.ndarray, np.ndarray]:

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 from PIL import Image, ImageOps
 
-from wsnb.data import voc
+from wsnb.data import coco_masks, voc
 from wsnb.data.item import read_numbers
 from wsnb.data.own import outlines
 from wsnb.data.synthetic.writing import jpeg
@@ -80,7 +80,7 @@ def _objects_fit(found: dict, stem: str, size, errors: list) -> None:
         errors.append(f"boxes: {stem}: {len(objects)} outlined objects; take at most {outlines.MOST} a picture")
     for k, outline in enumerate(objects if isinstance(objects, list) else ()):
         try:
-            outlines.region(outline, size)
+            coco_masks.region(outline, size)
         except ValueError as error:
             errors.append(f"boxes: {stem}: the outline of object {k + 1} ({found['boxes'][stem][k][0]}): {error}; "
                           "correct it, or remove its segmentation")
@@ -161,7 +161,7 @@ def _whole(labels, boxes, size, small, classes):
     difficult = [hard for _, _, hard in labels.get("boxes", ())]
     objects, mask, found = labels.get("objects"), None, None
     if isinstance(objects, list):
-        regions = np.stack([_shrunk(outlines.region(outline, size), small, box)
+        regions = np.stack([_shrunk(coco_masks.region(outline, size), small, box)
                             for outline, box in zip(objects, boxes, strict=True)])
         mask, found = outlines.drawn(regions, numbers, difficult)
     if "masks" in labels:
