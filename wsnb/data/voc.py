@@ -74,10 +74,10 @@ def find(root, split: str, lines, errors: list | None = None) -> list[Item]:
 
 
 def _tags(path, names) -> dict[str, tuple[int, ...]]:
-    """Read {id: classes} of a set that comes with tags, as `wsnb data new` writes them."""
+    """Read {id: classes} of a set that comes with tags, as `wsnb data new` writes them; the background is no tag."""
     written, number = load_json(path), {name: k for k, name in enumerate(names)}
     try:
-        return {name: tuple(sorted(number[tag] for tag in tags)) for name, tags in written.items()}
+        return {name: tuple(sorted({number[tag] for tag in tags} - {BACKGROUND})) for name, tags in written.items()}
     except (AttributeError, TypeError, KeyError) as error:
         raise FileError(f"{path}: not {{id: [class names of classes.txt]}} ({error!r}); correct it") from error
 
@@ -181,7 +181,7 @@ def read_xml(path, names) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         tree = ElementTree.parse(path).getroot()
     except FileNotFoundError as error:
         raise FileError(f"{path}: missing; run `wsnb data doctor` to list all that is missing") from error
-    except (OSError, ElementTree.ParseError, ValueError) as error:
+    except (OSError, ElementTree.ParseError, ValueError, LookupError) as error:  # the last: of an unknown encoding
         raise FileError(f"{path}: broken XML ({error}); fetch the annotation again") from error
     size = tree.find("size")
     if size is None:

@@ -7,15 +7,16 @@ or of a full mask separated by boxes. Classes that are tagged and never boxed, t
 are stuff.
 """
 
-import re
 import shutil
+from collections import Counter
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 
-from wsnb.data.own import labels, outlines, picture
+from wsnb.data import doctor
+from wsnb.data.own import coco, labels, names, picture
 from wsnb.data.synthetic.writing import text
 from wsnb.data.voc_lists import read_list
 from wsnb.files import FileError, load_json, save_json
@@ -99,35 +100,42 @@ def make(folder, root=None, val: int = -1, longest: int = 500, seed: int = 0, pr
     classes = _classes(found, errors)
     ids = _ids(found, errors, notes)
     sizes = {stem: picture.size(path, longest, errors) for stem, path in ids.items()}
+    masked = {stem: picture.check(found, stem, size[0], classes, errors) for stem, size in sizes.items() if size}
     if not errors:
-        for stem in ids:
-            picture.check(found, stem, sizes[stem][0], classes, errors)
+        _masks_agree(found, masked, classes, errors)
+    if val >= 0 and not 1 <= val < len(ids) and not errors:
+        errors.append(f"--val {val}: of {len(ids)} pictures hold out 1 to {len(ids) - 1}")
     if errors:
         more = f"\nand {len(errors) - _SHOWN} more" if len(errors) > _SHOWN else ""
         raise FileError("\n".join(errors[:_SHOWN]) + more)
-    building = root / f".VOC2012.{seed}.tmp"
-    shutil.rmtree(building, ignore_errors=True)
+    temporary = root / f".VOC2012.{seed}.tmp"
+    building = temporary / "VOC2012"
+    shutil.rmtree(temporary, ignore_errors=True)
     try:
         made = {}
         for done, (stem, path) in enumerate(ids.items(), 1):
-            made[_name(stem)] = picture.write(building, _name(stem), path, _of(found, stem), sizes[stem], classes)
+            name = names.plain(stem)
+            made[name] = picture.write(building, name, path, _of(found, stem), sizes[stem], classes)
             if progress is not None:
                 progress(done, len(ids))
         splits = _splits(found, ids, made, val, seed)
         known = _known(found, ids, made)
         stuff = _stuff(found, known, made, classes)
-        for split, names in splits.items():
-            text(building / "ImageSets/Segmentation" / f"{split}.txt", names)
+        for split, listed in splits.items():
+            text(building / "ImageSets/Segmentation" / f"{split}.txt", listed)
         text(building / "classes.txt", classes)
         if stuff:
             text(building / "stuff.txt", stuff)
         save_json(building / "tags.json", {name: sorted(one.tags) for name, one in made.items()})
         save_json(building / RECORD, {"classes": list(classes), "known": known,
                                       "whole": [name for name, one in made.items() if one.whole]})
+        report = doctor.check(temporary, workers=1)
+        if not report.ok:
+            raise FileError("\n".join(report.problems[:_SHOWN]))
         building.rename(root / "VOC2012")
     finally:
-        shutil.rmtree(building, ignore_errors=True)
-    return Own(root, classes, {split: len(names) for split, names in splits.items()}, known, stuff, notes)
+        shutil.rmtree(temporary, ignore_errors=True)
+    return Own(root, classes, {split: len(listed) for split, listed in splits.items()}, known, stuff, notes)
 
 
 def _find(folder: Path, places: dict, errors: list) -> dict:
@@ -141,22 +149,57 @@ def _find(folder: Path, places: dict, errors: list) -> dict:
                 del at[kind]
         else:
             at[kind] = next((folder / name for name in usual if (folder / name).exists()), None)
-    found = {"classes": at.get("classes"), "pictures": labels.pictures(at.get("images") or folder, errors)}
-    readers = {"tags": labels.tags, "scribbles": labels.strokes, "points": labels.strokes,
-               "boxes": labels.coco_boxes}
+    if not places.get("boxes") and not any(at.get(kind) for kind in KINDS if kind != "boxes"):
+        at["boxes"] = _boxes_in(folder, at["boxes"], errors)
+    found = {"classes": at.get("classes"), "sizes": {},
+             "pictures": labels.pictures(at.get("images") or folder, errors)}
+    outlined = {}
     for kind in KINDS:
         path = at.get(kind)
         if path is None:
             found[kind] = {}
         elif path.is_dir():
-            found[kind] = labels.xml(path, errors) if kind == "boxes" else labels.maps(path)
+            found[kind] = labels.xml(path, errors, found["sizes"]) if kind == "boxes" else labels.maps(path, errors)
+        elif kind == "boxes":
+            found[kind], outlined = coco.read(path, errors, found["sizes"])
         else:
-            found[kind] = readers[kind](path, errors)
-        if path is not None and not found[kind]:
+            found[kind] = (labels.tags if kind == "tags" else labels.strokes)(path, errors)
+        if path is not None and not found[kind] and not any(str(path) in error for error in errors):
             errors.append(f"{path}: no {kind} in it; remove it, or put some in")
-    if found["boxes"] and at["boxes"].is_file() and not found["objects"] and not errors:
-        found["objects"] = outlines.coco_outlines(at["boxes"])
+    found["objects"] = found["objects"] or outlined
+    if not any(found[kind] for kind in KINDS) and not errors:
+        errors.append(_foreign(folder))
     return found
+
+
+def _boxes_in(folder: Path, usual: Path | None, errors: list) -> Path | None:
+    """Find the boxes: at their USUAL place, else the one COCO JSON in FOLDER or its annotations, of any name."""
+    if usual is not None and (usual.is_file() or names.files(usual, (".xml",))):
+        return usual
+    found = []
+    for path in (path for place in (folder, usual) if place is not None for path in names.files(place, (".json",))):
+        try:
+            found += [path] if coco.is_coco(load_json(path)) else []
+        except FileError as error:
+            errors.append(str(error))
+    if len(found) > 1:
+        errors.append(f"{found[0]}: {found[1].name} is a COCO JSON too; say which one holds the boxes: --boxes")
+    return found[0] if found else usual
+
+
+def _foreign(folder: Path) -> str:
+    """Say what to do with a folder without any labels of a known form."""
+    for path in names.files(folder, (".json",)):
+        content = load_json(path)
+        if isinstance(content, dict) and "shapes" in content:
+            return f"{path}: a file of LabelMe, which is not read; convert its folder to one COCO JSON: boxes.json"
+        return f"{path}: no COCO JSON; export the boxes as COCO JSON: boxes.json"
+    for place in (folder / "labels", folder):
+        for path in names.files(place, (".txt",)) if place.is_dir() else ():
+            if path.name != "classes.txt":
+                return f"{path}: looks like YOLO's boxes, which are not read; export them as COCO JSON: boxes.json"
+    return (f"{folder}: no tags, boxes, scribbles, points or masks were found; put tags.csv, boxes.json, "
+            "scribbles/*.png or points.csv beside the pictures")
 
 
 def _classes(found: dict, errors: list) -> tuple[str, ...]:
@@ -166,8 +209,7 @@ def _classes(found: dict, errors: list) -> tuple[str, ...]:
               if isinstance(labels, list) for one in labels}
     named -= {"background"}
     if found["classes"] is not None:
-        lines = read_list(found["classes"])
-        classes = tuple(line for line in lines if line != "background")
+        classes = _listed_classes(found["classes"], errors)
         errors += [f"{found['classes']}: {name!r} is used in the labels and not listed; add it, or correct the label"
                    for name in sorted(named - set(classes))]
     else:
@@ -176,11 +218,42 @@ def _classes(found: dict, errors: list) -> tuple[str, ...]:
             errors.append("classes.txt: missing; PNG labels hold numbers; list the classes: background, then the "
                           "name of 1, of 2, ...")
     if not classes and not errors:
-        errors.append("no tags, boxes, scribbles, points or masks were found; put tags.csv, boxes.json, "
-                      "scribbles/*.png or points.csv beside the pictures")
+        errors.append("no class is named by any label; tag, box or mark an object")
     if len(classes) > 254 or len(set(classes)) < len(classes):
         errors.append(f"{len(classes)} classes, {len(set(classes))} different: at most 254, each once")
     return ("background", *classes)
+
+
+def _listed_classes(path, errors: list) -> tuple[str, ...]:
+    """Read classes.txt without the background, which may stand first only, after LabelMe's __ignore__."""
+    lines = read_list(path)
+    classes = []
+    for number, line in enumerate(lines[1:] if lines[0] == names.IGNORED else lines):
+        try:
+            name = names.class_name(line)
+        except FileError as error:
+            errors.append(f"{path}: {error}")
+            continue
+        if name != "background":
+            classes.append(name)
+        elif number:
+            errors.append(f"{path}: {line} is not the first line; put it first, for 0 is the background")
+    return tuple(classes)
+
+
+def _masks_agree(found: dict, masked: dict, classes, errors: list) -> None:
+    """Compare full masks with the tags and boxes of their pictures; MASKED holds each picture's labels in its mask."""
+    masked = {stem: labels for stem, labels in masked.items() if stem in found["masks"]}
+    held = set().union(*masked.values())
+    if masked and held == {0, 255}:
+        errors.append("masks: all hold nothing but 0 and 255; 255 means unknown: write the class's number, 1 for the "
+                      "first")
+    for k, name in enumerate(classes[1:], 1):
+        saying = [stem for stem in masked if name in found["tags"].get(stem, ())
+                  or any(box[0] == name for box in found["boxes"].get(stem, ()))]
+        if saying and k not in held and held != {0, 255}:
+            errors.append(f"masks: none holds {k}, {name}, though tags or boxes of {len(saying)} of their pictures do, "
+                          f"the first is {saying[0]}; write the numbers of classes.txt into the masks")
 
 
 def _ids(found: dict, errors: list, notes: list) -> dict[str, Path]:
@@ -194,9 +267,14 @@ def _ids(found: dict, errors: list, notes: list) -> dict[str, Path]:
     if len(ids) < len(pictures):
         left = sorted(set(pictures) - set(ids))
         notes.append(f"{len(left)} pictures have no label of any kind and are left out, the first is {left[0]}")
-    names = [_name(stem) for stem in ids]
-    errors += [f"{stem}: becomes {_name(stem)}, as another picture does; rename one" for stem in ids
-               if names.count(_name(stem)) > 1]
+    empty = [stem for stem in ids if found["boxes"].get(stem) == []
+             and not any(found[kind].get(stem) for kind in KINDS)]
+    if empty:
+        notes.append(f"{len(empty)} of {len(ids)} pictures are listed without a box and count as empty, the first is "
+                     f"{empty[0]}; if nobody has looked at them, take them out of the boxes' file")
+    became = Counter(names.plain(stem) for stem in ids)
+    errors += [f"{stem}: becomes {names.plain(stem)}, as another picture does; rename one" for stem in ids
+               if became[names.plain(stem)] > 1]
     if len(ids) == 1 and not errors:
         errors.append("only one picture has labels; two at least: one to train on, one to look at")
     return ids
@@ -224,11 +302,6 @@ def _stuff(found: dict, known: dict, made: dict, classes) -> tuple[str, ...]:
     return tuple(name for name in classes[1:] if name in there - boxed)
 
 
-def _name(stem: str) -> str:
-    """Replace every character of STEM that a list or a command would misread by an underscore."""
-    return re.sub(r"[^\w-]", "_", stem, flags=re.ASCII).strip("_") or "picture"
-
-
 def _of(found: dict, stem: str) -> dict:
     """Select {kind: labels} of one picture."""
     return {kind: found[kind][stem] for kind in KINDS if stem in found[kind]}
@@ -241,8 +314,6 @@ def _splits(found: dict, ids: dict, made: dict, val: int, seed: int) -> dict[str
     masked = [stem for stem in order if stem in whole]
     if val < 0:
         val = len(masked) if masked and not all(one.whole for one in made.values()) else max(1, len(ids) // 5)
-    if not 1 <= val < len(ids):
-        raise FileError(f"--val {val}: of {len(ids)} pictures hold out 1 to {len(ids) - 1}")
     held = set(sorted(order, key=lambda stem: stem not in whole)[:val])
-    return {"train": [_name(stem) for stem in ids if stem not in held],
-            "val": [_name(stem) for stem in ids if stem in held]}
+    return {"train": [names.plain(stem) for stem in ids if stem not in held],
+            "val": [names.plain(stem) for stem in ids if stem in held]}
