@@ -10,7 +10,7 @@ from PIL import Image
 from tests.data import tree
 from wsnb.data import doctor, read, voc
 from wsnb.data.own import dataset, names
-from wsnb.files import FileError, save_json
+from wsnb.files import FileError, save_json, save_png
 
 SIZE = (30, 40)
 STEMS = ("a", "b", "c", "d")
@@ -332,3 +332,42 @@ def test_a_set_that_the_doctor_refuses_is_not_written(folder, monkeypatch):
     (folder / "tags.csv").write_text("a,cat\nb,cat\n")
     monkeypatch.setattr(doctor, "check", lambda root, **_: doctor.Report(str(root), problems=["x: damaged"]))
     refused(folder, "x: damaged")
+
+
+# sets of others, as the doctor sees them
+
+
+@pytest.fixture
+def root(tmp_path):
+    tree.voc(tmp_path)
+    return tmp_path
+
+
+def problem(root):
+    report = doctor.check(root)
+    assert len(report.problems) == 1, report.problems
+    return report.problems[0]
+
+
+def test_the_doctor_reports_masks_of_0_and_255(root):
+    for path in (root / "VOC2012/SegmentationClass").glob("*.png"):
+        save_png(path, np.where(tree.mask() == 15, 255, 0).astype(np.uint8))
+    assert "nothing but 0 and 255" in problem(root)
+    save_png(path, tree.mask())
+    assert doctor.check(root).ok, "one mask with a class is enough"
+
+
+def test_the_doctor_reports_classes_without_background(root):
+    classes = root / "VOC2012/classes.txt"
+    tree.text(classes, "\n".join(voc.CLASSES[1:] + ("more",)))
+    assert "the first line is 'aeroplane'" in problem(root)
+    tree.text(classes, "\n".join(("__background__", *voc.CLASSES[1:])))
+    assert doctor.check(root).ok
+
+
+@pytest.mark.parametrize("width, height", [(12, 16), (32, 24), (17, 12)])
+def test_the_doctor_reports_boxes_of_a_picture_of_another_size(root, width, height):
+    small = tree.XML.replace("<xmax>16", "<xmax>11").replace("<ymax>12", "<ymax>11")
+    tree.text(root / "VOC2012/Annotations/2007_000001.xml",
+              small.replace("<width>16", f"<width>{width}").replace("<height>12", f"<height>{height}"))
+    assert f"2007_000001.xml: of a {width}x{height} picture, but it is 16x12" in problem(root)

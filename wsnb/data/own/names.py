@@ -45,6 +45,11 @@ def plain(name: str) -> str:
     return "".join(kept).strip("_") or "picture"
 
 
+def is_background(name: str) -> bool:
+    """Tell whether NAME is a spelling of the background: Background, _background_ (LabelMe), __background__, ..."""
+    return re.fullmatch(r"_*background_*", name.strip().lower()) is not None
+
+
 def class_name(written) -> str:
     """Return the name of a class, its spaces single; any spelling of the background is "background".
 
@@ -56,7 +61,7 @@ def class_name(written) -> str:
     if not name.isprintable():
         raise FileError(f"the class {name!r} has characters that cannot be printed; rename it")
     low = name.lower()
-    if re.fullmatch(r"_*background_*", low):
+    if is_background(name):
         return "background"
     if low in _NOTHING or low.strip("_") in _NOTHING:
         raise FileError(f"{name!r} seems to mean that there is no object; write background, or rename the class")
