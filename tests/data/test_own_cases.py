@@ -203,6 +203,16 @@ def test_boxes_of_a_picture_as_it_is_stored(folder, kind, orientation):
         assert dataset.make(folder).known == {"boxes": 4}
 
 
+@pytest.mark.parametrize("orientation, count", [(3, 1), (2, 1), (1, 0), (0, 0)])
+def test_turned_pictures_are_counted_where_no_size_tells(folder, orientation, count):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.new("RGB", SIZE[::-1]).save(folder / "b.jpg", exif=exif)
+    save_json(folder / "boxes.json", coco())
+    notes = dataset.make(folder).notes
+    assert len(notes) == count and all(note.startswith("1 pictures are turned upright") for note in notes)
+
+
 def test_names_of_any_script(tmp_path):
     stems = ("图片一", "हिन्दी", "été", "a b", "Ελλάδα")
     for name in stems:

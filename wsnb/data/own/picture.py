@@ -11,7 +11,7 @@ from wsnb.data import coco_masks, voc
 from wsnb.data.item import read_numbers
 from wsnb.data.own import outlines
 from wsnb.data.synthetic.writing import jpeg
-from wsnb.files import FileError, loaded_colour, read_index, save_png
+from wsnb.files import FileError, loaded_colour, open_image, read_index, save_png
 
 UNKNOWN = 255
 
@@ -30,10 +30,20 @@ def size(path: Path, longest: int, errors: list) -> tuple[tuple[int, int], tuple
         errors.append(f"{error}, remove it, or save it again")
         return None
     width, height = image.size
-    if image.getexif().get(0x0112) in (5, 6, 7, 8):  # lies on its side
+    if _orientation(image) in (5, 6, 7, 8):  # lies on its side
         width, height = height, width
     scale = min(1.0, longest / max(height, width)) if longest else 1.0
     return (height, width), (max(1, round(height * scale)), max(1, round(width * scale)))
+
+
+def turned(path: Path) -> bool:
+    """Tell whether a picture is stored in another way than it is shown."""
+    with open_image(path) as image:
+        return _orientation(image) not in (None, 0, 1)
+
+
+def _orientation(image) -> int | None:
+    return image.getexif().get(0x0112)
 
 
 def check(found: dict, stem: str, shape, classes, errors: list) -> set[int]:
