@@ -97,11 +97,9 @@ def save_json(path, value) -> None:
 def load_json(path):
     """Read a JSON file. Raises FileError if it is missing or damaged."""
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
+        return json.loads(Path(path).read_text(encoding="utf-8-sig"))
     except (OSError, ValueError, RecursionError) as error:
-        raise FileError(
-            f"{path}: cannot be read as JSON ({error}); make it again with the stage that writes it"
-        ) from error
+        raise FileError(f"{path}: cannot be read as JSON ({error}); write it again, as UTF-8 text") from error
 
 
 def save_npz(path, **arrays) -> None:
@@ -187,8 +185,17 @@ def _check_png(data: bytes) -> None:
 
 
 def read_rgb(path) -> np.ndarray:
-    """Read a picture as uint8 [H, W, 3]. Raises FileError for missing, truncated or foreign files."""
-    return np.array(loaded_image(path).convert("RGB"))
+    """Read a picture as uint8 [H, W, 3]. Raises FileError for missing, truncated or foreign files, and for other than
+    8 bits a colour, which would be clipped."""
+    return np.array(loaded_colour(path).convert("RGB"))
+
+
+def loaded_colour(path):
+    """Open a picture with its pixels if it converts to RGB without loss of range. Raises FileError."""
+    image = loaded_image(path)
+    if image.mode not in ("1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr"):
+        raise FileError(f"{path}: mode {image.mode}, but pictures have 8 bits a colour; scale it to 8 bits")
+    return image
 
 
 def read_index(path) -> np.ndarray:

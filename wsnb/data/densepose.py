@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from pycocotools import mask as run_lengths
 
+from wsnb.data import coco_masks
 from wsnb.data.item import Item, classes_only, given, of_image_size
 from wsnb.data.voc_lists import read_list
 from wsnb.files import FileError, load_json, read_index, save_text, voc_palette, write
@@ -167,8 +167,8 @@ def parts(path, picture: dict, found) -> np.ndarray:
             square = np.zeros((SIDE, SIDE), np.uint8)
             for part, code in enumerate(masks, 1):
                 if code:
-                    square[run_lengths.decode(code) > 0] = part
-        except Exception as error:  # pycocotools raises what it likes for broken codes
+                    square[coco_masks.region(code, (SIDE, SIDE))] = part
+        except (KeyError, TypeError, ValueError, IndexError, OverflowError) as error:
             raise FileError(f"{path}: person {person.get('id')} of {picture['file_name']} cannot be read ({error}); "
                             "fetch the file again") from error
         stretched = square[nearest(h, SIDE)[:, None], nearest(w, SIDE)]
@@ -189,9 +189,4 @@ def _outline(person: dict, height: int, width: int) -> np.ndarray:
     outline = person.get("segmentation")
     if not outline:
         return np.zeros((height, width), bool)
-    if isinstance(outline, dict):
-        codes = [outline if isinstance(outline["counts"], (str, bytes))
-                 else run_lengths.frPyObjects(outline, height, width)]
-    else:
-        codes = run_lengths.frPyObjects(outline, height, width)
-    return run_lengths.decode(run_lengths.merge(codes)).astype(bool)
+    return coco_masks.region(outline, (height, width))

@@ -13,6 +13,7 @@ import numpy as np
 from wsnb.data import densepose, imagenet_det, read, sbd, voc, voc_lists
 from wsnb.data import item as checked
 from wsnb.data.item import Item
+from wsnb.data.own.names import is_background
 from wsnb.files import FileError
 
 LAYOUTS = {"voc12": "voc", "shapes": "voc", "sbd": "sbd", "cityscapes": "cityscapes", "imagenet_det": "imagenet_det",
@@ -89,20 +90,28 @@ def check(root, splits=("train", "val"), n_classes: int = 0, workers: int = 0, p
     found = {split: listed(root, split, report) for split in splits}
     report.pictures.update((split, len(items)) for split, items in found.items())
     _leaks(found, report)
+    if reader is voc and not is_background(names[0]):
+        report.problems.append(f"classes.txt: the first line is {names[0]!r}, but 0 is the background; put background "
+                               "first, and see that the masks count from it")
     everything = [(split, item) for split, items in found.items() for item in items]
     look = partial(_look, layout=LAYOUTS[layout], n_classes=n_classes or len(names), names=names)
     background = reader.BACKGROUND
     present = {split: Counter() for split in found}
-    said = set(report.problems)
-    for done, ((split, _), (problems, labels)) in enumerate(_each(look, everything, workers), 1):
+    said, held = set(report.problems), set()
+    for done, ((split, item), (problems, labels)) in enumerate(_each(look, everything, workers), 1):
         for problem in problems:
             if problem not in said:  # lists may share a picture
                 said.add(problem)
                 report.problems.append(problem)
         classes = [k for k in labels if k not in (background, checked.VOID)]
         present[split].update(classes or ["bare"])
+        if item.tags is None and item.mask is not None:  # where tags are listed, masks may hold what is marked only
+            held |= set(labels)
         if progress is not None:
             progress(done, len(everything))
+    if background == 0 and held == {0, checked.VOID}:
+        report.problems.append("masks: all hold nothing but 0 and 255; 255 means unknown: write the class's number, 1 "
+                               "for the first")
     for split, items in found.items():
         _remarks(split, items, present[split], names, background, report)
     return report
@@ -182,10 +191,14 @@ def _look(item: Item, layout: str, n_classes: int, names) -> tuple[list[str], li
     attempt(lambda: checked.regions(item), item.regions)
     for what in ("scribbles", "points"):
         attempt(lambda what=what: checked.weak_map(item, what, n_classes), getattr(item, what))
-    if image is not None and boxes is not None and boxes[0].size:  # the reader compares with the XML's own size only
+    if image is not None and boxes is not None:  # the reader compares with the XML's own size only
         height, width = image.shape[:2]
+        stated = reader.stated_size(item) if hasattr(reader, "stated_size") else (height, width)
         if (boxes[0][:, 2:] > (width, height)).any():
             problems.append(f"{item.boxes}: a box leaves the {width}x{height} picture; correct its numbers")
+        elif stated != (height, width):
+            problems.append(f"{item.boxes}: of a {stated[1]}x{stated[0]} picture, but it is {width}x{height}; the "
+                            "boxes may lie elsewhere (a turned photo?): correct them, or the stated size")
     return problems, list(item.tags or ()) if mask is None else np.unique(mask).tolist()
 
 

@@ -74,10 +74,10 @@ def find(root, split: str, lines, errors: list | None = None) -> list[Item]:
 
 
 def _tags(path, names) -> dict[str, tuple[int, ...]]:
-    """Read {id: classes} of a set that comes with tags, as `wsnb data new` writes them."""
+    """Read {id: classes} of a set that comes with tags, as `wsnb data new` writes them; the background is no tag."""
     written, number = load_json(path), {name: k for k, name in enumerate(names)}
     try:
-        return {name: tuple(sorted(number[tag] for tag in tags)) for name, tags in written.items()}
+        return {name: tuple(sorted({number[tag] for tag in tags} - {BACKGROUND})) for name, tags in written.items()}
     except (AttributeError, TypeError, KeyError) as error:
         raise FileError(f"{path}: not {{id: [class names of classes.txt]}} ({error!r}); correct it") from error
 
@@ -159,6 +159,11 @@ def read_boxes(item: Item, names=CLASSES) -> tuple[np.ndarray, np.ndarray, np.nd
     return read_xml(given(item, "boxes"), tuple(names))
 
 
+def stated_size(item: Item) -> tuple[int, int]:
+    """Read the (height, width) that the picture's XML states. Raises FileError."""
+    return _stated(item.boxes, _annotation(item.boxes))
+
+
 # XML boxes
 
 
@@ -170,6 +175,23 @@ def _number(path, element, name: str) -> int:
         raise FileError(f"{path}: <{name}> is {text!r}, not a number; fetch the annotation again") from error
 
 
+def _annotation(path):
+    """Parse an annotation file. Raises FileError."""
+    try:
+        return ElementTree.parse(path).getroot()
+    except FileNotFoundError as error:
+        raise FileError(f"{path}: missing; run `wsnb data doctor` to list all that is missing") from error
+    except (OSError, ElementTree.ParseError, ValueError, LookupError) as error:  # the last: of an unknown encoding
+        raise FileError(f"{path}: broken XML ({error}); fetch the annotation again") from error
+
+
+def _stated(path, tree) -> tuple[int, int]:
+    size = tree.find("size")
+    if size is None:
+        raise FileError(f"{path}: no <size>; fetch the annotation again")
+    return _number(path, size, "height"), _number(path, size, "width")
+
+
 def read_xml(path, names) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Read the boxes of one annotation file.
 
@@ -177,16 +199,8 @@ def read_xml(path, names) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     half-open), labels int64 [N] (1..len(names) - 1) and difficult bool [N], in the file's order. Raises FileError
     for broken XML, unknown names and boxes that are empty or leave the picture.
     """
-    try:
-        tree = ElementTree.parse(path).getroot()
-    except FileNotFoundError as error:
-        raise FileError(f"{path}: missing; run `wsnb data doctor` to list all that is missing") from error
-    except (OSError, ElementTree.ParseError, ValueError) as error:
-        raise FileError(f"{path}: broken XML ({error}); fetch the annotation again") from error
-    size = tree.find("size")
-    if size is None:
-        raise FileError(f"{path}: no <size>; fetch the annotation again")
-    width, height = _number(path, size, "width"), _number(path, size, "height")
+    tree = _annotation(path)
+    height, width = _stated(path, tree)
     boxes, labels, difficult = [], [], []
     for element in tree.findall("object"):  # direct children only: <part> boxes of people lie deeper
         name, box = element.findtext("name", "").strip(), element.find("bndbox")

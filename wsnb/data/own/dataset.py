@@ -7,7 +7,6 @@ or of a full mask separated by boxes. Classes that are tagged and never boxed, t
 are stuff.
 """
 
-import re
 import shutil
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -15,19 +14,13 @@ from pathlib import Path
 
 import numpy as np
 
-from wsnb.data.own import labels, outlines, picture
+from wsnb.data import doctor
+from wsnb.data.own import find, names, picture
+from wsnb.data.own.find import KINDS
 from wsnb.data.synthetic.writing import text
-from wsnb.data.voc_lists import read_list
 from wsnb.files import FileError, load_json, save_json
 
 RECORD = "own.json"  # beside the folders of a set that `wsnb data new` wrote
-KINDS = ("tags", "boxes", "scribbles", "points", "masks", "objects")
-_PLACES = {  # where a kind of label is looked for in the folder
-    "images": ("images", "JPEGImages"), "tags": ("tags.csv", "tags.txt"),
-    "boxes": ("boxes.json", "annotations.json", "_annotations.coco.json", "boxes", "annotations", "Annotations"),
-    "scribbles": ("scribbles.csv", "scribbles"), "points": ("points.csv", "points"),
-    "masks": ("masks", "SegmentationClass"), "objects": ("objects", "SegmentationObject"), "classes": ("classes.txt",),
-}
 _SHOWN = 20  # faults that are listed, then the number of the others
 
 
@@ -95,111 +88,50 @@ def make(folder, root=None, val: int = -1, longest: int = 500, seed: int = 0, pr
     if (root / "VOC2012").exists():
         raise FileError(f"{root / 'VOC2012'}: is there already; remove it, or choose another --root")
     errors, notes = [], []
-    found = _find(folder, places, errors)
-    classes = _classes(found, errors)
-    ids = _ids(found, errors, notes)
+    found = find.labels_in(folder, places, errors)
+    classes = find.classes_of(found, errors)
+    ids = find.pictures_of(found, errors, notes)
     sizes = {stem: picture.size(path, longest, errors) for stem, path in ids.items()}
+    masked = {stem: picture.check(found, stem, size[0], classes, errors) for stem, size in sizes.items() if size}
     if not errors:
-        for stem in ids:
-            picture.check(found, stem, sizes[stem][0], classes, errors)
+        find.masks_agree(found, masked, classes, errors)
+    if val >= 0 and not 1 <= val < len(ids) and not errors:
+        errors.append(f"--val {val}: of {len(ids)} pictures hold out 1 to {len(ids) - 1}")
     if errors:
         more = f"\nand {len(errors) - _SHOWN} more" if len(errors) > _SHOWN else ""
         raise FileError("\n".join(errors[:_SHOWN]) + more)
-    building = root / f".VOC2012.{seed}.tmp"
-    shutil.rmtree(building, ignore_errors=True)
+    turned = [stem for stem, path in ids.items() if set(_of(found, stem)) - {"tags"} and picture.turned(path)]
+    if turned:
+        notes.append(f"{len(turned)} pictures are turned upright as their camera says, the first is {turned[0]}; their "
+                     "labels have to be of the upright picture")
+    temporary = root / f".VOC2012.{seed}.tmp"
+    building = temporary / "VOC2012"
+    shutil.rmtree(temporary, ignore_errors=True)
     try:
         made = {}
         for done, (stem, path) in enumerate(ids.items(), 1):
-            made[_name(stem)] = picture.write(building, _name(stem), path, _of(found, stem), sizes[stem], classes)
+            name = names.plain(stem)
+            made[name] = picture.write(building, name, path, _of(found, stem), sizes[stem], classes)
             if progress is not None:
                 progress(done, len(ids))
         splits = _splits(found, ids, made, val, seed)
         known = _known(found, ids, made)
         stuff = _stuff(found, known, made, classes)
-        for split, names in splits.items():
-            text(building / "ImageSets/Segmentation" / f"{split}.txt", names)
+        for split, listed in splits.items():
+            text(building / "ImageSets/Segmentation" / f"{split}.txt", listed)
         text(building / "classes.txt", classes)
         if stuff:
             text(building / "stuff.txt", stuff)
         save_json(building / "tags.json", {name: sorted(one.tags) for name, one in made.items()})
         save_json(building / RECORD, {"classes": list(classes), "known": known,
                                       "whole": [name for name, one in made.items() if one.whole]})
+        report = doctor.check(temporary, workers=1)
+        if not report.ok:
+            raise FileError("\n".join(report.problems[:_SHOWN]))
         building.rename(root / "VOC2012")
     finally:
-        shutil.rmtree(building, ignore_errors=True)
-    return Own(root, classes, {split: len(names) for split, names in splits.items()}, known, stuff, notes)
-
-
-def _find(folder: Path, places: dict, errors: list) -> dict:
-    """Read {kind: {stem: labels}} of all that is given or found in FOLDER under its usual name."""
-    at = {}
-    for kind, usual in _PLACES.items():
-        if places.get(kind):
-            at[kind] = Path(places[kind]).expanduser()
-            if not at[kind].exists():
-                errors.append(f"{at[kind]}: no such {kind}; correct the path")
-                del at[kind]
-        else:
-            at[kind] = next((folder / name for name in usual if (folder / name).exists()), None)
-    found = {"classes": at.get("classes"), "pictures": labels.pictures(at.get("images") or folder, errors)}
-    readers = {"tags": labels.tags, "scribbles": labels.strokes, "points": labels.strokes,
-               "boxes": labels.coco_boxes}
-    for kind in KINDS:
-        path = at.get(kind)
-        if path is None:
-            found[kind] = {}
-        elif path.is_dir():
-            found[kind] = labels.xml(path, errors) if kind == "boxes" else labels.maps(path)
-        else:
-            found[kind] = readers[kind](path, errors)
-        if path is not None and not found[kind]:
-            errors.append(f"{path}: no {kind} in it; remove it, or put some in")
-    if found["boxes"] and at["boxes"].is_file() and not found["objects"] and not errors:
-        found["objects"] = outlines.coco_outlines(at["boxes"])
-    return found
-
-
-def _classes(found: dict, errors: list) -> tuple[str, ...]:
-    """List the classes, background first: of classes.txt, else the names in tags, boxes and tables, by the alphabet."""
-    named = {name for tags in found["tags"].values() for name in tags}
-    named |= {one[0] for kind in ("boxes", "scribbles", "points") for labels in found[kind].values()
-              if isinstance(labels, list) for one in labels}
-    named -= {"background"}
-    if found["classes"] is not None:
-        lines = read_list(found["classes"])
-        classes = tuple(line for line in lines if line != "background")
-        errors += [f"{found['classes']}: {name!r} is used in the labels and not listed; add it, or correct the label"
-                   for name in sorted(named - set(classes))]
-    else:
-        classes = tuple(sorted(named))
-        if any(isinstance(labels, Path) for kind in KINDS for labels in found[kind].values()):
-            errors.append("classes.txt: missing; PNG labels hold numbers; list the classes: background, then the "
-                          "name of 1, of 2, ...")
-    if not classes and not errors:
-        errors.append("no tags, boxes, scribbles, points or masks were found; put tags.csv, boxes.json, "
-                      "scribbles/*.png or points.csv beside the pictures")
-    if len(classes) > 254 or len(set(classes)) < len(classes):
-        errors.append(f"{len(classes)} classes, {len(set(classes))} different: at most 254, each once")
-    return ("background", *classes)
-
-
-def _ids(found: dict, errors: list, notes: list) -> dict[str, Path]:
-    """List the pictures of which anything is known."""
-    pictures = found["pictures"]
-    for kind in KINDS:
-        for stem in found[kind]:
-            if stem not in pictures:
-                errors.append(f"{kind}: {stem} is no picture of the folder; rename it, or add the picture")
-    ids = {stem: path for stem, path in pictures.items() if any(stem in found[kind] for kind in KINDS)}
-    if len(ids) < len(pictures):
-        left = sorted(set(pictures) - set(ids))
-        notes.append(f"{len(left)} pictures have no label of any kind and are left out, the first is {left[0]}")
-    names = [_name(stem) for stem in ids]
-    errors += [f"{stem}: becomes {_name(stem)}, as another picture does; rename one" for stem in ids
-               if names.count(_name(stem)) > 1]
-    if len(ids) == 1 and not errors:
-        errors.append("only one picture has labels; two at least: one to train on, one to look at")
-    return ids
+        shutil.rmtree(temporary, ignore_errors=True)
+    return Own(root, classes, {split: len(listed) for split, listed in splits.items()}, known, stuff, notes)
 
 
 def _known(found: dict, ids: dict, made: dict) -> dict[str, int]:
@@ -224,11 +156,6 @@ def _stuff(found: dict, known: dict, made: dict, classes) -> tuple[str, ...]:
     return tuple(name for name in classes[1:] if name in there - boxed)
 
 
-def _name(stem: str) -> str:
-    """Replace every character of STEM that a list or a command would misread by an underscore."""
-    return re.sub(r"[^\w-]", "_", stem, flags=re.ASCII).strip("_") or "picture"
-
-
 def _of(found: dict, stem: str) -> dict:
     """Select {kind: labels} of one picture."""
     return {kind: found[kind][stem] for kind in KINDS if stem in found[kind]}
@@ -241,8 +168,6 @@ def _splits(found: dict, ids: dict, made: dict, val: int, seed: int) -> dict[str
     masked = [stem for stem in order if stem in whole]
     if val < 0:
         val = len(masked) if masked and not all(one.whole for one in made.values()) else max(1, len(ids) // 5)
-    if not 1 <= val < len(ids):
-        raise FileError(f"--val {val}: of {len(ids)} pictures hold out 1 to {len(ids) - 1}")
     held = set(sorted(order, key=lambda stem: stem not in whole)[:val])
-    return {"train": [_name(stem) for stem in ids if stem not in held],
-            "val": [_name(stem) for stem in ids if stem in held]}
+    return {"train": [names.plain(stem) for stem in ids if stem not in held],
+            "val": [names.plain(stem) for stem in ids if stem in held]}

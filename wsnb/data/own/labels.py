@@ -8,38 +8,38 @@ import csv
 from pathlib import Path
 from xml.etree import ElementTree
 
-from wsnb.files import FileError, load_json
+from wsnb.data.own import names
+from wsnb.files import FileError
 
-PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 _HEADS = {"image", "file", "filename", "name", "id", "picture"}
 
 
 def pictures(folder, errors: list) -> dict[str, Path]:
     """List the pictures of a folder by their name without ending."""
-    found = {}
-    for path in sorted(Path(folder).iterdir()):
-        if path.suffix.lower() in PICTURES and not path.name.startswith("."):
-            if path.stem in found:
-                errors.append(f"{path}: {found[path.stem].name} has the same name; rename one of them")
-            found[path.stem] = path
+    found = names.by_stem(folder, names.PICTURES, errors)
     if not found:
-        errors.append(f"{folder}: no pictures ({', '.join(PICTURES)}) in it; give the folder that holds them")
+        errors.append(f"{folder}: no pictures ({', '.join(names.PICTURES)}) in it; give the folder that holds them")
     return found
 
 
-def maps(folder) -> dict[str, Path]:
+def maps(folder, errors: list) -> dict[str, Path]:
     """List the label maps *.png of a folder by their name without ending."""
-    return {path.stem: path for path in sorted(Path(folder).glob("*.png"))}
+    return names.by_stem(folder, (".png",), errors)
 
 
 def tags(path, errors: list) -> dict[str, list[str]]:
-    """Read tags from .csv (`NAME,tag,tag` or `NAME,tag;tag`) or .txt (`NAME tag tag`); a bare NAME has no object."""
+    """Read tags from .csv (`NAME,tag,tag` or `NAME,tag;tag`) or .txt (`NAME tag tag`); a bare NAME has no object, and
+    the tag "background" says nothing more."""
     found = {}
     for number, (name, *fields) in _rows(path, errors):
-        stem = _stem(name)
+        stem = names.stem(name)
         if stem in found:
             errors.append(f"{path}: line {number}: {stem} occurs twice; put its tags on one line")
-        found[stem] = [tag.strip() for field in fields for tag in field.split(";") if tag.strip()]
+        given = [tag for field in fields for tag in field.split(";") if tag.strip()]
+        try:
+            found[stem] = [tag for tag in map(names.class_name, given) if tag != "background"]
+        except FileError as error:
+            errors.append(f"{path}: line {number}: {error}")
     return found
 
 
@@ -58,45 +58,65 @@ def strokes(path, errors: list) -> dict[str, list[tuple[str, list[tuple[float, f
         except ValueError:
             errors.append(f"{path}: line {number}: {','.join(row)[:60]!r} is not NAME,class,x,y[,x,y...]; correct it")
             continue
-        corners = list(zip(values[::2], values[1::2], strict=True))
-        found.setdefault(_stem(name), []).append((label.strip(), corners))
-    return found
-
-
-def coco_boxes(path, errors: list) -> dict[str, list[tuple[str, tuple, bool]]]:
-    """Read (class, (x0, y0, x1, y1) half-open, difficult) of every box from a COCO JSON; crowds count as difficult.
-
-    Pictures that the file names without a box have no object. Its outlines: `outlines.coco_outlines`.
-    """
-    content = load_json(path)
-    try:
-        names = {category["id"]: str(category["name"]) for category in content["categories"]}
-        files = {image["id"]: Path(image["file_name"]).stem for image in content["images"]}
-        found = {stem: [] for stem in files.values()}
-        for one in content["annotations"]:
-            x, y, width, height = (float(value) for value in one["bbox"])
-            box = (round(x), round(y), round(x + width), round(y + height))
-            found[files[one["image_id"]]].append((names[one["category_id"]], box, bool(one.get("iscrowd"))))
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        errors.append(f"{path}: not COCO's categories, images, annotations ({error!r}); export it again as COCO JSON")
-        return {}
-    return found
-
-
-def xml(folder, errors: list) -> dict[str, list[tuple[str, tuple, bool]]]:
-    """Read (class, (x0, y0, x1, y1) half-open, difficult) of every box from a folder of VOC XML files."""
-    found = {}
-    for path in sorted(Path(folder).glob("*.xml")):
-        boxes = found.setdefault(path.stem, [])
         try:
-            for element in ElementTree.parse(path).getroot().findall("object"):
-                frame = element.find("bndbox")
-                x0, y0, x1, y1 = (round(float(frame.findtext(key))) for key in ("xmin", "ymin", "xmax", "ymax"))
-                difficult = element.findtext("difficult", "0").strip() == "1"
-                boxes.append((element.findtext("name", "").strip(), (x0 - 1, y0 - 1, x1, y1), difficult))
-        except (OSError, ElementTree.ParseError, TypeError, ValueError, AttributeError) as error:
-            errors.append(f"{path}: no readable VOC annotation ({error}); export it again")
+            label = names.class_name(label)
+        except FileError as error:
+            errors.append(f"{path}: line {number}: {error}")
+            continue
+        corners = list(zip(values[::2], values[1::2], strict=True))
+        found.setdefault(names.stem(name), []).append((label, corners))
     return found
+
+
+def xml(folder, errors: list, sizes: dict) -> dict[str, list[tuple[str, tuple, bool]]]:
+    """Read (class, (x0, y0, x1, y1) half-open, difficult) of every box from a folder of VOC XML files.
+
+    What a file states about its picture's (height, width) goes to SIZES.
+    """
+    found = {}
+    for stem, path in names.by_stem(folder, (".xml",), errors).items():
+        boxes = found.setdefault(stem, [])
+        try:
+            root = ElementTree.parse(path).getroot()
+        except (OSError, ElementTree.ParseError, ValueError, LookupError) as error:
+            errors.append(f"{path}: no readable VOC annotation ({error}); export it again")
+            continue
+        height, width = (_number(root.findtext(f"size/{side}")) for side in ("height", "width"))
+        if height and width:  # some programs write 0 for unknown
+            sizes[stem] = (path, round(height), round(width))
+        for number, element in enumerate(root.findall("object"), 1):
+            where = f"{path}: object {number}"
+            corners = [_number(element.findtext(f"bndbox/{key}")) for key in ("xmin", "ymin", "xmax", "ymax")]
+            label = _class(element.findtext("name"), where, errors)
+            if None in corners:
+                errors.append(f"{where}: no <bndbox> of four numbers; export upright boxes as VOC XML")
+            elif label is not None:
+                x0, y0, x1, y1 = map(round, corners)
+                difficult = element.findtext("difficult", "0").strip() == "1"
+                boxes.append((label, (x0 - 1, y0 - 1, x1, y1), difficult))
+    return found
+
+
+def _number(text) -> float | None:
+    """Read a finite number of a sane size; None for anything else."""
+    try:
+        value = float(text)
+    except (TypeError, ValueError):
+        return None
+    return value if abs(value) < 1e9 else None
+
+
+def _class(written, where: str, errors: list) -> str | None:
+    """Read a class of an object; faults go to ERRORS with WHERE it stands."""
+    try:
+        label = names.class_name(written)
+    except FileError as error:
+        errors.append(f"{where}: {error}")
+        return None
+    if label == "background":
+        errors.append(f"{where}: a box of the background; remove it, or correct its class")
+        return None
+    return label
 
 
 def _rows(path, errors: list):
@@ -104,10 +124,10 @@ def _rows(path, errors: list):
     try:
         with open(path, encoding="utf-8-sig", newline="") as file:
             text = file.read().splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+        lines = list(csv.reader(text, delimiter=";" if _semicolons(text) else ",")) if (
+            Path(path).suffix.lower() == ".csv") else [line.split() for line in text]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise FileError(f"{path}: no readable table ({error}); save it as UTF-8 text") from error
-    lines = csv.reader(text, delimiter=";" if _semicolons(text) else ",") if Path(path).suffix == ".csv" else (
-        line.split() for line in text)
     for number, row in enumerate(lines, 1):
         fields = [field.strip() for field in row]
         if not any(fields) or fields[0].startswith("#") or number == 1 and fields[0].lower() in _HEADS:
@@ -121,8 +141,3 @@ def _rows(path, errors: list):
 def _semicolons(text) -> bool:
     """Tell whether a .csv separates its fields by semicolons, as spreadsheets of half of Europe do."""
     return bool(text) and not any("," in line for line in text)
-
-
-def _stem(name: str) -> str:
-    path = Path(name.replace("\\", "/"))
-    return path.stem if path.suffix.lower() in PICTURES else path.name

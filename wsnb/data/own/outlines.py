@@ -1,60 +1,14 @@
 """Masks of single objects of your own pictures: outlines of a COCO JSON, or a class mask separated by boxes.
 
-An outline is COCO's `segmentation`: polygons `[[x, y, x, y, ...], ...]`, or a run-length code `{"size", "counts"}`.
+Outlines are COCO's `segmentation`, which `coco_masks` reads.
 """
 
-from pathlib import Path
-
 import numpy as np
-from pycocotools import mask as run_lengths
 
-from wsnb.files import FileError, load_json
+from wsnb.files import FileError
 
 VOID = 255
 MOST = 254  # objects of a picture: an 8-bit map numbers no more, since 255 is void
-
-
-def coco_outlines(path) -> dict[str, list]:
-    """Read {file name without ending: the outlines of its boxes, in the order of `labels.coco_boxes`} of a COCO JSON.
-
-    Only pictures whose every box has one. The box's own four corners, as some programs write them, are no outline.
-    The file is one that `labels.coco_boxes` has read without a fault.
-    """
-    content = load_json(path)
-    files = {image["id"]: Path(image["file_name"]).stem for image in content["images"]}
-    found = {stem: [] for stem in files.values()}
-    for one in content["annotations"]:
-        outline = one.get("segmentation")
-        found[files[one["image_id"]]].append(None if _is_box(outline, one["bbox"]) else outline)
-    return {stem: outlines for stem, outlines in found.items() if outlines and all(outlines)}
-
-
-def _is_box(outline, box) -> bool:
-    """Tell whether an outline is nothing but its box's corners."""
-    if not isinstance(outline, list) or len(outline) != 1 or not isinstance(outline[0], list) or len(outline[0]) > 10:
-        return False
-    corners = {(round(x), round(y)) for x, y in zip(outline[0][::2], outline[0][1::2], strict=False)}
-    x, y, width, height = (float(value) for value in box)
-    sides = [(round(x), round(x + width)), (round(y), round(y + height))]
-    return corners == {(across, down) for across in sides[0] for down in sides[1]}
-
-
-def region(outline, size) -> np.ndarray:
-    """Fill an outline in a picture of SIZE (H, W): bool [H, W]. Raises ValueError for a broken one."""
-    height, width = size
-    if isinstance(outline, dict):
-        if list(outline.get("size", ())) != [height, width]:
-            raise ValueError(f"its run lengths are of {outline.get('size')}, the picture is [{height}, {width}]")
-    elif not isinstance(outline, list) or any(
-            not isinstance(part, list) or len(part) < 6 or len(part) % 2 for part in outline):
-        raise ValueError("a polygon is a list x, y, x, y, ... of three corners or more")
-    try:
-        whole = isinstance(outline, dict) and not isinstance(outline["counts"], list)
-        codes = outline if whole else run_lengths.frPyObjects(outline, height, width)
-        found = run_lengths.decode(run_lengths.merge(codes) if isinstance(codes, list) else codes)
-    except Exception as error:  # pycocotools raises what it likes for broken codes
-        raise ValueError(f"it cannot be read ({error})") from error
-    return found.astype(bool)
 
 
 def drawn(regions, labels, crowds) -> tuple[np.ndarray, np.ndarray]:

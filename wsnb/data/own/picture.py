@@ -7,11 +7,11 @@ import cv2
 import numpy as np
 from PIL import Image, ImageOps
 
-from wsnb.data import voc
+from wsnb.data import coco_masks, voc
 from wsnb.data.item import read_numbers
 from wsnb.data.own import outlines
 from wsnb.data.synthetic.writing import jpeg
-from wsnb.files import FileError, loaded_image, open_image, read_index, save_png
+from wsnb.files import FileError, loaded_colour, open_image, read_index, save_png
 
 UNKNOWN = 255
 
@@ -19,23 +19,42 @@ UNKNOWN = 255
 # checking
 
 
-def size(path: Path, longest: int, errors: list) -> tuple[tuple[int, int], tuple[int, int]]:
-    """Read (height, width) of the upright picture, as it is and as it is written, its longer side LONGEST at most."""
+def size(path: Path, longest: int, errors: list) -> tuple[tuple[int, int], tuple[int, int]] | None:
+    """Read (height, width) of the upright picture, as it is and as it is written, its longer side LONGEST at most.
+
+    None for a picture that cannot be read, which goes to ERRORS.
+    """
     try:
-        image = loaded_image(path)  # with its pixels: a picture that ends early is named here, with all other faults
+        image = loaded_colour(path)  # with its pixels: a picture that ends early is named here, with all other faults
     except FileError as error:
         errors.append(f"{error}, remove it, or save it again")
-        return (1, 1), (1, 1)
+        return None
     width, height = image.size
-    if image.getexif().get(0x0112) in (5, 6, 7, 8):  # lies on its side
+    if _orientation(image) in (5, 6, 7, 8):  # lies on its side
         width, height = height, width
     scale = min(1.0, longest / max(height, width)) if longest else 1.0
     return (height, width), (max(1, round(height * scale)), max(1, round(width * scale)))
 
 
-def check(found: dict, stem: str, shape, classes, errors: list) -> None:
-    """Check that a picture's labels are inside it and of the classes; faults go to ERRORS."""
+def turned(path: Path) -> bool:
+    """Tell whether a picture is stored in another way than it is shown."""
+    with open_image(path) as image:
+        return _orientation(image) not in (None, 0, 1)
+
+
+def _orientation(image) -> int | None:
+    return image.getexif().get(0x0112)
+
+
+def check(found: dict, stem: str, shape, classes, errors: list) -> set[int]:
+    """Check that a picture's labels are inside it and of the classes; faults go to ERRORS. Returns its mask's labels.
+    """
     height, width = shape
+    source, *stated = found["sizes"].get(stem, ("", height, width))
+    if stated != [height, width]:
+        errors.append(f"{source}: {stem} is {stated[1]}x{stated[0]} there, but the picture (turned upright) is "
+                      f"{width}x{height}; mark the upright picture in this size, or correct the stated size")
+    seen = set()
     for label, (x0, y0, x1, y1), _ in found["boxes"].get(stem, ()):
         if not (-1 <= x0 < x1 <= width + 1 and -1 <= y0 < y1 <= height + 1):  # rounding may cost a pixel
             errors.append(f"boxes: {stem}: box {x0},{y0},{x1},{y1} of {label} is empty or leaves the {width}x{height} "
@@ -52,12 +71,15 @@ def check(found: dict, stem: str, shape, classes, errors: list) -> None:
             if drawn.shape != (height, width):
                 errors.append(f"{labels}: {drawn.shape[1]}x{drawn.shape[0]}, but its picture is {width}x{height}; give "
                               "it in the picture's size")
-            elif ((drawn >= len(classes)) & (drawn != 255)).any():
+            elif found["classes"] is not None and ((drawn >= len(classes)) & (drawn != 255)).any():
                 errors.append(f"{labels}: label {drawn[drawn != 255].max()}, but classes.txt has {len(classes)} with "
                               "background; 255 means unknown")
+            elif kind == "masks":
+                seen = set(np.unique(drawn).tolist())
         for label, corners in labels if isinstance(labels, list) else ():
             if any(not (0 <= x < width and 0 <= y < height) for x, y in corners):
                 errors.append(f"{kind}: {stem}: a mark of {label} leaves the {width}x{height} picture; correct it")
+    return seen
 
 
 def _objects_fit(found: dict, stem: str, size, errors: list) -> None:
@@ -80,7 +102,7 @@ def _objects_fit(found: dict, stem: str, size, errors: list) -> None:
         errors.append(f"boxes: {stem}: {len(objects)} outlined objects; take at most {outlines.MOST} a picture")
     for k, outline in enumerate(objects if isinstance(objects, list) else ()):
         try:
-            outlines.region(outline, size)
+            coco_masks.region(outline, size)
         except ValueError as error:
             errors.append(f"boxes: {stem}: the outline of object {k + 1} ({found['boxes'][stem][k][0]}): {error}; "
                           "correct it, or remove its segmentation")
@@ -108,8 +130,7 @@ def write(place: Path, name: str, path: Path, labels: dict, size, classes) -> Wr
     """
     (height, width), small = size
     ratio = np.array([small[1] / width, small[0] / height])
-    with open_image(path) as image:
-        upright = ImageOps.exif_transpose(image).convert("RGB")
+    upright = ImageOps.exif_transpose(loaded_colour(path)).convert("RGB")
     if upright.size != small[::-1]:
         upright = upright.resize(small[::-1], Image.Resampling.LANCZOS)
     jpeg(place / "JPEGImages" / f"{name}.jpg", np.array(upright))
@@ -161,7 +182,7 @@ def _whole(labels, boxes, size, small, classes):
     difficult = [hard for _, _, hard in labels.get("boxes", ())]
     objects, mask, found = labels.get("objects"), None, None
     if isinstance(objects, list):
-        regions = np.stack([_shrunk(outlines.region(outline, size), small, box)
+        regions = np.stack([_shrunk(coco_masks.region(outline, size), small, box)
                             for outline, box in zip(objects, boxes, strict=True)])
         mask, found = outlines.drawn(regions, numbers, difficult)
     if "masks" in labels:

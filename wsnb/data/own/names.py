@@ -1,0 +1,68 @@
+"""One rule for names in one's own folders and tables: endings in any case, hidden files, separators, letters, classes.
+
+Names are compared in Unicode's composed form (NFC): some systems store é as e and an accent.
+"""
+
+import re
+import unicodedata
+from pathlib import Path
+
+from wsnb.files import FileError
+
+PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
+IGNORED = "__ignore__"  # LabelMe's name for unlabelled pixels, 255 in its masks
+_NOTHING = ("bg", "none", "null", "nothing", "empty", "void", "ignore", "unlabeled", "unlabelled", "nan", "n/a", "na",
+            "no object", "no_object", "negative")
+
+
+def files(folder, endings) -> list[Path]:
+    """List the files of FOLDER with one of ENDINGS, in any case; hidden ones (.DS_Store, ._x.png) are left out."""
+    return sorted(path for path in Path(folder).iterdir()
+                  if path.suffix.lower() in endings and not path.name.startswith(".") and path.is_file())
+
+
+def by_stem(folder, endings, errors: list) -> dict[str, Path]:
+    """The same by name without ending; two files of one name go to ERRORS."""
+    found = {}
+    for path in files(folder, endings):
+        name = stem(path.stem)
+        if name in found:
+            errors.append(f"{path}: {found[name].name} has the same name; rename one of them")
+        found[name] = path
+    return found
+
+
+def stem(written: str) -> str:
+    """Take folders and a picture's ending off a name as a label file has it, with / or \\."""
+    path = Path(unicodedata.normalize("NFC", written).replace("\\", "/"))
+    return path.stem if path.suffix.lower() in PICTURES else path.name
+
+
+def plain(name: str) -> str:
+    """Replace every character of NAME that a list or a command would misread by an underscore; letters of any script
+    are kept."""
+    kept = (c if c in "_-" or c.isalnum() or unicodedata.category(c)[0] == "M" else "_" for c in name)
+    return "".join(kept).strip("_") or "picture"
+
+
+def is_background(name: str) -> bool:
+    """Tell whether NAME is a spelling of the background: Background, _background_ (LabelMe), __background__, ..."""
+    return re.fullmatch(r"_*background_*", name.strip().lower()) is not None
+
+
+def class_name(written) -> str:
+    """Return the name of a class, its spaces single; any spelling of the background is "background".
+
+    Raises FileError for an empty name, one with control characters, and one that seems to mean "no object".
+    """
+    if not isinstance(written, str) or not written.strip():
+        raise FileError("a class has an empty name; give it one")
+    name = " ".join(unicodedata.normalize("NFC", written).split())
+    if not name.isprintable():
+        raise FileError(f"the class {name!r} has characters that cannot be printed; rename it")
+    low = name.lower()
+    if is_background(name):
+        return "background"
+    if low in _NOTHING or low.strip("_") in _NOTHING:
+        raise FileError(f"{name!r} seems to mean that there is no object; write background, or rename the class")
+    return name
