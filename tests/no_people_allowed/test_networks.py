@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import nn
 
+from tests import departures
 from wsnb.files import FileError, save_torch
 from wsnb.models import backbones, deeplabv3plus, heads
 from wsnb.models.irnet import IRNet, flipped_edges
@@ -84,6 +85,24 @@ def test_what_irn_does_not_train():
     groups = model.learning_groups(net, 0.1)
     assert [g["lr"] for g in groups] == pytest.approx([0.1, 0.2, 1.0, 2.0])
     assert sum(len(g["params"]) for g in groups) == sum(p.requires_grad for p in net.parameters())
+
+
+def test_irn_fixes_only_the_statistics_of_batchnorm():
+    """Of its ResNet-50 the 29 convolutions of layer3 and layer4 with the scales and shifts behind them, and the last
+    layer learn: 88 tensors."""
+    p = departures.values("no_people_allowed/voc12_irn")
+    net = model.build(p["backbone"], 20, "random", p["extra"], p["output_stride"], p["freeze"], p["detach_below"],
+                      p["bias"], affine=p["learn_affine"])[0].train()
+    statistics = {key: value.clone() for key, value in net.state_dict().items() if "running" in key}
+    net(torch.randn(2, 3, 64, 64)).sum().backward()
+    learnt = {key: t for key, t in net.named_parameters() if t.grad is not None}
+    assert {key.split(".")[0] for key in learnt} == {"layer3", "layer4", "extra_linear"}
+    norms = [t for t in learnt.values() if t.ndim == 1]
+    assert len(learnt) == 88 and len(norms) == 58 and sum(t.numel() for t in norms) == 43008
+    assert all(torch.equal(value, net.state_dict()[key]) for key, value in statistics.items())
+    groups = model.learning_groups(net, p["lr"], p["new_multiplier"], p["bias_multiplier"])
+    assert {id(t): g["lr"] for g in groups for t in g["params"]} == {
+        id(t): 1.0 if key.startswith("extra_linear") else 0.1 for key, t in learnt.items()}
 
 
 @pytest.mark.parametrize("name, stride", [("tiny", 0), ("mobilenet_v2", 16), ("mobilenet_v2", 8)])
