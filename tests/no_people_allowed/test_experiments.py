@@ -18,7 +18,7 @@ FIXED = {**PAPER, "preset": "fixed", "normalise": "per class", "confident_foregr
 IRN = {"extra": 0, "side": 512, "epochs": 5, "lr": 0.1, "irn_momentum": True, "detach_below": 4, "picture_side": 0,
        "cam_scales": [1.0, 0.5, 1.5, 2.0], "confident_foreground": 0.3, "confident_background": 0.05,
        "irnet_radius": 10, "irnet_epochs": 3, "lr_edge": 0.1, "lr_displacement": 1.0, "walk_pad": 512,
-       "walk_threshold": 0.25, "centroid_steps": 300}
+       "walk_crf": 0, "walk_threshold": 0.25, "learn_affine": True, "centroid_steps": 300}
 
 
 def test_all_that_the_paper_has_are_there():
