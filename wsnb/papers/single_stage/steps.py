@@ -72,7 +72,8 @@ def batch_losses(network, x, image, tags, settings=losses.Settings(), with_masks
 
 @torch.no_grad()
 def validate(network, loader, device="cpu", settings=losses.Settings(), with_masks=True):
-    """Mean losses over a loader in evaluation mode, and average precision of the tags (NaN without positives).
+    """Mean losses over the batches of a loader in evaluation mode, and average precision of the tags (NaN without
+    positives). A smaller last batch counts as much as the others, as in the original.
 
     Returns {"tag_loss", "mask_loss", "loss", "mAP", "AP": [C - 1]}; `loss` is the total that the checkpoint rule uses.
     """
@@ -82,8 +83,8 @@ def validate(network, loader, device="cpu", settings=losses.Settings(), with_mas
     for batch in loader:
         x, image, y = (batch[k].to(device) for k in ("x", "image", "tags"))
         out = batch_losses(network, x, image, y, settings, with_masks)
-        sums += [float(out["tag_loss"]) * len(x), float(out["mask_loss"]) * len(x)]
-        count += len(x)
+        sums += [float(out["tag_loss"]), float(out["mask_loss"])]
+        count += 1
         tags.append(y.cpu().numpy())
         scores.append(out["scores"].sigmoid().cpu().numpy())
     network.train(was_training)
