@@ -215,6 +215,15 @@ def test_augmentation_is_a_function_of_its_generator():
         augmentation.augmented(image, np.random.default_rng(0), scope="weak")
 
 
+def test_gamma_is_an_integer_of_hundredths():
+    """The original's table of each of the 41 exponents, and no other one between."""
+    levels = np.arange(256, dtype=np.uint8)
+    unit = np.arange(0, 256.0 / 255, 1.0 / 255)
+    tables = {(unit ** (k / 100) * 255).astype(np.uint8).tobytes(): k for k in range(80, 121)}
+    found = [tables.get(augmentation.gamma(levels, np.random.default_rng(seed)).tobytes()) for seed in range(400)]
+    assert set(found) == set(range(80, 121))
+
+
 def test_labels_move_with_their_picture_if_sizes_agree():
     image = np.zeros((60, 60, 3), np.uint8)
     image[20:40, 15:50] = 200

@@ -95,8 +95,8 @@ def brightened(image, rng):
 
 
 def gamma(image, rng):
-    """Apply RandomGamma, 0.8 to 1.2."""
-    table = (np.linspace(0, 1, 256) ** rng.uniform(0.8, 1.2) * 255).astype(np.uint8)
+    """Apply RandomGamma, 0.80, 0.81, ... or 1.20."""
+    table = (np.linspace(0, 1, 256) ** (rng.integers(80, 121) / 100) * 255).astype(np.uint8)
     return table[image]
 
 
