@@ -105,6 +105,15 @@ def test_irn_fixes_only_the_statistics_of_batchnorm():
         id(t): 1.0 if key.startswith("extra_linear") else 0.1 for key, t in learnt.items()}
 
 
+def test_irns_last_layer_begins_uniform():
+    """Its 1x1 convolution without bias keeps torch's first weights: uniform up to 1 / sqrt(2048), 0.0128 wide;
+    NoPeopleAllowed's linear layer is normal, 0.01 wide."""
+    torch.manual_seed(0)
+    irns, npas = (model.build("resnet50", 20, extra=0, bias=bias)[0].class_weights for bias in (False, True))
+    assert irns.abs().max() <= 2048**-0.5 and irns.std().item() == pytest.approx(0.01276, abs=1e-4)
+    assert npas.abs().max() > 0.03 and npas.std().item() == pytest.approx(0.01, abs=1e-4)
+
+
 @pytest.mark.parametrize("name, stride", [("tiny", 0), ("mobilenet_v2", 16), ("mobilenet_v2", 8)])
 def test_deeplab_on_any_backbone(name, stride):
     body = backbones.build(name, stride)

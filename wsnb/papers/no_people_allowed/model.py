@@ -130,8 +130,8 @@ def build(backbone, n_tags, weights="random", extra=512, output_stride=0, freeze
         body, load = backbones.build(backbone, output_stride), backbones.load_imagenet
     origin = "" if checkpoint else load(body, backbone, weights)
     network = GapClassifier(body, n_tags, extra, freeze, bias, detach_below, affine)
-    if backbone == "resnet34":
-        network.extra_linear.reset_parameters()  # the original takes torchvision's own last layer
+    if backbone == "resnet34" or not bias:
+        network.extra_linear.reset_parameters()  # torchvision's last layer and IRN's keep torch's own first weights
     if checkpoint:
         origin = load_checkpoint(network, backbone, checkpoint)
     return network, origin
