@@ -233,6 +233,19 @@ def test_gamma_is_an_integer_of_hundredths():
     assert set(found) == set(range(80, 121))
 
 
+def test_the_bent_maps_control_points_lie_where_the_original_puts_them():
+    """albumentations 0.4.5 takes (height, width) // 2 for the (x, y) of the centre."""
+    image = np.random.default_rng(0).integers(0, 256, (40, 60, 3)).astype(np.uint8)
+    seed = next(seed for seed in range(9) if np.random.default_rng(seed).random() < 0.5)
+    bent, = augmentation.bent([image], np.random.default_rng(seed), pixels=9)
+    rng = np.random.default_rng(seed)
+    rng.random()
+    points = np.float32([[20 + 13, 30 + 13], [20 + 13, 30 - 13], [20 - 13, 30 - 13]])
+    matrix = cv2.getAffineTransform(points, points + rng.uniform(-9, 9, (3, 2)).astype(np.float32))
+    wanted = cv2.warpAffine(image, matrix, (60, 40), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
+    assert (bent == wanted).all()
+
+
 def test_labels_move_with_their_picture_if_sizes_agree():
     image = np.zeros((60, 60, 3), np.uint8)
     image[20:40, 15:50] = 200
