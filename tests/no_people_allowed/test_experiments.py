@@ -9,13 +9,15 @@ from wsnb.run import experiments, notebooks, params
 
 ROOT = Path(__file__).parents[2]
 NAMES = [name for name in experiments.names(ROOT) if name.startswith("no_people_allowed/")]
-PAPER = {"extra": 512, "side": 352, "batch": 40, "epochs": 50, "lr": 0.0001, "cam_scales": [1.0, 0.5, 0.75, 2.0],
+PAPER = {"extra": 512, "side": 352, "batch": 40, "drop_last": False, "epochs": 50, "lr": 0.0001,
+         "cam_scales": [1.0, 0.5, 0.75, 2.0],
          "preset": "faithful", "normalise": "joint", "confident_foreground": 0.0075, "confident_background": 0.24,
          "norms": "batch", "irnet_radius": 10, "irnet_epochs": 20, "lr_edge": 0.005, "lr_displacement": 0.05,
          "walk_threshold": 0.3, "seg_epochs": 40, "seg_side": 352, "test_scales": [0.5, 1.0, 2.0]}
 FIXED = {**PAPER, "preset": "fixed", "normalise": "per class", "confident_foreground": 0.3,
          "confident_background": 0.05, "norms": "fixed", "walk_threshold": 0.0}
-IRN = {"extra": 0, "side": 512, "epochs": 5, "lr": 0.1, "irn_momentum": True, "detach_below": 4, "picture_side": 0,
+IRN = {"extra": 0, "drop_last": True, "side": 512, "epochs": 5, "lr": 0.1, "irn_momentum": True, "detach_below": 4,
+       "picture_side": 0,
        "cam_scales": [1.0, 0.5, 1.5, 2.0], "confident_foreground": 0.3, "confident_background": 0.05,
        "irnet_radius": 10, "irnet_epochs": 3, "lr_edge": 0.1, "lr_displacement": 1.0, "walk_pad": 512,
        "walk_crf": 0, "walk_threshold": 0.25, "learn_affine": True, "centroid_steps": 300}
