@@ -51,6 +51,13 @@ def test_the_papers_own_settings(name, paper):
     assert {key: values[key] for key in paper} == paper
 
 
+@pytest.mark.parametrize("name", ["imagenet_det", "imagenet_det_fixed"])
+def test_two_devices_see_twenty_pictures_each(name):
+    """The classifier's BatchNorms, of which the original's two devices see 20 of the 40 pictures each."""
+    classifier = experiments.load(ROOT, "no_people_allowed", name).stages[0].values
+    assert classifier["batch"] / classifier["norm_replicas"] == 20
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_departures_give_a_reason(name):
     assert not departures.without_reason(name), "give the reason too"

@@ -24,16 +24,21 @@ def forward(network, x, replicas=1):
 
 @contextlib.contextmanager
 def fixed_running_statistics(network):
-    """Keep the running statistics of all BatchNorms of NETWORK inside the block."""
-    modules = network.modules() if isinstance(network, nn.Module) else ()
-    norms = [module for module in modules if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.training]
+    """Keep the running statistics of all BatchNorms and InstanceNorms of NETWORK inside the block."""
+    modules = [m for m in network.modules() if m.training] if isinstance(network, nn.Module) else []
+    norms = [m for m in modules if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+    others = {m: m.momentum for m in modules if isinstance(m, nn.modules.instancenorm._InstanceNorm)}
     for norm in norms:
         norm.track_running_stats = False
+    for norm in others:
+        norm.momentum = 0.0  # these write their statistics even where they do not track them
     try:
         yield
     finally:
         for norm in norms:
             norm.track_running_stats = True
+        for norm, momentum in others.items():
+            norm.momentum = momentum
 
 
 def batches_an_epoch(count, batch, drop_last=True) -> int:
