@@ -7,11 +7,11 @@ import torch
 from wsnb.files import FileError, load_torch
 from wsnb.models import backbones, training
 from wsnb.models.irnet import IRNet, flipped_edges
+from wsnb.models.replicas import forward
 from wsnb.models.resnet import ResNet
 from wsnb.papers.no_people_allowed import losses
 from wsnb.papers.no_people_allowed.data import Crops, Squashed, TopLeft, label_in, network_input, quartered, scored
 from wsnb.papers.no_people_allowed.model import load_backbone
-from wsnb.papers.no_people_allowed.optimisation import forward
 from wsnb.papers.no_people_allowed.original_names import irn_state, npa_state
 
 STYLES = ("squashed", "crops")

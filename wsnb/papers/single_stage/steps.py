@@ -9,6 +9,7 @@ from PIL import Image
 from wsnb import metrics
 from wsnb.data import transforms, voc
 from wsnb.files import save_npz
+from wsnb.models import replicas
 from wsnb.papers.single_stage import inference, losses
 from wsnb.papers.single_stage.model import CAMBaseline
 
@@ -48,18 +49,18 @@ def check_select(rule) -> None:
         raise ValueError(f"select {rule!r}: choose best or last")
 
 
-def batch_losses(network, x, image, tags, settings=losses.Settings(), with_masks=True):
-    """Compute the losses of a batch, with gradients.
+def batch_losses(network, x, image, tags, settings=losses.Settings(), with_masks=True, parts=1):
+    """Compute the losses of a batch, with gradients. Its PARTS go through the network apart (`replicas.forward`).
 
     x [B, 3, S, S] normalised, image the same in [0, 1], tags [B, C - 1] -> dict: scores [B, C - 1], tag_loss (scalar),
     mask_loss (scalar, 0 for the baseline or without masks), complete (share of pictures whose pseudo labels hold all
     tags). The loss of the paper is tag_loss + mask_weight mask_loss once the masks take part (section 3.3).
     """
     if isinstance(network, CAMBaseline):
-        scores, _ = network(x)
+        scores, _ = replicas.forward(network, x, parts)
         with_masks = False
     else:
-        logits = network(x)
+        logits = replicas.forward(network, x, parts)
         scores = losses.class_scores(logits, settings.focal_power, settings.focal_floor)
     result = {"scores": scores, "tag_loss": losses.tag_loss(scores, tags), "mask_loss": x.new_zeros(()),
               "complete": 0.0}
