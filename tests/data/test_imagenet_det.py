@@ -112,6 +112,12 @@ def test_list_rules(tmp_path):
     assert chosen == imagenet_lists.balanced(entries, 2, seed=0)
     counts = {k: sum(k in tags for _, tags in chosen) for k in (1, 2, 3)}
     assert counts == {1: 2, 2: 2, 3: 1} and ("f", ()) not in chosen
+    many = [(f"{k}", (1 + k % 3,) if k % 5 else (1, 2)) for k in range(300)]
+    per_class = imagenet_lists.per_class_of(many, pictures=90, seed=0)
+    sizes = [len(imagenet_lists.balanced(many, n, seed=0)) for n in (per_class, per_class + 1)]
+    assert sizes[0] <= 90 < sizes[1] and 30 <= per_class < 40
+    assert len(imagenet_lists.balanced(many, imagenet_lists.per_class_of(many, 1000, 0), 0)) == 300
+    assert "pictures=72_000" in imagenet_lists.__doc__  # the team's slides
     scores = np.array([[.9, 0, 0], [.9, .7, 0], [.1, .9, 0], [.85, .9, 0], [.9, .9, .9], [0, 0, .9], [.2, .3, .4]])
     sure = imagenet_lists.confident(entries, scores, 0.8)
     assert sure == [("a", (1,)), ("d", (1,)), ("e", (2, 3)), ("f", (3,))]

@@ -185,6 +185,16 @@ def test_the_sweep_is_a_hundred_passes():
     assert counted.best() == int(np.nanargmax(values))
 
 
+def test_a_fixed_threshold_is_exact():
+    """0.15 lies between two of the 256 levels: a pixel of 0.149 is background, which at 38 / 256 is none."""
+    truth, maps = np.array([[1, 1]], np.uint8), np.array([[[0.149, 0.151]]], np.float32)
+    counted = threshold_sweep.Sweep(2, fixed=0.15)
+    counted.add(truth, [1], maps)
+    assert counted.at(0.15).tolist() == [[0, 0], [1, 1]] and counted.at(38 / 256).tolist() == [[0, 0], [0, 2]]
+    with pytest.raises(ValueError, match="0.2"):
+        counted.at(0.2)
+
+
 def test_the_sweep_of_nothing():
     empty = threshold_sweep.Sweep(3)
     assert np.isnan(empty.curve()[1]).all() and 0 <= empty.best() < 256

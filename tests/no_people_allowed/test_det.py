@@ -57,7 +57,7 @@ def test_only_what_has_masks_is_scored_and_only_what_is_shown_is_labelled(ran):
     assert set(results["notes"]["ladder"].values()) == {None}
     for name in ("02_cam", "03_labels", "05_walk"):
         assert chain.manifest(ran[1], name, EXPERIMENT)["results"] == []
-    assert chain.manifest(ran[1], "03_labels", EXPERIMENT)["notes"]["threshold"] == 51 / 256
+    assert chain.manifest(ran[1], "03_labels", EXPERIMENT)["notes"]["threshold"] == 0.2
     labelled = list((chain.stage(ran[1], "07_inference", EXPERIMENT) / "labels_train").glob("*.png"))
     assert len(labelled) == 4
 

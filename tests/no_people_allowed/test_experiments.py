@@ -9,16 +9,18 @@ from wsnb.run import experiments, notebooks, params
 
 ROOT = Path(__file__).parents[2]
 NAMES = [name for name in experiments.names(ROOT) if name.startswith("no_people_allowed/")]
-PAPER = {"extra": 512, "side": 352, "batch": 40, "epochs": 50, "lr": 0.0001, "cam_scales": [1.0, 0.5, 0.75, 2.0],
+PAPER = {"extra": 512, "side": 352, "batch": 40, "drop_last": False, "epochs": 50, "lr": 0.0001,
+         "cam_scales": [1.0, 0.5, 0.75, 2.0],
          "preset": "faithful", "normalise": "joint", "confident_foreground": 0.0075, "confident_background": 0.24,
          "norms": "batch", "irnet_radius": 10, "irnet_epochs": 20, "lr_edge": 0.005, "lr_displacement": 0.05,
          "walk_threshold": 0.3, "seg_epochs": 40, "seg_side": 352, "test_scales": [0.5, 1.0, 2.0]}
 FIXED = {**PAPER, "preset": "fixed", "normalise": "per class", "confident_foreground": 0.3,
          "confident_background": 0.05, "norms": "fixed", "walk_threshold": 0.0}
-IRN = {"extra": 0, "side": 512, "epochs": 5, "lr": 0.1, "irn_momentum": True, "detach_below": 4, "picture_side": 0,
+IRN = {"extra": 0, "drop_last": True, "side": 512, "epochs": 5, "lr": 0.1, "irn_momentum": True, "detach_below": 4,
+       "picture_side": 0,
        "cam_scales": [1.0, 0.5, 1.5, 2.0], "confident_foreground": 0.3, "confident_background": 0.05,
        "irnet_radius": 10, "irnet_epochs": 3, "lr_edge": 0.1, "lr_displacement": 1.0, "walk_pad": 512,
-       "walk_threshold": 0.25, "centroid_steps": 300}
+       "walk_crf": 0, "walk_threshold": 0.25, "learn_affine": True, "centroid_steps": 300}
 
 
 def test_all_that_the_paper_has_are_there():
@@ -47,6 +49,13 @@ def test_run_all_is_the_experiment_shapes(path):
 def test_the_papers_own_settings(name, paper):
     values = departures.values(f"no_people_allowed/{name}")
     assert {key: values[key] for key in paper} == paper
+
+
+@pytest.mark.parametrize("name", ["imagenet_det", "imagenet_det_fixed"])
+def test_two_devices_see_twenty_pictures_each(name):
+    """The classifier's BatchNorms, of which the original's two devices see 20 of the 40 pictures each."""
+    classifier = experiments.load(ROOT, "no_people_allowed", name).stages[0].values
+    assert classifier["batch"] / classifier["norm_replicas"] == 20
 
 
 @pytest.mark.parametrize("name", NAMES)

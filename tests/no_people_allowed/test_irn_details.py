@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 
+from tests import departures
 from wsnb.data import read, transforms
 from wsnb.data.synthetic import make_voc
 from wsnb.models import backbones
@@ -92,7 +93,8 @@ def test_crops_are_resized_as_pil_does(root, scale, stored):
 def test_the_mean_is_measured_on_every_picture_as_inference_sees_it(root):
     items = read.items("voc", root, "train")
     p = SimpleNamespace(irnet_side=80, irnet_batch=2, irnet_drop_last=False, workers=0, seed=0, irnet_style="crops")
-    batches = list(irnet.mean_batches(p, items, 1.0))
+    p_cam = SimpleNamespace(layout="voc", train_split="train", score_split="", limit=0, picture_scale=1.0)
+    batches = list(irnet.mean_batches(p, p_cam, root))
     assert [name for batch in batches for name in batch["id"]] == [item.id for item in items]
     first = read.image(items[0])
     seen = data.TopLeft(items, 80)[0]["x"]
@@ -100,13 +102,24 @@ def test_the_mean_is_measured_on_every_picture_as_inference_sees_it(root):
     assert seen.shape == (3, 80, 80) and torch.equal(seen[:, :67, :67], plain[:, :67, :67])
     assert not plain[:, first.shape[0]:].any() and not plain[:, :, first.shape[1]:].any()
     p.irnet_style = "squashed"
-    squashed, again = (list(irnet.mean_batches(p, items, 1.0)) for _ in range(2))
+    squashed, again = (list(irnet.mean_batches(p, p_cam, root)) for _ in range(2))
     assert all(torch.equal(a["x"], b["x"]) for a, b in zip(squashed, again, strict=True))
     net = IRNet(backbones.build("tiny"))
     irnet.measure_mean(net, batches, "cpu")
     with torch.no_grad():
         means = [net.train()(batch["x"])[1].mean((0, 2, 3)) for batch in batches]
     assert torch.allclose(net.branches.mean_shift.running_mean, torch.stack(means).mean(0), atol=1e-6)
+
+
+def test_the_mean_is_that_of_the_scored_pictures(root):
+    """IRN trains on trainaug and measures on its infer list, the 1,464 of train."""
+    names = [item.id for item in read.items("voc", root, "train")]
+    (root / "VOC2012/ImageSets/Segmentation/few.txt").write_text("\n".join(names[1:4]))
+    p = SimpleNamespace(irnet_side=80, irnet_batch=2, irnet_drop_last=False, workers=0, seed=0, irnet_style="crops")
+    p_cam = SimpleNamespace(layout="voc", train_split="train", score_split="few", limit=0, picture_scale=1.0)
+    assert [name for batch in irnet.mean_batches(p, p_cam, root) for name in batch["id"]] == names[1:4]
+    values = departures.values("no_people_allowed/voc12_irn")
+    assert (values["train_split"], values["score_split"]) == ("trainaug", "train")
 
 
 def test_only_the_named_split_is_scored(root):

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import nn
 
+from tests import departures
 from wsnb.files import FileError, save_torch
 from wsnb.models import backbones, deeplabv3plus, heads
 from wsnb.models.irnet import IRNet, flipped_edges
@@ -84,6 +85,33 @@ def test_what_irn_does_not_train():
     groups = model.learning_groups(net, 0.1)
     assert [g["lr"] for g in groups] == pytest.approx([0.1, 0.2, 1.0, 2.0])
     assert sum(len(g["params"]) for g in groups) == sum(p.requires_grad for p in net.parameters())
+
+
+def test_irn_fixes_only_the_statistics_of_batchnorm():
+    """Of its ResNet-50 the 29 convolutions of layer3 and layer4 with the scales and shifts behind them, and the last
+    layer learn: 88 tensors."""
+    p = departures.values("no_people_allowed/voc12_irn")
+    net = model.build(p["backbone"], 20, "random", p["extra"], p["output_stride"], p["freeze"], p["detach_below"],
+                      p["bias"], affine=p["learn_affine"])[0].train()
+    statistics = {key: value.clone() for key, value in net.state_dict().items() if "running" in key}
+    net(torch.randn(2, 3, 64, 64)).sum().backward()
+    learnt = {key: t for key, t in net.named_parameters() if t.grad is not None}
+    assert {key.split(".")[0] for key in learnt} == {"layer3", "layer4", "extra_linear"}
+    norms = [t for t in learnt.values() if t.ndim == 1]
+    assert len(learnt) == 88 and len(norms) == 58 and sum(t.numel() for t in norms) == 43008
+    assert all(torch.equal(value, net.state_dict()[key]) for key, value in statistics.items())
+    groups = model.learning_groups(net, p["lr"], p["new_multiplier"], p["bias_multiplier"])
+    assert {id(t): g["lr"] for g in groups for t in g["params"]} == {
+        id(t): 1.0 if key.startswith("extra_linear") else 0.1 for key, t in learnt.items()}
+
+
+def test_irns_last_layer_begins_uniform():
+    """Its 1x1 convolution without bias keeps torch's first weights: uniform up to 1 / sqrt(2048), 0.0128 wide;
+    NoPeopleAllowed's linear layer is normal, 0.01 wide."""
+    torch.manual_seed(0)
+    irns, npas = (model.build("resnet50", 20, extra=0, bias=bias)[0].class_weights for bias in (False, True))
+    assert irns.abs().max() <= 2048**-0.5 and irns.std().item() == pytest.approx(0.01276, abs=1e-4)
+    assert npas.abs().max() > 0.03 and npas.std().item() == pytest.approx(0.01, abs=1e-4)
 
 
 @pytest.mark.parametrize("name, stride", [("tiny", 0), ("mobilenet_v2", 16), ("mobilenet_v2", 8)])
@@ -194,6 +222,28 @@ def test_augmentation_is_a_function_of_its_generator():
             assert one[0].shape == image.shape and set(np.unique(one[1])) <= {0, 1}
     with pytest.raises(ValueError, match="use strong, irnet or none"):
         augmentation.augmented(image, np.random.default_rng(0), scope="weak")
+
+
+def test_gamma_is_an_integer_of_hundredths():
+    """The original's table of each of the 41 exponents, and no other one between."""
+    levels = np.arange(256, dtype=np.uint8)
+    unit = np.arange(0, 256.0 / 255, 1.0 / 255)
+    tables = {(unit ** (k / 100) * 255).astype(np.uint8).tobytes(): k for k in range(80, 121)}
+    found = [tables.get(augmentation.gamma(levels, np.random.default_rng(seed)).tobytes()) for seed in range(400)]
+    assert set(found) == set(range(80, 121))
+
+
+def test_the_bent_maps_control_points_lie_where_the_original_puts_them():
+    """albumentations 0.4.5 takes (height, width) // 2 for the (x, y) of the centre."""
+    image = np.random.default_rng(0).integers(0, 256, (40, 60, 3)).astype(np.uint8)
+    seed = next(seed for seed in range(9) if np.random.default_rng(seed).random() < 0.5)
+    bent, = augmentation.bent([image], np.random.default_rng(seed), pixels=9)
+    rng = np.random.default_rng(seed)
+    rng.random()
+    points = np.float32([[20 + 13, 30 + 13], [20 + 13, 30 - 13], [20 - 13, 30 - 13]])
+    matrix = cv2.getAffineTransform(points, points + rng.uniform(-9, 9, (3, 2)).astype(np.float32))
+    wanted = cv2.warpAffine(image, matrix, (60, 40), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
+    assert (bent == wanted).all()
 
 
 def test_labels_move_with_their_picture_if_sizes_agree():

@@ -50,6 +50,7 @@ def test_departures_from_the_paper_say_so(name):
         paper = {
             "crop": 321,
             "batch": 16,
+            "norm_replicas": 2,
             "epochs": 24,
             "pretrain": 5,
             "lr": 0.001,

@@ -5,8 +5,9 @@ import math
 import pytest
 import torch
 
-from wsnb.papers.single_stage import losses
+from wsnb.papers.single_stage import losses, steps
 from wsnb.papers.single_stage.losses import Settings
+from wsnb.papers.single_stage.model import CAMBaseline
 
 
 def test_ngwp_and_penalty_on_two_pixels():
@@ -156,3 +157,24 @@ def test_settings_from_parameters_keep_their_places():
                         pseudo_floor=6.0, pamr_iterations=7, pamr_dilations=[8, 9])
     assert losses.settings_from(p) == Settings(focal_power=1.0, focal_floor=2.0, mask_weight=3.0, background=4.0,
                                               foreground=5.0, floor=6.0, iterations=7, dilations=(8, 9))
+
+
+def test_validation_is_a_mean_over_batches():
+    """Three pictures in batches of two and one: the picture that is alone counts as much as the other two together."""
+    class Scores(CAMBaseline):
+        def __init__(self):
+            torch.nn.Module.__init__(self)
+
+        def train(self, mode=True):
+            return self
+
+        def forward(self, x):
+            return x[:, :2, 0, 0], None
+
+    x = torch.zeros(3, 3, 1, 1)
+    x[2, 0] = 5.0
+    tags = torch.tensor([[1.0, 0.0]] * 3)
+    batches = [{"x": x[part], "image": x[part], "tags": tags[part]} for part in (slice(0, 2), slice(2, 3))]
+    each = losses.tag_loss(x[:1, :2, 0, 0], tags[:1]), losses.tag_loss(x[2:, :2, 0, 0], tags[2:])
+    found = steps.validate(Scores(), batches)
+    assert found["tag_loss"] == pytest.approx(float(sum(each)) / 2) and found["loss"] == found["tag_loss"]

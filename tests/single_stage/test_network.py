@@ -195,3 +195,17 @@ def test_other_checkpoints_are_refused(tmp_path, fault):
 def test_unknown_model():
     with pytest.raises(ValueError, match="choose one of single_stage, cam_baseline"):
         networks.build("bsl", "mobilenet_v2")
+
+
+def test_parts_of_a_batch_are_normalised_apart():
+    """Two parts of two pictures: the shared BatchNorms see each by itself, as on two devices."""
+    torch.manual_seed(0)
+    network, x, tags = SingleStage(backbones.build("tiny"), 4, 16).train(), torch.randn(4, 3, 32, 32), torch.ones(4, 3)
+    for module in network.modules():
+        if isinstance(module, torch.nn.Dropout | torch.nn.Dropout2d):
+            module.eval()
+    network.psi = 0.0
+    kinds = dict(settings=losses.Settings(dilations=(1,), iterations=1), with_masks=False)
+    whole, apart, first = (steps.batch_losses(network, part, part, tags[: len(part)], parts=parts, **kinds)["scores"]
+                           for part, parts in ((x, 1), (x, 2), (x[:2], 1)))
+    assert torch.allclose(apart[:2], first, atol=1e-5) and not torch.allclose(whole[:2], first, atol=1e-3)

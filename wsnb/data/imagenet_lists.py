@@ -2,12 +2,13 @@
 
 The authors trained on such lists and published neither them nor the code that made them; these rules are this
 project's own. An entry is (path, class ids), the path below the list's own folder; a list is made from a list, never
-from pictures. The two lists of the experiment `imagenet_det`: the first four lines before 01_classifier, the last two
+from pictures. The two lists of the experiment `imagenet_det`: the first five lines before 01_classifier, the last two
 after it was run with `-p val_split=train_balanced`; it leaves the scores of that list's pictures in its folder.
 
     train = imagenet_det.find_list(root, "train")
     entries = imagenet_lists.without(imagenet_det.read_entries(train), [124])  # 124: person
-    entries = imagenet_lists.balanced(entries, per_class=1000, seed=0)
+    per_class = imagenet_lists.per_class_of(entries, pictures=72_000, seed=0)  # as many as the team's slides say
+    entries = imagenet_lists.balanced(entries, per_class, seed=0)
     imagenet_lists.save(train.with_name("train_balanced.json"), entries)
     sure = imagenet_lists.confident(entries, files.load_npz("scores.npz")["scores"], threshold=0.8)
     imagenet_lists.save(train.with_name("irn_list_nohuman_confident_0.8.json"), sure)
@@ -45,6 +46,16 @@ def balanced(entries, per_class: int, seed: int) -> list:
         order = np.random.default_rng([seed, label]).permutation(len(free))[: max(missing, 0)]
         chosen.update(free[k] for k in order)
     return [entries[index] for index in sorted(chosen)]
+
+
+def per_class_of(entries, pictures: int, seed: int) -> int:
+    """PER_CLASS with which `balanced` keeps at most PICTURES, and with the next larger one more; the length of ENTRIES
+    where all of them are not more."""
+    low, high = 1, max(1, len(entries))
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if len(balanced(entries, middle, seed)) <= pictures else (low, middle - 1)
+    return low
 
 
 def confident(entries, scores, threshold: float = 0.8, correct: bool = False) -> list:

@@ -8,16 +8,17 @@ from torch import nn
 class BackboneWrapper(nn.Module):
     """Registers the backbone's modules under their own names. FREEZE never trains the backbone's first layers
     (`backbone.frozen`) and BatchNorms, and keeps the latter in evaluation mode; without it a backbone can start from
-    nothing. A subclass lists its own layers in `new_modules`."""
+    nothing. With AFFINE the other BatchNorms' scales and shifts learn, and only their statistics stay. A subclass lists
+    its own layers in `new_modules`."""
 
-    def __init__(self, backbone, freeze=True):
+    def __init__(self, backbone, freeze=True, affine=False):
         super().__init__()
         for name, child in backbone.named_children():
             self.add_module(name, child)
         self._backbone = (backbone,)  # in a tuple: its parameters are registered above, once
         self.fixed_norms = [m for m in backbone.modules() if isinstance(m, nn.BatchNorm2d)] if freeze else []
         first = [backbone.get_submodule(name) for name in backbone.frozen] if freeze else []
-        for module in [*first, *self.fixed_norms]:
+        for module in [*first, *(() if affine else self.fixed_norms)]:
             for parameter in module.parameters():
                 parameter.requires_grad = False
 

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from wsnb import metrics
+
 LEVELS = 256
 
 
@@ -9,11 +11,12 @@ class Sweep:
     """counts[truth, winning class, level] over pictures; memory does not grow with them.
 
     A picture's label at threshold t is the class whose map wins if its value exceeds t, else background. t = k / 256
-    is exact, because a level holds the values in (k / 256, (k + 1) / 256].
+    is exact, because a level holds the values in (k / 256, (k + 1) / 256]. FIXED is one more threshold, of any value.
     """
 
-    def __init__(self, n_classes):
-        self.n_classes = n_classes
+    def __init__(self, n_classes, fixed=0.0):
+        self.n_classes, self.fixed = n_classes, fixed
+        self.fixed_table = np.zeros((n_classes, n_classes), np.int64)
         self.counts = np.zeros((n_classes, n_classes, LEVELS), np.int64)
 
     def add(self, truth, keys, maps):
@@ -29,6 +32,9 @@ class Sweep:
         winner, top = np.asarray(keys, np.int64)[maps.argmax(0)], maps.max(0)
         if not np.isfinite(top).all():
             raise ValueError("a class map holds NaN or Inf; look where it comes from")
+        if self.fixed:
+            label = np.where(top > np.float32(self.fixed), winner, 0).astype(np.uint8)
+            self.fixed_table += metrics.confusion(truth, label, self.n_classes)
         level = np.clip(np.ceil(top * LEVELS).astype(np.int64) - 1, -1, LEVELS - 1)
         winner, level = np.where(level < 0, 0, winner), np.maximum(level, 0)  # 0 exceeds no threshold
         counted = truth < self.n_classes
@@ -45,6 +51,14 @@ class Sweep:
         table = self.counts[:, :, level:].sum(2)
         table[:, 0] += self.counts[:, :, :level].sum((1, 2))
         return table
+
+    def at(self, threshold) -> np.ndarray:
+        """Confusion matrix int64 [C, C] at THRESHOLD: the fixed one or k / 256. Raises ValueError for another."""
+        if threshold and threshold == self.fixed:
+            return self.fixed_table
+        if threshold * LEVELS != int(threshold * LEVELS):
+            raise ValueError(f"threshold {threshold}: counted are {self.fixed} and the multiples of 1 / {LEVELS}")
+        return self.confusion(int(threshold * LEVELS))
 
     def curve(self):
         """(thresholds [256], mean IoU [256] in [0, 1]) of all levels; NaN where nothing was counted.

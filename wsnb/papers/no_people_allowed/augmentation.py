@@ -45,14 +45,15 @@ def bent(arrays, rng, pixels=50):
     """Apply ElasticTransform, p 0.5: an affine map that moves three control points by up to PIXELS in each direction.
 
     The elastic field itself (alpha 1, sigma 50) stays under a hundredth of a pixel and is left out. Arrays of different
-    sizes are moved by the same pixels of their own, as in the original: that misaligns a picture and its labels.
+    sizes are moved by the same pixels of their own, as in the original: that misaligns a picture and its labels. The
+    original takes (height, width) // 2 for the centre (x, y): the points lie aside where a picture is not square.
     """
     if rng.random() >= 0.5:
         return arrays
     moves = rng.uniform(-pixels, pixels, (3, 2)).astype(np.float32)
     result = []
     for array in arrays:
-        centre, side = np.array(array.shape[1::-1], np.float32) // 2, min(array.shape[:2]) // 3
+        centre, side = np.array(array.shape[:2], np.float32) // 2, min(array.shape[:2]) // 3
         points = np.array([centre + side, [centre[0] + side, centre[1] - side], centre - side], np.float32)
         result.append(warped(array, cv2.getAffineTransform(points, points + moves)))
     return result
@@ -95,8 +96,8 @@ def brightened(image, rng):
 
 
 def gamma(image, rng):
-    """Apply RandomGamma, 0.8 to 1.2."""
-    table = (np.linspace(0, 1, 256) ** rng.uniform(0.8, 1.2) * 255).astype(np.uint8)
+    """Apply RandomGamma, 0.80, 0.81, ... or 1.20."""
+    table = (np.linspace(0, 1, 256) ** (rng.integers(80, 121) / 100) * 255).astype(np.uint8)
     return table[image]
 
 

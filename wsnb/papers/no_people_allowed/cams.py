@@ -108,17 +108,19 @@ def write_class_maps(network, items, tags_of, settings, folder, device="cpu", ta
         yield item
 
 
-def sweeps(folder, items, truth_of, n_classes, rule, tune_every=6):
+def sweeps(folder, items, truth_of, n_classes, rule, tune_every=6, fixed=0.0):
     """Count all thresholds of stored maps in one pass: (sweep over every TUNE_EVERY-th picture, sweep over all).
 
-    rule: of `cam.normalised`. Maps are enlarged to the ground truth's size. Raises ValueError for a TUNE_EVERY below 1.
+    rule: of `cam.normalised`; fixed: see `Sweep`. Maps are enlarged to the ground truth's size. Raises ValueError for a
+    TUNE_EVERY below 1.
     """
     if tune_every < 1:
         raise ValueError(f"tune_every {tune_every}: 1 tunes on all pictures, 6 on every sixth")
-    tune, rest = threshold_sweep.Sweep(n_classes), threshold_sweep.Sweep(n_classes)
+    tune, rest = (threshold_sweep.Sweep(n_classes, fixed) for _ in range(2))
     for k, item in enumerate(items):
         truth = truth_of(item)
         keys, maps = cam.read(folder, item.id, truth.shape)
         (rest if k % tune_every else tune).add(truth, keys + 1, cam.normalised(maps, rule))
     rest.counts += tune.counts
+    rest.fixed_table += tune.fixed_table
     return tune, rest

@@ -7,11 +7,11 @@ import torch
 from wsnb.files import FileError, load_torch
 from wsnb.models import backbones, training
 from wsnb.models.irnet import IRNet, flipped_edges
+from wsnb.models.replicas import forward
 from wsnb.models.resnet import ResNet
 from wsnb.papers.no_people_allowed import losses
-from wsnb.papers.no_people_allowed.data import Crops, Squashed, TopLeft, label_in, network_input, quartered
+from wsnb.papers.no_people_allowed.data import Crops, Squashed, TopLeft, label_in, network_input, quartered, scored
 from wsnb.papers.no_people_allowed.model import load_backbone
-from wsnb.papers.no_people_allowed.optimisation import forward
 from wsnb.papers.no_people_allowed.original_names import irn_state, npa_state
 
 STYLES = ("squashed", "crops")
@@ -83,9 +83,10 @@ def batch_loss(network, batch, p, n_classes, device):
     return losses.irnet_loss(edge, moved, labels, p.irnet_radius, n_classes, p.replicas)
 
 
-def mean_batches(p, items, scale):
-    """Load batches of the pictures in the form of inference, for `measure_mean`: squashed, or the top left window of
-    pictures in their own shape times SCALE."""
+def mean_batches(p, params_cam, root):
+    """Load batches of the scored training pictures (IRN's infer list) as inference sees them, for `measure_mean`:
+    squashed, or the top left window of pictures in their own shape times `picture_scale`. params_cam: of 02."""
+    items, scale = scored(params_cam, root), params_cam.picture_scale
     squashed = p.irnet_style == "squashed"
     plain = Squashed(items, p.irnet_side, scope="none") if squashed else TopLeft(items, p.irnet_side, scale)
     return training.batches(plain, range(len(items)), p.irnet_batch, drop_last=p.irnet_drop_last, workers=p.workers)

@@ -68,10 +68,11 @@ class GapClassifier(BackboneWrapper):
 
     x [B, 3, H, W] -> logits [B, n_tags]. `cam_layer` is the name of the layer that Grad-CAM taps. detach_below: taps of
     the backbone from this number on (from 1) learn, those before do not (IRN: 4, layer3 and layer4 of a ResNet).
+    freeze, affine: see BackboneWrapper.
     """
 
-    def __init__(self, backbone, n_tags, extra=512, freeze=False, bias=True, detach_below=0):
-        super().__init__(backbone, freeze)
+    def __init__(self, backbone, n_tags, extra=512, freeze=False, bias=True, detach_below=0, affine=False):
+        super().__init__(backbone, freeze, affine)
         inputs = backbone.channels[-1]
         layers = []
         for k in range(3 if extra else 0):
@@ -111,7 +112,7 @@ class GapClassifier(BackboneWrapper):
 
 
 def build(backbone, n_tags, weights="random", extra=512, output_stride=0, freeze=False, detach_below=0, bias=True,
-          checkpoint=""):
+          checkpoint="", affine=False):
     """Build (classifier, where its weights came from). backbone: "vgg16_bn" (the paper's), one of `backbones.NAMES`,
     or one of WHOLE, which are what they are: without extra, output_stride, freeze, detach_below, and with a bias.
 
@@ -128,9 +129,9 @@ def build(backbone, n_tags, weights="random", extra=512, output_stride=0, freeze
     else:
         body, load = backbones.build(backbone, output_stride), backbones.load_imagenet
     origin = "" if checkpoint else load(body, backbone, weights)
-    network = GapClassifier(body, n_tags, extra, freeze, bias, detach_below)
-    if backbone == "resnet34":
-        network.extra_linear.reset_parameters()  # the original takes torchvision's own last layer
+    network = GapClassifier(body, n_tags, extra, freeze, bias, detach_below, affine)
+    if backbone == "resnet34" or not bias:
+        network.extra_linear.reset_parameters()  # torchvision's last layer and IRN's keep torch's own first weights
     if checkpoint:
         origin = load_checkpoint(network, backbone, checkpoint)
     return network, origin

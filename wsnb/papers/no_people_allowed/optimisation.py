@@ -1,39 +1,8 @@
-"""Steps as the originals take them: their optimisers and schedules, and a batch in parts as on several GPUs."""
-
-import contextlib
+"""Steps as the originals take them: their optimisers and schedules."""
 
 import torch
-from torch import nn
 
 from wsnb.ops.segmentation import poly
-
-
-def forward(network, x, replicas=1):
-    """Run NETWORK on x [B, ...] in REPLICAS parts, whose BatchNorms use each its own statistics: a tensor or a tuple.
-
-    The running statistics are those of the first part, as torch's DataParallel keeps them.
-    """
-    first, *rest = x.tensor_split(min(replicas, len(x)))
-    found = [network(first)]
-    with fixed_running_statistics(network):
-        found += [network(part) for part in rest]
-    if isinstance(found[0], tuple):
-        return tuple(torch.cat(parts) for parts in zip(*found, strict=True))
-    return torch.cat(found)
-
-
-@contextlib.contextmanager
-def fixed_running_statistics(network):
-    """Keep the running statistics of all BatchNorms of NETWORK inside the block."""
-    modules = network.modules() if isinstance(network, nn.Module) else ()
-    norms = [module for module in modules if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.training]
-    for norm in norms:
-        norm.track_running_stats = False
-    try:
-        yield
-    finally:
-        for norm in norms:
-            norm.track_running_stats = True
 
 
 def batches_an_epoch(count, batch, drop_last=True) -> int:

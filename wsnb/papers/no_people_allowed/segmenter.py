@@ -5,7 +5,7 @@ from functools import partial
 import torch
 
 from wsnb.files import load_torch
-from wsnb.models import backbones, heads, training
+from wsnb.models import backbones, heads, replicas, training
 from wsnb.ops import segmentation
 from wsnb.papers.no_people_allowed import optimisation
 from wsnb.papers.no_people_allowed.data import Squashed, label_in
@@ -60,5 +60,5 @@ def optimiser(p, network, steps):
 def batch_loss(network, batch, p, device):
     """Compute the mean cross-entropy of a batch over the pixels that are not 255."""
     x = batch["x"].to(device, memory_format=torch.channels_last)
-    logits = optimisation.forward(network, x, p.seg_norm_replicas)
+    logits = replicas.forward(network, x, p.seg_norm_replicas)
     return segmentation.loss(logits, batch["label"].to(device))

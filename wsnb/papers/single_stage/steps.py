@@ -9,6 +9,7 @@ from PIL import Image
 from wsnb import metrics
 from wsnb.data import transforms, voc
 from wsnb.files import save_npz
+from wsnb.models import replicas
 from wsnb.papers.single_stage import inference, losses
 from wsnb.papers.single_stage.model import CAMBaseline
 
@@ -48,18 +49,18 @@ def check_select(rule) -> None:
         raise ValueError(f"select {rule!r}: choose best or last")
 
 
-def batch_losses(network, x, image, tags, settings=losses.Settings(), with_masks=True):
-    """Compute the losses of a batch, with gradients.
+def batch_losses(network, x, image, tags, settings=losses.Settings(), with_masks=True, parts=1):
+    """Compute the losses of a batch, with gradients. Its PARTS go through the network apart (`replicas.forward`).
 
     x [B, 3, S, S] normalised, image the same in [0, 1], tags [B, C - 1] -> dict: scores [B, C - 1], tag_loss (scalar),
     mask_loss (scalar, 0 for the baseline or without masks), complete (share of pictures whose pseudo labels hold all
     tags). The loss of the paper is tag_loss + mask_weight mask_loss once the masks take part (section 3.3).
     """
     if isinstance(network, CAMBaseline):
-        scores, _ = network(x)
+        scores, _ = replicas.forward(network, x, parts)
         with_masks = False
     else:
-        logits = network(x)
+        logits = replicas.forward(network, x, parts)
         scores = losses.class_scores(logits, settings.focal_power, settings.focal_floor)
     result = {"scores": scores, "tag_loss": losses.tag_loss(scores, tags), "mask_loss": x.new_zeros(()),
               "complete": 0.0}
@@ -72,7 +73,8 @@ def batch_losses(network, x, image, tags, settings=losses.Settings(), with_masks
 
 @torch.no_grad()
 def validate(network, loader, device="cpu", settings=losses.Settings(), with_masks=True):
-    """Mean losses over a loader in evaluation mode, and average precision of the tags (NaN without positives).
+    """Mean losses over the batches of a loader in evaluation mode, and average precision of the tags (NaN without
+    positives). A smaller last batch counts as much as the others, as in the original.
 
     Returns {"tag_loss", "mask_loss", "loss", "mAP", "AP": [C - 1]}; `loss` is the total that the checkpoint rule uses.
     """
@@ -82,8 +84,8 @@ def validate(network, loader, device="cpu", settings=losses.Settings(), with_mas
     for batch in loader:
         x, image, y = (batch[k].to(device) for k in ("x", "image", "tags"))
         out = batch_losses(network, x, image, y, settings, with_masks)
-        sums += [float(out["tag_loss"]) * len(x), float(out["mask_loss"]) * len(x)]
-        count += len(x)
+        sums += [float(out["tag_loss"]), float(out["mask_loss"])]
+        count += 1
         tags.append(y.cpu().numpy())
         scores.append(out["scores"].sigmoid().cpu().numpy())
     network.train(was_training)
