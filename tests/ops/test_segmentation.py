@@ -99,6 +99,30 @@ def test_largefov_dilates_fc6_of_vgg16():
         assert not torch.equal(network.fc6(features)[0, :, 25, 25], before)
 
 
+def test_largefov_on_vgg16_is_that_of_deeplab():
+    """pool5 (maximum) and pool5a (mean, zeros counted) before fc6, dropout of single values behind fc6 and fc7."""
+    torch.manual_seed(0)
+    network, _ = heads.build("largefov", "vgg16", 4, rate=12, freeze=False)
+    x = torch.randn(1, 3, 40, 56)
+    seen = {}
+    for layer in (network.conv5_3, network.fc6, network.fc7, network.head.fc8):
+        layer.register_forward_hook(lambda layer, given, out: seen.update({layer: (given[0], out)}))
+    network.eval()(x)
+    relu = seen[network.conv5_3][1].relu()
+    padded = torch.nn.functional.pad(relu, (1, 1, 1, 1), value=float("-inf"))
+    largest = padded.unfold(2, 3, 1).unfold(3, 3, 1).amax((-1, -2))
+    mean = torch.nn.functional.pad(largest, (1, 1, 1, 1)).unfold(2, 3, 1).unfold(3, 3, 1).mean((-1, -2))
+    torch.testing.assert_close(seen[network.fc6][0], mean)
+    network.train()(x)
+    for layer, behind in ((network.fc6, network.fc7), (network.fc7, network.head.fc8)):
+        before, kept = seen[layer][1].relu(), seen[behind][0]
+        dropped = (kept == 0) & (before > 0)
+        share = dropped.sum((0, 2, 3))[(before > 0).all(3).all(2)[0]] / before[0, 0].numel()
+        assert len(share) > 9 and 0 < share.min() and share.max() < 1  # single values, not whole channels
+        torch.testing.assert_close(kept[~dropped], 2 * before[~dropped])
+    assert not any(isinstance(module, torch.nn.AvgPool2d) for module in heads.build("aspp", "vgg16", 4)[0].modules())
+
+
 def test_unknown_head_and_foreign_checkpoint(tmp_path):
     with pytest.raises(ValueError, match="largefov"):
         heads.build("fcn", "tiny", 3)

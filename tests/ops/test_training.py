@@ -34,6 +34,12 @@ class Numbers(torch.utils.data.Dataset):
         return {"x": torch.from_numpy(np.random.default_rng([self.epoch, i]).normal(size=3)).float(), "id": f"p{i}"}
 
 
+def test_products_are_of_whole_float32():
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = True
+    training.seed_everything(0)
+    assert not torch.backends.cudnn.allow_tf32 and not torch.backends.cuda.matmul.allow_tf32
+
+
 def run(path, every=-1.0, hook=lambda n: None, loss_of=lambda loss, n: loss, seed=0):
     """A small training with dropout and with draws from all three generators; what stands at its end."""
     training.seed_everything(seed)

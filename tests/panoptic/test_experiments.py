@@ -53,8 +53,14 @@ def test_the_papers_values():
     paper = {"crop_height": 400, "crop_width": 500, "score_thresh": 0.99, "ichk_thresh": 0.5, "mandg_rounds": 5,
              "ichk_do_not_alter_existing_things": True, "run_score_thresh": True, "include_groups": True}
     assert {key: values[key] for key in paper} == paper
-    marked = params.paper_values(ROOT / "params/panoptic/cityscapes_weak.yaml")
-    assert marked.keys() == {"head", "detections", "box_weight", "global_weight"}  # not rebuilt, detected or learned
+
+
+@pytest.mark.parametrize("name", ["cityscapes_weak", "cityscapes_semi", "cityscapes_full", "voc12_weak"])
+def test_what_the_book_chose_is_marked(name):
+    marked = params.paper_values(ROOT / f"params/panoptic/{name}.yaml")
+    assert marked.keys() == {"head", "detections", "box_weight", "global_weight",  # not rebuilt, detected or learned
+                             "batch", "lr"}  # not released
+    assert marked["batch"] == marked["lr"] == "not released"
 
 
 @pytest.mark.parametrize("name", NAMES)

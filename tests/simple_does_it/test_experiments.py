@@ -61,3 +61,11 @@ def test_the_programs_own_weights_are_those_that_its_rates_were_made_for():
     assert values["weights"] == "vgg_16.npz" and "wsnb.papers.simple_does_it.model vgg_16.ckpt vgg_16.npz" in head
     assert values["data_root"] == "data/VOCdevkit/benchmark_RELEASE"  # where `wsnb data fetch voc12` puts it
     assert "--data-root ~/data/VOCdevkit/benchmark_RELEASE" in head
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if "/voc12_semantic" in name])
+def test_the_paper_trains_deeplab_largefov(name):
+    values = departures.values(name)
+    wanted = {"head": "largefov", "backbone": "vgg16", "width": 0, "freeze": False, "lr": 0.001, "bias_multiplier": 2,
+              "batch": 30, "lr_schedule": "step", "lr_drop": 2000, "weight_decay": 0.0005, "optimiser": "sgd"}
+    assert {key: values[key] for key in wanted} == wanted

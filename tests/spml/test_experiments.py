@@ -55,6 +55,15 @@ def test_the_papers_settings(kind, terms):
     assert {name: found[name] for name in wanted} == wanted
 
 
+@pytest.mark.parametrize("kind, classifier", [("box", "walk"), ("scribble", "weak"), ("point", "weak")])
+def test_labels_as_released_and_as_meant(kind, classifier):
+    """The scripts build the memory from whole masks, and where their sed matches no line the classifier reads dabs."""
+    found, marked = values(f"voc12_{kind}"), params.paper_values(ROOT / f"params/spml/voc12_{kind}.yaml")
+    assert (found["prototype_labels"], marked["prototype_labels"]) == ("ground truth", "pseudo")
+    assert found["classifier_labels"] == classifier and not found["retrieve_labels"]
+    assert marked.get("classifier_labels") == (None if kind == "box" else "walk")
+
+
 @pytest.mark.parametrize("path", sorted((ROOT / "notebooks/spml").glob("*.ipynb")), ids=lambda p: p.stem)
 def test_run_all_is_shapes_tag(path):
     found = values("shapes_tag")

@@ -1,12 +1,13 @@
 """Clustering, contrast, retrieval, memory and random walk of SPML against plain formulations and small cases."""
 
+import numpy as np
 import pytest
 import torch
 
 from benchmarks import spml_plain
 from wsnb.ops.segsort import contrast, random_walk, retrieval, segments
 from wsnb.ops.segsort.retrieval import MemoryBank
-from wsnb.ops.segsort.segments import colour, location, resize_labels, unit
+from wsnb.ops.segsort.segments import colour, frequent_labels, location, resize_labels, unit
 
 
 def case(pixels=120, prototypes=30, classes=5, seed=0, dtype=torch.float64):
@@ -98,6 +99,23 @@ def test_majority_takes_the_lowest_of_equals():
 def test_labels_are_reduced_from_the_top_left():
     labels = torch.arange(64).view(1, 8, 8)
     assert resize_labels(labels, (2, 2)).tolist() == [[[0, 4], [32, 36]]]
+
+
+def test_labels_of_a_cell_are_its_most_frequent_class():
+    labels = torch.full((1, 9, 8), 254)
+    labels[0, 1, 1] = 3  # one labelled pixel, off the top left
+    labels[0, 0, 4:7] = torch.tensor([2, 1, 1])
+    labels[0, 5:, :4] = 255
+    labels[0, 8, 7], labels[0, 7, 6] = 4, 2  # equally frequent
+    assert resize_labels(labels, (2, 2)).tolist() == [[[254, 2], [254, 254]]]
+    assert frequent_labels(labels, (2, 2), 5).tolist() == [[[3, 1], [254, 2]]]
+    drawn = torch.randint(0, 7, (2, 23, 31), generator=torch.Generator().manual_seed(0))
+    found = frequent_labels(drawn, (6, 8), 5)
+    for n, i, j in np.ndindex(2, 6, 8):  # cells between the pixels that `resize_labels` takes
+        cell = drawn[n, i * 23 // 6 : (i + 1) * 23 // 6, j * 31 // 8 : (j + 1) * 31 // 8].reshape(-1)
+        cell = cell[cell < 5]
+        assert found[n, i, j] == (np.bincount(cell).argmax() if len(cell) else drawn[n, i * 23 // 6, j * 31 // 8])
+    assert torch.equal(frequent_labels(drawn, (23, 31), 7), drawn)
 
 
 def test_local_features():

@@ -153,3 +153,13 @@ def test_two_processes_learn_as_one_with_two_devices(tmp_path):
     torch.testing.assert_close(torch.cat([found[0][1], found[1][1]]) / 2, embedding.grad)
     torch.testing.assert_close(torch.cat([found[0][2], found[1][2]]), SyncBatchNorm2d(8)(embedding.detach()))
     assert torch.equal(found[0][3], done.prototypes.picture)
+
+
+def test_taps_beyond_the_map_never_learn():
+    assert model.dead_taps(model.RATES, 160, 16) == (24, 36) and model.dead_taps(model.RATES, 512, 8) == (0, 36)
+    torch.manual_seed(0)
+    net, _ = model.build("tiny", dim=4, rates=(1, 2, 5))
+    crop = 3 * net.stride
+    net(torch.randn(1, 3, crop, crop)).square().sum().backward()
+    dead = sum(int((branch[0].weight.grad == 0).all(dim=(0, 1)).sum()) for branch in net.aspp.children())
+    assert (dead, 27) == model.dead_taps((1, 2, 5), crop, net.stride) == (8, 27)

@@ -54,6 +54,16 @@ def test_presets_differ_by_the_quirks_alone():
     assert step(three, True).losses["co_occurrence"] > step(three, False).losses["co_occurrence"]
 
 
+def test_points_off_the_sampled_pixels_are_lost_in_the_faithful_preset_alone():
+    embedding, _, regions, tags = batch()
+    semantic = torch.full((len(embedding), *(4 * side for side in embedding.shape[-2:])), 254)
+    semantic[:, 5:8, 5:8] = 1  # no pixel of it has coordinates that 4 divides
+    semantic[:, 21:24, 9:12] = 2
+    regions = regions.repeat_interleave(4, 1).repeat_interleave(4, 2)
+    kept = [step((embedding, semantic, regions, tags), faithful).segments.semantic for faithful in (True, False)]
+    assert [part.unique().tolist() for part in kept] == [[254], [1, 2, 254]]
+
+
 @pytest.mark.parametrize("faithful", [True, False])
 @pytest.mark.parametrize("label", [255, 254, 0])
 def test_nothing_to_learn_from_costs_nothing(faithful, label):

@@ -1,5 +1,9 @@
 """Augmentation on PIL pictures. Each draw comes from the generator passed in, so that a sample is a function of
-(seed, epoch, index) whatever the number of workers."""
+(seed, epoch, index) whatever the number of workers.
+
+Not so in the original programs that draw from NumPy's global generator (SPML): they do not seed it in their worker
+processes, and with torch below 1.9 all workers make the same draws, and the same again in every epoch.
+"""
 
 import numpy as np
 import torch

@@ -20,12 +20,12 @@ def upsample(logits, size):
 class LargeFOV(nn.Module):
     """DeepLab-LargeFOV (Chen et al., ICLR 2015): a 3x3 convolution dilated by RATE, a 1x1 convolution, the classes.
 
-    VGG16 brings fc6 and fc7 itself; there WIDTH is 0, only the classes remain, and `build` dilates fc6.
+    VGG16 brings fc6 and fc7 itself; there WIDTH is 0, and only drop7 and the classes remain.
     """
 
     def __init__(self, inputs, n_classes, width=1024, rate=12):
         super().__init__()
-        layers = []
+        layers = [nn.Dropout(0.5)]
         if width:
             layers = [nn.Conv2d(inputs, width, 3, padding=rate, dilation=rate), nn.ReLU(), nn.Dropout(0.5),
                       nn.Conv2d(width, width, 1), nn.ReLU(), nn.Dropout(0.5)]
@@ -70,7 +70,7 @@ class Segmenter(BackboneWrapper):
 def build(head, backbone, n_classes, weights="random", output_stride=0, width=256, freeze=True, checkpoint="", rate=12):
     """Build a segmenter; returns (segmenter, where its weights came from).
 
-    head: "largefov" (WIDTH channels, dilated by RATE; on vgg16 the backbone's own fc6, dilated, and fc7), "aspp"
+    head: "largefov" (WIDTH channels, dilated by RATE; on vgg16 the backbone's own fc6 and fc7), "aspp"
     (DeepLab v2) or "deeplabv3plus". backbone, weights, output_stride: see `backbones`. freeze: never train the
     backbone's first layers and BatchNorms. checkpoint: a file of a whole segmenter, this book's or NoPeopleAllowed's
     DeepLabV3+, loaded strictly; it overrides weights.
@@ -85,7 +85,7 @@ def build(head, backbone, n_classes, weights="random", output_stride=0, width=25
     origin = "" if checkpoint else backbones.load_imagenet(body, backbone, weights)
     if head == "largefov":
         if backbone == "vgg16":
-            body.fc6.dilation = body.fc6.padding = (rate, rate)
+            body.as_large_fov(rate)
         top = LargeFOV(body.channels[-1], n_classes, 0 if backbone == "vgg16" else width, rate)
     elif head == "aspp":
         top = DilatedSum(body.channels[-1], n_classes)

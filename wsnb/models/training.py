@@ -18,11 +18,13 @@ from wsnb.files import load_torch, save_torch
 def seed_everything(seed, threads=0, deterministic=False) -> None:
     """Seed torch, NumPy and Python. THREADS > 0 fixes torch's CPU threads, since sums depend on their number;
     DETERMINISTIC asks torch for deterministic kernels (a GPU matter: the CPU's are); torch warns where it has none, as
-    for the cross-entropy of maps."""
+    for the cross-entropy of maps. Products and convolutions on a GPU are of whole float32, never TF32 (10 bits of
+    mantissa), which cuDNN would take on newer GPUs: the originals' versions of torch had none."""
     random.seed(seed)
     np.random.seed(seed)
     torch.manual_seed(seed)
     torch.use_deterministic_algorithms(deterministic, warn_only=True)  # else the cross-entropy of maps fails on a GPU
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
     if deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS has repeatable products only so
     if threads:

@@ -1,6 +1,6 @@
 """VGG-16 without a fifth pooling: dilated conv5, fc6 and fc7 as convolutions; output stride 8.
 
-DeepLab-LargeFOV dilates fc6 as well (`heads.build`), the single-stage network does not.
+This is the body of the single-stage network; `as_large_fov` makes the body of DeepLab-LargeFOV from it.
 
 Parameter names are those of `vgg16_20M.pth` (30 tensors).
 """
@@ -40,6 +40,15 @@ class VGG16(nn.Module):
         self.fc6 = nn.Conv2d(512, 1024, 3, padding=1)
         self.drop6 = nn.Dropout2d(0.5)
         self.fc7 = nn.Conv2d(1024, 1024, 1)
+        self.pool5 = nn.Identity()
+
+    def as_large_fov(self, rate=12):
+        """Become the body of DeepLab-LargeFOV (Chen et al., ICLR 2015): pool5 (maximum of 3x3) and pool5a (mean of 3x3,
+        zeros around counted), both of stride 1, fc6 dilated by RATE, and dropout of single values behind fc6, not of
+        channels."""
+        self.pool5 = nn.Sequential(nn.MaxPool2d(3, 1, 1), nn.AvgPool2d(3, 1, 1))
+        self.fc6.dilation = self.fc6.padding = (rate, rate)
+        self.drop6 = nn.Dropout(0.5)
 
     def forward(self, x):
         features = []
@@ -48,5 +57,5 @@ class VGG16(nn.Module):
                 features.append(x)
                 x = F.max_pool2d(x, 3, stride=1 if name == "conv5_1" else 2, padding=1)
             x = F.relu(getattr(self, name)(x))
-        x = self.drop6(F.relu(self.fc6(x)))
+        x = self.drop6(F.relu(self.fc6(self.pool5(x))))
         return *features, F.relu(self.fc7(x))

@@ -58,6 +58,20 @@ def resize_labels(labels, size) -> torch.Tensor:
     return F.interpolate(labels[:, None].double(), size=tuple(size), mode="nearest")[:, 0].long()
 
 
+def frequent_labels(labels, size, n_classes) -> torch.Tensor:
+    """Resize labels int64 [N, H, W] to SIZE (h, w), each the most frequent label below N_CLASSES of its cell, the
+    lowest of equally frequent ones, so that no thin stroke is lost; the top-left label where the cell has none."""
+    cells = [torch.searchsorted(torch.arange(n, device=labels.device) * side // n,
+                                torch.arange(side, device=labels.device), right=True) - 1
+             for n, side in zip(size, labels.shape[1:], strict=True)]
+    picture, y, x = (labels < n_classes).nonzero(as_tuple=True)
+    place = (picture * size[0] + cells[0][y]) * size[1] + cells[1][x]
+    top_left = resize_labels(labels, size)
+    votes = torch.bincount(place * n_classes + labels[picture, y, x], minlength=top_left.numel() * n_classes)
+    votes = votes.view(*top_left.shape, n_classes)
+    return torch.where(votes.any(-1), votes.argmax(-1), top_left)
+
+
 CELLS = 2**21  # similarities held at once: pixels beyond them would leave the processor's cache
 
 

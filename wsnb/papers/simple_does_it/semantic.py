@@ -99,7 +99,7 @@ def train(p, items, label_of, n_classes, folder, device, progress, log):
     if (folder / "network.pth").exists():
         backbones.fill(network, load_torch(folder / "network.pth"), str(folder / "network.pth"))
         return network.eval(), origin, load_torch(folder / "epochs.pt")
-    groups = backbone_wrapper.parameter_groups(network, p.lr, p.weight_decay, bias_multiplier=1, new_multiplier=10)
+    groups = backbone_wrapper.parameter_groups(network, p.lr, p.weight_decay, p.bias_multiplier, new_multiplier=10)
     optimiser = backbone_wrapper.optimiser(p.optimiser, groups)
 
     def loader(epoch, first):

@@ -8,6 +8,7 @@ from torch.utils.checkpoint import checkpoint
 from wsnb.ops.segsort import contrast
 from wsnb.ops.segsort.retrieval import MemoryBank
 from wsnb.ops.segsort.segments import (
+    frequent_labels,
     local_features,
     prototypes,
     prototypes_of,
@@ -63,6 +64,12 @@ class Step:
     sets: torch.Tensor | None
 
 
+def labels_at(semantic, size, settings) -> torch.Tensor:
+    """Reduce semantic int64 [N, H, W] to the embedding's SIZE: a cell's top-left label (faithful), else its most
+    frequent class, for a point that covers no top-left pixel would be lost."""
+    return resize_labels(semantic, size) if settings.faithful else frequent_labels(semantic, size, settings.n_classes)
+
+
 def step(embedding, semantic, regions, tags, head, settings, memory=None, x=None) -> Step:
     """Compute the loss of one batch.
 
@@ -72,12 +79,12 @@ def step(embedding, semantic, regions, tags, head, settings, memory=None, x=None
     colours, DensePose). Under several processes (Fabric) each compares its own pixels with the prototypes of all.
 
     Settings.faithful keeps: the float32 cancellation, the cross-entropy times the annotation's weight, the own
-    segment twice where a picture has no foreground. Else log-sum-exp, weight 1, once.
+    segment twice where a picture has no foreground, top-left labels. Else log-sum-exp, weight 1, once, `labels_at`.
     Whatever has nothing to learn from — no valid pixel, no labelled one — contributes 0 and its gradient of zeros.
     """
     size = embedding.shape[-2:]
     local = local_features(embedding if x is None else x, size, with_colour=settings.densepose)
-    segments = segment(embedding, resize_labels(semantic, size), resize_labels(regions, size), settings.clusters,
+    segments = segment(embedding, labels_at(semantic, size, settings), resize_labels(regions, size), settings.clusters,
                        settings.iterations, local)
     if settings.densepose:
         segments = with_densepose_feature(segments, local)

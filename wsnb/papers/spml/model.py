@@ -23,15 +23,23 @@ def upsample(x, size):
 
 
 class DilatedSum(nn.Module):
-    """DeepLab's head (VOC): four dilated 3x3 convolutions to the embedding, summed; no normalisation."""
+    """DeepLab's head (VOC): 3x3 convolutions, dilated by RATES, to the embedding, summed; no normalisation."""
 
-    def __init__(self, inputs, dim):
+    def __init__(self, inputs, dim, rates=RATES):
         super().__init__()
-        for i, rate in enumerate(RATES, start=1):
+        for i, rate in enumerate(rates, start=1):
             self.add_module(f"aspp_{i}", nn.Sequential(nn.Conv2d(inputs, dim, 3, padding=rate, dilation=rate)))
 
     def forward(self, x):
         return sum(branch(x) for branch in self.children())
+
+
+def dead_taps(rates, crop, stride) -> tuple[int, int]:
+    """Count (taps that never learn, all taps) of 3x3 convolutions dilated by RATES on crops of CROP pixels at STRIDE:
+    those that lie outside the map wherever the kernel stands. They keep their first values, and larger pictures at
+    test reach them."""
+    side = -(-crop // stride)
+    return sum(8 for rate in rates if rate >= side), 9 * len(rates)
 
 
 class PyramidPooling(nn.Module):
@@ -88,14 +96,14 @@ class Embedding(backbone_wrapper.BackboneWrapper):
     norms are "frozen" (the paper trains with batch statistics throughout).
     """
 
-    def __init__(self, backbone, head, dim, norms="batch", width=512):
+    def __init__(self, backbone, head, dim, norms="batch", width=512, rates=RATES):
         super().__init__(backbone, freeze=norms == "frozen")
         for name in backbone.frozen:
             for parameter in backbone.get_submodule(name).parameters():
                 parameter.requires_grad = False
-        inputs = backbone.channels[-1]
+        inputs, self.stride = backbone.channels[-1], backbone.strides[-1]
         if head == "deeplab":
-            self.aspp = DilatedSum(inputs, dim)
+            self.aspp = DilatedSum(inputs, dim, rates)
         else:
             self.pspp = nn.Sequential(PyramidPooling(inputs, width), nn.Conv2d(width, dim, 1))
         self.new_modules, self.dim = (self.aspp if head == "deeplab" else self.pspp,), dim
@@ -106,13 +114,14 @@ class Embedding(backbone_wrapper.BackboneWrapper):
 
 
 def build(backbone, head="deeplab", dim=64, weights="random", norms="batch", norm_momentum=0.1, output_stride=0,
-          width=512, checkpoint=""):
+          width=512, checkpoint="", rates=RATES):
     """Build (network, where its weights came from).
 
     backbone: "resnet101_deep" (the paper's; weights: the path of resnet-101-cuhk.pth or "random") or one of
-    `backbones.NAMES`. head: "deeplab" or "pspnet" (of WIDTH channels). norms: "batch", "sync" (over all devices) or
-    "frozen" (pretrained statistics, never learned). norm_momentum: of the trunk; paper 3e-4. checkpoint: a snapshot of
-    this book or a released one; it overrides weights. Raises ValueError or FileError naming what does not fit.
+    `backbones.NAMES`. head: "deeplab" (dilated by RATES) or "pspnet" (of WIDTH channels). norms: "batch", "sync" (over
+    all devices) or "frozen" (pretrained statistics, never learned). norm_momentum: of the trunk; paper 3e-4.
+    checkpoint: a snapshot of this book or a released one; it overrides weights. Raises ValueError or FileError naming
+    what does not fit.
     """
     for value, known, name in ((head, HEADS, "head"), (norms, NORMS, "norms")):
         if value not in known:
@@ -123,7 +132,7 @@ def build(backbone, head="deeplab", dim=64, weights="random", norms="batch", nor
             module.momentum = norm_momentum
     if norms == "sync":
         synchronised(body)
-    network = Embedding(body, head, dim, norms, width)
+    network = Embedding(body, head, dim, norms, width, rates)
     if norms == "sync":
         synchronised(network)  # the head's: the trunk's are already
     if checkpoint:

@@ -15,7 +15,7 @@ from wsnb.ops import segmentation
 from wsnb.ops.segsort.contrast import affinity_sets
 from wsnb.ops.segsort.segments import local_features, prototypes_of, resize_labels, segment
 from wsnb.papers.spml import data, weak_labels
-from wsnb.papers.spml.losses import TERMS, Settings, Term
+from wsnb.papers.spml.losses import TERMS, Settings, Term, labels_at
 
 
 def parameter_groups(network, head, lr, weight_decay, new_multiplier=10) -> list:
@@ -109,8 +109,8 @@ def scene(network, items, weak_of, regions_of, n_classes, settings, base=1.0, de
         x = data.network_input(image).to(device)
         embedding = network(x)
         size = embedding.shape[-2:]
-        semantic, regions = (resize_labels(torch.from_numpy(labels[..., k].astype(np.int64))[None].to(device), size)
-                             for k in (0, 1))
+        semantic, regions = torch.from_numpy(labels.astype(np.int64)).to(device).permute(2, 0, 1)[:, None]
+        semantic, regions = labels_at(semantic, size, settings), resize_labels(regions, size)
         local = local_features(x, size, settings.densepose)
         found = segment(embedding, semantic, regions, settings.clusters, settings.iterations, local)
         rough = segment(embedding, None, None, settings.clusters, settings.iterations, local)
