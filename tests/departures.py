@@ -12,7 +12,8 @@ ANYWHERE = {"data_root", "run_dir", "layout", "workers", "threads", "seed", "tra
 def values(title) -> dict:
     """All resolved values of the experiment PAPER/NAME, but for those of stages of other experiments."""
     stages = experiments.load(ROOT, *title.split("/")).stages
-    return {name: value for stage in stages if not stage.source for name, value in stage.values.items()}
+    own = [stage.values for stage in stages if not stage.source]
+    return {name: value for values in own for name, value in values.items() if name != "round"}
 
 
 def header(title) -> str:
