@@ -196,14 +196,19 @@ class Stage:
             )
         return wanted
 
-    def upstream(self, name: str) -> Path:
-        """Folder of a finished earlier stage that this one needs. Raises StageError naming the remedy."""
+    def upstream_name(self, name: str) -> str:
+        """Name of an earlier stage that this one needs, its round written out ("06_train@2"). Raises StageError."""
         stage = experiments.find_stage(name, self._upstream)
         if stage is None:
             raise StageError(
                 f"{name} is not among what {self._notebook.path.name} needs ({', '.join(self.needs) or 'nothing'}); "
                 f"add it to the notebook's metadata wsnb.needs and list it before this stage"
             )
+        return stage
+
+    def upstream(self, name: str) -> Path:
+        """Folder of a finished earlier stage that this one needs. Raises StageError naming the remedy."""
+        stage = self.upstream_name(name)
         folder = self._upstream[stage]
         if not (folder / manifest.NAME).is_file():
             if self._instructions or not (folder / manifest.RESULTS).is_file():
