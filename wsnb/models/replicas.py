@@ -11,6 +11,8 @@ def forward(network, x, replicas=1):
 
     The running statistics are those of the first part, as torch's DataParallel keeps them.
     """
+    if min(replicas, len(x)) == 1:
+        return network(x)
     first, *rest = x.tensor_split(min(replicas, len(x)))
     found = [network(first)]
     with fixed_running_statistics(network):
