@@ -2,6 +2,7 @@
 
 import os
 import pickle
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -218,3 +219,38 @@ def test_what_a_killed_process_left_is_cleared(tmp_path):
         path.write_text("x")
     files.clear_half_written(tmp_path)
     assert not half.exists() and all(path.exists() for path in kept)
+
+
+def test_one_flipped_bit_of_a_mask_or_a_checkpoint_is_an_error(tmp_path):
+    """A label map's pixels and a checkpoint's numbers are under checksums of their formats, which are compared."""
+    rng = np.random.default_rng(0)
+    files.save_png(tmp_path / "a.png", rng.integers(0, 21, (40, 60)).astype(np.uint8))
+    files.save_torch(tmp_path / "a.pth", {"weight": torch.randn(8, 8)})
+    for name, read, count in (("a.png", files.read_index, 200), ("a.pth", files.load_torch, 60)):
+        data, right, silent = (tmp_path / name).read_bytes(), read(tmp_path / name), 0
+        for bit in rng.choice(8 * len(data), count, replace=False):
+            changed = bytearray(data)
+            changed[bit // 8] ^= 1 << bit % 8
+            (tmp_path / f"b{name}").write_bytes(changed)
+            try:
+                found = read(tmp_path / f"b{name}")
+            except FileError as error:
+                assert name in str(error)
+            else:
+                same = torch.equal(found["weight"], right["weight"]) if name == "a.pth" else (found == right).all()
+                silent += not same
+        print(f"{name}: {count} flipped bits, {silent} changed a value without a word")
+        assert silent == 0
+
+
+def test_formats_that_start_programs_are_refused(tmp_path):
+    """Pillow would hand PostScript to Ghostscript, whatever the name says."""
+    (tmp_path / "a.jpg").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\nshowpage\n")
+    with pytest.raises(FileError, match="a.jpg: not a readable picture .no picture of JPEG"):
+        files.read_rgb(tmp_path / "a.jpg")
+
+
+def test_no_other_place_opens_pictures():
+    """All pictures come through files.open_image, which knows the formats."""
+    for path in (Path(files.__file__).parent).rglob("*.py"):
+        assert path.name == "files.py" or "Image.open(" not in path.read_text(), path

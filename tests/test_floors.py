@@ -1,6 +1,7 @@
 """The five floors import only downwards, files stay small, notebooks carry no outputs."""
 
 import ast
+import graphlib
 import json
 import subprocess
 import sys
@@ -17,6 +18,7 @@ FLOORS = (  # as README draws them, from the ground up
     ("wsnb.run", "wsnb.report"),
 )
 SOURCES = sorted((ROOT / "wsnb").rglob("*.py"))
+DEFINITIONS = (ast.FunctionDef, ast.ClassDef)
 NOTEBOOKS = sorted((ROOT / "notebooks").rglob("*.ipynb"))
 
 
@@ -32,8 +34,8 @@ def floor(module):
     return floors[module]
 
 
-def imported(path):
-    for node in ast.walk(ast.parse(path.read_text())):
+def imported(tree):
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names if alias.name.split(".")[0] == "wsnb")
         elif isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "wsnb":
@@ -42,18 +44,28 @@ def imported(path):
 
 @pytest.mark.parametrize("path", SOURCES, ids=module_of)
 def test_imports_go_downwards(path):
-    own = module_of(path)
-    above = [name for name in imported(path) if floor(name) > floor(own)]
+    own, names = module_of(path), list(imported(ast.parse(path.read_text())))
+    above = [name for name in names if floor(name) > floor(own)]
     assert not above, f"{own} imports from a floor above: {above}"
     if own.startswith(("wsnb.run", "wsnb.report")):
-        assert not [n for n in imported(path) if n.startswith(("wsnb.papers", "wsnb.models", "wsnb.ops"))], (
+        assert not [n for n in names if n.startswith(("wsnb.papers", "wsnb.models", "wsnb.ops"))], (
             "run and report find papers by path"
         )
     if own.startswith("wsnb.papers."):
         paper = own.split(".")[2]
-        assert not [n for n in imported(path) if n.startswith("wsnb.papers.") and n.split(".")[2] != paper], (
+        assert not [n for n in names if n.startswith("wsnb.papers.") and n.split(".")[2] != paper], (
             "papers do not import each other: move it down to models or ops"
         )
+
+
+def test_no_module_waits_for_itself():
+    """Imports at the top of modules have an order; which one is imported first must not matter."""
+    modules, waits = {module_of(path): path for path in SOURCES}, {}
+    for name, path in modules.items():
+        top = ast.Module([node for node in ast.parse(path.read_text()).body if not isinstance(node, DEFINITIONS)], [])
+        found = {one if one in modules else one.rpartition(".")[0] for one in imported(top)}
+        waits[name] = (found & modules.keys()) - {name}
+    graphlib.TopologicalSorter(waits).prepare()  # raises CycleError with the modules in their order
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=module_of)

@@ -2,6 +2,8 @@
 
 import os
 import pickle
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -75,3 +77,53 @@ def test_damaged_files_are_named(tmp_path):
             load_legacy_array(tmp_path / "b.npy")
     with pytest.raises(FileError, match="c.npy"):
         load_legacy_array(tmp_path / "c.npy")
+
+
+ADDRESS, OBJECTS = bytes(7) + b"\x01", b"cnumpy\ndtype\nX\x01\x00\x00\x00O\x85R"
+
+
+def pickled(*operations):
+    """A pickle made of raw operations."""
+    return b"\x80\x02" + b"".join(operations) + b"."
+
+
+@pytest.mark.parametrize("data", [
+    pickled(b"cnumpy\nndarray\n(K\x08K\x08\x86cnumpy\ndtype\nX\x02\x00\x00\x00f8\x85RtR"),  # unwritten memory
+    pickled(OBJECTS),
+    pickled(b"cnumpy.core.numeric\n_frombuffer\n(C\x08", ADDRESS, OBJECTS, b"K\x01\x85X\x01\x00\x00\x00CtR"),
+    pickled(b"cnumpy.core.multiarray\nscalar\n(", OBJECTS, b"C\x08", ADDRESS, b"tR"),
+], ids=["ndarray", "objects", "addresses", "scalar"])
+def test_memory_is_never_reached_by_addresses_of_the_file(tmp_path, data):
+    """In a process of its own: before, some of these ended the interpreter."""
+    (tmp_path / "a.npy").write_bytes(data)
+    code = ("import sys\nfrom wsnb.files import FileError, load_legacy_array\n"
+            "try: print(type(load_legacy_array(sys.argv[1])).__name__)\nexcept FileError: print('refused')")
+    done = subprocess.run([sys.executable, "-c", code, tmp_path / "a.npy"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == "refused"
+
+
+def test_every_flipped_bit_of_a_header_ends_in_words_or_an_array(tmp_path):
+    np.save(tmp_path / "a.npy", {"2007_000032": np.arange(20, dtype=np.uint8)})
+    data = (tmp_path / "a.npy").read_bytes()
+    code = """
+import sys
+from pathlib import Path
+from wsnb.files import FileError, load_legacy_array
+place, data, refused = Path(sys.argv[1]), Path(sys.argv[2]).read_bytes(), 0
+for bit in range(8 * len(data)):
+    changed = bytearray(data)
+    changed[bit // 8] ^= 1 << bit % 8
+    place.write_bytes(changed)
+    try:
+        load_legacy_array(place)
+    except FileError:
+        refused += 1
+print(refused, 8 * len(data))
+"""
+    words = [sys.executable, "-c", code, tmp_path / "b.npy", tmp_path / "a.npy"]
+    done = subprocess.run(words, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-500:]
+    refused, count = map(int, done.stdout.split())
+    print(f"{count} flipped bits: {refused} refused, the others read")
+    assert 0 < refused < count == 8 * len(data)

@@ -1,7 +1,8 @@
 """Files: written whole or not at all, read without running anything that they contain.
 
-Old pickled arrays (the papers' CAM files, label dictionaries) are read too: only NumPy arrays and scalars, torch
-tensors and plain containers can come out of them.
+Checksums that a format has are compared: of the chunks of a PNG, of the members of a checkpoint. Old pickled arrays
+(the papers' CAM files, label dictionaries) are rebuilt from shapes, types and bytes: only NumPy arrays and scalars,
+torch tensors and plain containers can come out.
 """
 
 import contextlib
@@ -10,15 +11,16 @@ import io
 import json
 import os
 import pickle
+import re
+import struct
+import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-_MULTIARRAY = ("numpy.core.multiarray", "numpy._core.multiarray")
-_NUMERIC = ("numpy._core.numeric", "numpy.core.numeric")
-_STORAGES = {"FloatStorage": np.float32, "DoubleStorage": np.float64, "HalfStorage": np.float16,
-             "LongStorage": np.int64, "IntStorage": np.int32, "ByteStorage": np.uint8, "BoolStorage": np.bool_}
+FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP", "PPM")  # of pictures; Pillow would start programs for some others
 
 
 class FileError(ValueError):
@@ -126,35 +128,72 @@ def save_torch(path, value) -> None:
 
 
 def load_torch(path, map_location="cpu"):
-    """Read tensors and plain containers; code in the file never runs (weights_only). Raises FileError."""
+    """Read tensors and plain containers; code in the file never runs (weights_only). Raises FileError, also where a
+    checksum of the file disagrees with its content."""
     import torch
 
     try:
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as archive:
+                damaged = archive.testzip()
+            if damaged is not None:
+                raise ValueError(f"the checksum of {damaged} does not match")
         return torch.load(path, map_location=map_location, weights_only=True)
     except Exception as error:  # a damaged pickle raises nearly anything: IndexError, struct.error, AssertionError
         reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise FileError(f"{path}: not a readable file of tensors ({reason}); fetch or make it again") from error
 
 
-def _open_image(path):
+def open_image(path):
+    """Open a picture as Pillow does, without its pixels. Raises FileError if it is missing or of a foreign format."""
     try:
-        image = Image.open(path)
-        image.load()
-        return image
+        return Image.open(path, formats=FORMATS)
     except FileNotFoundError as error:
         raise FileError(f"{path}: missing; run `wsnb data doctor` to list all that is missing") from error
     except (OSError, UnidentifiedImageError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise FileError(f"{path}: not a readable picture ({error}); fetch it again") from error
+        raise FileError(f"{path}: not a readable picture ({_why(error)}); fetch it again") from error
+
+
+def loaded_image(path):
+    """The same with its pixels; a PNG's checksums are compared."""
+    image = open_image(path)
+    try:
+        if image.format == "PNG":
+            _check_png(Path(path).read_bytes())
+        image.load()
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise FileError(f"{path}: not a readable picture ({_why(error)}); fetch it again") from error
+    return image
+
+
+def _why(error) -> str:
+    return "no picture of " + ", ".join(FORMATS) if isinstance(error, UnidentifiedImageError) else str(error)
+
+
+def _check_png(data: bytes) -> None:
+    """Compare the checksum of every chunk; Pillow leaves out those of the pixels. Raises ValueError."""
+    place = 8
+    while place + 12 <= len(data):
+        length, kind = struct.unpack(">I4s", data[place:place + 8])
+        body, stored = data[place + 4:place + 8 + length], data[place + 8 + length:place + 12 + length]
+        if len(stored) < 4:
+            raise ValueError("it ends inside a chunk")
+        if zlib.crc32(body) != int.from_bytes(stored, "big"):
+            raise ValueError(f"the checksum of its chunk {kind.decode('latin1')} does not match")
+        if kind == b"IEND":
+            return
+        place += 12 + length
+    raise ValueError("it ends before its last chunk")
 
 
 def read_rgb(path) -> np.ndarray:
     """Read a picture as uint8 [H, W, 3]. Raises FileError for missing, truncated or foreign files."""
-    return np.array(_open_image(path).convert("RGB"))
+    return np.array(loaded_image(path).convert("RGB"))
 
 
 def read_index(path) -> np.ndarray:
     """Read a label map as uint8 [H, W], indices whatever the palette. Raises FileError for colour or 16 bits."""
-    image = _open_image(path)
+    image = loaded_image(path)
     if image.format == "PNG" and image.mode == "L" and _png_depth(path) < 8:
         raise FileError(f"{path}: grey with {_png_depth(path)} bits, whose values readers scale; write 8-bit indices")
     if image.mode not in ("P", "L"):
@@ -191,81 +230,107 @@ def save_png(path, array, palette=None) -> None:
         image.save(file, format="PNG")
 
 
+class _Refused(ValueError):
+    """The file asks for something that is neither an array nor a plain container."""
+
+
 def load_legacy_array(path):
-    """Read an old .npy of pickled objects (CAM dictionaries, label tables): arrays (tensors become arrays), numbers,
-    text and plain containers; nothing in the file runs. Raises FileError for anything else."""
+    """Read an .npy of pickled objects or a bare pickle (CAM dictionaries, label tables): arrays (tensors become
+    arrays), numbers, text and plain containers; nothing in the file runs. Raises FileError for anything else."""
     try:
-        return _unpickle(Path(path).read_bytes())
+        return _unpickled(Path(path).read_bytes())
     except _Refused as error:
         raise FileError(f"{path}: refused, {error}, not only arrays and plain containers; do not trust it") from error
     except Exception as error:  # a damaged pickle raises nearly anything
         raise FileError(f"{path}: not a readable pickled array ({error}); fetch or make it again") from error
 
 
-class _Refused(ValueError):
-    """The file asks for something that is neither an array nor a plain container."""
-
-
-def _unpickle(data: bytes):
-    """Read the value in an .npy of pickled objects or in a bare pickle. Raises _Refused or ValueError."""
+def _unpickled(data: bytes):
     stream = io.BytesIO(data)
-    if data[:6] == b"\x93NUMPY":
-        version = np.lib.format.read_magic(stream)
-        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        shape, _, dtype = read(stream)
-        if not dtype.hasobject:
-            return np.load(io.BytesIO(data), allow_pickle=False)
-        value = _Reader(stream).load()
-        return value.item() if shape == () and isinstance(value, np.ndarray) else value
-    return _Reader(stream).load()
+    if data[:6] != b"\x93NUMPY":
+        return _plain(_Unpickler(stream).load())
+    version = np.lib.format.read_magic(stream)
+    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, _, dtype = read(stream)
+    if not dtype.hasobject:
+        return np.load(io.BytesIO(data), allow_pickle=False)
+    value = _plain(_Unpickler(stream).load())
+    return value.item() if shape == () and isinstance(value, np.ndarray) else value
 
 
-class _Reader(pickle.Unpickler):
+class _Unpickler(pickle.Unpickler):
+    """Everything that a file may call is a class or function of this module."""
+
     def __init__(self, stream):
         super().__init__(stream, encoding="latin1")  # Python 2 wrote arrays as bytes that look like text
 
     def find_class(self, module, name):
-        if module in _MULTIARRAY and name == "_reconstruct":
-            return _array
-        if module in _MULTIARRAY and name == "scalar":
-            return _scalar
-        if module in _NUMERIC and name == "_frombuffer":
-            return _from_buffer
-        if module == "numpy" and name in ("ndarray", "dtype"):
-            return getattr(np, name)
-        if (module, name) == ("collections", "OrderedDict"):
-            return dict
-        if (module, name) == ("_codecs", "encode"):
-            return _encode
-        if (module, name) == ("torch._utils", "_rebuild_tensor_v2"):
-            return _tensor
-        if module == "torch" and name in _STORAGES:
-            return _STORAGES[name]
-        if (module, name) == ("torch.storage", "_load_from_bytes"):
-            return _storage
-        raise _Refused(f"it asks for {module}.{name}")
+        module = module.replace("numpy._core.", "numpy.core.")
+        if (module, name) not in _ALLOWED:
+            raise _Refused(f"it asks for {module}.{name}")
+        return _ALLOWED[module, name]
 
 
-def _array(kind, shape, code):
-    return np.ndarray.__new__(np.ndarray, shape, code)
+class _Type:
+    """A NumPy type as a pickle describes it: numbers, text or objects, without fields."""
+
+    def __init__(self, code, *_):
+        code = code.decode("latin1") if isinstance(code, bytes) else code
+        if not re.fullmatch(r"[biufcSUO?]\d{0,6}", code):
+            raise _Refused(f"it holds the type {code!r}")
+        self.dtype = np.dtype(code)
+
+    def __setstate__(self, state):
+        if any(part is not None for part in state[2:5]):
+            raise _Refused("it holds a type with fields")
+        if state[1] in ("<", ">"):
+            self.dtype = self.dtype.newbyteorder(state[1])
 
 
-def _scalar(dtype, data):
-    return np.frombuffer(data if isinstance(data, bytes) else data.encode("latin1"), dtype)[0]
+class _Array:
+    """A NumPy array as a pickle describes it; `value` is the array."""
+
+    value = None
+
+    def __init__(self, *_):  # the type of the array, its empty shape and code; the state says all that counts
+        pass
+
+    def __setstate__(self, state):
+        _, shape, kind, fortran, data = state
+        self.value = _filled(data, kind.dtype, shape, "F" if fortran else "C")
 
 
-def _from_buffer(buffer, dtype, shape, order):
-    return np.frombuffer(buffer, dtype).reshape(shape, order=order)
+def _filled(data, dtype, shape, order):
+    if not dtype.hasobject:
+        data = data.encode("latin1") if isinstance(data, str) else data
+        return np.frombuffer(data, dtype).reshape(shape, order=order).copy()
+    array = np.empty(len(data), object)
+    array[:] = list(data)
+    return array.reshape(shape, order=order)
 
 
-def _encode(text, encoding="utf-8"):
+def _from_buffer(buffer, kind, shape, order):
+    if kind.dtype.hasobject:
+        raise _Refused("it holds addresses")
+    return np.frombuffer(buffer, kind.dtype).reshape(shape, order=order).copy()
+
+
+def _scalar(kind, data):
+    return _filled(data, kind.dtype, (1,), "C")[0]
+
+
+def _encoded(text, encoding="utf-8"):
     if encoding not in ("latin1", "latin-1"):
         raise _Refused(f"it encodes text as {encoding}")
     return text.encode("latin1")
 
 
-def _storage(data):
-    """Read a tensor's numbers, which torch.save wrote inside the pickle (IRN's CAM files)."""
+def _no_call(*_):
+    raise _Refused("it makes an array at an address of its own")
+
+
+def _stored(data):
+    """A tensor's numbers, which torch.save wrote inside the pickle (IRN's CAM files)."""
     import torch
 
     return torch.load(io.BytesIO(data), weights_only=True)
@@ -277,3 +342,32 @@ def _tensor(storage, offset, size, stride, *_):
 
     flat = storage if isinstance(storage, torch.Tensor) else torch.tensor([], dtype=storage.dtype).set_(storage)
     return torch.as_strided(flat, size, stride, offset).numpy().copy()
+
+
+_ALLOWED = {
+    ("numpy.core.multiarray", "_reconstruct"): _Array,
+    ("numpy.core.multiarray", "scalar"): _scalar,
+    ("numpy.core.numeric", "_frombuffer"): _from_buffer,
+    ("numpy", "ndarray"): _no_call,
+    ("numpy", "dtype"): _Type,
+    ("collections", "OrderedDict"): dict,
+    ("_codecs", "encode"): _encoded,
+    ("torch._utils", "_rebuild_tensor_v2"): _tensor,
+    ("torch.storage", "_load_from_bytes"): _stored,
+}
+
+
+def _plain(value):
+    """VALUE with arrays in the place of what stood for them."""
+    if isinstance(value, _Type) or (isinstance(value, _Array) and value.value is None):
+        raise _Refused("it holds a type or an array without content")
+    if isinstance(value, _Array):
+        value = value.value
+    if isinstance(value, np.ndarray) and value.dtype.hasobject:
+        for index in np.ndindex(value.shape):
+            value[index] = _plain(value[index])
+    if isinstance(value, dict):
+        return {_plain(key): _plain(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(map(_plain, value))
+    return value

@@ -18,8 +18,8 @@ from wsnb.files import FileError
 LAYOUTS = {"voc12": "voc", "shapes": "voc", "sbd": "sbd", "cityscapes": "cityscapes", "imagenet_det": "imagenet_det",
            "densepose": "densepose"}  # name of the set -> its reader
 _PATIENT = (densepose, imagenet_det)  # readers that go on after a bad line
-_NAMED = 20  # so many class names are listed, then the number of the others
-_AT_HOME = 100  # so few pictures are looked at in this process: starting others takes longer
+_NAMED = 20  # class names that are listed, then the number of the others
+_AT_HOME = 100  # pictures, at most, that are looked at in this process: starting others takes longer
 
 
 @dataclass

@@ -1,7 +1,7 @@
 """Get data sets: PASCAL VOC 2012 and SBD by themselves, the others by telling where they are to be had.
 
 Addresses and checksums are torchvision's. An interrupted download continues where it stopped; an archive that lies in
-the root already is used. Archives are unpacked beside their place and renamed, so a folder that is there is whole.
+the root already is used. Archives are unpacked beside their place and renamed; a folder that is there is whole.
 """
 
 import hashlib

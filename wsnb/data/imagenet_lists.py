@@ -1,6 +1,6 @@
 """Lists of pictures with tags: leave out classes, balance them, keep the confident ones. Rules, written down.
 
-The challenge's team trained on such lists and published neither them nor the code that made them; these rules are this
+The authors trained on such lists and published neither them nor the code that made them; these rules are this
 project's own. An entry is (path, class ids), the path below the list's own folder; a list is made from a list, never
 from pictures. The two lists of the experiment `imagenet_det`: the first four lines before 01_classifier, the last two
 after it was run with `-p val_split=train_balanced`; it leaves the scores of that list's pictures in its folder.

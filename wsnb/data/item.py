@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
-from wsnb.files import FileError, read_index
+from wsnb.files import FileError, loaded_image, open_image, read_index
 
 VOID = 255
 
@@ -39,11 +38,8 @@ def given(item: Item, what: str) -> Path:
 
 def of_image_size(item: Item, path: Path, mask: np.ndarray) -> np.ndarray:
     """Return MASK, read from PATH, if it is as large as its picture. Raises FileError if not."""
-    try:
-        with Image.open(item.image) as image:  # reads the header only
-            width, height = image.size
-    except OSError as error:
-        raise FileError(f"{item.image}: not a readable picture ({error}); fetch it again") from error
+    with open_image(item.image) as image:  # reads the header only
+        width, height = image.size
     if mask.shape != (height, width):
         raise FileError(f"{path}: {mask.shape[1]}x{mask.shape[0]}, but its picture is {width}x{height}; "
                         "give the mask in the picture's size")
@@ -64,18 +60,12 @@ def read_numbers(path) -> np.ndarray:
 
     Raises FileError.
     """
-    try:
-        with Image.open(path) as image:
-            if image.mode.startswith("I"):  # 16 bits; Pillow before 10 called them I
-                wide = np.array(image)
-                if wide.min() < 0 or wide.max() > 65535:
-                    raise FileError(f"{path}: numbers beyond 16 bits; write a 16-bit grey PNG")
-                return wide.astype(np.uint16)
-    except FileNotFoundError as error:
-        raise FileError(f"{path}: missing; run `wsnb data doctor` to list all that is missing") from error
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise error if isinstance(error, FileError) else FileError(
-            f"{path}: not a readable picture ({error}); fetch it again") from error
+    image = loaded_image(path)
+    if image.mode.startswith("I"):  # 16 bits; Pillow before 10 called them I
+        wide = np.array(image)
+        if wide.min() < 0 or wide.max() > 65535:
+            raise FileError(f"{path}: numbers beyond 16 bits; write a 16-bit grey PNG")
+        return wide.astype(np.uint16)
     return read_index(path)
 
 

@@ -27,7 +27,7 @@ class PanopticQuality:
         {id: class}. crowd: ids of the truth that stand for several objects.
 
         A pair of segments of one class matches if IoU > 0.5, where the prediction's void pixels do not count to the
-        union; so each has one partner at most. A crowd matches nothing and is never missed. A prediction without a
+        union; each has one partner at most. A crowd matches nothing and is never missed. A prediction without a
         partner is no false positive if more than half of it is void or crowd of its own class.
         """
         shared = shared_pixels(true_ids, ids)

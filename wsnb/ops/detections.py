@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from wsnb.files import FileError, load_json, save_text, write
+from wsnb.files import FileError, load_json, loaded_image, save_text, write
 
 SUFFIXES = (".json", ".txt", ".mat")  # of files of detections
 NONE, VOID = 0, 255
@@ -231,12 +231,7 @@ def save_instances(folder, name, ids, classes, scores) -> None:
 def load_instances(folder, name):
     """Read files of `save_instances`: (ids int32 [H, W], classes [N], scores [N] by id ascending). Raises FileError."""
     path = Path(folder) / f"{name}.png"
-    try:
-        with Image.open(path) as image:
-            image.load()
-            ids = np.array(image)
-    except (OSError, SyntaxError, ValueError) as error:
-        raise FileError(f"{path}: not a readable id map ({error}); delete it and run the stage again") from error
+    ids = np.array(loaded_image(path))
     if ids.ndim != 2 or ids.dtype.kind not in "iu":
         raise FileError(f"{path}: a colour picture, but ids are 8-bit or 16-bit numbers; write it again")
     lines = Path(folder) / f"{name}.txt"

@@ -1,7 +1,7 @@
 """Where objects may end: a boundary probability that needs no training, and maps of trained detectors from files.
 
 The papers of this book take HED or gPb here, detectors that were trained on drawn boundaries. Neither their weights nor
-their data belong to the book, so it computes its own: differences of colour and texture between the two sides of a
+their data belong to the book; it computes its own: differences of colour and texture between the two sides of a
 pixel, at several scales. Maps of HED or another detector can be given as pictures instead (`read_map`).
 
 Hierarchies of regions: gradient watershed, oriented by nothing but contour strength, merged from weak to strong.
@@ -16,9 +16,8 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from PIL import Image
 
-from wsnb.files import FileError
+from wsnb.files import FileError, loaded_image
 
 SCALES = (2.0, 4.0)  # pixels, of the Gaussian derivatives, in a picture of 500 pixels; finer ones only add grain
 TEXTURE_WEIGHT = 1.0  # of the texture channels against colour
@@ -78,12 +77,8 @@ def read_map(path, shape) -> np.ndarray:
     path = Path(path)
     if not path.is_file():
         raise FileError(f"{path}: no boundary map; write one grey picture per image there, or give no folder of maps")
-    try:
-        with Image.open(path) as picture:
-            picture.load()
-            mode, values = picture.mode, np.array(picture)
-    except (OSError, SyntaxError, ValueError) as error:
-        raise FileError(f"{path}: not a readable picture ({error}); write it again") from error
+    picture = loaded_image(path)
+    mode, values = picture.mode, np.array(picture)
     if mode not in ("L", "I;16", "I"):
         raise FileError(f"{path}: mode {mode}; write boundary strengths as grey of 8 or 16 bits")
     if values.shape != tuple(shape):

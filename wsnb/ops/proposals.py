@@ -1,7 +1,7 @@
 """Segment proposals in the manner of MCG: regions of a hierarchy, alone, in pairs and in triples; the best for a box.
 
 Multiscale combinatorial grouping (Arbelaez et al., CVPR 2014) proposes unions of up to four regions of a hierarchy,
-ranked by a trained forest. Here the box is known, so no ranking is learned: of all candidates the one with the highest
+ranked by a trained forest. Here the box is known; no ranking is learned: of all candidates the one with the highest
 overlap with the box is taken, as Khoreva et al. do (Simple Does It, CVPR 2017, "MCG"). Official MCG results can be read
 instead (`read_mcg`).
 """
@@ -77,8 +77,8 @@ def best_for_box(candidates, box, parts: int = 3, clip: bool = True, kept: int =
     """The proposal that fits BOX (x0, y0, x1, y1, half-open) best: bool [H, W].
 
     candidates: a Hierarchy, `nodes` of one (made once, if there are several boxes), or `read_mcg`'s. PARTS: up to so
-    many disjoint regions (1 to 3) may be joined; MCG joins up to four, and its files hold the unions already, so take 1
-    there. CLIP takes away what lies outside the box (the paper's cue C1: outside all boxes is background). The overlap
+    many disjoint regions (1 to 3) may be joined; MCG joins up to four, and its files hold the unions already; take 1
+    there. CLIP takes away the part outside the box (the paper's cue C1: outside all boxes is background). The overlap
     is
 
         IoU(tight box of the proposal, BOX) + IoU(proposal, filled BOX) - share of the proposal outside BOX

@@ -358,7 +358,7 @@ def _verdict(line) -> str:
 def _draw(cells, note):
     columns = {name: COLUMNS[name] for name in cells}
     width = sum(columns.values()) + 0.4
-    shown = cells.assign(data=cells.data.where(cells.data != cells.data.shift(), ""))  # not what stands above
+    shown = cells.assign(data=cells.data.where(cells.data != cells.data.shift(), ""))  # not the rows above
     fits = [max(6, int(wide * 7.6)) for wide in columns.values()]  # letters
     blocks = [[textwrap.wrap(cell, letters) or [""] for cell, letters in zip(row, fits, strict=True)]
               for row in [list(columns), *shown.itertuples(index=False)]]

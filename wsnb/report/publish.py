@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 from PIL import Image, ImageChops
 
-from wsnb.files import FileError, inside, save_json, save_text, write
+from wsnb.files import FileError, inside, open_image, save_json, save_text, write
 from wsnb.report import frame, table, text
 from wsnb.run import experiments, fingerprint, params
 from wsnb.run.paths import find, run_folder, split_experiment
@@ -75,7 +75,7 @@ def lighter(picture) -> tuple:
     plain, suffix = Path(picture).read_bytes(), Path(picture).suffix
     if suffix.lower() != ".png":
         return plain, suffix
-    with Image.open(picture) as image:
+    with open_image(picture) as image:
         clear = image.convert("RGBA")
         whole = Image.alpha_composite(Image.new("RGBA", clear.size, "white"), clear).convert("RGB")
     few = whole.quantize(256, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)

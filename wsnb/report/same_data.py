@@ -69,7 +69,7 @@ def _title(row) -> str:
 
 
 def _identity(row) -> tuple:
-    """What distinguishes two numbers; the floor needs no network, so its experiment and preset do not count."""
+    """What distinguishes two numbers; the floor needs no network; its experiment and preset do not count."""
     if row.method == FLOOR:
         return FLOOR, round(row.value, 3)
     return (row.paper, row.experiment, row.step, row.method, row.supervision, row.backbone, row.crf, row.image_labels,

@@ -117,7 +117,7 @@ class _Client(NotebookClient):
         self._inside = False
 
     def interrupt(self, kill=False):
-        """Called from the signal handler. A kernel between two cells ignores SIGINT, so one is sent inside only."""
+        """Called from the signal handler. A kernel between two cells ignores SIGINT; one is sent inside only."""
         if kill:
             kill_group(self.process.pid)
         elif self._inside:

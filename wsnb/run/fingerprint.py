@@ -211,7 +211,7 @@ def folder_fingerprint(folder) -> str:
 def data_fingerprint(root) -> str:
     """Fingerprint of a data set on disk: relative paths with sizes, and the content of text lists.
 
-    SBD and the test pictures of VOC may lie beside the folder instead of in it, so what the reader would find there
+    SBD and the test pictures of VOC may lie beside the folder instead of in it; what the reader would find there
     belongs to it. Hidden files are left out. Raises FileError if ROOT is no folder.
     """
     root = Path(root)

@@ -163,7 +163,7 @@ def take(device: str, what: str, say) -> tuple[Lock | None, dict]:
             except LockedError as error:
                 held = error
                 continue
-            # cuda:N counts all of them, so the view stays as it is
+            # cuda:N counts all of them; the view stays as it is
             return lock, {} if number else {"CUDA_VISIBLE_DEVICES": gpu}
         remind(f"waiting for a GPU: {held}")
         time.sleep(0.5)

@@ -4,7 +4,7 @@ import inspect
 import textwrap
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+PACKAGE = Path(__file__).resolve().parents[1]
 
 
 class Source:
@@ -23,13 +23,13 @@ class Source:
 def show_source(*functions) -> Source:
     """Show each function or class with its place, FILE:LINE below the project's root.
 
-    Raises ValueError for a function from outside the project, whose line another reader would not find.
+    Raises ValueError for a function from outside the package, whose line another reader would not find.
     """
     listings = {}
     for function in functions:
         function = inspect.unwrap(function)  # getsourcefile stops at decorators, getsourcelines does not
         path, (lines, first) = Path(inspect.getsourcefile(function)).resolve(), inspect.getsourcelines(function)
-        if ROOT not in path.parents:
-            raise ValueError(f"{function.__name__}: defined in {path}, outside the project; show its code in the cell")
-        listings[f"{path.relative_to(ROOT)}:{first}"] = textwrap.dedent("".join(lines)).rstrip()
+        if PACKAGE not in path.parents:
+            raise ValueError(f"{function.__name__}: defined in {path}, outside of wsnb; show its code in the cell")
+        listings[f"{path.relative_to(PACKAGE.parent)}:{first}"] = textwrap.dedent("".join(lines)).rstrip()
     return Source(listings)

@@ -28,7 +28,7 @@ _PLACES = {  # where a kind of label is looked for in the folder
     "scribbles": ("scribbles.csv", "scribbles"), "points": ("points.csv", "points"),
     "masks": ("masks", "SegmentationClass"), "objects": ("objects", "SegmentationObject"), "classes": ("classes.txt",),
 }
-_SHOWN = 20  # so many faults are listed, then the number of the others
+_SHOWN = 20  # faults that are listed, then the number of the others
 
 
 def whole(item) -> bool:
@@ -173,7 +173,7 @@ def _classes(found: dict, errors: list) -> tuple[str, ...]:
     else:
         classes = tuple(sorted(named))
         if any(isinstance(labels, Path) for kind in KINDS for labels in found[kind].values()):
-            errors.append("classes.txt: missing; PNG labels hold numbers, so list the classes: background, then the "
+            errors.append("classes.txt: missing; PNG labels hold numbers; list the classes: background, then the "
                           "name of 1, of 2, ...")
     if not classes and not errors:
         errors.append("no tags, boxes, scribbles, points or masks were found; put tags.csv, boxes.json, "

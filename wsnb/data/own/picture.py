@@ -11,7 +11,7 @@ from wsnb.data import voc
 from wsnb.data.item import read_numbers
 from wsnb.data.own import outlines
 from wsnb.data.synthetic.writing import jpeg
-from wsnb.files import FileError, read_index, save_png
+from wsnb.files import FileError, loaded_image, open_image, read_index, save_png
 
 UNKNOWN = 255
 
@@ -22,13 +22,13 @@ UNKNOWN = 255
 def size(path: Path, longest: int, errors: list) -> tuple[tuple[int, int], tuple[int, int]]:
     """Read (height, width) of the upright picture, as it is and as it is written, its longer side LONGEST at most."""
     try:
-        with Image.open(path) as image:
-            width, height = image.size
-            if image.getexif().get(0x0112) in (5, 6, 7, 8):  # lies on its side
-                width, height = height, width
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        errors.append(f"{path}: not a readable picture ({error}); remove it, or save it again")
+        image = loaded_image(path)  # with its pixels: a picture that ends early is named here, with all other faults
+    except FileError as error:
+        errors.append(f"{error}, remove it, or save it again")
         return (1, 1), (1, 1)
+    width, height = image.size
+    if image.getexif().get(0x0112) in (5, 6, 7, 8):  # lies on its side
+        width, height = height, width
     scale = min(1.0, longest / max(height, width)) if longest else 1.0
     return (height, width), (max(1, round(height * scale)), max(1, round(width * scale)))
 
@@ -108,7 +108,7 @@ def write(place: Path, name: str, path: Path, labels: dict, size, classes) -> Wr
     """
     (height, width), small = size
     ratio = np.array([small[1] / width, small[0] / height])
-    with Image.open(path) as image:
+    with open_image(path) as image:
         upright = ImageOps.exif_transpose(image).convert("RGB")
     if upright.size != small[::-1]:
         upright = upright.resize(small[::-1], Image.Resampling.LANCZOS)

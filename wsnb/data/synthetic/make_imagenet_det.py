@@ -16,7 +16,7 @@ from wsnb.data.synthetic import shapes
 from wsnb.data.synthetic.writing import claim, each, grey, jpeg
 
 VERSION = 1  # of the drawing; another number means other pictures
-COUNTS, SIZE, SEED = {"train": 120, "val": 24}, (96, 128), 1  # of the built-in set; not the pictures of the VOC twin
+COUNTS, SIZE, SEED = {"train": 120, "val": 24}, (96, 128), 1  # of the built-in set; not VOC's pictures
 RECORD, PLACE = "shapes.json", "."
 IDS = (0, 17, 58, 104, 151, 189)  # of background and the five shapes
 _UNLABELLED = 4  # pictures of the list `unlabelled`: their tags are unknown

@@ -12,7 +12,7 @@ from wsnb.data.synthetic import shapes
 from wsnb.data.synthetic.writing import claim, each, jpeg, text
 
 VERSION = 1  # of the drawing; another number means other pictures
-COUNTS, SIZE, SEED = {"train": 64, "val": 20}, (96, 128), 2  # of the built-in set; not the pictures of the VOC twin
+COUNTS, SIZE, SEED = {"train": 64, "val": 20}, (96, 128), 2  # of the built-in set; not VOC's pictures
 RECORD, PLACE = "shapes.json", "benchmark_RELEASE/dataset"
 _YEARS = {"train": 2100, "val": 2101}  # ids of eleven characters, as the original programs cut them
 _HEADER = b"MATLAB 5.0 MAT-file, synthetic".ljust(116)  # SciPy's own tells the time of day

@@ -17,7 +17,7 @@ def shapes(root, train: int = TRAIN, val: int = VAL, size=SIZE, seed: int = 0, p
     """Write the set `shapes` in the layout of PASCAL VOC 2012; returns ROOT, which the reader of VOC takes.
 
     ROOT/VOC2012 gets JPEGImages, SegmentationClass, SegmentationObject, Annotations, ImageSets and classes.txt. SIZE is
-    (height, width). A picture depends on seed, split and its number alone; those that are there already are kept, so an
+    (height, width). A picture depends on seed, split and its number alone; those that are there already are kept; an
     interrupted call continues and a larger set contains the smaller one. PROGRESS(done, total) is called after each
     picture. Raises FileError if ROOT holds pictures of another seed or size, ValueError for bad counts.
     """

@@ -142,7 +142,7 @@ def contrastive_loss(pixels, own, group, positive, prototypes, kappa):
     """Compute the loss of each pixel [P] in chunks, without the plain form's cancellation; arguments as there.
 
     At most CELLS similarities (64 times as many on a GPU) exist at a time; the backward pass computes them again. Unit
-    vectors bound every exponent by kappa, so sums of exp(kappa (cosine - 1)) need no running maximum. The own segment
+    vectors bound every exponent by kappa; sums of exp(kappa (cosine - 1)) need no running maximum. The own segment
     never repels.
     """
     cells = CELLS if pixels.device.type == "cpu" else 64 * CELLS

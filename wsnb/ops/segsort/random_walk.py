@@ -33,7 +33,7 @@ def affinity(embeddings):
 
 
 def sharpened(affinity):
-    """Raise the affinity to a^20 by five products; a alone is exp(5 (cosine - 1)), so this is exp(100 (cosine - 1)) for
+    """Raise the affinity to a^20 by five products; a alone is exp(5 (cosine - 1)); this is exp(100 (cosine - 1)) for
     one variant."""
     power = torch.empty_like(affinity)
     for rows, out in zip(affinity.split(ROWS), power.split(ROWS), strict=True):

@@ -50,7 +50,7 @@ def irnet_loss_parts(edge_logits, displacement, pairs, radius):
 
 
 def irnet_total(parts):
-    """Weigh the parts of the loss: positive and negative pairs alike, so do background and foreground, boundary and
+    """Weigh the parts of the loss: positive and negative pairs alike, background and foreground, boundary and
     displacement."""
     return (parts["bg_pos"] / 2 + parts["fg_pos"] / 2 + parts["neg"]) / 2 + (parts["dp_fg"] + parts["dp_bg"]) / 2
 

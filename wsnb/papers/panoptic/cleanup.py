@@ -108,7 +108,7 @@ def box_rule(labels, found: Objects, space=CITYSCAPES):
 def low_iou_rule(labels, found: Objects, space=CITYSCAPES, threshold=0.5, keep_things=True):
     """Fill boxes that their own class covers by less than THRESHOLD; with KEEP_THINGS only over stuff and 255.
 
-    The box loses its first row and column here (the original rasterises it as a polygon through pixel centres), so a
+    The box loses its first row and column here (the original rasterises it as a polygon through pixel centres); a
     box one pixel wide or high is never filled. Shares and free pixels are those of the input, and large boxes come
     first: small ones are in front. Groups and stuff are skipped.
     """
@@ -171,7 +171,7 @@ def instance_labels(labels, found: Objects) -> Instances:
     """Find the object that each pixel of the class map uint8 [H, W] belongs to.
 
     An object takes the pixels of its class inside its box. A pixel claimed by two boxes of one class becomes 255 for
-    good. Stuff classes are objects too, with the whole picture as their box; groups are not, so pixels that only a
+    good. Stuff classes are objects too, with the whole picture as their box; groups are not; pixels that only a
     group covers stay 0. Objects of the same class and box count once (the first). From the 255th on the ids are 255,
     that is ignored: the map has 8 bits.
     """

@@ -69,7 +69,7 @@ def from_boxes(cams, keys, boxes, labels, threshold=0.5) -> np.ndarray:
 def dilated(labels, radius) -> np.ndarray:
     """Dilate strokes and points by RADIUS pixels: each pixel so near to a labelled one takes the nearest one's class.
 
-    labels: uint8 [H, W], 254 and 255 where nothing is known. They know no borders of objects, so a stroke may spill
+    labels: uint8 [H, W], 254 and 255 where nothing is known. They know no borders of objects; a stroke may spill
     over one, as in the original. Pixels without a class are unlabelled, not void.
     """
     labels = np.asarray(labels, np.uint8)

@@ -15,7 +15,7 @@ nb_execution_mode = "off"
 nb_ipywidgets_js = {}  # the default loads scripts from the network
 nb_merge_streams = True
 myst_enable_extensions = ["dollarmath", "amsmath", "colon_fence"]
-mathjax_path = "mathjax/tex-svg.js"  # copied beside by the report; glyphs are inside, so no fonts are loaded
+mathjax_path = "mathjax/tex-svg.js"  # copied beside by the report; glyphs are inside; no fonts are loaded
 mathjax3_config = {"tex": {"tags": "none"}, "svg": {"fontCache": "global"}}
 suppress_warnings = [
     "mystnb.unknown_mime_type",
