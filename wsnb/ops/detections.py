@@ -231,6 +231,8 @@ def save_instances(folder, name, ids, classes, scores) -> None:
 def load_instances(folder, name):
     """Read files of `save_instances`: (ids int32 [H, W], classes [N], scores [N] by id ascending). Raises FileError."""
     path = Path(folder) / f"{name}.png"
+    if not path.is_file():
+        raise FileError(f"{path}: missing; run the stage again that writes it")
     ids = np.array(loaded_image(path))
     if ids.ndim != 2 or ids.dtype.kind not in "iu":
         raise FileError(f"{path}: a colour picture, but ids are 8-bit or 16-bit numbers; write it again")
