@@ -86,7 +86,7 @@ def test_a_signal_reaches_the_stage_and_the_next_call_continues(project, finishe
     process = project.start("run", "toy/tiny", *ENGINE)
     wait_for(project.runs / "02_train/state.json")
     process.send_signal(signal.SIGTERM)
-    text, _ = process.communicate(timeout=60)
+    text, _ = process.communicate(timeout=120)
     assert process.returncode == 75, text
     assert "saved at an interrupt" in (project.runs / "02_train/log.txt").read_text()
     assert not project.manifest("02_train")
@@ -112,7 +112,7 @@ def test_a_second_run_is_refused(project):
     assert "is in use by process" in project.run(code=3)
     assert "is in use by process" in project.run(*ENGINE, code=3)
     process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=60)
+    process.communicate(timeout=120)
 
 
 def test_one_stage_alone(project):

@@ -112,7 +112,7 @@ def test_an_open_notebook_is_not_waited_for(project):
     wait_for((project.runs / "01_make/log.txt").exists)
     began = time.monotonic()
     assert f"01_make is in use by process {process.pid}" in project.run(code=3)
-    assert time.monotonic() - began < 5  # start of Python included, on a busy machine
+    assert time.monotonic() - began < 30  # half of what the notebook sleeps: Python starts slowly on a busy machine
     process.kill()
     process.wait()
     project.run("--until", "01_make")  # at once
