@@ -6,7 +6,7 @@ stage       the first notebook of the chain that declares the parameter
 parameter   its name
 ours        its resolved value as JSON
 original    the original's value in our terms as JSON; empty where the original has no such thing
-source      where that stands: `owner/repo path:line`, or `paper: ...`, `slides: ...`, `thread: ...`; empty without original
+source      where that stands: `owner/repo path:line`, or `paper: ...`, `slides: ...`, `thread: ...`
 why         why ours differs, or what the parameter is for where there is no original; empty where both are equal
 """
 
@@ -74,8 +74,8 @@ def first_declared(paper, name) -> tuple:
 
 
 def faults_of_row(row, value, stage, help_, marked):
-    """What is wrong with one row. A value that differs from the original's is marked `# paper: VALUE` in the experiment,
-    or the comment beside the notebook's default names the paper or the original."""
+    """What is wrong with one row. A value that differs from the original's is marked `# paper: VALUE` in the
+    experiment, or the comment beside the notebook's default names the paper or the original."""
     original = json.loads(row["original"]) if row["original"] else None
     differs = bool(row["original"]) and original != value
     if json.loads(row["ours"]) != value:
