@@ -1,6 +1,7 @@
 """The command `wsnb`."""
 
 import argparse
+import contextlib
 import io
 import json
 import logging
@@ -68,6 +69,23 @@ def parser(arguments) -> argparse.ArgumentParser:
     run.add_argument("--profile", metavar="NAME", help="snakemake: its profile, which says where jobs run")
     run.add_argument("--dry-run", action="store_true", help="only say what would run and why")
     run.set_defaults(call=_run)
+
+    predict = commands.add_parser("predict", help="masks of your own pictures, by the network of a finished run")
+    predict.add_argument("picture", nargs="+", metavar="PICTURE", help="a file, or a folder of pictures")
+    predict.add_argument("--run", metavar="PAPER/NAME", help="a finished experiment (default: the book's network)")
+    predict.add_argument("--weights", metavar="FILE", help="a file of `wsnb export`")
+    predict.add_argument("--out", metavar="DIR", default="predictions", help="default: predictions/ here")
+    predict.add_argument("--box", action="append", type=_box, metavar="X0,Y0,X1,Y1", help="for chains that fill boxes")
+    predict.add_argument("--longest", type=int, default=500, metavar="N", help="pixels of the longer side; 0: as it is")
+    predict.add_argument("--runs", metavar="DIR")
+    predict.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+    predict.set_defaults(call=_predict)
+
+    export = commands.add_parser("export", help="the networks of a finished run in one small file, with a card")
+    export.add_argument("experiment", metavar="PAPER/NAME")
+    export.add_argument("file", metavar="FILE", nargs="?", help="default: weights/book.zip, the book's own network")
+    export.add_argument("--runs", metavar="DIR")
+    export.set_defaults(call=_export)
 
     shown = commands.add_parser("params", help="all values of an experiment, by stage")
     shown.add_argument("experiment", metavar="PAPER/NAME")
@@ -176,6 +194,39 @@ def _run(args) -> int:
 
         return cluster.run(options, titles, args.jobs, args.profile)
     return schedule.run(options, titles, args.jobs)
+
+
+def _box(text: str) -> list:
+    """'10,20,90,80' -> [10, 20, 90, 80]."""
+    numbers = [int(part) for part in text.split(",")]
+    if len(numbers) != 4 or not (0 <= numbers[0] < numbers[2] and 0 <= numbers[1] < numbers[3]):
+        raise argparse.ArgumentTypeError(f"{text}: write X0,Y0,X1,Y1 in pixels, the upper left corner first")
+    return numbers
+
+
+def _predict(args) -> int:
+    from wsnb.run import export, predict
+
+    if args.run and args.weights:
+        raise ParamsError("--run and --weights: give one of them")
+    project, device = paths.find(), predict.checked_device(args.device)
+    if args.run:
+        loaded = contextlib.nullcontext(predict.of_runs(project, _runs(args, project), args.run, device))
+    else:
+        file = args.weights or export.book(project, _runs(args, project))
+        loaded = predict.of_file(file, device)
+    with loaded as run:
+        predict.write(predict.Model(run), args.picture, args.out, schedule.say, args.box, args.longest)
+    return schedule.DONE
+
+
+def _export(args) -> int:
+    from wsnb.run import export
+
+    project = paths.find()
+    file = Path(args.file) if args.file else project / export.BOOK
+    schedule.say(export.write(project, _runs(args, project), args.experiment, file))
+    return schedule.DONE
 
 
 def _plan(args) -> int:
