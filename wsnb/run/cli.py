@@ -87,6 +87,15 @@ def parser(arguments) -> argparse.ArgumentParser:
     )
     report.set_defaults(call=_report)
 
+    export = commands.add_parser("export", help="labels of a finished stage, for other programs")
+    labels = export.add_subparsers(dest="what", required=True).add_parser(
+        "labels", help="copy its label maps or class maps into a folder, which `labels_dir` of the student takes"
+    )
+    labels.add_argument("place", metavar="PAPER/NAME/STAGE/FOLDER", help="as student/shapes/01_labels/labels")
+    labels.add_argument("folder", metavar="DIR", help="a new folder")
+    labels.add_argument("--runs", metavar="DIR")
+    export.set_defaults(call=_export)
+
     data = commands.add_parser("data", help="fetch, check, make, convert or begin a data set")
     if "data" in arguments[:1]:
         from wsnb.run import data_commands
@@ -178,6 +187,13 @@ def _clean(args) -> int:
     from wsnb.run import store
 
     store.clean(_runs(args, paths.find()), args.yes, schedule.say)
+    return schedule.DONE
+
+
+def _export(args) -> int:
+    from wsnb.run import export
+
+    export.labels(_runs(args, paths.find()), args.place, args.folder, schedule.say)
     return schedule.DONE
 
 
