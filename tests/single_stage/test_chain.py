@@ -19,7 +19,7 @@ from tests.predicted import agrees_with_its_run
 from tests.single_stage import chain
 from wsnb.data.synthetic import make_voc
 from wsnb.files import load_torch, read_index, save_png
-from wsnb.run import cli, export
+from wsnb.run import cli, network_file
 
 
 @pytest.fixture(scope="module")
@@ -218,7 +218,7 @@ def test_predictions_are_the_masks_of_the_run(data, whole, tmp_path, capsys):
     assert mask.size == overlay.size == (256, 320) and mask.mode == "P"
     assert np.array_equal(read_index(tmp_path / f"out/{picture.stem}.png"), model.predict(picture))
     assert (tmp_path / "out/classes.txt").read_text().splitlines() == [f"{k} {n}" for k, n in enumerate(model.classes)]
-    assert cli.main(["export", "single_stage/shapes", str(tmp_path / "net.zip"), *runs]) == 0
+    assert cli.main(["export", "network", "single_stage/shapes", str(tmp_path / "net.zip"), *runs]) == 0
     card = (tmp_path / "net.md").read_text()
     assert "# The network of `single_stage/shapes`" in card and card.count("## mIoU (single-stage, CRF)") == 1
     assert "| background | " in card and "clean" not in card
@@ -241,6 +241,6 @@ def test_a_prediction_that_cannot_be(whole, tmp_path, monkeypatch, capsys, words
     for folder in ("a", "b"):
         Image.new("RGB", (40, 30)).save(tmp_path / folder / "x.png")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(export, "BOOK", "weights/none.zip")
+    monkeypatch.setattr(network_file, "BOOK", "weights/none.zip")
     assert cli.main(["predict", *words, "--runs", str(whole)]) == 2
     assert said in capsys.readouterr().err

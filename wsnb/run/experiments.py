@@ -231,9 +231,11 @@ def _of(source: Experiment, stage: str) -> StagePlan:
 
 
 def union(experiment: Experiment) -> dict:
-    """{name: Param} over all stages of an experiment; its own ones count before those of other experiments."""
-    stages = sorted(experiment.stages, key=lambda stage: stage.source is None)
-    return {name: param for stage in stages for name, param in stage.params.items()}
+    """{name: Param} over all stages of an experiment, and of those that its stages are of; its own count before theirs.
+    """
+    theirs = [union(stage.source) for stage in experiment.stages if stage.source]
+    own = [stage.params for stage in experiment.stages if not stage.source]
+    return {name: param for params_ in (*theirs, *own) for name, param in params_.items()}
 
 
 def data_roots(experiment: Experiment) -> set:
