@@ -1,4 +1,4 @@
-"""`wsnb export network`: the networks of a finished run in one small file with a card. The book's own: weights/book.zip."""
+"""`wsnb export network`: a finished run's networks in one small file with a card. The book's own: weights/book.zip."""
 
 import io
 import json
@@ -80,7 +80,8 @@ def _card(project, runs, run, made) -> dict:
 def text(card: dict) -> str:
     """The card as Markdown."""
     lines = [f"# The network of `{card['experiment']}`", "", card["about"], "",
-             f"- made by `{card['command']}`, then `wsnb export network {card['experiment']}`", f"- licence: {card['licence']}",
+             f"- made by `{card['command']}`, then `wsnb export network {card['experiment']}`",
+             f"- licence: {card['licence']}",
              "- weights are rounded to 16 bits here; the scores are those of the network before"]
     for result in card["results"]:
         protocol = result["protocol"]

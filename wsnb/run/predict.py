@@ -85,7 +85,7 @@ def of_file(path, device: str):
             with zipfile.ZipFile(path) as packed:
                 packed.extractall(folder)  # names that leave the folder are cut by zipfile
         except FileNotFoundError as error:
-            raise FileError(f"{path}: no such file; `wsnb export network PAPER/NAME FILE` makes one of a run") from error
+            raise FileError(f"{path}: no such file; `wsnb export network PAPER/NAME FILE` makes one") from error
         except (OSError, zipfile.BadZipFile) as error:
             raise FileError(f"{path}: not a file of `wsnb export network` ({error}); make it again") from error
         card = load_json(Path(folder, CARD))
