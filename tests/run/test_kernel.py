@@ -169,7 +169,7 @@ def test_log_lines_come_through(project):
     )
     text = project.run()
     assert (
-        re.search(r" 12 things in \d s\n", text)
+        re.search(r" 12 things in \d+ s\n", text)
         and "[toy/tiny 01_make]" in text
         and "not this" not in text
         and " two\n[toy/tiny 01_make]          lines\n" in text

@@ -11,18 +11,18 @@ from wsnb.models import distributed
 ONLY = {"limit", "threads", "workers", "batch", "crop", "dim", "iterations", "clusters"}
 
 
-def embedding(tmp_path, data, name, **more):
+def embedding(tmp_path, data, **more):
     small = {key: value for key, value in chain.SMALL.items() if key in ONLY}
     wanted = {**small, "batch": 4, "limit": 8, "iterations": 3, "device": "cpu", "norms": "sync", "optimiser": "sgd"}
-    done = chain.run("shapes_point", data, tmp_path / name, "--until", "04_embedding", only=ONLY, **{**wanted, **more})
+    done = chain.run("shapes_point", data, tmp_path, "--until", "04_embedding", only=ONLY, **{**wanted, **more})
     assert done.returncode == 0, done.stdout
-    return chain.folder(tmp_path / name, "shapes_point", "04_embedding"), done.stdout
+    return chain.folder(tmp_path, "shapes_point", "04_embedding").resolve(), done.stdout
 
 
 def test_two_processes_learn_the_same_network_as_one(tmp_path):
     make_voc.shapes(tmp_path / "data", train=8, val=2, size=(64, 80))
-    one, _ = embedding(tmp_path, tmp_path / "data", "one", devices=2)
-    two, said = embedding(tmp_path, tmp_path / "data", "two", gpus=2)
+    one, _ = embedding(tmp_path / "runs", tmp_path / "data", devices=2)
+    two, said = embedding(tmp_path / "runs", tmp_path / "data", gpus=2)
     wanted, found = (load_torch(folder / "network.pth")["embedding_model"] for folder in (one, two))
     for name, value in wanted.items():
         torch.testing.assert_close(found[name], value, rtol=1e-3, atol=1e-5, msg=name)
