@@ -78,8 +78,8 @@ def _flock(path, descriptor, kind):
         raise
     except OSError as error:
         raise FileError(
-            f"{path}: its file system refuses locks ({os.strerror(error.errno)}); mount it with them (Lustre: -o flock; "
-            f"NFS: version 4, or lockd), or give --runs, and $WSNB_SLOTS for GPUs, a folder elsewhere"
+            f"{path}: its file system refuses locks ({os.strerror(error.errno)}); mount it with them (Lustre: "
+            f"-o flock; NFS: version 4, or lockd), or give --runs, and $WSNB_SLOTS for GPUs, a folder elsewhere"
         ) from error
 
 
