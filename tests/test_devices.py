@@ -162,7 +162,7 @@ def test_single_stage(more, device, kills, data, tmp_path):
 
 
 TAGS = {"cam_epochs": 1, "cam_crop": 48, "cam_batch": 2, "walk_crf": "[1, 0]", "walk_scales": "[1.0, 0.75]",
-        "flip": "true"}
+        "flip": "true", "cam_optimiser": "sgd", "classifier_optimiser": "sgd"}
 FAITHFUL = {"preset": "faithful", "norms": "sync", "optimiser": "inner_sgd", "devices": 2, "window": 48,
             "window_stride": 32, "classifier_optimiser": "inner_sgd", "prototype_labels": "ground truth"}
 PARTS = {"limit": 4, "batch": 2, "head_width": 8, "walk_crf": "[1]"}
@@ -174,7 +174,7 @@ LATER = ["06_prototypes", "07_retrieval", "08_classifier", "09_inference", "10_e
     ("shapes_densepose", "densepose", LATER, PARTS)], ids=["tags", "points, faithful", "parts"])
 def test_spml(experiment, layout, without, more, device, kills, data, tmp_path):
     small = {**spml.SMALL, "val_limit": 2, "iterations": 2, "batch": 2, "devices": 2, "classifier_batch": 2,
-             "classifier_dropout": 0.0}
+             "classifier_dropout": 0.0, "optimiser": "sgd"}
     run(device, kills, f"spml/{experiment}", data(layout), tmp_path, small, without, **more)
 
 
@@ -185,7 +185,7 @@ def test_panoptic(device, kills, data, tmp_path):
 
 def test_boxes_to_instances(device, kills, data, tmp_path):
     run(device, kills, "simple_does_it/shapes_instance", data("sbd"), tmp_path, simple_does_it.INSTANCE,
-        ["05_evaluate"], last_steps="[1, 2, 3]", boundaries="[2]", overlays=1)
+        ["05_evaluate"], last_steps="[1, 2, 3]", boundaries="[2]", overlays=1, optimiser="momentum")
 
 
 def test_boxes_to_segmentation(device, kills, data, tmp_path):
@@ -196,7 +196,7 @@ def test_boxes_to_segmentation(device, kills, data, tmp_path):
 
 def test_no_people_allowed(device, kills, data, tmp_path):
     run(device, kills, "no_people_allowed/shapes", data("voc"), tmp_path, no_people_allowed.SMALL,
-        test_scales="[1.0, 0.75]", batch=2, irnet_batch=2, seg_batch=2, replicas=2)
+        test_scales="[1.0, 0.75]", batch=2, irnet_batch=2, seg_batch=2, replicas=2, seg_optimiser="sgd")
 
 
 def test_what_may_not_meet(device):

@@ -13,7 +13,7 @@ import torch
 import torch.distributed as dist
 
 from wsnb.files import load_torch
-from wsnb.models import distributed, training
+from wsnb.models import distributed, speed, training
 from wsnb.ops import segmentation
 from wsnb.ops.segsort import retrieval
 from wsnb.ops.segsort.segments import Prototypes
@@ -24,8 +24,8 @@ def sample(k):
     return {"x": torch.full((3,), float(k)), "id": f"p{k}"}
 
 
-def fit(path, gpus=1, epochs=2, after=lambda: None, workers=0):
-    """A small training on 8 samples in batches of 4: the network and its Training."""
+def fit(path, gpus=1, epochs=2, after=lambda: None, workers=0, bad=None, **more):
+    """A small training on 12 samples in batches of 4: the network and its Training."""
     torch.manual_seed(0)
     network = torch.nn.Linear(3, 1)
     optimiser = torch.optim.Adam(network.parameters(), lr=0.1)
@@ -33,13 +33,13 @@ def fit(path, gpus=1, epochs=2, after=lambda: None, workers=0):
 
     def step(batch):
         after()
-        return ((network(batch["x"]) - 1) ** 2).mean()
+        return ((network(batch["x"]) - 1) ** 2).mean() * (float("nan") if run.step == bad else 1)
 
     def loader(epoch, first):
-        return training.batches([sample(k) for k in range(8)], list(range(8)), 4, first, workers=workers)
+        return training.batches([sample(k) for k in range(12)], list(range(12)), 4, first, workers=workers)
 
-    segmentation.fit(run, optimiser, step, loader, epochs, 2, lambda steps, *_, **__: steps, lambda *_: 1.0,
-                     device="cpu", gpus=gpus)
+    segmentation.fit(run, optimiser, step, loader, epochs, 3, lambda steps, *_, **__: steps, lambda *_: 1.0,
+                     device="cpu", gpus=gpus, **more)
     return network, run
 
 
@@ -69,7 +69,7 @@ def test_a_signal_stops_all_processes_after_one_step(to_all, tmp_path):
     asking.join()
     state = load_torch(tmp_path / "t.pt")
     taken = {(tmp_path / f"steps-{rank}").read_text() for rank in (0, 1)}
-    assert taken == {"." * (2 * state["epoch"] + state["step"])}
+    assert taken == {"." * (3 * state["epoch"] + state["step"])}
 
 
 def test_stopped_and_continued_it_is_the_training_of_one_process(tmp_path):
@@ -142,3 +142,32 @@ def test_the_memory_of_a_checkpoint_comes_to_the_prototypes():
     memory = retrieval.MemoryBank(2)
     memory.load_state_dict({"size": 2, "entries": [vars(row)]})
     assert {value.device.type for value in vars(memory.with_current(row.to("meta"))).values()} == {"meta"}
+
+
+def test_fast_is_bfloat16_inside_the_networks_and_nowhere_later(tmp_path):
+    exact, one = fit(tmp_path / "exact.pt")
+    fast, two = fit(tmp_path / "fast.pt", speed="fast")
+    assert fast.weight.dtype == torch.float32 and not torch.equal(fast.weight, exact.weight)
+    torch.testing.assert_close(fast.weight, exact.weight, rtol=0.05, atol=0.01)
+    for ours, theirs in zip(two.kept["epochs"], one.kept["epochs"], strict=True):
+        assert ours["loss"] == pytest.approx(theirs["loss"], rel=0.05) and isinstance(ours["loss"], float)
+    x = torch.full((1, 3), 1.003)  # with more digits than bfloat16 has
+    assert torch.equal(fast(x), torch.nn.functional.linear(x, fast.weight, fast.bias))
+    assert not torch.backends.cudnn.benchmark and not torch.backends.cuda.matmul.allow_tf32 and two.check_every == 1
+    with pytest.raises(ValueError, match="speed 'faster': choose one of exact, fast"):
+        fit(tmp_path / "t.pt", speed="faster")
+
+
+def test_fast_stops_at_a_bad_loss_before_a_checkpoint_holds_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(speed, "CHECKED_EVERY", 3)
+    with pytest.raises(FloatingPointError):
+        fit(tmp_path / "t.pt", speed="fast", bad=2)
+    assert not (tmp_path / "t.pt").exists()
+
+
+def test_shared_memory_is_looked_at_before_workers_start(monkeypatch):
+    monkeypatch.setattr(training.shutil, "disk_usage", lambda place: SimpleNamespace(free=64))
+    samples = [sample(k) for k in range(4)]
+    assert len(training.batches(samples, list(range(4)), 2)) == 2
+    with pytest.raises(RuntimeError, match="/dev/shm has 0 MiB free.*--shm-size"):
+        training.batches(samples, list(range(4)), 2, workers=1)

@@ -5,15 +5,19 @@ of an epoch, a clean stop on a signal and a full stop on NaN. Also Caffe's SGD.
 import math
 import os
 import random
+import shutil
 import signal
 import threading
 import time
+from pathlib import Path
 
 import numpy as np
 import torch
 
 from wsnb.files import load_torch, save_torch
 from wsnb.models import distributed
+
+PREFETCHED = 4  # batches of a worker that wait
 
 
 def seed_everything(seed, threads=0, deterministic=False) -> None:
@@ -49,6 +53,8 @@ def batches(dataset, order, batch_size, first=0, drop_last=True, workers=0, shar
     groups = [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
     if drop_last and len(groups) > 1 and len(groups[-1]) < batch_size:
         groups.pop()
+    if workers and groups[first:]:
+        _need_shared_memory(dataset[order[0]], batch_size, workers)
     own = torch.Generator().manual_seed(0)  # else every start of a loader draws from the global generator
     return torch.utils.data.DataLoader(
         dataset,
@@ -58,7 +64,22 @@ def batches(dataset, order, batch_size, first=0, drop_last=True, workers=0, shar
         multiprocessing_context="fork" if workers else None,
         collate_fn=collate,
         worker_init_fn=_leave_signals if workers else None,
+        prefetch_factor=PREFETCHED if workers else None,
+        pin_memory=torch.cuda.is_initialized(),
     )
+
+
+def _need_shared_memory(sample, batch_size, workers) -> None:
+    """Raise RuntimeError if /dev/shm, by which batches of such samples come from WORKERS, is too small for them."""
+    place = Path("/dev/shm")
+    if not place.is_dir():  # not Linux
+        return
+    values = sample.values() if isinstance(sample, dict) else sample
+    one = sum(value.nbytes for value in values if isinstance(value, torch.Tensor))
+    needed, free = (PREFETCHED * workers + 1) * batch_size * one, shutil.disk_usage(place).free
+    if needed > free:
+        raise RuntimeError(f"/dev/shm has {free / 2**20:.0f} MiB free, but batches of {workers} workers need "
+                           f"{needed / 2**20:.0f}; enlarge it (Docker: --shm-size=8g), or take fewer workers (0: none)")
 
 
 def _leave_signals(_number) -> None:
@@ -69,9 +90,13 @@ def _leave_signals(_number) -> None:
 
 def placed(batch, device) -> dict:
     """Return a collated BATCH whose tensors are on DEVICE; label maps travel as uint8 and are int64 there."""
-    moved = {name: value.to(device) if isinstance(value, torch.Tensor) else value for name, value in batch.items()}
-    return {name: value.long() if isinstance(value, torch.Tensor) and value.dtype == torch.uint8 else value
-            for name, value in moved.items()}
+    def move(value):
+        if not isinstance(value, torch.Tensor):
+            return value
+        value = value.to(device, non_blocking=True)
+        return value.long() if value.dtype == torch.uint8 else value
+
+    return {name: move(value) for name, value in batch.items()}
 
 
 class Training:
@@ -94,6 +119,7 @@ class Training:
     def __init__(self, path, every_seconds=120, log=print, **parts):
         self.path, self.every, self.log, self.writes, self.parts = path, every_seconds, log, True, parts
         self.epoch, self.step, self.kept, self.running = 0, 0, {}, {}
+        self.check_every = 1  # steps
         self._stop, self._learning, self._handlers, self._saved = None, False, {}, time.monotonic()
         if path.exists():
             self.restore()
@@ -159,9 +185,11 @@ class Training:
         where = f"epoch {self.epoch}, step {self.step}"
         raise KeyboardInterrupt(f"{self._stop or 'another process was stopped'}: checkpoint written at {where}")
 
-    def check(self, loss, lr, images) -> float:
+    def check(self, loss, lr, images):
         """The loss as a float, of several, one a picture, the last. Raises FloatingPointError if one is not finite,
-        before any weight has changed."""
+        before any weight has changed. Of `check_every` steps all but one get it back as it is, in a tensor."""
+        if isinstance(loss, torch.Tensor) and (self.step + 1) % self.check_every:
+            return loss.detach().flatten()[-1]
         values = loss.detach().flatten().tolist() if isinstance(loss, torch.Tensor) else [float(loss)]
         bad = [k for k, value in enumerate(values) if not math.isfinite(value)]
         if bad:
@@ -173,8 +201,10 @@ class Training:
         return values[-1]
 
     def add(self, **values):
-        """Add to the sums of this epoch."""
+        """Add to the sums of this epoch numbers, or tensors of one, which stay on their device where not every step is
+        checked."""
         for name, value in values.items():
+            value = float(value) if self.check_every == 1 else value
             self.running[name] = self.running.get(name, 0.0) + value
 
     def save(self):

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from wsnb.data import transforms
 from wsnb.data.read import image as read_image
 from wsnb.models import distributed, training
+from wsnb.models import speed as speeds
 from wsnb.models.heads import upsample
 
 IGNORE = 255
@@ -17,7 +18,7 @@ IGNORE = 255
 class LabelledCrops(torch.utils.data.Dataset):
     """Random crops of pictures with their label maps.
 
-    crops[i] -> {"x": normalised [3, S, S], "label": int64 [S, S], 255 ignored, "id": str}. The picture is scaled by a
+    crops[i] -> {"x": normalised [3, S, S], "label": uint8 [S, S], 255 ignored, "id": str}. The picture is scaled by a
     factor uniform in SCALES (bilinear; labels nearest), mirrored half the time (FLIP), padded (the mean colour, label
     255) and cropped to SIZE. LABEL_OF(item) reads the label map uint8 [H, W]; it is resized (nearest) if it has
     another size than the picture. A crop is a function of (seed, epoch, i).
@@ -44,7 +45,7 @@ class LabelledCrops(torch.utils.data.Dataset):
         top, left = (int(rng.integers(0, max(side - self.size, 0) + 1)) for side in (height, width))
         window = np.s_[top : top + self.size, left : left + self.size]
         x = transforms.normalise(transforms.to_unit(picture[window]))
-        y = torch.from_numpy(label[window].astype(np.int64))
+        y = torch.from_numpy(np.ascontiguousarray(label[window]))
         right, bottom = self.size - y.shape[1], self.size - y.shape[0]
         return {"x": F.pad(x, (0, right, 0, bottom)), "label": F.pad(y, (0, right, 0, bottom), value=IGNORE),
                 "id": item.id}
@@ -66,7 +67,7 @@ def poly(step, steps, power=0.9) -> float:
 
 
 def fit(run, optimiser, step, loader_of, epochs, steps_an_epoch, progress, rate=poly, *, device, gpus=1,
-        norm_replicas=1, before_epoch=None, each_epoch=None):
+        speed="exact", norm_replicas=1, before_epoch=None, each_epoch=None):
     """Train until EPOCHS are done; killed at any moment, it continues from its last checkpoint.
 
     run: `training.Training`. step(batch) -> loss (a tensor with its gradient); the batch's tensors are on DEVICE.
@@ -76,7 +77,7 @@ def fit(run, optimiser, step, loader_of, epochs, steps_an_epoch, progress, rate=
 
     GPUS > 1: so many processes, each with its part of every batch, make the steps of one (`distributed.launch`); the
     two functions are called in the first. BatchNorms see the batches of all, unless STEP has them see NORM_REPLICAS
-    parts of a batch. The parts of RUN, built in main memory, are on DEVICE afterwards.
+    parts of a batch. The parts of RUN, built in main memory, are on DEVICE afterwards. SPEED: see `models.speed`.
     """
 
     def learn(process):
@@ -87,7 +88,7 @@ def fit(run, optimiser, step, loader_of, epochs, steps_an_epoch, progress, rate=
             for part in run.networks.values():
                 distributed.share_statistics(part)
         parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
-        with run:
+        with speeds.at(speed, run, process.device), run:
             for epoch in run.epochs(epochs):
                 if before_epoch and run.step == 0 and process.is_first:
                     before_epoch(epoch)
@@ -108,7 +109,8 @@ def fit(run, optimiser, step, loader_of, epochs, steps_an_epoch, progress, rate=
                     distributed.average_gradients(parameters)
                     optimiser.step()
                     run.add(steps=1, loss=mean)
-                means = {name: value / run.running["steps"] for name, value in run.running.items() if name != "steps"}
+                sums = {name: value for name, value in run.running.items() if name != "steps"}
+                means = {name: float(value) / run.running["steps"] for name, value in sums.items()}
                 run.kept.setdefault("epochs", []).append({"epoch": epoch, **means})
                 run.log(f"epoch {epoch + 1} of {epochs}: loss {means['loss']:.4f}")
                 if each_epoch and process.is_first:

@@ -65,7 +65,8 @@ def train(p, items, label_of, n_classes, folder, device, progress, log):
     network.train()
     run = training.Training(folder / "training.pt", log=log, network=network, optimiser=optimiser)
     steps = max(1, len(items) // p.batch)
-    segmentation.fit(run, optimiser, step, loader, p.epochs, steps, progress, rate_of(p), device=device, gpus=p.gpus)
+    segmentation.fit(run, optimiser, step, loader, p.epochs, steps, progress, rate_of(p), device=device, gpus=p.gpus,
+                     speed=p.speed)
     epochs = run.kept.get("epochs", [])
     save_torch(folder / "epochs.pt", epochs)
     save_torch(folder / "network.pth", network.state_dict())

@@ -129,7 +129,7 @@ def record_loss(run, every=10) -> None:
     if since >= every:
         rows = run.kept.setdefault("losses", [])
         rows.append({"step": run.kept.get("steps", 0) + int(since), "stage": run.epoch + 1,
-                     "loss": (run.running["loss"] - run.running.get("noted_loss", 0.0)) / since})
+                     "loss": float(run.running["loss"] - run.running.get("noted_loss", 0.0)) / since})
         run.kept["steps"] = rows[-1]["step"]
         run.running["noted"], run.running["noted_loss"] = run.running["steps"], run.running["loss"]
 

@@ -85,9 +85,10 @@ class AveragedGradients:
                       for own, times in ((True, 1.0), (False, 10.0))]
             self.inner = torch.optim.AdamW(groups, lr=0.0, weight_decay=0.0)  # decay is in the loss
 
-    def step(self, losses, rate, check) -> float:
+    def step(self, losses, rate, check):
         """Step from an iterable of losses, one a sample, of all processes; returns the value of the last, which the
-        original prints. CHECK(values), of this process's samples, may refuse them before a weight changes."""
+        original prints, in a tensor. CHECK(values), of this process's samples, may refuse them before a weight changes.
+        """
         self.inner.zero_grad(set_to_none=True)
         values = []
         for loss in losses:
@@ -101,7 +102,7 @@ class AveragedGradients:
         for group in self.inner.param_groups:
             group["lr"] = rate * group.get("times", 1.0)
         self.inner.step()
-        return float(distributed.of_last_process(values[-1]))
+        return distributed.of_last_process(values[-1])
 
     def state_dict(self):
         return self.inner.state_dict()
