@@ -186,7 +186,8 @@ class Stage:
 
         wanted = getattr(self.params, "device", "auto")
         if wanted == "auto":
-            return "cuda" if torch.cuda.is_available() else "cpu"
+            # unlike is_available this leaves the driver alone, which does not survive a fork (distributed.launch)
+            return "cuda" if torch.cuda.device_count() else "cpu"
         kind, _, number = wanted.partition(":")
         if kind not in ("cpu", "cuda") or (number and not number.isdigit()):
             raise StageError(f"device {wanted!r}: use auto, cpu, cuda or cuda:N")
