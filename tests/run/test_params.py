@@ -177,8 +177,8 @@ def test_many_aliases_take_no_time(project):
 def test_a_file_that_is_not_utf8(project):
     (project.root / "params/toy/other.yaml").write_bytes(b"# caf\xe9\n" + YAML.encode())
     said = project.wsnb("list").splitlines()
-    assert said[1] == "toy/tiny   toy, for the tests"
-    assert said[0].startswith("toy/other") and "other.yaml: byte 5 is not UTF-8; save the file as UTF-8" in said[0]
+    assert said[-1] == "    toy, for the tests"
+    assert said[1] == "toy/other" and "other.yaml: byte 5 is not UTF-8; save the file as UTF-8" in said[2]
     assert "other.yaml: byte 5 is not UTF-8" in project.wsnb("run", "toy/other", code=2)
 
 

@@ -8,11 +8,13 @@ import pytest
 import scipy.io
 import torch
 
+import wsnb
 from tests.kernels import kill_all
+from tests.predicted import agrees_with_its_run
 from tests.simple_does_it import chain
 from wsnb.data.synthetic import make_sbd, make_voc
-from wsnb.files import load_torch, read_index, save_png
-from wsnb.papers.simple_does_it import box_labels, semantic
+from wsnb.files import FileError, load_torch, read_index, save_png
+from wsnb.papers.simple_does_it import box_labels, evaluate, semantic
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +55,22 @@ def whole_pictures(place, pattern):
     for path in left:
         read_index(path)
     return left
+
+
+def test_predictions_are_the_label_maps_of_the_run(semantic_runs, voc_data):
+    agrees_with_its_run(semantic_runs, "simple_does_it/shapes_semantic", voc_data)
+
+
+def test_predictions_fill_boxes_as_the_run_does(instance_runs, sbd_data):
+    model = wsnb.load("simple_does_it/shapes_instance", instance_runs, "cpu")
+    stage, folder = model.predictor.same_as
+    place = instance_runs / "simple_does_it/shapes_instance"
+    for picture, mask, box in evaluate.read_split(place / "01_prepare", "val"):
+        image, = sbd_data.rglob(picture)
+        own = read_index(place / stage / folder / mask) > 0
+        assert np.array_equal(model.predict(image, [box]) == 1, own)
+    with pytest.raises(FileError, match="give --box"):
+        model.predict(image)
 
 
 def test_labels_of_every_method_are_scored(semantic_runs):

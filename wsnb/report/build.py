@@ -13,11 +13,11 @@ from wsnb import viz
 from wsnb.files import FileError, save_text, write
 from wsnb.report import chains, chapters, charts, compare, frame, ladder, match, pages, same_data, table, text
 from wsnb.report import publish as publishing
-from wsnb.run import experiments, locks, papers
+from wsnb.run import clean, experiments, locks, papers
 from wsnb.run import paths as root
 
 SITE = Path(__file__).with_name("site")
-MARK = ".wsnb-site"  # stands in a folder that may be replaced by a new site
+MARK = clean.SITE_MARK  # stands in a folder that may be replaced by a new site
 NOTEBOOK = "notebook.ipynb"
 MATHJAX = ("tex-svg.js", "input/tex/extensions")  # all that a page needs; glyphs are in the first
 
@@ -26,13 +26,14 @@ class ReportError(RuntimeError):
     """The HTML book could not be built; the message holds what Sphinx or papermill said."""
 
 
-def build(runs, figures, out, publish=(), project=None) -> dict:
+def build(runs, figures, out, publish=(), project=None, say=lambda text: None) -> dict:
     """Make the tables and the HTML book. Returns {name: path}, in the order in which they are to be printed.
 
     runs      folder of run folders, whose manifests and executed notebooks are read
     figures   folder of published records; its table is made again from them alone
     out       the site's folder; it is replaced whole, once the new one is complete
     publish   experiments ("paper/name") of RUNS to copy to FIGURES first, with their pictures
+    say       called with a line before each part that takes a while
 
     An experiment's own run stands for its published record where it holds all its stages. Sphinx works in
     build/NAME beside OUT, so that unchanged pages are not made again. Raises FileError or ReportError.
@@ -45,14 +46,18 @@ def build(runs, figures, out, publish=(), project=None) -> dict:
         made[f"published {title}"] = publishing.publish(runs, title, figures, project)
     published = frame.published(figures)
     if published:
+        say(f"tables of the {len({record.title for record in published})} published experiments")
         made["published table"] = Tables(published).save(figures)["table"]
         if figures.resolve() == (project / "figures").resolve():
             publishing.update(project / "README.md", published)
     work = out.parent / "build" / out.name
     with locks.acquire(work / ".lock", f"the HTML book in {out}", wait=60, note="(wsnb report)"):
         records = frame.chosen(frame.records(runs), published)
+        say(f"pages and comparisons of {len({record.title for record in records})} experiments")
         files = _site_files(records, runs, figures, project, work)
         _write(files, work / "source")
+        count = sum(name.endswith((".md", ".ipynb")) for name in files)
+        say(f"HTML of {count} pages; Sphinx's log is {work / 'sphinx.log'}")
         _sphinx(work)
         _install(work / "html", out)
     names = {"report": "index.html", "table": "table.md", "csv": "table.csv", "picture": "table.png"}

@@ -93,7 +93,7 @@ def status(project, runs, titles: list) -> int:
     """A line a stage: whether its record and files are there, when and how long it ran, what came out. One line for an
     experiment that was never begun."""
     for title in titles:
-        paper, name = paths.split_experiment(title)
+        paper, name = experiments.split(project, title)
         experiment = experiments.load(project, paper, name)
         place = paths.run_folder(runs, paper, experiment.name)
         running = f" (running: {locks.holder(place / '.lock')})" if locks.is_held(place / ".lock") else ""

@@ -75,12 +75,12 @@ def resolve(
     return experiments.with_sources(resolved, source_resolved)
 
 
-def last_stage(experiment: experiments.Experiment, until: str | None) -> str:
-    """The stage to stop after. Raises ParamsError if there is none called UNTIL."""
+def last_stage(experiment: experiments.Experiment, until: str | None, option="--until") -> str:
+    """The stage to stop after. Raises ParamsError, which names the OPTION, if there is none called UNTIL."""
     names = [stage.name for stage in experiment.stages]
     found = names[-1] if until is None else experiments.find_stage(until, names)
     if found is None:
-        raise params.ParamsError(f"--until {until}: no such stage; {params.nearest(until, names)}")
+        raise params.ParamsError(f"{option} {until}: no such stage; {params.nearest(until, names)}")
     return found
 
 

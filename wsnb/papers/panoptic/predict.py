@@ -58,6 +58,11 @@ def load_probabilities(path, size):
     maps = load_npz(path).get("probabilities")
     if maps is None or maps.ndim != 3:
         raise FileError(f"{path}: no array `probabilities` [C, h, w] in it; make it again with the prediction stage")
+    return enlarged(maps, size)
+
+
+def enlarged(maps, size):
+    """Enlarge probabilities [C, h, w] bilinearly to SIZE (H, W): float32 [C, H, W]."""
     maps = maps.astype(np.float32)
     if tuple(size) == maps.shape[1:]:
         return maps

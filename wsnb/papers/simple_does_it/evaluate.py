@@ -59,9 +59,9 @@ def best_and_full(tables) -> list[str]:
 
 
 def all_background(table) -> np.ndarray:
-    """Make the confusion [C, C] of predicting background everywhere."""
+    """Make the confusions [N, C, C] of predicting background everywhere."""
     bound = np.zeros_like(table)
-    bound[:, 0] = table.sum(1)
+    bound[..., 0] = table.sum(-1)
     return bound
 
 

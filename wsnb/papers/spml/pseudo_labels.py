@@ -27,7 +27,7 @@ def compute_cams(network, image, tags, scales=(1.0,), base=1.0, device="cpu"):
     small, _ = data.resize(image, None, data.scaled_size(*image.shape[:2], base))
     x = data.network_input(small).to(device)
     size = tuple(-(-side // 8) for side in small.shape[:2])
-    (summed,), _ = cam.multiscale(network.activations, x, scales, [size])
+    summed = cam.summed(cam.multiscale(network.activations, x, scales), size)
     keys = np.flatnonzero(tags)
     return keys, cam.over_class_maximum(summed.cpu().numpy()[keys])
 
