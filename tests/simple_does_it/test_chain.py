@@ -1,6 +1,8 @@
 """Both chains of this paper by the real command on small synthetic data: results, workers, kills, odd data sets."""
 
 import hashlib
+import re
+import shutil
 
 import numpy as np
 import psutil
@@ -70,6 +72,14 @@ def test_networks_of_all_rounds_are_scored(semantic_runs):
     second = chain.stage(semantic_runs, "shapes_semantic", "07_train@2")
     maps = list((second / "denoised/rectangles@2").glob("*.png"))
     assert len(maps) == 6 and all(read_index(p).max() <= 5 for p in maps)
+
+
+def test_an_absurd_learning_rate_scores_nothing(voc_data, semantic_runs, tmp_path):
+    shutil.copytree(semantic_runs, tmp_path / "runs", symlinks=True)
+    done = chain.run("shapes_semantic", voc_data, tmp_path / "runs", lr="1e30")
+    assert done.returncode == 1 and "Traceback" not in done.stdout
+    assert re.search(r"scores are not finite|loss is (nan|inf)|tensors are not finite", done.stdout), done.stdout
+    assert "07_train" in done.stdout and "08_evaluate" not in done.stdout
 
 
 def test_labels_do_not_depend_on_the_number_of_workers(voc_data, semantic_runs, tmp_path):
