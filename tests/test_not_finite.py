@@ -1,5 +1,6 @@
 """Scores that are not finite never become labels: each chapter's own writers, with a network that gives some NaN."""
 
+from functools import partial
 from types import SimpleNamespace
 
 import cv2
@@ -68,7 +69,8 @@ def spml_softmax(net, items, out):
 def spml_retrieval(net, items, out):
     memory = prototypes.Memory(torch.eye(3), torch.tensor([0, 1, 2]), np.zeros(3), np.zeros((3, 4)))
     cut = prototypes.Clustering(Embedding(net), (2, 2))
-    return spml.write_labels(lambda item, image: prototypes.vote_maps(cut, memory, image, 3, 1), items, [out], NO_CRF, 0)
+    votes_of = partial(prototypes.vote_maps, cut, memory, n_classes=3, neighbours=1)
+    return spml.write_labels(lambda item, image: votes_of(image=image), items, [out], NO_CRF, 0)
 
 
 class Embedding(torch.nn.Module):

@@ -40,8 +40,8 @@ def need_finite(scores, path) -> None:
     finite = scores.isfinite() if hasattr(scores, "isfinite") else np.isfinite(scores)
     if not finite.all():
         share = 100 * (1 - float(finite.sum()) / math.prod(finite.shape))
-        raise FileError(f"{path}: {share:.3g} % of its scores are not finite; train again with a lower learning rate, or "
-                        "look at the weights that were given")
+        raise FileError(f"{path}: {share:.3g} % of its scores are not finite; train again with a lower learning "
+                        "rate, or look at the weights that were given")
 
 
 def write_labels(function, items, folders, workers, prepare=None, palette=None):

@@ -316,7 +316,7 @@ def _values(declared, namespace, where) -> dict:
     if missing:
         raise StageError(f"{where}: {', '.join(missing)} not set; run the parameters cell before Stage.begin")
     values = {
-        name: params.check(name, param.type, namespace[name], str(where)) for name, param in declared.items()
+        name: params.check(param, namespace[name], str(where)) for name, param in declared.items()
     }
     namespace.update(values)
     return values
