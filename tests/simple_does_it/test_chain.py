@@ -131,7 +131,7 @@ def test_what_the_presets_do(instance_runs, sbd_data, tmp_path):
         assert {r["protocol"]["preset"] for r in rows} == {"faithful" if dropped else "fixed"}
         assert {f"{len(lines)} objects" in r["protocol"]["matching"] for r in rows} == {True}
     refused = chain.run("shapes_instance", sbd_data, tmp_path, preset="fix")
-    assert refused.returncode != 0 and "choose faithful or fixed" in refused.stdout
+    assert refused.returncode != 0 and "use one of faithful, fixed" in refused.stdout
 
 
 def test_preparation_killed_and_with_other_workers_gives_the_same_files(sbd_data, instance_runs, tmp_path):
@@ -197,4 +197,4 @@ def test_odd_data_sets(case, tmp_path):
 
 def test_unknown_methods_are_refused_at_once(voc_data, tmp_path):
     done = chain.run("shapes_semantic", voc_data, tmp_path, "--until", "06_labels", label_methods="[watershed]")
-    assert done.returncode != 0 and "choose of rectangles" in done.stdout
+    assert done.returncode != 0 and "label_methods is 'watershed'; use one of rectangles" in done.stdout

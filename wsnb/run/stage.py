@@ -92,6 +92,7 @@ class Stage:
 
     def __init__(self):
         self._began, self._locks, self._cells, self._record_before = time.time(), [], None, None
+        self._log_room = output_limits.Room("a stage may log")
 
     def _begin(self, paper, notebook, namespace):
         self._instructions = instructions(paper, notebook)
@@ -225,8 +226,12 @@ class Stage:
         return SimpleNamespace(**load_json(self.upstream(name) / manifest.PARAMS)["params"])
 
     def log(self, text) -> None:
-        """Write a line with the time of day to log.txt and to the cell's output."""
-        stamped = f"{datetime.datetime.now():%H:%M:%S} " + str(text).replace("\n", "\n" + " " * 9)
+        """Write a line with the time of day to log.txt and to the cell's output. A stage's lines, and what an error
+        says, are cut as a cell's printing is."""
+        text = self._log_room.keep(str(text))
+        if not text:
+            return
+        stamped = f"{datetime.datetime.now():%H:%M:%S} " + text.replace("\n", "\n" + " " * 9)
         self._write_log(stamped + "\n")
         sys.stdout.write(stamped + "\n")
         sys.stdout.flush()
