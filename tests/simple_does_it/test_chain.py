@@ -177,12 +177,15 @@ def test_training_killed_goes_on_to_the_same_weights(sbd_data, instance_runs, tm
         assert list(one) == list(other) and all(torch.equal(one[k], other[k]) for k in one)
 
 
-@pytest.mark.parametrize("case", ["one picture", "no foreground"])
+@pytest.mark.parametrize("case", ["one picture to learn from, all void to test on", "no foreground"])
 def test_odd_data_sets(case, tmp_path):
     data = make_voc.shapes(tmp_path / "VOCdevkit", train=3, val=1, size=(64, 80))
     lists = data / "VOC2012/ImageSets/Segmentation"
-    if case == "one picture":
+    if case.startswith("one picture"):
         (lists / "train.txt").write_text("train_000000\n")
+        for name in (lists / "val.txt").read_text().split():
+            path = data / f"VOC2012/SegmentationClass/{name}.png"
+            save_png(path, np.full_like(read_index(path), 255))
     else:
         for path in (data / "VOC2012/SegmentationClass").glob("*.png"):
             save_png(path, np.zeros_like(read_index(path)))
@@ -193,6 +196,8 @@ def test_odd_data_sets(case, tmp_path):
     assert done.returncode == 0, done.stdout
     record = chain.manifest(tmp_path / "runs", "shapes_semantic", "08_evaluate")
     assert all(r["value"] is None or 0 <= r["value"] <= 100 for r in record["results"])
+    scored = [r["value"] for r in record["results"] if r["name"] == "mIoU"]
+    assert scored and all((value is None) == case.startswith("one picture") for value in scored)
 
 
 def test_unknown_methods_are_refused_at_once(voc_data, tmp_path):
