@@ -92,6 +92,7 @@ class Stage:
 
     def __init__(self):
         self._began, self._locks, self._cells, self._record_before = time.time(), [], None, None
+        self._log_room = output_limits.Room("a stage may log")
         self._sound = set()  # folders of earlier stages that were compared with their records
 
     def _begin(self, paper, notebook, namespace):
@@ -235,8 +236,12 @@ class Stage:
         return SimpleNamespace(**load_json(self.upstream(name) / manifest.PARAMS)["params"])
 
     def log(self, text) -> None:
-        """Write a line with the time of day to log.txt and to the cell's output."""
-        stamped = f"{datetime.datetime.now():%H:%M:%S} " + str(text).replace("\n", "\n" + " " * 9)
+        """Write a line with the time of day to log.txt and to the cell's output. A stage's lines, and what an error
+        says, are cut as a cell's printing is."""
+        text = self._log_room.keep(str(text))
+        if not text:
+            return
+        stamped = f"{datetime.datetime.now():%H:%M:%S} " + text.replace("\n", "\n" + " " * 9)
         self._write_log(stamped + "\n")
         sys.stdout.write(stamped + "\n")
         sys.stdout.flush()
@@ -326,7 +331,7 @@ def _values(declared, namespace, where) -> dict:
     if missing:
         raise StageError(f"{where}: {', '.join(missing)} not set; run the parameters cell before Stage.begin")
     values = {
-        name: params.check(name, param.type, namespace[name], str(where)) for name, param in declared.items()
+        name: params.check(param, namespace[name], str(where)) for name, param in declared.items()
     }
     namespace.update(values)
     return values
