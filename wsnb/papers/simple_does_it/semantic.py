@@ -74,7 +74,8 @@ def title(name) -> str:
 
 def build(p, n_classes):
     """Build the segmenter of a stage's parameters; returns (segmenter, where its weights came from)."""
-    return heads.build(p.head, p.backbone, n_classes, p.weights, p.output_stride, p.width, p.freeze)
+    return heads.build(p.head, p.backbone, n_classes, p.weights, p.output_stride, p.width, p.freeze,
+                       rates=p.head_rates)
 
 
 def rate_of(p):
@@ -95,6 +96,7 @@ def train(p, items, label_of, n_classes, folder, device, progress, log):
     folder = Path(folder)
     training.seed_everything(p.seed, p.threads, p.deterministic)
     network, origin = build(p, n_classes)
+    heads.warn_of_dead_taps(heads.rates_of(p.head, network.stride, p.head_rates), p.crop, network.stride, log)
     network = network.to(device, memory_format=torch.channels_last)
     if (folder / "network.pth").exists():
         backbones.fill(network, load_torch(folder / "network.pth"), str(folder / "network.pth"))
