@@ -96,7 +96,7 @@ def test_plain_papermill_gives_the_same(data, whole, tmp_path):
 def killed_in_training(data, folder, kill):
     """Start the training in FOLDER and KILL(process, kernels) after the first of its epochs; what it wrote since then.
 
-    The whole training takes a second, and its lines come late: when it was faster than the kill, another is started.
+    The whole training takes a second, and its lines come late: if it was faster than the kill, another one is started.
     """
     for attempt in range(5):
         runs = folder / f"attempt{attempt}"
