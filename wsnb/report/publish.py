@@ -29,7 +29,8 @@ FOLDER = "figures"  # of a stage's run folder
 def publish(runs, experiment: str, figures, project=None) -> Path:
     """Copy the finished run RUNS/PAPER/NAME of EXPERIMENT ("paper/name") to FIGURES/PAPER/NAME. Returns that folder.
 
-    It then holds record.json (the command, and the manifests without places of this machine) and the pictures.
+    It then holds record.json (the command, and the manifests without places of this machine), the pictures, and the
+    counts of single pictures.
     Raises FileError if a stage is not finished, naming the command that finishes it, or if a picture is too large.
     """
     project = find() if project is None else Path(project)
@@ -55,6 +56,10 @@ def publish(runs, experiment: str, figures, project=None) -> Path:
             with write(folder / target) as file:
                 file.write(data)
             shown[target] = alt
+    for record in found:
+        if record.counts.is_file():
+            with write(folder / frame.counts_name(record.stage)) as file:
+                file.write(record.counts.read_bytes())
     stages = {record.stage: portable(record.manifest, project) for record in found}
     before = [path for path, _ in published_pictures(figures, experiment)]
     save_json(folder / frame.PUBLISHED, {
