@@ -8,7 +8,7 @@ from scipy import stats
 from tests.report import made
 from wsnb.files import FileError
 from wsnb.metrics import counts
-from wsnb.report import charts, same_data, statistics
+from wsnb.report import charts, frame, publish, same_data, statistics
 
 CLASSES = 3
 
@@ -169,3 +169,6 @@ def test_counts_go_with_a_record(tmp_path):
                   counts.kept(folder, [{**made.result(value), "counts": tables, "measure": "mean IoU"}]))
     path, name, measure = made.found(tmp_path).counts[0]
     assert (counts.read(path, name) == tables).all() and measure == "mean IoU"
+    publish.publish(tmp_path, "spml/a", tmp_path / "figures", project=tmp_path)
+    path, name, _ = frame.results(frame.published(tmp_path / "figures")).counts[0]
+    assert path == str(tmp_path / "figures/spml/a/10_evaluate-counts.npz") and (counts.read(path, name) == tables).all()

@@ -99,7 +99,7 @@ def bars(entries) -> viz.Picture:
 
 
 def brackets(shown) -> list:
-    """Places of the rows SHOWN that cannot be told apart, a list for each letter that two of them share."""
+    """Places of the rows SHOWN that cannot be distinguished, a list for each letter that two of them share."""
     letters = sorted({letter for row in shown for letter in row.alike.split()}, key=lambda one: (len(one), one))
     places = [[place for place, row in enumerate(shown) if letter in row.alike.split()] for letter in letters]
     return [found for found in places if len(found) > 1]
@@ -148,7 +148,7 @@ def _note(numbers, free, shown) -> str:
              if len(shown) < len(free) else "all numbers"]
     parts += ["those with image tags given at test are left out"] if given else []
     parts += ["lines: 95 % if other pictures had been drawn"] if any(not pd.isna(row.low) for row in shown) else []
-    parts += ["dots on one line beside the bars: cannot be told apart"] if brackets(shown) else []
+    parts += ["dots on one line beside the bars: cannot be distinguished"] if brackets(shown) else []
     parts += ["fixed: without the original program's faults"] if any(row.preset == "fixed" for row in shown) else []
     parts += ["?: no source found that states the price"] if any("?" in _price(row) for row in shown) else []
     unlike = dict.fromkeys(name for row in shown for name in row.unlike)

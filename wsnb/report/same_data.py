@@ -17,7 +17,7 @@ those of most rows of the table: test scales, flip or resolution. *labels, s a p
 labels of a training picture, counted by the experiment or typical of the data set; *?* where no source was found that
 states a price. *95 %, pictures*: where the value lies if other pictures of this kind had been drawn (10,000 draws of
 the measured ones, BCa); *95 %, seeds*: where the mean over more seeds lies (Student's t; number of seeds). *alike*: two
-numbers that share a letter cannot be told apart: paired draws of the same pictures and the spread over seeds, where
+numbers that share a letter cannot be distinguished: paired draws of the same pictures and the spread over seeds, where
 there are several, at 5 % after Holm's correction for all pairs of the table. A number without a letter was measured
 before counts of single pictures were kept.
 """

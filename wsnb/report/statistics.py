@@ -1,4 +1,4 @@
-"""How sure numbers are: intervals over seeds and over pictures, and which of them can be told apart.
+"""How sure numbers are: intervals over seeds and over pictures, and which of them can be distinguished.
 
 Pictures are drawn again 10,000 times, the same draws for all numbers on the same pictures: differences are paired.
 """
@@ -90,7 +90,7 @@ def holm(p_values) -> np.ndarray:
 
 
 def alike(distinct) -> list[str]:
-    """Letters of each row of a symmetric bool matrix DISTINCT [R, R]: rows that share one cannot be told apart."""
+    """Letters of each row of a symmetric bool matrix DISTINCT [R, R]: rows that share one cannot be distinguished."""
     cliques = nx.find_cliques(nx.from_numpy_array(~np.asarray(distinct) & ~np.eye(len(distinct), dtype=bool)))
     letters = [[] for _ in distinct]
     for number, rows in enumerate(sorted(sorted(clique) for clique in cliques)):
