@@ -29,9 +29,9 @@ FOLDER = "figures"  # of a stage's run folder
 def publish(runs, experiment: str, figures, project=None) -> Path:
     """Copy the finished run RUNS/PAPER/NAME of EXPERIMENT ("paper/name") to FIGURES/PAPER/NAME. Returns that folder.
 
-    It then holds record.json (the command, and the manifests without places of this machine) and the pictures.
-    Every file of the run is compared with its record first. Raises FileError if a stage is not finished or damaged,
-    naming the command that finishes it, or if a picture is too large.
+    It then holds record.json (the command, and the manifests without places of this machine), the pictures, and the
+    counts of single pictures. Every file of the run is compared with its record first. Raises FileError if a stage is
+    not finished or damaged, naming the command that finishes it, or if a picture is too large.
     """
     project = find() if project is None else Path(project)
     paper, name = split_experiment(experiment)
@@ -58,6 +58,10 @@ def publish(runs, experiment: str, figures, project=None) -> Path:
             with write(folder / target) as file:
                 file.write(data)
             shown[target] = alt
+    for record in found:
+        if record.counts.is_file():
+            with write(folder / frame.counts_name(record.stage)) as file:
+                file.write(record.counts.read_bytes())
     stages = {record.stage: portable(record.manifest, project) for record in found}
     before = [path for path, _ in published_pictures(figures, experiment)]
     save_json(folder / frame.PUBLISHED, {
