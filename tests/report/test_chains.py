@@ -95,10 +95,9 @@ def test_the_map(tmp_path):
         'stages: [01_a]\ndataset: VOC2012\nsupervision: ""\n')
     (tmp_path / "params/simple_does_it/wrong.yaml").write_text("stages: [02_gone]\ndataset: Cityscapes\n")
     found = pages.book_map(tmp_path, ["spml/c"])
-    assert list(found) == ["supervision", "DensePose", "VOC2012", "shapes"]
     assert list(found.supervision) == ["image labels", "boxes", "points"]
-    assert list(found.iloc[0, 2:]) == ["○\u00a0SPML", "●\u00a0[SPML](spml/c/index.md)"]
-    assert found.VOC2012[1] == "○\u00a0Simple does it"
+    assert list(found["run here"]) == ["SPML: [shapes](spml/c/index.md)", "–", "–"]
+    assert list(found.iloc[:, 2]) == ["SPML: VOC2012", "Simple does it: VOC2012", "SPML: DensePose"]
 
 
 def test_pages_of_stages_that_were_run_and_of_others(tmp_path, monkeypatch):

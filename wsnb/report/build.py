@@ -7,11 +7,12 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 from wsnb import viz
 from wsnb.files import FileError, save_text, write
-from wsnb.report import chains, chapters, charts, compare, frame, ladder, match, pages, same_data, table, text
+from wsnb.report import chains, chapters, charts, compare, frame, front, ladder, match, pages, same_data, table, text
 from wsnb.report import publish as publishing
 from wsnb.run import clean, experiments, locks, papers
 from wsnb.run import paths as root
@@ -19,6 +20,7 @@ from wsnb.run import paths as root
 SITE = Path(__file__).with_name("site")
 MARK = clean.SITE_MARK  # stands in a folder that may be replaced by a new site
 NOTEBOOK = "notebook.ipynb"
+WRITTEN = ("glossary", "teaching")  # pages that no record fills
 MATHJAX = ("tex-svg.js", "input/tex/extensions")  # all that a page needs; glyphs are in the first
 
 
@@ -105,9 +107,10 @@ def _site_files(records, runs, figures, project, work) -> dict:
     shown = tables.entries[tables.entries.group == tables.entries.group.iloc[0]] if len(tables.entries) else None
     best = "none yet" if shown is None else "; ".join(
         f"{text.method(row)} {text.ours(row.value, row.unit)}" for row in shown.iloc[:5].itertuples())
+    front_text, thumbnails = _front(records, tables.results, found, runs, figures, project, files)
     made = {"index": pages.index(found, project, names, lessons, comparisons,
-                                 f"Bars of methods on the same pictures: {best}"),
-            "glossary": (SITE / "glossary.md").read_text(encoding="utf-8")}  # fmt: skip
+                                 f"Bars of methods on the same pictures: {best}", tables.lines, front_text, thumbnails),
+            **{name: (SITE / f"{name}.md").read_text(encoding="utf-8") for name in WRITTEN}}  # fmt: skip
     for paper in names:
         mine, cards = [one for one in found if one.paper == paper], chains.stages(project, paper)
         unrun = _unrun(paper, cards, mine, files)
@@ -117,6 +120,24 @@ def _site_files(records, runs, figures, project, work) -> dict:
     files["conf.py"] = (SITE / "conf.py").read_bytes()
     files["_static/book.css"] = (SITE / "book.css").read_bytes()
     return {**files, **_mathjax()}
+
+
+def _front(records, results, found, runs, figures, project, files) -> tuple:
+    """(text of the front picture or "", {paper: text of its thumbnail}); both are added to FILES."""
+    drawn, thumbnails = front.figure(project, records, results), {}
+    published = figures / "front.png"
+    if drawn is not None:
+        with tempfile.TemporaryDirectory() as folder:
+            files["front.png"] = viz.save(drawn, Path(folder, "front.png")).read_bytes()
+    elif published.is_file():
+        files["front.png"] = published.read_bytes()
+    for one in sorted(found, key=lambda one: one.synthetic):
+        best = [(name, alt) for name, alt in one.pictures if pages.GOOD_AND_BAD in name]
+        if best and one.paper not in thumbnails and not best[0][0].endswith(".svg"):
+            name, alt = best[0]
+            files[f"thumbnails/{one.paper}.jpg"] = front.thumbnail(files[f"{one.title}/{name}"])
+            thumbnails[one.paper] = f"The first row of: {alt}"
+    return front.TEXT if "front.png" in files else "", thumbnails
 
 
 def _page(path, *more, **options) -> bytes:

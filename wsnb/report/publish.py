@@ -8,11 +8,10 @@ import os
 import re
 from pathlib import Path
 
-import pandas as pd
 from PIL import Image, ImageChops
 
 from wsnb.files import FileError, inside, open_image, save_json, save_text, write
-from wsnb.report import frame, table, text
+from wsnb.report import frame, headline, match, text
 from wsnb.run import experiments, fingerprint, params
 from wsnb.run.paths import find, run_folder, split_experiment
 
@@ -199,31 +198,14 @@ BEGIN, END = "<!-- results: written by `wsnb report`, do not edit -->", "<!-- en
 
 
 def block(records) -> str:
-    """Markdown: a row a chain's final number or bound, then what each experiment took, for published RECORDS."""
-    rows = table.main(frame.results(records).pipe(lambda rows: rows[rows.stated & rows.value.notna()]))
-    floor = rows.method == "all background"  # the same for all experiments on the same pictures
-    cells = pd.DataFrame({
-        "experiment": ("`" + rows.paper + "/" + rows.experiment + "`").where(~floor, ""),
-        "pictures": rows.dataset + " " + rows.split + ", " + rows.dataset_size.astype(str),
-        "supervision": rows.supervision.where(rows.supervision != "", "?"),
-        "method, backbone": [text.method(row._replace(method=row.step or row.method)) for row in rows.itertuples()],
-        "tags at test": rows.image_labels.replace({"ground truth": "given (*clean*)", "none": "–"}),
-        "CRF": rows.crf.map(text.crf),
-        "metric": rows.metric,
-        "%": rows.value.map("{:.1f}".format),
-    }, dtype=object)  # fmt: skip
-    cells = cells[~floor | ~cells.duplicated()]
-    return "\n".join([text.table(cells.map(text.Markdown)), *_times(frame.stages(records))])
-
-
-def _times(stages):
-    for (paper, experiment), own in stages.groupby(["paper", "experiment"], sort=False):
-        times = ", ".join(f"{row.stage} {row.seconds / 60:.0f} min" for row in own.itertuples())
-        first = own.iloc[0]
-        machine = first.gpu or f"{first.cpu_count} CPU cores"
-        commits = list(dict.fromkeys(own.git_commit.str[:7]))
-        code = f"commit{'s' * (len(commits) > 1)} {', '.join(commits)}"
-        yield f"- `{paper}/{experiment}` on {machine}, torch {first.torch}, {code}: {times}."
+    """Markdown: of each paper and supervision a reported number and ours, for published RECORDS."""
+    compared, _ = match.compare(frame.results(records), None if records else ())
+    small = headline.frame(compared)
+    if small.empty:
+        return "No number of ours stands beside a reported one yet."
+    small["ours on"] = [f"`{row.paper}/{row.our_experiment}`, {row.our_dataset_size} pictures"
+                   for row in headline.lines(compared).itertuples()]
+    return "\n".join([text.table(small.map(text.Markdown)), f"{headline.KEPT} {headline.sentence(compared)}".strip()])
 
 
 def update(path, records) -> bool:

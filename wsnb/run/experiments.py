@@ -64,7 +64,7 @@ HEADING = re.compile(f"({'|'.join(FIELDS)}): (.*)")
 
 
 def header(path) -> dict:
-    """{field: text} of an experiment's header comment, lines joined; what stands before the first field is "".
+    """{field: text} of an experiment's header comment, lines joined; the text before the first field is of "".
 
     Raises FileError if the file is not UTF-8 text.
     """
