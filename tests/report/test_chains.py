@@ -112,7 +112,11 @@ def test_pages_of_stages_that_were_run_and_of_others(tmp_path, monkeypatch):
     page = (source / "single_stage/index.md").read_text(encoding="utf-8")
     assert '<a href="shapes/02_b.html">' in page and '<a href="notebooks/01_a.html">' in page
     assert "[shapes](shapes/02_b.ipynb)" in page and "(https://github.com/visinf/1-stage-wseg)" in page
-    written = {path.relative_to(source).as_posix() for path in source.rglob("*.ipynb")}
+    found = {path.relative_to(source).as_posix() for path in source.rglob("*.ipynb")}
+    taken = {path for path in found if path.startswith("_written/")}
+    assert taken == {"_written/00_start.ipynb", "_written/spml/01_a.ipynb",
+                     *(f"_written/single_stage/{name}.ipynb" for name in NEEDS)}
+    written = found - taken
     assert written == {"single_stage/shapes/02_b.ipynb", "spml/notebooks/01_a.ipynb", "lessons/00_start.ipynb",
                        *(f"single_stage/notebooks/{name}.ipynb" for name in NEEDS if name != "02_b")}
     assert "Nothing of this paper has been run" in (source / "spml/index.md").read_text(encoding="utf-8")

@@ -52,6 +52,7 @@ def build(runs, figures, out, publish=(), project=None, say=lambda text: None) -
         made["published table"] = Tables(published).save(figures)["table"]
         if figures.resolve() == (project / "figures").resolve():
             publishing.update(project / "README.md", published)
+            save_text(project / "references.bib", publishing.references())
     work = out.parent / "build" / out.name
     with locks.acquire(work / ".lock", f"the HTML book in {out}", wait=60, note="(wsnb report)"):
         records = frame.chosen(frame.records(runs), published)
@@ -113,12 +114,13 @@ def _site_files(records, runs, figures, project, work) -> dict:
             **{name: (SITE / f"{name}.md").read_text(encoding="utf-8") for name in WRITTEN}}  # fmt: skip
     for paper in names:
         mine, cards = [one for one in found if one.paper == paper], chains.stages(project, paper)
-        unrun = _unrun(paper, cards, mine, files)
+        unrun = _unrun(paper, cards, mine, project, files)
         made[f"{paper}/index"] = pages.paper(paper, mine, tables.lines, tables.rest, cards, unrun)
     made |= {f"{one.title}/index": pages.experiment(one) for one in found}
     files |= {f"{name}.md": page.encode() for name, page in made.items()}
+    files["references.bib"] = publishing.references().encode()
     files["conf.py"] = (SITE / "conf.py").read_bytes()
-    files["_static/book.css"] = (SITE / "book.css").read_bytes()
+    files |= {f"_static/{name}": (SITE / name).read_bytes() for name in ("book.css", "book.js", "favicon.svg")}
     return {**files, **_mathjax()}
 
 
@@ -140,8 +142,14 @@ def _front(records, results, found, runs, figures, project, files) -> tuple:
     return front.TEXT if "front.png" in files else "", thumbnails
 
 
-def _page(path, *more, **options) -> bytes:
-    return json.dumps(chapters.chapter(path, *more, **options), ensure_ascii=False).encode()
+def _page(files, target, path, written, project, *more, **options) -> None:
+    """Add the notebook PATH to FILES as the page TARGET, with a link to the file WRITTEN that it was made of."""
+    place = Path(written).relative_to(Path(project, "notebooks")).as_posix()
+    page = chapters.chapter(path, *more, written=written, project=project, **options)
+    if Path(written).is_file():
+        files[f"{chapters.WRITTEN}/{place}"] = Path(written).read_bytes()
+        page = chapters.with_links(page, place, publishing.repository(project))
+    files[target] = json.dumps(page, ensure_ascii=False).encode()
 
 
 def _lessons(runs, project, files) -> list:
@@ -149,7 +157,7 @@ def _lessons(runs, project, files) -> list:
     written = sorted(Path(project, "notebooks").glob("*.ipynb"))
     for path in written:
         ran = runs / path.name
-        files[f"lessons/{path.name}"] = _page(ran if ran.is_file() else path, path.stem, written=path, project=project)
+        _page(files, f"lessons/{path.name}", ran if ran.is_file() else path, path, project, path.stem)
     return [path.stem for path in written]
 
 
@@ -164,18 +172,19 @@ def _comparisons(records, runs, figures, project, work, files) -> list:
         raise ReportError(str(error)) from error
     written = compare.notebooks(project)
     for path in made:
-        files[f"compare/{path.name}"] = _page(path, path.stem, [one.stem for one in written], project=project,
-                                              titles=titles)  # fmt: skip
+        source = Path(project, "notebooks/compare", path.name)
+        _page(files, f"compare/{path.name}", path, source, project, path.stem, [one.stem for one in written],
+              titles=titles)  # fmt: skip
     return [(path.stem, *chains.heading(path)) for path in written]
 
 
-def _unrun(paper, cards, found, files) -> list:
+def _unrun(paper, cards, found, project, files) -> list:
     """Names of the stages that no experiment ran; their notebooks are added to FILES as they are written."""
     ran = {chapter.split("@")[0] for one in found for chapter in one.chapters}
     names = [card.name for card in cards if card.name not in ran]
     for card in cards:
         if card.name in names:
-            files[f"{paper}/notebooks/{card.name}.ipynb"] = _page(card.path, card.title, names)
+            _page(files, f"{paper}/notebooks/{card.name}.ipynb", card.path, card.path, project, card.title, names)
     return names
 
 
@@ -195,8 +204,8 @@ def _experiment(title, records, tables, runs, figures, project, files) -> pages.
     stages = [record.stage for record in executed]
     for record in executed:
         written = project / "notebooks" / paper / f"{record.stage.split('@')[0]}.ipynb"
-        files[f"{title}/{record.stage}.ipynb"] = _page(
-            record.folder / NOTEBOOK, f"{title}: {record.stage}", stages, written=written, project=project)
+        _page(files, f"{title}/{record.stage}.ipynb", record.folder / NOTEBOOK, written, project,
+              f"{title}: {record.stage}", stages)  # fmt: skip
     yaml = project / "params" / paper / f"{name}.yaml"
     done = {record.stage for record in mine}
     begun = [stage for *of, stage in frame.unfinished(runs) if of == [paper, name] and stage not in done]

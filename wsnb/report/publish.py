@@ -3,16 +3,18 @@
 The block of results in README.md is made of them; nothing in it is typed.
 """
 
+import functools
 import io
 import os
 import re
+import subprocess
 from pathlib import Path
 
 from PIL import Image, ImageChops
 
 from wsnb.files import FileError, inside, open_image, save_json, save_text, write
 from wsnb.report import frame, headline, match, text
-from wsnb.run import experiments, fingerprint, params
+from wsnb.run import experiments, fingerprint, papers, params
 from wsnb.run.paths import find, run_folder, split_experiment
 
 PICTURES = (".png", ".jpg", ".jpeg", ".svg")
@@ -192,6 +194,20 @@ def portable(value, project=None):
             return Path(value).relative_to(Path(project).absolute()).as_posix()
         return f".../{Path(value).name}"
     return OUTSIDE.sub(".../", value)
+
+
+@functools.cache
+def repository(project) -> str:
+    """Address of the project on GitHub by its git remote `origin`; "" where there is none."""
+    command = ["git", "-C", str(project), "config", "--get", "remote.origin.url"]
+    done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    found = re.fullmatch(r"(?:https://|git@)github\.com[/:]([\w.-]+/[\w.-]+?)(?:\.git)?/?", done.stdout.strip())
+    return f"https://github.com/{found[1]}" if found else ""
+
+
+def references() -> str:
+    """All papers of the book as BibTeX, in the order of the chapters."""
+    return "\n".join(f"{paper.bibtex.strip()}\n" for paper in papers.load().values() if paper.bibtex)
 
 
 BEGIN, END = "<!-- results: written by `wsnb report`, do not edit -->", "<!-- end of results -->"
