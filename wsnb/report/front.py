@@ -14,19 +14,22 @@ from wsnb.viz import pictures
 
 TEXT = "One picture, its weak labels and its whole mask; below, what each method that learned from such labels made."
 WIDTH, HEIGHT = 640, 220  # pixels of a thumbnail, at most
+WIDE = 5  # times as wide as high: the left half of such a row is shown
 GAP = 6  # white rows between two rows of a figure
 AMONG = 24  # pictures of a split that the shown one is chosen of
 FEWEST = 2  # methods that make the picture worth drawing
 
 
 def thumbnail(data: bytes) -> bytes:
-    """The first row of the figure in the bytes of a picture file, as a small JPEG."""
+    """The first row, or the left half of a long one, of the figure in the bytes of a picture file, as a small JPEG."""
     with Image.open(io.BytesIO(data)) as image:
         image = image.convert("RGB")
     blank = (np.asarray(image) > 250).all(axis=(1, 2))
     top = int(np.argmin(blank))
     ends = [y for y in range(top, len(blank) - GAP) if blank[y:y + GAP].all() and y - top > 60]
     image = image.crop((0, top, image.width, ends[0] if ends else image.height))
+    if image.width > WIDE * image.height:
+        image = image.crop((0, 0, image.width // 2, image.height))
     image.thumbnail((WIDTH, HEIGHT), Image.Resampling.LANCZOS)
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=88, optimize=True)
