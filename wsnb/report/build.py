@@ -59,7 +59,7 @@ def build(runs, figures, out, publish=(), project=None, say=lambda text: None) -
         say(f"pages and comparisons of {len({record.title for record in records})} experiments")
         files = _site_files(records, runs, figures, project, work)
         _write(files, work / "source")
-        count = sum(name.endswith((".md", ".ipynb")) for name in files)
+        count = sum(name.endswith((".md", ".ipynb")) and not name.startswith(chapters.WRITTEN) for name in files)
         say(f"HTML of {count} pages; Sphinx's log is {work / 'sphinx.log'}")
         _sphinx(work)
         _install(work / "html", out)
