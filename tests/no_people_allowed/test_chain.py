@@ -10,6 +10,7 @@ import torch
 from tests import command
 from tests.kernels import killed, logged
 from tests.no_people_allowed import chain
+from tests.predicted import agrees_with_its_run
 from wsnb.data.synthetic import make_voc
 from wsnb.files import load_torch, read_index, save_png
 from wsnb.ops import cam
@@ -42,6 +43,11 @@ def hashes(folder, pattern):
 def same_weights(a, b):
     one, other = load_torch(a), load_torch(b)
     return list(one) == list(other) and all(torch.equal(one[k], other[k]) for k in one)
+
+
+@pytest.mark.parametrize("preset", EXPERIMENTS)
+def test_predictions_are_the_label_maps_of_the_run(data, whole, preset):
+    agrees_with_its_run(whole, EXPERIMENTS[preset], data)
 
 
 @pytest.mark.parametrize("preset", EXPERIMENTS)

@@ -12,8 +12,10 @@ from PIL import Image
 from tests import command
 from tests.kernels import killed
 from tests.panoptic import chain
+from tests.predicted import agrees_with_its_run, is_picture
+from wsnb.data.item import read_numbers
 from wsnb.data.synthetic import make_cityscapes
-from wsnb.files import read_index, save_png
+from wsnb.files import read_index, read_rgb, save_png
 from wsnb.papers.panoptic import iterate
 from wsnb.papers.panoptic.boxes import load_boxes
 from wsnb.papers.panoptic.label_space import CITYSCAPES
@@ -69,6 +71,14 @@ def test_files_are_in_the_released_formats(whole, data):
     assert set(np.unique(mandg)) <= {0, 255, *CITYSCAPES.things}
     final = read_index(chain.stage(whole, "08_iterate") / f"labels/{name}.png")
     assert set(np.unique(final)) <= {*range(19), 255}
+
+
+def test_predictions_are_the_maps_of_the_run(data, whole):
+    model = agrees_with_its_run(whole, "panoptic/shapes", data)
+    assert model.predictor.same_as == ("07_predict@2", "val_labels")
+    for path in sorted((chain.stage(whole, "09_instances") / "components").glob("*.png")):
+        picture, = (one for one in data.rglob(f"{path.stem}*") if is_picture(one))
+        assert np.array_equal(model.instances(read_rgb(picture))[0], read_numbers(path))
 
 
 def test_nothing_is_done_twice(data, whole):

@@ -9,7 +9,8 @@ from tests.run import toy
 from tests.run.test_interactive import cells, papermill, shell
 from tests.run.test_kills import wait_for
 from wsnb.files import FileError
-from wsnb.run import store
+from wsnb.run import contents, fingerprint, store
+from wsnb.run.stage import Stage, StageError
 
 OTHER = toy.YAML.replace("lr: 0.5", "lr: 0.25")
 
@@ -125,6 +126,23 @@ def test_damaged_results_are_computed_from_scratch(finished, damage):
     assert said.count(reason[damage]) == 2 and "set aside as .store/" in said  # why it runs, and what is set aside
     assert computed(finished) == 5 and said.count("done already") == 2
     assert finished.hashes() == before and finished.run("--verify").count("done already") == 3
+
+
+def test_a_damaged_stage_is_not_read_by_a_later_one(finished, monkeypatch):
+    monkeypatch.setenv("WSNB_ROOT", str(finished.root))
+    values = {"data_root": "", "run_dir": "runs/toy/tiny", "device": "cpu", "workers": 0, "seed": 0, "steps": 6,
+              "lr": 0.5, "pause": 0.0}
+    stage = Stage.begin("toy", "02_train", values)
+    path = finished.runs / "01_make/2.json"
+    whole = path.read_text()
+    path.write_text(whole[:-3])
+    with pytest.raises(StageError, match=f"01_make is damaged: 2.json has {len(whole) - 3} bytes instead of"):
+        stage.upstream("01_make")
+    path.write_text(whole)
+    assert stage.upstream("01_make").name == finished.manifest("01_make")["key"]
+    with pytest.raises(FileError, match="network.json: not as its stage left it: other.json is not in its manifest"):
+        (path.parent / "other.json").write_text("{}")
+        fingerprint.file_fingerprint(path.with_name("network.json"), contents.Contents())
 
 
 def test_a_place_that_cannot_become_a_link(project, tmp_path, monkeypatch):

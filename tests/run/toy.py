@@ -19,7 +19,7 @@ HEAD = 'from wsnb.run.stage import Stage\nstage = Stage.begin("toy", "{name}", g
 PARAMETERS = """data_root: str = ""
 run_dir: str = ""
 device: str = "cpu"
-workers: int = 0  # processes
+workers: int = 0  # >= 0; processes
 seed: int = 0  # of everything random
 {own}"""
 

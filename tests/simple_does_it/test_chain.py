@@ -1,6 +1,8 @@
 """Both chains of this paper by the real command on small synthetic data: results, workers, kills, odd data sets."""
 
 import hashlib
+import re
+import shutil
 from functools import partial
 
 import numpy as np
@@ -8,12 +10,14 @@ import pytest
 import scipy.io
 import torch
 
+import wsnb
 from tests import command
 from tests.kernels import killed
+from tests.predicted import agrees_with_its_run
 from tests.simple_does_it import chain
 from wsnb.data.synthetic import make_sbd, make_voc
-from wsnb.files import load_torch, read_index, save_png
-from wsnb.papers.simple_does_it import box_labels, semantic
+from wsnb.files import FileError, load_torch, read_index, save_png
+from wsnb.papers.simple_does_it import box_labels, evaluate, semantic
 
 BEFORE_TRAINING = ("01_prepare", "02_surgery")
 
@@ -69,6 +73,22 @@ def whole_pictures(place, pattern):
     return left
 
 
+def test_predictions_are_the_label_maps_of_the_run(semantic_runs, voc_data):
+    agrees_with_its_run(semantic_runs, "simple_does_it/shapes_semantic", voc_data)
+
+
+def test_predictions_fill_boxes_as_the_run_does(instance_runs, sbd_data):
+    model = wsnb.load("simple_does_it/shapes_instance", instance_runs, "cpu")
+    stage, folder = model.predictor.same_as
+    place = instance_runs / "simple_does_it/shapes_instance"
+    for picture, mask, box in evaluate.read_split(place / "01_prepare", "val"):
+        image, = sbd_data.rglob(picture)
+        own = read_index(place / stage / folder / mask) > 0
+        assert np.array_equal(model.predict(image, [box]) == 1, own)
+    with pytest.raises(FileError, match="give --box"):
+        model.predict(image)
+
+
 def test_labels_of_every_method_are_scored(semantic_runs):
     results = chain.manifest(semantic_runs, "shapes_semantic", "06_labels")["results"]
     assert {r["protocol"]["method"] for r in results} == {f"labels: {semantic.title(n)}" for n in box_labels.NAMES}
@@ -84,6 +104,14 @@ def test_networks_of_all_rounds_are_scored(semantic_runs):
     second = chain.stage(semantic_runs, "shapes_semantic", "07_train@2")
     maps = list((second / "denoised/rectangles@2").glob("*.png"))
     assert len(maps) == 6 and all(read_index(p).max() <= 5 for p in maps)
+
+
+def test_an_absurd_learning_rate_scores_nothing(voc_data, semantic_runs, tmp_path):
+    shutil.copytree(semantic_runs, tmp_path / "runs", symlinks=True)
+    done = chain.run("shapes_semantic", voc_data, tmp_path / "runs", lr="1e30")
+    assert done.returncode == 1 and "Traceback" not in done.stdout
+    assert re.search(r"scores are not finite|loss is (nan|inf)|tensors are not finite", done.stdout), done.stdout
+    assert "07_train" in done.stdout and "08_evaluate" not in done.stdout
 
 
 def test_labels_do_not_depend_on_the_number_of_workers(voc_data, semantic_runs, tmp_path):
@@ -130,7 +158,7 @@ def test_what_the_presets_do(instance_runs, sbd_data, tmp_path):
         assert {r["protocol"]["preset"] for r in rows} == {"faithful" if dropped else "fixed"}
         assert {f"{len(lines)} objects" in r["protocol"]["matching"] for r in rows} == {True}
     refused = chain.run("shapes_instance", sbd_data, tmp_path, preset="fix")
-    assert refused.returncode != 0 and "choose faithful or fixed" in refused.stdout
+    assert refused.returncode != 0 and "use one of faithful, fixed" in refused.stdout
 
 
 def test_preparation_killed_and_with_other_workers_gives_the_same_files(sbd_data, instance_runs, tmp_path):
@@ -168,12 +196,15 @@ def test_training_killed_goes_on_to_the_same_weights(sbd_data, instance_runs, tm
         assert list(one) == list(other) and all(torch.equal(one[k], other[k]) for k in one)
 
 
-@pytest.mark.parametrize("case", ["one picture", "no foreground"])
+@pytest.mark.parametrize("case", ["one picture to learn from, all void to test on", "no foreground"])
 def test_odd_data_sets(case, tmp_path):
     data = make_voc.shapes(tmp_path / "VOCdevkit", train=3, val=1, size=(64, 80))
     lists = data / "VOC2012/ImageSets/Segmentation"
-    if case == "one picture":
+    if case.startswith("one picture"):
         (lists / "train.txt").write_text("train_000000\n")
+        for name in (lists / "val.txt").read_text().split():
+            path = data / f"VOC2012/SegmentationClass/{name}.png"
+            save_png(path, np.full_like(read_index(path), 255))
     else:
         for path in (data / "VOC2012/SegmentationClass").glob("*.png"):
             save_png(path, np.zeros_like(read_index(path)))
@@ -184,8 +215,10 @@ def test_odd_data_sets(case, tmp_path):
     assert done.returncode == 0, done.stdout
     record = chain.manifest(tmp_path / "runs", "shapes_semantic", "08_evaluate")
     assert all(r["value"] is None or 0 <= r["value"] <= 100 for r in record["results"])
+    scored = [r["value"] for r in record["results"] if r["name"] == "mIoU"]
+    assert scored and all((value is None) == case.startswith("one picture") for value in scored)
 
 
 def test_unknown_methods_are_refused_at_once(voc_data, tmp_path):
     done = chain.run("shapes_semantic", voc_data, tmp_path, "--until", "06_labels", label_methods="[watershed]")
-    assert done.returncode != 0 and "choose of rectangles" in done.stdout
+    assert done.returncode != 0 and "label_methods is 'watershed'; use one of rectangles" in done.stdout

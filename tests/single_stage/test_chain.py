@@ -11,12 +11,15 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from tests import command
 from tests.kernels import killed, logged
+from tests.predicted import agrees_with_its_run
 from tests.single_stage import chain
 from wsnb.data.synthetic import make_voc
 from wsnb.files import load_torch, read_index, save_png
+from wsnb.run import cli, network_file
 
 
 @pytest.fixture(scope="module")
@@ -173,3 +176,47 @@ def test_a_checkpoint_replaces_training(data, whole, tmp_path):
     assert same_weights(chain.stage(tmp_path, "01_train"), chain.stage(whole, "01_train"))
     refused = chain.run(data, tmp_path / "other", checkpoint=weights, width=32)
     assert refused.returncode == 1 and "of another shape" in refused.stdout
+
+
+def test_predictions_are_the_masks_of_the_run(data, whole, tmp_path, capsys):
+    """And a packed network says nearly the same, of a photograph that lies on its side and is large, too."""
+    model = agrees_with_its_run(whole, "single_stage/shapes", data)
+    picture = next((data / "VOC2012/JPEGImages").glob("*.jpg"))
+    image = Image.open(picture).resize((320, 256))
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned by 90 degrees
+    image.save(tmp_path / "large.jpg", exif=exif)
+    words = [str(tmp_path / "large.jpg"), str(picture), "--out", str(tmp_path / "out"), "--device", "cpu"]
+    runs = ["--runs", str(whole)]
+    assert cli.main(["predict", *words, "--run", "single_stage/shapes", *runs]) == 0
+    assert f"{picture}: " in capsys.readouterr().out
+    mask, overlay = (Image.open(tmp_path / f"out/large{end}.png") for end in ("", "_overlay"))
+    assert mask.size == overlay.size == (256, 320) and mask.mode == "P"
+    assert np.array_equal(read_index(tmp_path / f"out/{picture.stem}.png"), model.predict(picture))
+    assert (tmp_path / "out/classes.txt").read_text().splitlines() == [f"{k} {n}" for k, n in enumerate(model.classes)]
+    assert cli.main(["export", "network", "single_stage/shapes", str(tmp_path / "net.zip"), *runs]) == 0
+    card = (tmp_path / "net.md").read_text()
+    assert "# The network of `single_stage/shapes`" in card and card.count("## mIoU (single-stage, CRF)") == 1
+    assert "| background | " in card and "clean" not in card
+    assert cli.main(["predict", *words, "--weights", str(tmp_path / "net.zip")]) == 0
+    packed = read_index(tmp_path / f"out/{picture.stem}.png")
+    assert (packed == model.predict(picture)).mean() > 0.98  # 16 bits a weight
+
+
+@pytest.mark.parametrize(("words", "said"), [
+    (("photo.jpg", "--run", "single_stage/shapes"), "photo.jpg: no such picture"),
+    (("a", "b", "--run", "single_stage/shapes"), "two pictures have this name"),
+    (("a", "--run", "spml/shapes_tag"), "09_inference is not finished; run `wsnb run spml/shapes_tag --until 09_inf"),
+    (("a",), "weights/none.zip: the book's network is not in this checkout; --run takes a finished run, here single_"),
+    (("a", "--box", "1,2,3,4", "--run", "single_stage/shapes"), "takes no boxes"),
+    (("empty", "--run", "single_stage/shapes"), "no picture in it"),
+])
+def test_a_prediction_that_cannot_be(whole, tmp_path, monkeypatch, capsys, words, said):
+    for folder in ("a", "b", "empty"):
+        (tmp_path / folder).mkdir()
+    for folder in ("a", "b"):
+        Image.new("RGB", (40, 30)).save(tmp_path / folder / "x.png")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(network_file, "BOOK", "weights/none.zip")
+    assert cli.main(["predict", *words, "--runs", str(whole)]) == 2
+    assert said in capsys.readouterr().err
