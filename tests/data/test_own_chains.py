@@ -128,6 +128,17 @@ def test_a_label_counts_if_every_picture_has_it(tmp_path):
     assert not own_pictures.fitting(tmp_path / "other", {"tags": 9}, 9), "only what the project has"
 
 
+def test_few_pictures_train_for_as_many_iterations_as_the_books():
+    known = {kind: 20 for kind in ("tags", "boxes", "scribbles", "points")}
+    fits = {title: options for title, _, options in own_pictures.fitting(command.ROOT, known, 20, 16)}
+    assert "-p epochs=494 -p pretrain=190" in fits["single_stage/voc_small"]  # 600 / 16 pictures are 38 passes more
+    assert fits["spml/voc_small_point"] == "-p weak_source=dataset"  # counts iterations
+    for chain in own_pictures.CHAINS:
+        assert set(chain.per_epoch) <= set(experiments.load(command.ROOT, *chain.small.split("/")).values)
+    large = {title: options for title, _, options in own_pictures.fitting(command.ROOT, known, 20, 600)}
+    assert "epochs" not in " ".join(filter(None, large.values()))
+
+
 @pytest.mark.parametrize("full", [{"tags"}, {"tags", "boxes", "scribbles", "points"}, {"tags", *dataset.KINDS}])
 def test_every_command_of_the_table_is_one(full):
     """The experiments are there, and they have the parameters and stages that the commands name."""

@@ -153,8 +153,14 @@ def undefined(table, classes) -> list[str]:
     return [name for name, iou in zip(classes, metrics.scores(table)["iou"], strict=True) if np.isnan(iou)]
 
 
-def miou_row(table, protocol, classes, name="mIoU") -> dict:
-    """A result for Stage.finish: mean IoU in % with its classes as detail."""
-    iou = 100 * metrics.scores(table)["iou"]
-    return {"name": name, "value": 100 * metrics.mean_iou(table), "unit": "%", "protocol": protocol,
-            "detail": dict(zip(classes, iou.tolist(), strict=True))}
+def miou_row(tables, protocol, classes, name="mIoU") -> dict:
+    """A result for Stage.finish: mean IoU in % of confusions [N, C, C] (or one [C, C]), with its classes as detail, and
+    the confusions themselves."""
+    iou = 100 * metrics.scores(tables)["iou"]
+    return {"name": name, "value": 100 * metrics.mean_iou(tables), "unit": "%", "protocol": protocol,
+            "detail": dict(zip(classes, iou.tolist(), strict=True)), **counted(tables, "mean IoU")}
+
+
+def counted(tables, measure) -> dict:
+    """The counts behind a result for Stage.finish, of confusions [N, C, C]; nothing of one [C, C] of all pictures."""
+    return {"counts": tables, "measure": measure} if np.ndim(tables) == 3 else {}

@@ -271,11 +271,14 @@ class Stage:
 
         RESULTS: mappings with "name", "value", "unit", optionally "detail", an own "protocol" (PROTOCOL serves
         for the others), and "role": "final" (what the chain is for), "ladder" (the quality of a product on the
-        way, named by "step") or "bound". Without the runner, the manifest too if the notebook ran unchanged; a stage
+        way, named by "step") or "bound"; "counts" and "measure" of single pictures, see wsnb.metrics.counts, go into
+        counts.npz. Without the runner, the manifest too if the notebook ran unchanged; a stage
         that was finished before keeps its record while its files match. Raises StageError.
         """
+        from wsnb.metrics import counts  # loads NumPy, which the command does without
+
         listed = []
-        for result in results:
+        for result in counts.kept(self.folder, results):
             missing = {"name", "value", "unit"} - set(result)
             if missing:
                 raise StageError(f"result {result!r}: lacks {', '.join(sorted(missing))}")
