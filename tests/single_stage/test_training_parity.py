@@ -141,6 +141,7 @@ def test_training(title, tmp_path, monkeypatch):
     monkeypatch.setattr(cells.names["steps"], "snapshot", lambda *_: None)
     cells.names |= {"shown": (), "validate": lambda epoch: None}
     torch.manual_seed(1)
-    cells.train("groups = backbone_wrapper", "settings = losses.settings_from", "def step(batch)", "segmentation.fit(run")
+    cells.train("groups = backbone_wrapper", "settings = losses.settings_from", "def step(batch)",
+                "segmentation.fit(run")
     assert cells.losses == pytest.approx(wanted, abs=1e-8)
     plain.assert_same(net)
