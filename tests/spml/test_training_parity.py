@@ -146,8 +146,9 @@ def test_the_embedding_and_its_joint_head(losses, monkeypatch, tmp_path, preset)
     p = SimpleNamespace(seed=1, threads=1, backbone="tiny", head="deeplab", dim=DIM, weights="random", norms="sync",
                         norm_momentum=0.0003, output_stride=0, head_width=8, checkpoint="", head_rates=[1, 2],
                         crop=SIDE, gpus=1, devices=1, clusters=[2, 3], kmeans_iterations=4, colour_features=False,
-                        memory=1, preset=preset, feature_affinity_kappa=0.0, feature_affinity_weight=0.0, lr=LR, batch=2,
-                        weight_decay=DECAY, optimiser="inner_sgd", iterations=4, warm_up=2, workers=0, base=1.0)
+                        memory=1, preset=preset, feature_affinity_kappa=0.0, feature_affinity_weight=0.0, lr=LR,
+                        batch=2, weight_decay=DECAY, optimiser="inner_sgd", iterations=4, warm_up=2, workers=0,
+                        base=1.0)
     for name, (kappa, weight) in TERMS.items():
         setattr(p, f"{name}_kappa", kappa), setattr(p, f"{name}_weight", weight)
     known = dict(torch=torch, files=files, training=training, distributed=distributed, segmentation=segmentation,
