@@ -136,6 +136,19 @@ def test_a_damaged_stage_is_not_read_by_a_later_one(finished, monkeypatch):
         fingerprint.file_fingerprint(path.with_name("network.json"), contents.Contents())
 
 
+@pytest.mark.parametrize("place", [".", "masks"])
+def test_nothing_is_written_through_a_link(tmp_path, place):
+    folder, other = tmp_path / "runs/.store" / ("a" * 64), tmp_path / "mine"
+    other.mkdir()
+    (folder / place).parent.mkdir(parents=True)
+    (folder / place).symlink_to(other)
+    with pytest.raises(FileError, match="a link to .*mine, where a stage would write; remove the link"):
+        store.open_folder(folder)
+    assert not list(other.iterdir())
+    (folder / place).unlink()
+    assert store.open_folder(folder) == "" and folder.is_dir()
+
+
 def test_a_place_that_cannot_become_a_link(project, tmp_path, monkeypatch):
     (project.runs / "01_make").mkdir(parents=True)
     (project.runs / "01_make/mine.txt").write_text("x")
