@@ -54,5 +54,5 @@ def test_the_chain_writes_their_masks_and_scores_nothing(data, tmp_path):
 
 def test_an_unknown_choice_of_weights_is_refused_before_training(data, tmp_path):
     done = chain.run(data, tmp_path, "--until", "01_train", select="newest")
-    assert done.returncode != 0 and "select 'newest': choose best or last" in done.stdout, done.stdout
+    assert done.returncode != 0 and "select is 'newest'; use one of best, last" in done.stdout, done.stdout
     assert "epoch 0" not in done.stdout

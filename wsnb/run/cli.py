@@ -96,6 +96,11 @@ def parser(arguments) -> argparse.ArgumentParser:
     labels.add_argument("--runs", metavar="DIR")
     labels.set_defaults(call=_export_labels)
 
+    new = commands.add_parser("new", help="begin a method of your own: a notebook and an experiment")
+    new.add_argument("what", choices=("paper",))
+    new.add_argument("name", metavar="NAME")
+    new.set_defaults(call=_new)
+
     shown = commands.add_parser("params", help="all values of an experiment, by stage")
     shown.add_argument("experiment", metavar="PAPER/NAME")
     shown.add_argument("--stage", metavar="STAGE", help="only this stage's, as YAML for `papermill -f`")
@@ -226,6 +231,13 @@ def _predict(args) -> int:
         loaded = predict.of_file(file, device)
     with loaded as run:
         predict.write(predict.Model(run), args.picture, args.out, schedule.say, args.box, args.longest)
+    return schedule.DONE
+
+
+def _new(args) -> int:
+    from wsnb.run import new_paper
+
+    schedule.say(new_paper.make(paths.find(), args.name))
     return schedule.DONE
 
 

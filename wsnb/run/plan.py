@@ -43,7 +43,11 @@ def resolve(
         file = params.existing_file(name, declared[name].type, value, Path.cwd())
         changed[name] = params.with_file(name, value, file) if file else value
     given = {"data_root": data_root, "device": device, "workers": workers}
-    changed |= {name: value for name, value in given.items() if value is not None and name in declared}
+    changed |= {
+        name: params.check(declared[name], value, f"--{name.replace('_', '-')}")
+        for name, value in given.items()
+        if value is not None and name in declared
+    }
     if "data_root" in changed:
         changed["data_root"] = str(Path(changed["data_root"]).expanduser().absolute())
     elif experiment.values.get("data_root"):
@@ -55,8 +59,6 @@ def resolve(
     wish = resolved.values.get("device", "auto")
     if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", wish):
         raise params.ParamsError(f"device {wish!r}: use auto, cpu, cuda or cuda:N")
-    if resolved.values.get("workers", 0) < 0:
-        raise params.ParamsError(f"workers {resolved.values['workers']}: use 0 (none) or more")
     for name, param in declared.items():
         value = resolved.values.get(name)
         file = value and params.is_file_param(name, param.type) and params.looks_like_a_file(name, value)

@@ -92,6 +92,7 @@ class Stage:
 
     def __init__(self):
         self._began, self._locks, self._cells, self._record_before = time.time(), [], None, None
+        self._log_room = output_limits.Room("a stage may log")
         self._sound = set()  # folders of earlier stages that were compared with their records
 
     def _begin(self, paper, notebook, namespace):
@@ -188,7 +189,8 @@ class Stage:
 
         wanted = getattr(self.params, "device", "auto")
         if wanted == "auto":
-            return "cuda" if torch.cuda.is_available() else "cpu"
+            # unlike is_available this leaves the driver alone, which does not survive a fork (distributed.launch)
+            return "cuda" if torch.cuda.device_count() else "cpu"
         kind, _, number = wanted.partition(":")
         if kind not in ("cpu", "cuda") or (number and not number.isdigit()):
             raise StageError(f"device {wanted!r}: use auto, cpu, cuda or cuda:N")
@@ -234,8 +236,12 @@ class Stage:
         return SimpleNamespace(**load_json(self.upstream(name) / manifest.PARAMS)["params"])
 
     def log(self, text) -> None:
-        """Write a line with the time of day to log.txt and to the cell's output."""
-        stamped = f"{datetime.datetime.now():%H:%M:%S} " + str(text).replace("\n", "\n" + " " * 9)
+        """Write a line with the time of day to log.txt and to the cell's output. A stage's lines, and what an error
+        says, are cut as a cell's printing is."""
+        text = self._log_room.keep(str(text))
+        if not text:
+            return
+        stamped = f"{datetime.datetime.now():%H:%M:%S} " + text.replace("\n", "\n" + " " * 9)
         self._write_log(stamped + "\n")
         sys.stdout.write(stamped + "\n")
         sys.stdout.flush()
@@ -265,11 +271,14 @@ class Stage:
 
         RESULTS: mappings with "name", "value", "unit", optionally "detail", an own "protocol" (PROTOCOL serves
         for the others), and "role": "final" (what the chain is for), "ladder" (the quality of a product on the
-        way, named by "step") or "bound". Without the runner, the manifest too if the notebook ran unchanged; a stage
+        way, named by "step") or "bound"; "counts" and "measure" of single pictures, see wsnb.metrics.counts, go into
+        counts.npz. Without the runner, the manifest too if the notebook ran unchanged; a stage
         that was finished before keeps its record while its files match. Raises StageError.
         """
+        from wsnb.metrics import counts  # loads NumPy, which the command does without
+
         listed = []
-        for result in results:
+        for result in counts.kept(self.folder, results):
             missing = {"name", "value", "unit"} - set(result)
             if missing:
                 raise StageError(f"result {result!r}: lacks {', '.join(sorted(missing))}")
@@ -325,7 +334,7 @@ def _values(declared, namespace, where) -> dict:
     if missing:
         raise StageError(f"{where}: {', '.join(missing)} not set; run the parameters cell before Stage.begin")
     values = {
-        name: params.check(name, param.type, namespace[name], str(where)) for name, param in declared.items()
+        name: params.check(param, namespace[name], str(where)) for name, param in declared.items()
     }
     namespace.update(values)
     return values
