@@ -8,8 +8,6 @@ import zlib
 from pathlib import Path
 
 import numpy as np
-from scipy.io import loadmat
-from scipy.io.matlab import MatReadError
 
 from wsnb.data import weak
 from wsnb.data.item import Item, classes_only, given, of_image_size
@@ -22,7 +20,7 @@ OFFICIAL = {"train": 8498, "val": 2857}
 
 # What scipy raises for truncated or foreign files; its reader has no single kind of its own.
 _BROKEN = (OSError, EOFError, ValueError, TypeError, KeyError, IndexError, AttributeError, NotImplementedError,
-           OverflowError, MemoryError, MatReadError, zlib.error)
+           OverflowError, MemoryError, zlib.error)
 
 
 def dataset(root) -> Path:
@@ -86,11 +84,14 @@ def read_boxes(item: Item, names=CLASSES) -> tuple[np.ndarray, np.ndarray, np.nd
 
 def _field(path, struct: str, name: str) -> np.ndarray:
     """Field NAME of the 1x1 struct STRUCT in a .mat file."""
+    from scipy.io import loadmat  # half a second, which the runner spares
+    from scipy.io.matlab import MatReadError
+
     try:
         return loadmat(path, variable_names=[struct])[struct][0, 0][name]
     except FileNotFoundError as error:
         raise FileError(f"{path}: missing; run `wsnb data doctor` to list all that is missing") from error
-    except _BROKEN as error:
+    except (*_BROKEN, MatReadError) as error:
         raise FileError(f"{path}: no readable {struct}.{name} ({error}); fetch SBD again") from error
 
 

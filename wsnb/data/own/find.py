@@ -51,9 +51,12 @@ def labels_in(folder: Path, places: dict, errors: list) -> dict:
 
 
 def _boxes_in(folder: Path, usual: Path | None, errors: list) -> Path | None:
-    """Find the boxes: at their USUAL place, else the one COCO JSON in FOLDER or its annotations, of any name."""
+    """Find the boxes: at their USUAL place, else VOC XML beside the pictures, else the one COCO JSON in FOLDER or its
+    annotations, of any name."""
     if usual is not None and (usual.is_file() or names.files(usual, (".xml",))):
         return usual
+    if usual is None and names.files(folder, (".xml",)):
+        return folder
     found = []
     for path in (path for place in (folder, usual) if place is not None for path in names.files(place, (".json",))):
         try:
@@ -76,7 +79,10 @@ def _foreign(folder: Path) -> str:
         for path in names.files(place, (".txt",)) if place.is_dir() else ():
             if path.name != "classes.txt":
                 return f"{path}: looks like YOLO's boxes, which are not read; export them as COCO JSON: boxes.json"
-    return (f"{folder}: no tags, boxes, scribbles, points or masks were found; put tags.csv, boxes.json, "
+    others = [path.name for path in sorted(folder.iterdir()) if path.is_file() and path.name[0] != "."
+              and path.suffix.lower() not in names.PICTURES and path.name != "classes.txt"]
+    known = f" ({', '.join(others[:3])} is not read)" if others else ""
+    return (f"{folder}: no tags, boxes, scribbles, points or masks were found{known}; put tags.csv, boxes.json, "
             "scribbles/*.png or points.csv beside the pictures")
 
 
