@@ -26,7 +26,16 @@ FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP", "PPM")  # of pictures; Pillow w
 
 
 class FileError(ValueError):
-    """A file that cannot be used; the message names it and the remedy."""
+    """A file that cannot be used; the message names it and the remedy. Long lines lose their middle."""
+
+    def __init__(self, message=""):
+        super().__init__(readable(message))
+
+
+def readable(message) -> str:
+    """MESSAGE with lines of at most 1000 characters: it may quote what it found in a damaged file."""
+    lines = str(message).split("\n")
+    return "\n".join(line if len(line) <= 1000 else f"{line[:500]} ... {line[-500:]}" for line in lines)
 
 
 class NoRoom(FileError, OSError):
@@ -131,7 +140,10 @@ def load_npz(path) -> dict:
     """Read named arrays; pickled objects are refused. Raises FileError."""
     try:
         with np.load(path, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
+            found = {name: archive[name] for name in archive.files}
+            if bytes in map(type, found.values()):  # NumPy's way with what is no array
+                raise ValueError("it holds something else")
+            return found
     except Exception as error:  # of zipfile, zlib and NumPy for damaged archives, TypeError for a lone .npy
         raise FileError(f"{path}: not a readable .npz of plain arrays ({error}); make or fetch it again") from error
 

@@ -4,6 +4,7 @@ Grad-CAM is in `gradcam`. `write` and `read` keep the maps of many pictures on d
 classes that are there.
 """
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -109,6 +110,13 @@ def write(folder, name, keys, maps, size, cover=(1.0, 1.0)) -> None:
              peak=np.float32(peak), size=np.asarray(size, np.int64), cover=np.asarray(cover, np.float64))
 
 
+def _is_placed(kept) -> bool:
+    """Whether the size and the cover of a file of `write` can be: a picture, which the maps reach at least."""
+    size, cover, maps = kept["size"], kept["cover"], kept["maps"]
+    return (maps.ndim == 3 and kept["peak"].shape == () and size.shape == cover.shape == (2,) and size.dtype.kind == "i"
+            and (size > 0).all() and math.prod(size.tolist()) < 10**9 and (1 <= cover).all() and (cover < 1e4).all())
+
+
 def read(folder, name, size=None):
     """Read (keys int64 [K], maps float32 [K, H, W]) of a picture, enlarged bilinearly to SIZE (H, W).
 
@@ -118,6 +126,8 @@ def read(folder, name, size=None):
     kept = load_npz(path)
     if not {"keys", "maps", "peak", "size", "cover"} <= set(kept) or len(kept["keys"]) != len(kept["maps"]):
         raise FileError(f"{path}: not a file of class activation maps; remove it and run the CAM stage again")
+    if not _is_placed(kept):
+        raise FileError(f"{path}: the size that its maps are of is damaged; remove it and run the CAM stage again")
     maps = kept["maps"].astype(np.float32) * kept["peak"]
     if isinstance(size, str) or not len(maps):
         if size == "stored":
