@@ -4,9 +4,8 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import scipy.io
 
-from wsnb.data import read
+from wsnb.data import mat, read
 from wsnb.files import FileError, load_npz, save_npz, save_png
 from wsnb.ops.label_maps import need_finite
 from wsnb.ops.segmentation import predict
@@ -21,13 +20,12 @@ def save_scores(path, scores) -> None:
 
 def load_scores(path) -> np.ndarray:
     """Read the first array of a MAT file, whatever its name: float32 [H, W]. Raises FileError."""
+    if not Path(path).exists():
+        raise FileError(f"{path}: missing; run the stage that predicts, or set `run_score_thresh` to false")
+    content = mat.load(path)
     try:
-        with open(path, "rb") as file:
-            arrays = [value for name, value in scipy.io.loadmat(file).items() if not name.startswith("__")]
-        scores = np.asarray(arrays[0], np.float32)
-    except FileNotFoundError as error:
-        raise FileError(f"{path}: missing; run the stage that predicts, or set `run_score_thresh` to false") from error
-    except Exception as error:  # of scipy and zlib for damaged files
+        scores = np.asarray(next(iter(content.values())), np.float32)
+    except (StopIteration, ValueError, TypeError) as error:  # the first for a file without variables
         raise FileError(f"{path}: not a MAT file of scores ({error}); make or fetch it again") from error
     if scores.ndim != 2:
         raise FileError(f"{path}: scores of shape {scores.shape}, but [H, W] is expected")
