@@ -198,7 +198,8 @@ def test_boxes_to_segmentation(device, kills, data, tmp_path):
 
 def test_no_people_allowed(device, kills, data, tmp_path):
     run(device, kills, "no_people_allowed/shapes", data("voc"), tmp_path, no_people_allowed.SMALL,
-        test_scales="[1.0, 0.75]", batch=2, irnet_batch=2, seg_batch=2, replicas=2, seg_optimiser="sgd", seg_head="largefov")
+        test_scales="[1.0, 0.75]", batch=2, irnet_batch=2, seg_batch=2, replicas=2, seg_optimiser="sgd",
+        seg_head="largefov")
 
 
 def test_what_may_not_meet(device):
