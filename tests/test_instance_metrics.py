@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from wsnb.metrics import instances, instances_chainercv
+from wsnb.metrics import counts, instances, instances_chainercv
 
 
 def box_mask(x0, y0, x1, y1, size=(20, 30)):
@@ -169,3 +169,14 @@ def test_refusals():
         instances.picture([a], [1], [np.nan], [], [])
     with pytest.raises(ValueError, match="size"):
         instances.mask_ious([a], [np.zeros((4, 4), bool)])
+
+
+def test_counts_of_pictures_give_the_scores_of_the_set(tmp_path):
+    rng = np.random.default_rng(0)
+    records = [instances.Record(rng.random((4, 3)), rng.integers(1, 4, 4), np.ones(4), rng.integers(1, 4, 3))
+               for _ in range(6)]
+    for measure, value, made in (
+            ("recall times precision", instances.average_precision(records, 4), (instances.unranked_counts, 0.5)),
+            ("mean over objects", instances.average_best_overlap(records, 4), (instances.best_overlap_counts,))):
+        row = {"name": measure, "value": 100 * instances.mean(value), "measure": measure}
+        assert counts.kept(tmp_path, [{**row, "counts": made[0](records, 4, *made[1:])}])  # else refused

@@ -42,7 +42,7 @@ def test_held_freed_and_named(tmp_path):
         locks.LockedError, match=f"the stage is in use by process {pid} on {socket.gethostname()}"
     ):
         locks.acquire(path, "the stage")
-    assert time.monotonic() - began < 1 and locks.is_held(path)
+    assert time.monotonic() - began < 10 and locks.is_held(path)
     end(pid)
     assert not locks.is_held(path)
     with locks.acquire(path, "x", 0):
@@ -59,7 +59,8 @@ def test_a_forked_worker_does_not_keep_the_lock(tmp_path):
 
 
 def test_second_run_is_refused(project):
-    first = project.start("run", "toy/tiny", "-p", "pause=5")
+    project.hold("item 0")
+    first = project.start("run", "toy/tiny")
     wait_for((project.runs / "01_make/.computed").exists)
     began = time.monotonic()
     text = project.run(code=3)
@@ -68,6 +69,7 @@ def test_second_run_is_refused(project):
     print(f"refused after {took:.2f} s, start of Python included")
     assert "running: process" in project.wsnb("status")
     kill(first)
+    project.hold()
     project.run("--until", "01_make")  # at once
 
 

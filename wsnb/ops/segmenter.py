@@ -14,7 +14,8 @@ from wsnb.ops import label_maps, segmentation
 
 def build(p, n_classes):
     """Build the segmenter of a stage's parameters; returns (segmenter, where its weights came from)."""
-    return heads.build(p.head, p.backbone, n_classes, p.weights, p.output_stride, p.width, p.freeze)
+    return heads.build(p.head, p.backbone, n_classes, p.weights, p.output_stride, p.width, p.freeze,
+                       rates=p.head_rates)
 
 
 def settings(p, **more) -> SimpleNamespace:
@@ -46,6 +47,7 @@ def train(p, items, label_of, n_classes, folder, device, progress, log):
     folder = Path(folder)
     training.seed_everything(p.seed, p.threads, p.deterministic)
     network, origin = build(p, n_classes)
+    heads.warn_of_dead_taps(heads.rates_of(p.head, network.stride, p.head_rates), p.crop, network.stride, log)
     network = network.to(memory_format=torch.channels_last)
     if (folder / "network.pth").exists():
         backbones.fill(network, load_torch(folder / "network.pth"), str(folder / "network.pth"))
@@ -76,7 +78,8 @@ def train(p, items, label_of, n_classes, folder, device, progress, log):
 
 def load(p, n_classes, path, device):
     """Load the network that `train` wrote to PATH with the parameters P, in evaluation mode. Raises FileError."""
-    network, _ = heads.build(p.head, p.backbone, n_classes, "random", p.output_stride, p.width, p.freeze)
+    network, _ = heads.build(p.head, p.backbone, n_classes, "random", p.output_stride, p.width, p.freeze,
+                             rates=p.head_rates)
     backbones.fill(network, load_torch(path), str(path))
     return network.to(device, memory_format=torch.channels_last).eval()
 

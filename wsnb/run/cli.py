@@ -67,7 +67,9 @@ def parser(arguments) -> argparse.ArgumentParser:
         help="snakemake: stages as its jobs, for more than one machine (pip install -e '.[cluster]')",
     )
     run.add_argument("--profile", metavar="NAME", help="snakemake: its profile, which says where jobs run")
-    run.add_argument("--dry-run", action="store_true", help="only say what would run and why; with --engine snakemake, its plan")
+    run.add_argument(
+        "--dry-run", action="store_true", help="only say what would run and why; with --engine snakemake: its plan"
+    )
     run.set_defaults(call=_run)
 
     predict = commands.add_parser("predict", help="masks of your own pictures, by the network of a finished run")
@@ -95,6 +97,11 @@ def parser(arguments) -> argparse.ArgumentParser:
     labels.add_argument("folder", metavar="DIR", help="a new folder")
     labels.add_argument("--runs", metavar="DIR")
     labels.set_defaults(call=_export_labels)
+
+    new = commands.add_parser("new", help="begin a method of your own: a notebook and an experiment")
+    new.add_argument("what", choices=("paper",))
+    new.add_argument("name", metavar="NAME")
+    new.set_defaults(call=_new)
 
     shown = commands.add_parser("params", help="all values of an experiment, by stage")
     shown.add_argument("experiment", metavar="PAPER/NAME")
@@ -226,6 +233,13 @@ def _predict(args) -> int:
         loaded = predict.of_file(file, device)
     with loaded as run:
         predict.write(predict.Model(run), args.picture, args.out, schedule.say, args.box, args.longest)
+    return schedule.DONE
+
+
+def _new(args) -> int:
+    from wsnb.run import new_paper
+
+    schedule.say(new_paper.make(paths.find(), args.name))
     return schedule.DONE
 
 

@@ -170,7 +170,11 @@ def _failed(project, wanted, notebook, error) -> StageFailed:
 
 
 def reason(error) -> str:
-    """The message of an error, without its traceback; at most six lines of it."""
+    """The message of an error, without its traceback; at most six lines of it, each cut at 2000 characters."""
+    return "\n".join(line if len(line) <= 2000 else f"{line[:2000]} ..." for line in _reason(error).split("\n"))
+
+
+def _reason(error):
     if hasattr(error, "ename"):  # papermill's
         lines = error.evalue.strip().splitlines()
         return "\n".join([f"{error.ename}: {lines[0]}", *lines[1:][-5:]]) if lines else error.ename

@@ -182,7 +182,7 @@ def load(project, paper: str, name: str, within: tuple = ()) -> Experiment:
     for notebook, declared in read.values():
         for param in declared.values():
             first, place = union.setdefault(param.name, param), where.setdefault(param.name, notebook.path)
-            if (first.type, first.default) != (param.type, param.default):
+            if (first.type, first.default, first.allowed) != (param.type, param.default, param.allowed):
                 raise params.ParamsError(
                     f"{notebook.path}: {param.name} is declared as {_declared(param)}, but as {_declared(first)} in "
                     f"{place}; make them alike, for {path} has one value for both"
@@ -199,7 +199,7 @@ def load(project, paper: str, name: str, within: tuple = ()) -> Experiment:
 
 
 def _declared(param) -> str:
-    return f"`{param.name}: {param.type} = {param.default!r}`"
+    return f"`{param.name}: {param.type} = {param.default!r}  # {param.allowed}".rstrip(" #") + "`"
 
 
 def plan(stages: list, read: dict, values: dict, sources: dict) -> tuple:

@@ -18,7 +18,6 @@ from wsnb.files import write as whole
 from wsnb.run import experiments, manifest, papers, params, paths
 
 BOOK = "weights/book.zip"  # the small network that comes with the book, as `wsnb export network` writes it
-MAKER = "simple_does_it/voc_small_semantic"  # the experiment that makes it
 CARD = "card.json"  # of a file of `wsnb export network`
 LONGEST = 500  # pixels: VOC's pictures have no longer side; photographs are reduced to it
 ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
@@ -149,7 +148,7 @@ class Model:
 
 
 def load(title: str, runs=None, device: str = "auto") -> Model:
-    """Load the networks of the finished run of "PAPER/NAME": `wsnb.load("single_stage/shapes").predict("photo.jpg")`.
+    """Load the networks of the finished run of "PAPER/NAME": `wsnb.load(TITLE).predict("photo.jpg")`.
 
     Raises FileError, BadName or ParamsError.
     """

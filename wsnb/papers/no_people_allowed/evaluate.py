@@ -5,7 +5,7 @@ import cv2
 import numpy as np
 
 from wsnb import files, metrics
-from wsnb.ops.label_maps import BACKBONES, miou_row
+from wsnb.ops.label_maps import BACKBONES, counted, miou_row
 
 
 def segmentation_scores(table) -> dict[str, float]:
@@ -169,7 +169,8 @@ def final_rows(tables, shared, preset, params_inference, method, classes) -> lis
     bound = {**shared, "method": FLOOR, "supervision": "none", "image_labels": "none", "scales": [], "flip": False,
              "backbone": "", "weights": "", "resolution": "", "preset": "faithful"}
     return [miou_row(tables["segmentation"], own, classes),
-            *({"name": key, "value": 100 * values[key], "unit": "%", "protocol": own, "detail": {}}
+            *({"name": key, "value": 100 * values[key], "unit": "%", "protocol": own, "detail": {},
+               **counted(tables["segmentation"], key)}
               for key in ("mean accuracy", "pixel accuracy")),
             {**miou_row(tables[FLOOR], bound, classes), "role": "bound"}]
 

@@ -9,7 +9,7 @@ import torch
 
 from wsnb.data import read
 from wsnb.metrics import instances
-from wsnb.ops import cam, displacements, parallel
+from wsnb.ops import cam, displacements, label_maps, parallel
 from wsnb.ops.random_walk import random_walk
 from wsnb.papers.no_people_allowed import irnet
 
@@ -46,6 +46,8 @@ def detections_of(network, items, cams, settings, scale=1.0, pad=0, workers=0):
 
 def _detections_of(picture, cams, settings):
     name, edge, moved, cover, size = picture
+    for one in (edge, moved):
+        label_maps.need_finite(one, f"instances of {name}")
     keys, raw = cam.read(cams, name, "stored")
     if not len(keys):
         return []

@@ -9,12 +9,15 @@ import scipy.io
 from wsnb.data import read
 from wsnb.files import FileError, load_npz, save_npz, save_png
 from wsnb.ops import parallel
+from wsnb.ops.label_maps import need_finite
 from wsnb.ops.segmentation import predict
 from wsnb.papers.panoptic.boxes import save_mat
 
 
 def save_scores(path, scores) -> None:
-    """Write scores float [H, W] as float32 under the name `feat` of a MAT file, whole: the released format."""
+    """Write finite scores float [H, W] as float32 under the name `feat` of a MAT file, whole: the released format.
+    Raises FileError."""
+    need_finite(scores, path)
     save_mat(path, {"feat": np.asarray(scores, np.float32)})
 
 
@@ -30,6 +33,7 @@ def load_scores(path, size=None) -> np.ndarray:
         scores = _of_mat(path)
     if scores.ndim != 2:
         raise FileError(f"{path}: scores of shape {scores.shape}, but [H, W] is expected")
+    need_finite(scores, path)
     return scores
 
 
@@ -70,6 +74,7 @@ def _write(job):
     if job is None:
         return
     (label_path, score_path), (label, score), palette, stride = job
+    need_finite(score, score_path)
     if stride:
         save_npz(score_path, scores=reduced(score[None], stride)[0])
     else:
@@ -87,6 +92,7 @@ def write_probabilities(network, items, folder, palette, scales, flip, stride=4,
         kept = Path(folder, "val_probabilities", f"{item.id}.npz")
         if not (labels.exists() and kept.exists()):
             maps = predict(network, read.image(item), scales, flip, device)
+            need_finite(maps, labels)
             save_npz(kept, probabilities=reduced(maps, stride))
             save_png(labels, maps.argmax(axis=0).astype(np.uint8), palette)
         yield item
@@ -103,6 +109,7 @@ def load_probabilities(path, size):
     maps = load_npz(path).get("probabilities")
     if maps is None or maps.ndim != 3:
         raise FileError(f"{path}: no array `probabilities` [C, h, w] in it; make it again with the prediction stage")
+    need_finite(maps, path)
     return enlarged(maps, size)
 
 

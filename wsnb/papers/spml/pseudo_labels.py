@@ -72,7 +72,10 @@ def cam_seeds(cams, keys, n_classes, power=6.0):
 
 
 def eighth(maps):
-    """Reduce [C, H, W] bilinearly by exactly 1/8 (torch before 1.6 took the ratio of the sizes)."""
+    """Reduce [C, H, W] bilinearly by exactly 1/8 (torch before 1.6 took the ratio of the sizes); sides under 8 become
+    1."""
+    if min(maps.shape[1:]) < 8:
+        return resized(maps, [max(1, side // 8) for side in maps.shape[1:]])
     return F.interpolate(maps[None], scale_factor=1 / 8, mode="bilinear", align_corners=False)[0]
 
 

@@ -51,7 +51,7 @@ def embedding_network(stage, n_classes, device=None):
     """Load (embedding network, joint head) of 04 to DEVICE (the stage's), in evaluation mode."""
     params = stage.upstream_params("04_embedding")
     net, _ = model.build(params.backbone, params.head, params.dim, "random", params.norms, params.norm_momentum,
-                         params.output_stride, params.head_width, rates=params.rates)
+                         params.output_stride, params.head_width, rates=params.head_rates)
     head = model.SoftmaxHead(params.dim, n_classes)
     model.load_snapshot(stage.upstream("04_embedding") / "network.pth", net, head)
     device = device or stage.device
