@@ -5,14 +5,15 @@ import re
 import pandas as pd
 
 from tests.report import made
-from wsnb.report import frame, match, pages, table, text
+from wsnb.report import claims, frame, match, pages, table, text
 
 REAL = {"dataset": "VOC2012 subset", "dataset_size": 200}
 
 
 def page(runs, paper, found=()):
     """A paper's page."""
-    return pages.paper(paper, found, *match.compare(made.found(runs)))
+    rows = made.found(runs)
+    return pages.paper(paper, found, *match.compare(rows), claims.judged(rows))
 
 
 def opened(page):

@@ -25,7 +25,7 @@ class Paper:
                   backbones and supervisions that mean the same; see wsnb.report.match
     ladder        rules {"step": pattern, "after": [step]}: steps not made from the step before; see wsnb.report.ladder
     own_pictures  how its experiments take a reader's own data set; see wsnb.run.own_pictures
-    claims        statements of the paper that its numbers are to support
+    claims        statements of the paper that its numbers are to support; see wsnb.report.claims
     """
 
     key: str
