@@ -20,7 +20,8 @@ from wsnb.files import FileError
 from wsnb.report import statistics, text
 from wsnb.run import papers
 
-HOLDS, FAILS, UNCLEAR, NOT_RUN = ("holds here", "does not hold here", "cannot be distinguished here", "nothing of ours bears on it")
+HOLDS, FAILS, UNCLEAR = "holds here", "does not hold here", "cannot be distinguished here"
+NOT_RUN = "nothing of ours bears on it"
 UNKNOWN = "not tested: no counts of single pictures"
 KEYS = {"says", "where", "better", "worse"}
 ALIKE = ["paper", "dataset", "split", "split_hash", "metric", "unit", "crf", "backbone", "image_labels", "matching"]
