@@ -34,7 +34,7 @@ test: setup
 
 # in a container one is root, and Jupyter wants that said
 lab: setup
-	$(BIN)/python -m jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) notebooks
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) $(LAB) notebooks
 
 setup: .venv/installed
 

@@ -8,7 +8,6 @@ import time
 
 import psutil
 
-from tests.run import toy
 from tests.run.test_kills import wait_for
 
 SHELL = """
@@ -73,7 +72,7 @@ def test_plain_papermill_gives_the_same(project, finished):
 def test_killed_papermill_continues(project):
     command = [sys.executable, "-m", "papermill", "notebooks/toy/01_make.ipynb", "out.ipynb"]
     command += ["-f", "params/toy/tiny.yaml"]
-    project.yaml(toy.YAML.replace("pause: 0.0", "pause: 0.5"))
+    project.hold("item 2")
     process = subprocess.Popen(
         command, cwd=project.root, env=project.environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
@@ -83,6 +82,7 @@ def test_killed_papermill_continues(project):
         one.kill()
     process.wait()
     psutil.wait_procs(children, timeout=10)
+    project.hold()
     assert "it did not finish; it continues" in project.run("--until", "01_make")
     assert len((project.runs / "01_make/.computed").read_text().split()) <= 6
 

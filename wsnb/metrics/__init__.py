@@ -47,7 +47,12 @@ def mean_iou(table, background=True, absent=float("nan")) -> float:
 
     A class that occurs in neither truth nor prediction has the IoU ABSENT: NaN leaves it out of the mean (NaN if all
     are left out), 0 counts it as the single-stage paper's program does.
+
+    NaN too where the truth holds class 0 alone, as of pictures of which only boxes are known: to find nothing there
+    would be 100 %.
     """
+    if np.isnan(absent) and not np.asarray(table)[1:].any():
+        return float("nan")
     iou = scores(table)["iou"][0 if background else 1 :]
     iou = np.where(np.isnan(iou), absent, iou)
     return float(np.nanmean(iou)) if np.isfinite(iou).any() else float("nan")

@@ -1,12 +1,13 @@
 """Label maps on disk: written one picture after another, resumable, in worker processes, and scored against the ground
 truth with the rows of results that every paper reports."""
 
+import math
 from pathlib import Path
 
 import numpy as np
 
 from wsnb import metrics
-from wsnb.files import read_index, save_png
+from wsnb.files import FileError, read_index, save_png
 from wsnb.ops import parallel
 from wsnb.ops.crf import CRF, crf_labels
 
@@ -35,10 +36,21 @@ def winners(image, scores, crf: CRF | None = None) -> list:
     return [scores.argmax(axis=0).astype(np.uint8), *([crf_labels(image, scores, crf)] if crf else [])]
 
 
+def need_finite(scores, path) -> None:
+    """Raise FileError, naming PATH, the file of or from these SCORES (an array or a tensor, of any shape), if some are
+    NaN or Inf: their maximum would be a label all the same."""
+    finite = scores.isfinite() if hasattr(scores, "isfinite") else np.isfinite(scores)
+    if not finite.all():
+        share = 100 * (1 - float(finite.sum()) / math.prod(finite.shape))
+        raise FileError(f"{path}: {share:.3g} % of its scores are not finite; train again with a lower learning "
+                        "rate, or look at the weights that were given")
+
+
 def write_labels(function, items, folders, workers, prepare=None, palette=None):
     """Yield once for each item, as soon as its label maps stand in FOLDERS as ID.png.
 
-    Files that are there are kept. FUNCTION(*PREPARE(item)) -> uint8 [H, W], or a list of them, one a folder.
+    Files that are there are kept. FUNCTION(*PREPARE(item)) -> uint8 [H, W], or a list of them, one a folder; scores
+    that PREPARE returns have to be finite (`need_finite`).
     FUNCTION runs in WORKERS processes, and is a module's own function or a functools.partial of one.
     PREPARE runs here, where the network is; without it FUNCTION gets the item. PALETTE uint8 [256, 3]: colours of the
     PNGs (VOC's).
@@ -61,6 +73,9 @@ def _write(job):
     if job is None:
         return
     function, paths, arguments, palette = job
+    for one in arguments:
+        if hasattr(one, "dtype"):
+            need_finite(one, paths[0])
     found = function(*arguments)
     for path, labels in zip(paths, [found] if isinstance(found, np.ndarray) else found, strict=True):
         if not path.exists():

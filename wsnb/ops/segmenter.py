@@ -8,13 +8,14 @@ import torch
 
 from wsnb.data import read
 from wsnb.files import load_torch, save_torch
-from wsnb.models import backbone_wrapper, backbones, heads, training
+from wsnb.models import backbone_wrapper, backbones, distributed, heads, training
 from wsnb.ops import label_maps, segmentation
 
 
 def build(p, n_classes):
     """Build the segmenter of a stage's parameters; returns (segmenter, where its weights came from)."""
-    return heads.build(p.head, p.backbone, n_classes, p.weights, p.output_stride, p.width, p.freeze)
+    return heads.build(p.head, p.backbone, n_classes, p.weights, p.output_stride, p.width, p.freeze,
+                       rates=p.head_rates)
 
 
 def settings(p, **more) -> SimpleNamespace:
@@ -46,10 +47,12 @@ def train(p, items, label_of, n_classes, folder, device, progress, log):
     folder = Path(folder)
     training.seed_everything(p.seed, p.threads, p.deterministic)
     network, origin = build(p, n_classes)
-    network = network.to(device, memory_format=torch.channels_last)
+    heads.warn_of_dead_taps(heads.rates_of(p.head, network.stride, p.head_rates), p.crop, network.stride, log)
+    network = network.to(memory_format=torch.channels_last)
     if (folder / "network.pth").exists():
         backbones.fill(network, load_torch(folder / "network.pth"), str(folder / "network.pth"))
-        return network.eval(), origin, load_torch(folder / "epochs.pt")
+        return network.to(device).eval(), origin, load_torch(folder / "epochs.pt")
+    network = network.to(distributed.build_device(p.gpus, device))
     groups = backbone_wrapper.parameter_groups(network, p.lr, p.weight_decay, p.bias_multiplier, new_multiplier=10)
     optimiser = backbone_wrapper.optimiser(p.optimiser, groups)
 
@@ -59,13 +62,13 @@ def train(p, items, label_of, n_classes, folder, device, progress, log):
         return training.batches(crops, order, p.batch, first, workers=p.workers)
 
     def step(batch):
-        x = batch["x"].to(device, memory_format=torch.channels_last)
-        return segmentation.loss(network(x), batch["label"].to(device))
+        return segmentation.loss(network(batch["x"].to(memory_format=torch.channels_last)), batch["label"])
 
     network.train()
     run = training.Training(folder / "training.pt", log=log, network=network, optimiser=optimiser)
     steps = max(1, len(items) // p.batch)
-    segmentation.fit(run, optimiser, step, loader, p.epochs, steps, progress, log, rate=rate_of(p))
+    segmentation.fit(run, optimiser, step, loader, p.epochs, steps, progress, rate_of(p), device=device, gpus=p.gpus,
+                     speed=p.speed)
     epochs = run.kept.get("epochs", [])
     save_torch(folder / "epochs.pt", epochs)
     save_torch(folder / "network.pth", network.state_dict())
@@ -75,7 +78,8 @@ def train(p, items, label_of, n_classes, folder, device, progress, log):
 
 def load(p, n_classes, path, device):
     """Load the network that `train` wrote to PATH with the parameters P, in evaluation mode. Raises FileError."""
-    network, _ = heads.build(p.head, p.backbone, n_classes, "random", p.output_stride, p.width, p.freeze)
+    network, _ = heads.build(p.head, p.backbone, n_classes, "random", p.output_stride, p.width, p.freeze,
+                             rates=p.head_rates)
     backbones.fill(network, load_torch(path), str(path))
     return network.to(device, memory_format=torch.channels_last).eval()
 

@@ -95,15 +95,24 @@ def records(runs) -> list:
     """Records of all finished stages below RUNS (runs/PAPER/EXPERIMENT/STAGE/manifest.json), sorted by their names.
 
     A stage is a link into the store; hidden folders do not count. Another seed of an experiment is called NAME@seedN.
-    Raises FileError naming a damaged manifest and the remedy.
+    Raises FileError naming a damaged manifest, or a stage whose files do not match it, and the remedy.
     """
     found = []
     for folder in sorted(path.parent for path in Path(runs).glob(f"*/*/*/{manifest.NAME}")):
         paper, experiment, stage = folder.parts[-3:]
         if not any(part.startswith(".") for part in folder.parts[-3:]):
             of = checked(manifest.read(folder), folder / manifest.NAME)
+            need_sound(folder, of, full=False)
             found.append(Record(paper, experiment, stage, of, folder, folder / counts.NAME))
     return found
+
+
+def need_sound(folder, record: dict, full: bool) -> None:
+    """Raise FileError if the files of a stage do not match its manifest RECORD; FULL reads every one of them."""
+    faults = manifest.problems(folder, record, full)
+    if faults:
+        raise FileError(f"{folder}: {'; '.join(faults[:3])}; run `wsnb run {record['paper']}/{record['experiment']} "
+                        "--verify` again first")
 
 
 def published(figures) -> list:

@@ -4,13 +4,11 @@ RUNS/.store/KEY holds the work of a key, finished (it has a manifest that its fi
 RUNS/PAPER/EXPERIMENT/STAGE is a relative link there.
 """
 
-import contextlib
 import os
-import shutil
 from pathlib import Path
 
 from wsnb.files import FileError, clear_half_written, load_json
-from wsnb.run import locks, manifest
+from wsnb.run import manifest
 
 FOLDER = ".store"
 CHANGED = ".changed"  # marks work of cells that differ from the notebook's
@@ -92,48 +90,3 @@ def parts_of(folder) -> dict | None:
         return dict(load_json(Path(folder) / manifest.PARAMS)["parts"])
     except (FileError, KeyError, TypeError, ValueError):
         return None
-
-
-def unused(runs) -> list:
-    """(folder, bytes) of the store's entries that no experiment links to, nor needs for a stage that one links to."""
-    store = Path(runs).resolve() / FOLDER
-    used, waiting = set(), [path.resolve() for path in Path(runs).glob("*/*/*") if path.is_symlink()]
-    while waiting:
-        folder = waiting.pop()
-        if folder not in used and folder.parent == store:
-            used.add(folder)
-            waiting += [store / key for key in (parts_of(folder) or {}).get("upstream", {}).values()]
-    entries = sorted(path for path in store.glob("[!.]*") if path not in used)
-    return [(path, sum(file.lstat().st_size for file in path.rglob("*"))) for path in entries]
-
-
-def clean(runs, delete: bool, say) -> None:
-    """Say which entries of the store nothing uses, with sizes in MB; with DELETE remove them.
-
-    An entry that somebody computes is left. Raises LockedError if an experiment runs: it may be about to link some.
-    """
-    with contextlib.ExitStack() as held:
-        for path in Path(runs).glob("*/*/.lock") if delete else ():
-            held.enter_context(locks.acquire(path, str(path.parent)))
-        for path in (Path(runs) / FOLDER).glob(".*.deleted") if delete else ():  # of a killed `clean`
-            shutil.rmtree(path)
-        total = 0
-        for folder, size in unused(runs):
-            lock = run_lock(folder)
-            if locks.is_held(lock):
-                say(f"{folder.name}: in use by {locks.holder(lock)}")
-                continue
-            total += size
-            say(f"{folder.name}  {size / 1e6:10.1f} MB  {_title(folder)}")
-            if delete:
-                with locks.acquire(lock, str(folder)):  # renamed first: nothing half deleted can be continued
-                    shutil.rmtree(folder.rename(folder.with_name(f".{folder.name}.deleted")))
-        say(f"{total / 1e6:.1f} MB {'deleted' if delete else 'that no experiment points to; --yes deletes them'}")
-
-
-def _title(folder) -> str:
-    try:
-        record = load_json(folder / manifest.PARAMS)
-        return f"{record['paper']}/{record['experiment']} {record['stage']}"
-    except (FileError, KeyError, TypeError):
-        return "of unknown origin"

@@ -144,7 +144,8 @@ def pictures_of(found: dict, errors: list, notes: list) -> dict[str, Path]:
     ids = {stem: path for stem, path in pictures.items() if any(stem in found[kind] for kind in KINDS)}
     if len(ids) < len(pictures):
         left = sorted(set(pictures) - set(ids))
-        notes.append(f"{len(left)} pictures have no label of any kind and are left out, the first is {left[0]}")
+        notes.append(f"{len(left)} pictures have no label of any kind and are left out, the first is {left[0]}; "
+                     "after a run, `wsnb predict` labels them")
     empty = [stem for stem in ids if found["boxes"].get(stem) == []
              and not any(found[kind].get(stem) for kind in KINDS)]
     if empty:
