@@ -49,6 +49,8 @@ def judged(results) -> pd.DataFrame:
     """
     rows = results[results.stated & results.value.notna() & ~results.synthetic]
     rows = statistics.merged(rows).reset_index(drop=True)
+    on_the_way = rows.role == "ladder"  # steps of a chain on the same pictures: each has its own tags and CRF
+    rows = rows.assign(image_labels=rows.image_labels.mask(on_the_way, ""), crf=rows.crf.mask(on_the_way, ""))
     made = []
     for key, claims in of_papers().items():
         for claim in claims:
