@@ -53,7 +53,7 @@ def acquire(path, what: str, wait: float = 0.3, note: str = "") -> Lock:
                 break
             except BlockingIOError as error:
                 if time.monotonic() >= deadline:
-                    raise LockedError(f"{what} is in use by {holder(path)}; wait for it or end it") from error
+                    raise LockedError(f"{what} is in use by {holder(path)}; {_remedy(path)}") from error
                 time.sleep(0.05)
         os.ftruncate(descriptor, 0)
         os.pwrite(
@@ -65,6 +65,21 @@ def acquire(path, what: str, wait: float = 0.3, note: str = "") -> Lock:
         os.close(descriptor)
         raise
     return Lock(path, descriptor)
+
+
+INTERACTIVE = "(an interactive notebook)"  # the note of a lock that an open notebook holds
+
+
+def _remedy(path) -> str:
+    if INTERACTIVE in holder(path):
+        return "in JupyterLab choose Kernel → Shut Down Kernel, or end that process"
+    return "wait for it or end it"
+
+
+def refuse_open_notebook(path, what: str) -> None:
+    """Raise LockedError if an open notebook holds the lock: it may hold it for days."""
+    if INTERACTIVE in holder(path) and is_held(path):
+        raise LockedError(f"{what} is in use by {holder(path)}; {_remedy(path)}")
 
 
 def acquire_when_free(path, what: str, say) -> Lock:
