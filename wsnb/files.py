@@ -6,19 +6,21 @@ torch tensors and plain containers can come out.
 """
 
 import contextlib
+import errno
 import hashlib
 import io
 import json
 import os
 import pickle
 import re
+import shutil
 import struct
 import zipfile
 import zlib
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP", "PPM")  # of pictures; Pillow would start programs for some others
 
@@ -27,12 +29,16 @@ class FileError(ValueError):
     """A file that cannot be used; the message names it and the remedy."""
 
 
+class NoRoom(FileError, OSError):
+    """A file that does not fit on its disk; the message names it, the room there is and what it needs."""
+
+
 @contextlib.contextmanager
-def write(path, mode="wb"):
+def write(path, mode="wb", size=0):
     """Open PATH for writing; its name only ever shows a complete file.
 
-    The text goes to a temporary file beside it, then fsync, rename, fsync of the folder. Raises OSError as open does;
-    nothing is left behind after an error.
+    The text goes to a temporary file beside it, then fsync, rename, fsync of the folder. Raises OSError as open does,
+    NoRoom on a full disk; nothing is left behind after an error. SIZE: bytes that it will have, as far as is known.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -43,14 +49,27 @@ def write(path, mode="wb"):
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
-    except BaseException:
+    except BaseException as error:
+        held = temporary.stat().st_size if temporary.exists() else 0
         temporary.unlink(missing_ok=True)
+        if full := _full(error):
+            needs = f"it needs {size / 1e6:.2f} MB" if size else f"it needs more than {held / 1e6:.2f} MB"
+            free = shutil.disk_usage(path.parent).free / 1e6
+            raise NoRoom(f"{path}: cannot be written ({full.strerror}); {needs}, {free:.2f} MB are free there: make "
+                         "room and start again") from error
         raise
     folder = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(folder)
     finally:
         os.close(folder)
+
+
+def _full(error):
+    """The error of a full disk, a quota or a limit of size behind ERROR: libraries raise their own after it."""
+    while error is not None and getattr(error, "errno", None) not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        error = error.__cause__ or error.__context__
+    return error
 
 
 def clear_half_written(folder) -> None:
@@ -121,8 +140,15 @@ def save_torch(path, value) -> None:
     """Write tensors and plain containers with torch.save."""
     import torch
 
-    with write(path) as file:
+    with write(path, size=_bytes(value)) as file:
         torch.save(value, file)
+
+
+def _bytes(value) -> int:
+    """Bytes of all tensors in plain containers."""
+    if isinstance(value, dict):
+        value = list(value.values())
+    return sum(map(_bytes, value)) if isinstance(value, list | tuple) else getattr(value, "nbytes", 0)
 
 
 def load_torch(path, map_location="cpu"):
@@ -184,10 +210,19 @@ def _check_png(data: bytes) -> None:
     raise ValueError("it ends before its last chunk")
 
 
-def read_rgb(path) -> np.ndarray:
-    """Read a picture as uint8 [H, W, 3]. Raises FileError for missing, truncated or foreign files, and for other than
-    8 bits a colour, which would be clipped."""
-    return np.array(loaded_colour(path).convert("RGB"))
+def read_rgb(path, by_exif=False) -> np.ndarray:
+    """Read a picture as uint8 [H, W, 3], as it is stored, or turned as its EXIF data say (BY_EXIF). Raises FileError
+    for missing, truncated or foreign files, and for other than 8 bits a colour, which would be clipped."""
+    image = loaded_colour(path)
+    return np.array((ImageOps.exif_transpose(image) if by_exif else image).convert("RGB"))
+
+
+ON_ITS_SIDE = (5, 6, 7, 8)  # orientations whose height and width are exchanged when they are turned upright
+
+
+def orientation(image) -> int | None:
+    """Return the orientation 1..8 in the EXIF data of an opened picture; None where they name none."""
+    return image.getexif().get(0x0112)
 
 
 def loaded_colour(path):

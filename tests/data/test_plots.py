@@ -1,12 +1,14 @@
 """Pictures of pictures: colours, sizes, and the same bytes each time."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
 from wsnb import viz
 from wsnb.data import voc
 from wsnb.data.synthetic import shapes
+from wsnb.viz import charts
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +75,14 @@ def test_legend_and_notebook_bytes(tmp_path):
     assert viz.legend(voc.CLASSES, [0, 15])._repr_png_() == path.read_bytes()
     with pytest.raises(ValueError, match="cannot be saved as .gif"):
         viz.save(viz.legend(voc.CLASSES), tmp_path / "a.gif")
+
+
+def test_names_that_look_like_formulas_are_written_as_they_are(tmp_path):
+    names = ["background", r"$\frac{a$", "$$", "a_{b}^c$x$"]
+    values = pd.DataFrame({name: [0.5, 1.0, 2.0, 3.0] for name in names[1:]}, index=names)
+    for figure in (viz.legend(names), viz.grid([np.zeros((4, 4), np.uint8)], names[1:2]),
+                   charts.class_figure(values, names), charts.confusion_figure(np.eye(4), names)):
+        assert viz.save(figure, tmp_path / "a.png").stat().st_size > 1000
 
 
 def test_a_figure_is_drawn_once_until_it_changes(scene, tmp_path, monkeypatch):

@@ -2,13 +2,15 @@
 
 import hashlib
 import shutil
-import signal
 import time
+from functools import partial
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from tests import command
+from tests.kernels import killed
 from tests.panoptic import chain
 from tests.predicted import agrees_with_its_run, is_picture
 from wsnb.data.item import read_numbers
@@ -105,24 +107,21 @@ def test_dropped_in_files_replace_the_stages_work(data, whole, tmp_path):
 
 def test_killed_while_labels_are_made(data, whole, tmp_path):
     """SIGKILL in the label stage; the next run keeps what is whole and ends with the same files."""
-    for name in (*WEAK, "06_train", "07_predict"):
-        made = chain.stage(whole, name).resolve()
-        shutil.copytree(made, tmp_path / ".store" / made.name)
-    process = chain.start(data, tmp_path, "--until", "08_iterate", **SEMI)
-    folder = chain.stage(tmp_path, "08_iterate") / "labels"
-    while process.poll() is None and len(list(folder.glob("*.png"))) < 2:
-        time.sleep(0.02)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    done = chain.run(data, tmp_path, "--until", "08_iterate", **SEMI)
+    def start(runs):
+        command.give([chain.stage(whole, name) for name in (*WEAK, "06_train", "07_predict")], runs)
+        return chain.start(data, runs, "--until", "08_iterate", **SEMI)
+
+    runs, _ = killed(start, partial(chain.stage, name="08_iterate"),
+                     lambda folder: len(list(folder.glob("labels/*.png"))) > 1, tmp_path)
+    done = chain.run(data, runs, "--until", "08_iterate", **SEMI)
     assert done.returncode == 0, done.stdout
     for kind in ("labels", "instances"):
-        assert hashes(chain.stage(tmp_path, "08_iterate") / kind) == hashes(chain.stage(whole, "08_iterate") / kind)
+        assert hashes(chain.stage(runs, "08_iterate") / kind) == hashes(chain.stage(whole, "08_iterate") / kind)
 
 
 def test_whole_masks_need_no_weak_labels(data, tmp_path):
-    only = {"score_thresh", "crop_input", "cam_epochs", "cam_flip", "cam_batch"}
-    done = chain.run(data, tmp_path, experiment="panoptic/cityscapes_full", without=only, backbone="tiny",
+    without = dict.fromkeys(("crop_input", "cam_epochs", "cam_flip"))
+    done = chain.run(data, tmp_path, experiment="panoptic/cityscapes_full", backbone="tiny", **without,
                      weights="random", freeze="false", output_stride=0, head="largefov", device="cpu")
     assert done.returncode == 0, done.stdout
     notes = chain.manifest(tmp_path, "06_train", "panoptic/cityscapes_full")["notes"]

@@ -106,6 +106,7 @@ def test_pages_of_stages_that_were_run_and_of_others(tmp_path, monkeypatch):
     (tmp_path / "notebooks/00_start.ipynb").write_text((tmp_path / "notebooks/spml/01_a.ipynb").read_text())
     folder = made.manifest(tmp_path / "runs", "single_stage/shapes", "02_b", [made.result(52.3)])
     made.notebook(folder / "notebook.ipynb")
+    made.again(folder)
     monkeypatch.setattr(build, "_sphinx", lambda work: (work / "html").mkdir(exist_ok=True))
     build.build(tmp_path / "runs", tmp_path / "figures", tmp_path / "_site", project=tmp_path)
     source = tmp_path / "build/_site/source"

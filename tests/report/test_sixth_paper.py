@@ -15,7 +15,8 @@ from wsnb.report import match
 from wsnb.run import papers
 
 ROOT = Path(__file__).parents[2]
-COPIED = ("wsnb", "params/single_stage", "notebooks/single_stage", "notebooks/compare")
+COPIED = ("wsnb", "params/single_stage", "notebooks/single_stage")
+COMPARISON = "notebooks/compare/01_reported_and_ours.ipynb"
 FILES = {
     "wsnb/papers/sixth/__init__.py": '"""The sixth paper."""\n\nSCORE = 61.5\n',
     "wsnb/papers/sixth/paper.toml": """
@@ -101,6 +102,8 @@ def project(tmp_path_factory):
     root = tmp_path_factory.mktemp("book")
     for name in COPIED:
         shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__", ".ipynb_checkpoints"))
+    (root / COMPARISON).parent.mkdir()
+    shutil.copy(ROOT / COMPARISON, root / COMPARISON)
     before = content(root)
     write(root)
     return root, before

@@ -61,7 +61,7 @@ def test_every_header_has_a_first_sentence_and_a_time():
 @pytest.mark.parametrize(("line", "word"), [
     (("wsnb", "ru"), "run"), (("wsnb", "run", "spml/shapes_t"), "spml/shapes_tag"),
     (("wsnb", "run", "--se"), "--seeds"),
-    (("wsnb", "params", "single_stage/voc_small_"), "single_stage/voc_small_cam_baseline"),
+    (("wsnb", "params", "single_stage/voc_small_c"), "single_stage/voc_small_cam_baseline"),
 ])
 def test_words_are_completed(capsys, tmp_path, line, word):
     script = said(capsys, "completion", "bash")

@@ -5,6 +5,7 @@ import os
 import resource
 import shutil
 import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -116,7 +117,8 @@ def test_disk_full_in_a_stage(project):
         "02_train", "stage.finish()", "save_json(stage.folder / 'big.json', 'x' * 400_000)\nstage.finish()"
     )
     text = project.run("--until", "02_train", preexec_fn=limit(200_000), code=1)
-    assert "OSError: [Errno 27] File too large" in text and "notebook.failed.ipynb" in text
+    assert "NoRoom: " in text and "big.json: cannot be written (File too large); it needs more than" in text
+    assert "notebook.failed.ipynb" in text
     before = project.manifest("01_make")
     assert before and manifest.problems(project.runs / "01_make", before, full=True) == []
     assert not project.manifest("02_train") and not (project.runs / "02_train/big.json").exists()
@@ -157,3 +159,41 @@ def test_a_list_whose_reader_has_left_is_no_fault(project):
     process = project.start("list", stdout=writer, stderr=subprocess.PIPE)
     os.close(writer)
     assert (process.communicate(timeout=60)[1], process.returncode) == ("", 0)
+
+
+FILL = """
+import json, sys, torch
+from pathlib import Path
+from wsnb.files import FileError, save_json, save_torch
+folder = Path(sys.argv[1])
+save_torch(folder / "training.pt", {"a": torch.ones(50_000)})
+for save, name, value in ((save_torch, "training.pt", {"a": [torch.zeros(500_000)]}),
+                          (save_json, "item.json", "x" * 2_000_000)):
+    try:
+        save(folder / name, value)
+    except FileError as error:
+        print(error)
+print(torch.load(folder / "training.pt")["a"].sum().item(), sorted(path.name for path in folder.iterdir()))
+"""
+
+
+@pytest.mark.parametrize("how", ["small disk", "limit of size"])
+def test_disk_full_in_a_checkpoint_is_one_sentence(tmp_path, how):
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    small = how == "small disk"
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", folder]
+    if small and subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("no right to mount a small disk")
+    try:
+        done = subprocess.run([sys.executable, "-c", FILL, folder], capture_output=True, text=True, check=True,
+                              preexec_fn=None if small else limit(1_000_000))  # fmt: skip
+    finally:
+        if small:
+            subprocess.run(["umount", folder], check=True)
+    first, second, kept = done.stdout.splitlines()
+    said = "No space left on device" if small else "File too large"
+    assert first.startswith(f"{folder}/training.pt: cannot be written ({said}); it needs 2.00 MB, "), first
+    assert "MB are free there: make room and start again" in first
+    assert f"{folder}/item.json: cannot be written ({said}); it needs more than " in second, second
+    assert kept == "50000.0 ['training.pt']"

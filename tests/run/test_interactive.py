@@ -10,7 +10,6 @@ from pathlib import Path
 
 import psutil
 
-from tests.run import toy
 from tests.run.test_kills import wait_for
 from wsnb.run import interactive, locks, store
 
@@ -76,7 +75,7 @@ def test_plain_papermill_gives_the_same(project, finished):
 def test_killed_papermill_continues(project):
     command = [sys.executable, "-m", "papermill", "notebooks/toy/01_make.ipynb", "out.ipynb"]
     command += ["-f", "params/toy/tiny.yaml"]
-    project.yaml(toy.YAML.replace("pause: 0.0", "pause: 0.5"))
+    project.hold("item 2")
     process = subprocess.Popen(
         command, cwd=project.root, env=project.environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
@@ -86,6 +85,7 @@ def test_killed_papermill_continues(project):
         one.kill()
     process.wait()
     psutil.wait_procs(children, timeout=10)
+    project.hold()
     assert "it did not finish; it continues" in project.run("--until", "01_make")
     assert len((project.runs / "01_make/.computed").read_text().split()) <= 6
 

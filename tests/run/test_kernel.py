@@ -52,8 +52,8 @@ def test_a_parameter_reassigned_before_begin(project):
     assert "items: assigned between" in project.run(code=1)
 
 
-def test_a_flood_of_output(project):
-    project.single("for i in range(1000):\n    print('x' * 99_999)", "stage.log('after')\nstage.finish()")
+def run_watched(project):
+    """Run the experiment: (exit code, peak of the runner's memory in MB)."""
     process = project.start("run", "toy/tiny", stdout=subprocess.DEVNULL)
     peak = 0
     time.sleep(0.3)  # until then the numbers may be those of this process, which it is forked from
@@ -66,12 +66,38 @@ def test_a_flood_of_output(project):
             ]
         )
         time.sleep(0.02)
-    assert process.returncode == 0
+    return process.returncode, peak
+
+
+def test_a_flood_of_output(project):
+    project.single("for i in range(1000):\n    print('x' * 99_999)", "stage.log('after')\nstage.finish()")
+    code, peak = run_watched(project)
+    assert code == 0
     kept = project.runs / "01_make/notebook.ipynb"
     size = kept.stat().st_size / 1e6
     print(f"100 MB printed: notebook {size:.1f} MB, runner {peak:.0f} MB")
     assert size < 6 and 50 < peak < 250
     assert kept.read_text().count("[output cut here: a cell may print 5 MB]") == 1
+
+
+@pytest.mark.parametrize("cell", ["for _ in range(1000):\n    stage.log('x' * 99_999)",
+                                  "stage.log('x' * 100_000_000)"])  # fmt: skip
+def test_a_flood_in_the_log(project, cell):
+    project.single(f"{cell}\nstage.finish()")
+    code, peak = run_watched(project)
+    log, kept = project.runs / "01_make/log.txt", project.runs / "01_make/notebook.ipynb"
+    print(f"100 MB logged: log {log.stat().st_size / 1e6:.1f} MB, runner {peak:.0f} MB")
+    assert code == 0 and log.stat().st_size < 6e6 and kept.stat().st_size < 6e6 and 50 < peak < 250
+    assert log.read_text().count("[output cut here: a stage may log 5 MB]") == 1
+
+
+def test_a_flood_in_an_error(project):
+    project.single("raise ValueError('begin' + 'x' * 100_000_000 + 'end')")
+    code, peak = run_watched(project)
+    log, kept = project.runs / "01_make/log.txt", project.runs / "01_make/notebook.failed.ipynb"
+    print(f"100 MB of an error's text: notebook {kept.stat().st_size / 1e6:.1f} MB, runner {peak:.0f} MB")
+    assert code == 1 and 50 < peak < 250 and kept.stat().st_size < 1e6 and log.stat().st_size < 1e5
+    assert "failed: ValueError: beginxxx" in log.read_text() and "99990008 characters are left out" in kept.read_text()
 
 
 def test_a_flood_of_pictures_and_of_messages(project):
@@ -169,7 +195,7 @@ def test_log_lines_come_through(project):
     )
     text = project.run()
     assert (
-        re.search(r" 12 things in \d s\n", text)
+        re.search(r" 12 things in \d+ s\n", text)
         and "[toy/tiny 01_make]" in text
         and "not this" not in text
         and " two\n[toy/tiny 01_make]          lines\n" in text

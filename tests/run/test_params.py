@@ -1,9 +1,12 @@
 """Parameters: everything wrong is refused before a kernel starts, with the remedy (reliability rows 13 and 14)."""
 
+import re
+from pathlib import Path
+
 import pytest
 
 from tests.run.toy import YAML
-from wsnb.run import params
+from wsnb.run import notebooks, params
 from wsnb.run.params import ParamsError
 
 CELL = """lr: float = 1e-3  # step size
@@ -40,6 +43,11 @@ def test_cell(declared):
         ("a: int", "expected"),
         ("a: str = 1", "quotes"),
         ("a: float = 1e999", "finite"),
+        ("a: int = 0  # >= 1; pictures", "a is 0, but has to be >= 1"),
+        ('a: str = "x"  # >= 1', "cannot be '>= 1'"),
+        ("a: list[int] = [1]  # >= 1", "cannot be '>= 1'"),
+        ("a: int = 1  # some, each >= 1", "cannot be 'some, each >= 1'"),
+        ("a: list[int] = [1]  # 2, each >= 1", "has the length 1; give 2 values"),
     ],
 )
 def test_cell_refusals(source, word):
@@ -204,13 +212,106 @@ def test_a_need_that_the_experiment_lacks(project):
         experiments.load(project.root, "toy", "tiny")
 
 
+RANGED = """epochs: int = 4  # >= 1; times through the pictures
+lr: float = 0.1  # > 0
+share: float = 1  # 0 to 1; of a box
+optimiser: str = "sgd"  # sgd | adamw | inner sgd; the paper's
+stride: int = 0  # 0 | 8 | 16
+scales: list[float] = [1.0]  # some, each > 0
+sides: list[int] = [3, 4]  # 2, each >= 1; height,
+# width
+rules: list[str] = []  # each crf | outside
+free: int = 0  # the pause ends at >= 1; a | b"""
+
+
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        ("epochs=-5", "epochs is -5, but has to be >= 1"),
+        ("epochs=0", "epochs is 0, but has to be >= 1"),
+        ("lr=0", "lr is 0.0, but has to be > 0"),
+        ("share=1.5", "share is 1.5, but has to be 0 to 1"),
+        ("optimiser=adam", "optimiser is 'adam'; did you mean 'adamw'[?] use one of sgd, adamw, inner sgd"),
+        ("stride=4", "stride is 4; use one of 0, 8, 16"),
+        ("scales=[]", "scales is empty; give one value at least"),
+        ("scales=[1, 0]", "scales is 0.0, but has to be > 0"),
+        ("sides=[1]", "sides has the length 1; give 2 values"),
+        ("rules=[crv]", "rules is 'crv'; did you mean 'crf'"),
+    ],
+)
+def test_values_that_are_not_allowed(text, word):
+    declared = params.parse_cell(RANGED, "toy")
+    assert declared["sides"].help == "height, width" and declared["optimiser"].help == "the paper's"
+    assert declared["free"].allowed == "" and declared["rules"].default == []
+    for good in ("epochs=1", "share=0", "share=1", "optimiser=inner sgd", "stride=16", "sides=[1,1]", "rules=[crf]"):
+        params.parse_override(good, declared)
+    with pytest.raises(ParamsError, match=f"^-p .*: {word}"):
+        params.parse_override(text, declared)
+    name, value = params.parse_override(text, params.parse_cell(re.sub("  #.*|^#.*", "", RANGED, flags=re.M), "toy"))
+    with pytest.raises(ParamsError, match=f"^x.yaml: {word}"):
+        params.complete({name: value}, declared, "x.yaml")
+
+
+OPEN = "data_root run_dir device dataset method annotation labels_stage source runs figures folder root".split()
+
+
+def notebook_parameters():
+    for path in sorted((Path(__file__).parents[2] / "notebooks").rglob("*.ipynb")):
+        for param in params.declared(notebooks.read(path)).values():
+            yield f"{path.parent.name}/{path.stem}: {param.name}", param
+
+
+def test_every_parameter_says_what_it_may_be():
+    """Numbers have a range; texts list their values, but for names, files, folders and splits."""
+    free = [where for where, param in notebook_parameters()
+            if not param.allowed and param.type != "bool" and param.name not in OPEN
+            and not re.search("(split|_dir|_file|weights|checkpoint)$", param.name)]  # fmt: skip
+    assert [where for where in free if not where.endswith("supervision")] == []
+
+
+def test_the_notebooks_list_what_the_library_has():
+    from wsnb.data import read
+    from wsnb.models import backbones, heads
+    from wsnb.papers.no_people_allowed import cams, model
+    from wsnb.papers.no_people_allowed import inference as npa
+    from wsnb.papers.panoptic import instance_network
+    from wsnb.papers.simple_does_it import box_labels, semantic
+    from wsnb.papers.single_stage import inference
+    from wsnb.papers.single_stage import model as single_stage
+
+    known = {
+        "cam_method": {*cams.METHODS},
+        "test_style": {*npa.STYLES},
+        "detections": {*instance_network.DETECTORS},
+        "label_methods": {*box_labels.METHODS},
+        "train_labels": {*box_labels.METHODS, semantic.FULL},
+        "rules": {*semantic.RULES},
+        "tag_sources": {*inference.TAGS},
+        "model": {*single_stage.MODELS},
+        "seg_head": {*heads.HEADS},
+        "no_people_allowed/01_classifier: backbone": {*backbones.NAMES, "vgg16_bn", *model.WHOLE},
+        "spml/04_embedding: backbone": {*backbones.NAMES, "resnet101_deep"},
+        "panoptic/06_train: backbone": {*backbones.NAMES},
+    }
+    seen = set()
+    for where, param in notebook_parameters():
+        listed = {*param.allowed.removeprefix("some, ").removeprefix("each ").split(" | ")}
+        for name in {where, param.name} & known.keys():
+            seen.add(name)
+            assert listed == known[name], where
+        if param.name == "layout":
+            assert listed <= {*read.LAYOUTS}, where
+    assert seen == known.keys()
+
+
 def test_command_refuses_before_a_kernel(project):
     text = project.run("-p", "lrr=3", code=2)
     assert "did you mean 'lr'" in text and not project.runs.exists()
     assert "use --runs DIR" in project.run("-p", "run_dir=/tmp", code=2)
     assert "did you mean '02_train'" in project.run("--until", "02_trian", code=2)
     assert "use auto, cpu, cuda" in project.run("--device", "gpu", code=2)
-    assert "workers -1" in project.run("--workers", "-1", code=2)
+    assert "--workers: workers is -1, but has to be >= 0" in project.run("--workers", "-1", code=2)
+    assert "has to be >= 0" in project.run("-p", "workers=-1", "--dry-run", code=2)
     project.yaml(YAML.replace("lr: 0.5", "lr: 1e-3"))
     assert "write 1.0e-3" in project.run(code=2) and not project.runs.exists()
 
@@ -257,26 +358,32 @@ def test_missing_weights_are_refused(project):
 
 def test_every_file_of_weights_counts_by_its_content(tmp_path):
     from wsnb.run import fingerprint
+    from wsnb.run.contents import Contents
 
     declared = {"irnet_weights": params.Param("irnet_weights", "str", "")}
     (tmp_path / "net.pth").write_bytes(b"1")
-    first = fingerprint.params_values(declared, {"irnet_weights": "net.pth"}, tmp_path)
+    first = fingerprint.params_values(declared, {"irnet_weights": "net.pth"}, tmp_path, Contents())
     (tmp_path / "net.pth").write_bytes(b"2")
-    assert first != fingerprint.params_values(declared, {"irnet_weights": "net.pth"}, tmp_path)
-    assert fingerprint.params_values(declared, {"irnet_weights": "imagenet"}, tmp_path) == {"irnet_weights": "imagenet"}
+    assert first != fingerprint.params_values(declared, {"irnet_weights": "net.pth"}, tmp_path, Contents())
+    named = {"irnet_weights": "imagenet"}
+    assert fingerprint.params_values(declared, named, tmp_path, Contents()) == named
 
 
 def test_a_split_with_a_list_counts_by_the_list(project):
     """SPLIT:LIST.txt, as Cityscapes has it: the list is found, made absolute, hashed; a missing one is refused."""
     from wsnb.run import fingerprint
+    from wsnb.run.contents import Contents
 
     listed, declared = project.root / "few.txt", {"extra_split": params.Param("extra_split", "str", "")}
     listed.write_text("a\n")
     assert params.existing_file("extra_split", "str", "train_extra:few.txt", project.root) == listed
-    first = fingerprint.params_values(declared, {"extra_split": "train_extra:few.txt"}, project.root)["extra_split"]
+
+    def key(split):
+        return fingerprint.params_values(declared, {"extra_split": split}, project.root, Contents())["extra_split"]
+
+    first = key("train_extra:few.txt")
     listed.write_text("b\n")
-    second = fingerprint.params_values(declared, {"extra_split": "train_extra:few.txt"}, project.root)["extra_split"]
-    other = fingerprint.params_values(declared, {"extra_split": "train:few.txt"}, project.root)["extra_split"]
+    second, other = key("train_extra:few.txt"), key("train:few.txt")
     assert first != second and first.startswith("train_extra:sha256:") and other.startswith("train:sha256:")
     project.single("assert p.extra_split == 'train_extra:' + str(stage.root / 'few.txt'), p.extra_split\nstage.finish()"
                    .replace("p.", "stage.params."), parameters='extra_split: str = ""  # more pictures')
@@ -287,6 +394,7 @@ def test_a_split_with_a_list_counts_by_the_list(project):
 def test_folders_count_by_what_lies_in_them(tmp_path):
     from wsnb.files import save_json
     from wsnb.run import fingerprint
+    from wsnb.run.contents import Contents
 
     declared = {"cam_dir": params.Param("cam_dir", "str", ""), "run_dir": params.Param("run_dir", "str", "")}
     cams = tmp_path / "cams"
@@ -294,7 +402,7 @@ def test_folders_count_by_what_lies_in_them(tmp_path):
     (cams / "a.npz").write_bytes(b"12")
 
     def key(**values):
-        return fingerprint.params_values(declared, {"cam_dir": "", "run_dir": "x", **values}, tmp_path)
+        return fingerprint.params_values(declared, {"cam_dir": "", "run_dir": "x", **values}, tmp_path, Contents())
 
     assert key() == {"cam_dir": ""} and params.existing_file("cam_dir", "str", "nowhere", tmp_path) is None
     first = key(cam_dir="cams")

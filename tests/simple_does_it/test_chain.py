@@ -1,21 +1,25 @@
 """Both chains of this paper by the real command on small synthetic data: results, workers, kills, odd data sets."""
 
 import hashlib
+import re
+import shutil
+from functools import partial
 
 import numpy as np
-import psutil
 import pytest
 import scipy.io
 import torch
 
 import wsnb
-from tests.kernels import kill_all
+from tests import command
+from tests.kernels import killed
 from tests.predicted import agrees_with_its_run
 from tests.simple_does_it import chain
 from wsnb.data.synthetic import make_sbd, make_voc
 from wsnb.files import FileError, load_torch, read_index, save_png
 from wsnb.papers.simple_does_it import box_labels, evaluate, semantic
 
+BEFORE_TRAINING = ("01_prepare", "02_surgery")
 
 @pytest.fixture(scope="module")
 def voc_data(tmp_path_factory):
@@ -45,6 +49,18 @@ def instance_runs(sbd_data, tmp_path_factory):
 
 def hashes(folder):
     return {str(p.relative_to(folder)): hashlib.sha256(p.read_bytes()).hexdigest() for p in folder.rglob("*.png")}
+
+
+def killed_in(experiment, stage, data, pattern, folder, before=(), **more):
+    """A run killed as soon as STAGE has a file of PATTERN: its runs, the stage's folder. BEFORE: finished stages."""
+    place = partial(chain.stage, experiment=experiment, name=stage)
+
+    def start(runs):
+        command.give(before, runs)
+        return chain.start(experiment, data, runs, "--until", stage, **more)
+
+    runs, _ = killed(start, place, lambda folder: any(folder.glob(pattern)), folder)
+    return runs, place(runs)
 
 
 def whole_pictures(place, pattern):
@@ -90,6 +106,14 @@ def test_networks_of_all_rounds_are_scored(semantic_runs):
     assert len(maps) == 6 and all(read_index(p).max() <= 5 for p in maps)
 
 
+def test_an_absurd_learning_rate_scores_nothing(voc_data, semantic_runs, tmp_path):
+    shutil.copytree(semantic_runs, tmp_path / "runs", symlinks=True)
+    done = chain.run("shapes_semantic", voc_data, tmp_path / "runs", lr="1e30")
+    assert done.returncode == 1 and "Traceback" not in done.stdout
+    assert re.search(r"scores are not finite|loss is (nan|inf)|tensors are not finite", done.stdout), done.stdout
+    assert "07_train" in done.stdout and "08_evaluate" not in done.stdout
+
+
 def test_labels_do_not_depend_on_the_number_of_workers(voc_data, semantic_runs, tmp_path):
     done = chain.run("shapes_semantic", voc_data, tmp_path, "--until", "06_labels", workers=2)
     assert done.returncode == 0, done.stdout
@@ -100,15 +124,9 @@ def test_labels_do_not_depend_on_the_number_of_workers(voc_data, semantic_runs, 
 
 def test_killed_while_labelling_goes_on(voc_data, semantic_runs, tmp_path):
     """SIGKILL of runner and kernel in the middle of the pictures: their files are whole and are kept."""
-    place = chain.stage(tmp_path, "shapes_semantic", "06_labels")
-    process = chain.start("shapes_semantic", voc_data, tmp_path, "--until", "06_labels", jitter_runs=2)
-    while process.poll() is None and not list(place.glob("labels/*/*.png")):
-        psutil.wait_procs([], timeout=0.05)
-        if process.poll() is not None:
-            raise AssertionError(process.stdout.read())
-    kill_all(process)
+    runs, place = killed_in("shapes_semantic", "06_labels", voc_data, "labels/*/*.png", tmp_path)
     before = whole_pictures(place, "labels/*/*.png")
-    done = chain.run("shapes_semantic", voc_data, tmp_path, "--until", "06_labels", jitter_runs=2)
+    done = chain.run("shapes_semantic", voc_data, runs, "--until", "06_labels")
     assert done.returncode == 0, done.stdout
     assert {p: p.stat().st_mtime_ns for p in before} == before  # kept, not computed again
     assert hashes(place / "labels") == hashes(chain.stage(semantic_runs, "shapes_semantic", "06_labels") / "labels")
@@ -127,6 +145,7 @@ def test_instances_are_scored(instance_runs):
 
 def test_what_the_presets_do(instance_runs, sbd_data, tmp_path):
     """Faithful: the last picture is never drawn. Fixed: it is; the protocol names the preset of every row."""
+    command.give([chain.stage(instance_runs, "shapes_instance", name) for name in BEFORE_TRAINING], tmp_path)
     done = chain.run("shapes_instance", sbd_data, tmp_path, preset="fixed", train_on="[weak]", overlays=0)
     assert done.returncode == 0, done.stdout
     for runs, dropped in ((instance_runs, 1), (tmp_path, 0)):
@@ -139,17 +158,13 @@ def test_what_the_presets_do(instance_runs, sbd_data, tmp_path):
         assert {r["protocol"]["preset"] for r in rows} == {"faithful" if dropped else "fixed"}
         assert {f"{len(lines)} objects" in r["protocol"]["matching"] for r in rows} == {True}
     refused = chain.run("shapes_instance", sbd_data, tmp_path, preset="fix")
-    assert refused.returncode != 0 and "choose faithful or fixed" in refused.stdout
+    assert refused.returncode != 0 and "use one of faithful, fixed" in refused.stdout
 
 
 def test_preparation_killed_and_with_other_workers_gives_the_same_files(sbd_data, instance_runs, tmp_path):
-    process = chain.start("shapes_instance", sbd_data, tmp_path, "--until", "01_prepare", workers=2)
-    place = chain.stage(tmp_path, "shapes_instance", "01_prepare")
-    while process.poll() is None and not list(place.glob("inst_grabcuts/*.png")):
-        psutil.wait_procs([], timeout=0.01)
-    kill_all(process)
+    runs, place = killed_in("shapes_instance", "01_prepare", sbd_data, "inst_grabcuts/*.png", tmp_path, workers=2)
     before = whole_pictures(place, "inst_*/*.png")
-    done = chain.run("shapes_instance", sbd_data, tmp_path, "--until", "01_prepare", workers=2)
+    done = chain.run("shapes_instance", sbd_data, runs, "--until", "01_prepare", workers=2)
     assert done.returncode == 0, done.stdout
     assert {p: p.stat().st_mtime_ns for p in before} == before  # kept, not computed again
     whole = chain.stage(instance_runs, "shapes_instance", "01_prepare")
@@ -171,13 +186,9 @@ def test_instances_of_pictures_without_objects_are_refused_in_words(split, said,
 
 
 def test_training_killed_goes_on_to_the_same_weights(sbd_data, instance_runs, tmp_path):
-    process = chain.start("shapes_instance", sbd_data, tmp_path, "--until", "03_train")
-    place = chain.stage(tmp_path, "shapes_instance", "03_train")
-    while process.poll() is None and not (place / "weak/training.pt").exists():
-        psutil.wait_procs([], timeout=0.02)
-    kill_all(process)
-    assert not (place / "manifest.json").exists()
-    done = chain.run("shapes_instance", sbd_data, tmp_path, "--until", "03_train")
+    before = [chain.stage(instance_runs, "shapes_instance", name) for name in BEFORE_TRAINING]
+    runs, place = killed_in("shapes_instance", "03_train", sbd_data, "weak/training.pt", tmp_path, before)
+    done = chain.run("shapes_instance", sbd_data, runs, "--until", "03_train")
     assert done.returncode == 0 and "continuing from training.pt" in done.stdout, done.stdout
     whole = chain.stage(instance_runs, "shapes_instance", "03_train")
     for kind in ("weak", "full"):
@@ -185,12 +196,15 @@ def test_training_killed_goes_on_to_the_same_weights(sbd_data, instance_runs, tm
         assert list(one) == list(other) and all(torch.equal(one[k], other[k]) for k in one)
 
 
-@pytest.mark.parametrize("case", ["one picture", "no foreground"])
+@pytest.mark.parametrize("case", ["one picture to learn from, all void to test on", "no foreground"])
 def test_odd_data_sets(case, tmp_path):
     data = make_voc.shapes(tmp_path / "VOCdevkit", train=3, val=1, size=(64, 80))
     lists = data / "VOC2012/ImageSets/Segmentation"
-    if case == "one picture":
+    if case.startswith("one picture"):
         (lists / "train.txt").write_text("train_000000\n")
+        for name in (lists / "val.txt").read_text().split():
+            path = data / f"VOC2012/SegmentationClass/{name}.png"
+            save_png(path, np.full_like(read_index(path), 255))
     else:
         for path in (data / "VOC2012/SegmentationClass").glob("*.png"):
             save_png(path, np.zeros_like(read_index(path)))
@@ -201,8 +215,10 @@ def test_odd_data_sets(case, tmp_path):
     assert done.returncode == 0, done.stdout
     record = chain.manifest(tmp_path / "runs", "shapes_semantic", "08_evaluate")
     assert all(r["value"] is None or 0 <= r["value"] <= 100 for r in record["results"])
+    scored = [r["value"] for r in record["results"] if r["name"] == "mIoU"]
+    assert scored and all((value is None) == case.startswith("one picture") for value in scored)
 
 
 def test_unknown_methods_are_refused_at_once(voc_data, tmp_path):
     done = chain.run("shapes_semantic", voc_data, tmp_path, "--until", "06_labels", label_methods="[watershed]")
-    assert done.returncode != 0 and "choose of rectangles" in done.stdout
+    assert done.returncode != 0 and "label_methods is 'watershed'; use one of rectangles" in done.stdout

@@ -63,6 +63,11 @@ def test_the_programs_own_weights_are_those_that_its_rates_were_made_for():
     assert "--data-root ~/data/VOCdevkit/benchmark_RELEASE" in head
 
 
+@pytest.mark.parametrize("name", [name for name in NAMES if "/voc12_semantic" in name or "/sbd_" in name])
+def test_the_paper_cuts_pixels(name):
+    assert departures.values(name)["grabcut_plus_nodes"] == "pixels"
+
+
 @pytest.mark.parametrize("name", [name for name in NAMES if "/voc12_semantic" in name])
 def test_the_paper_trains_deeplab_largefov(name):
     values = departures.values(name)

@@ -47,7 +47,7 @@ def test_the_chain_writes_their_maps_and_scores_nothing(tested):
 
 @pytest.mark.parametrize("changed, said", [
     ({"recursive_labels": "[box_i]"}, "recursive_labels ['box_i']"),
-    ({"rules": "[outsides]"}, "rules ['outsides']: choose of outside, reset, crf")])
+    ({"rules": "[outsides]"}, "rules is 'outsides'; did you mean 'outside'? use one of outside, reset, crf")])
 def test_words_that_break_a_later_round_are_refused_in_the_first(data, tested, changed, said):
     runs, words, _ = tested
     done = chain.run("shapes_semantic", data, runs, "--until", "07_train", **{**words, **changed})

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests import departures
+from tests import configuration, departures
 from wsnb.run import experiments, notebooks, params
 
 ROOT = Path(__file__).parents[2]
@@ -39,6 +39,11 @@ def test_run_all_is_the_experiment_shapes(path):
     values = departures.values("single_stage/shapes")
     for name, param in params.declared(notebooks.read(path)).items():
         assert param.default == values[name], name
+
+
+def test_every_value_stands_beside_the_originals():
+    paper_size = [name.split("/")[1] for name in NAMES if "/voc12_" in name]
+    assert not configuration.faults("single_stage", paper_size)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -60,6 +60,18 @@ def test_cam_seeds_without_any_tag_are_background():
     assert (seeds[0] == 1).all() and (seeds[1:] == 0).all()
 
 
+@pytest.mark.parametrize("shape", [(40, 1), (1, 40), (1, 1), (9, 7)])
+@pytest.mark.parametrize("seeds", pseudo_labels.SEEDS)
+def test_pictures_of_a_few_pixels_get_pseudo_labels(shape, seeds):
+    image, weak = np.full((*shape, 3), 90, np.uint8), np.full(shape, 254, np.uint8)
+    weak[0, 0] = 1
+    for size in (0, 32):
+        walk = pseudo_labels.Walk(Colours(), SoftmaxHead(3, 4).eval(), 4, seeds, size, steps=2, clusters=(2, 2))
+        cams = np.array([1]), np.ones((1, *walk.shape(image)), np.float32)
+        maps = walk(image, weak, cams, np.zeros(shape, np.uint8))
+        assert maps.shape == (4, *walk.shape(image)) and np.isfinite(maps).all()
+
+
 def test_retrieval_votes_for_the_like_half():
     image = picture()
     cut = prototypes.Clustering(Colours(), clusters=(3, 4))

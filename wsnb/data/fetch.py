@@ -15,7 +15,7 @@ import urllib.request
 import zlib
 from pathlib import Path
 
-from wsnb.files import FileError
+from wsnb.files import FileError, inside
 
 _CHUNK = 1 << 20
 _ELSEWHERE = {
@@ -165,7 +165,7 @@ def _continue(url: str, part: Path, timeout: float, progress) -> None:
 def unpack(archive, folder: str, target, progress=None) -> Path:
     """Unpack FOLDER of a tar archive to TARGET, which is then either whole or not there.
 
-    Members that would leave the archive's root, and devices, are refused. Raises FileError.
+    Folders and files are made by name; links, devices and names that leave the archive are refused. Raises FileError.
     """
     archive, target = Path(archive), Path(target)
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -174,7 +174,7 @@ def unpack(archive, folder: str, target, progress=None) -> Path:
         with open(archive, "rb") as file, tarfile.open(fileobj=file) as tar:
             size = archive.stat().st_size
             for member in tar:
-                tar.extract(member, room, filter="data")
+                _extract(tar, member, room, archive)
                 if progress is not None:
                     progress(f"unpacking {archive.name}", file.tell(), size)
         if not (room / folder).is_dir():
@@ -183,8 +183,22 @@ def unpack(archive, folder: str, target, progress=None) -> Path:
     except (tarfile.TarError, EOFError, zlib.error) as error:
         raise FileError(f"{archive}: cannot be unpacked ({error}); remove it and fetch again") from error
     except OSError as error:
-        raise FileError(f"{archive}: cannot be unpacked into {target.parent} ({error}); mend that and call again"
-                        ) from error
+        raise FileError(f"{archive}: cannot be unpacked into {target.parent} ({error.strerror}); allow that and call "
+                        "again") from error
     finally:
         shutil.rmtree(room, ignore_errors=True)
     return target
+
+
+def _extract(tar, member, room, archive) -> None:
+    """Make a folder or a file of a tar archive below ROOM, where no links are: tarfile's own filter has let some out of
+    it (CVE-2025-4517)."""
+    path = inside(room, member.name)
+    if member.isdir():
+        path.mkdir(parents=True, exist_ok=True)
+    elif member.isreg():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(path, "wb") as file:
+            shutil.copyfileobj(tar.extractfile(member), file)
+    else:
+        raise FileError(f"{archive}: {member.name!r} is a link or a device, which no data set has; fetch it again")

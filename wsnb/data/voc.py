@@ -12,7 +12,7 @@ import numpy as np
 
 from wsnb.data import sbd, weak
 from wsnb.data.item import Item, classes_only, given, of_image_size, read_numbers
-from wsnb.data.voc_lists import CLASSES, Places, places, read_list, resolve, split_lines
+from wsnb.data.voc_lists import CLASSES, Places, is_file, places, read_list, resolve, split_lines
 from wsnb.files import FileError, load_json, read_index, read_rgb, voc_palette, write
 
 PALETTE = voc_palette()  # uint8 [256, 3]; 255 is void
@@ -32,8 +32,9 @@ def items(root, split: str, limit: int = 0) -> list[Item]:
     SPLIT is a list of ImageSets/Segmentation ("train", "val", "test", ...), "trainaug" (SBD's train and val and VOC's
     train without VOC's val; SBD's mask where SBD has the picture, else VOC's: 10,252 + 330), or a list file. A line is
     an id or the original programs' `IMAGE MASK` or `IMAGE MASK REGIONS`, relative to their data folder; what the list
-    calls a mask may be a weak one. Raises FileError for a missing list, a repeated picture and a path that leaves the
-    root; the files themselves are not opened.
+    calls a mask may be a weak one. Pictures of the test split and of a list file of ids may come without a mask: its
+    field is None. Raises FileError for a missing list, a repeated picture and a path that leaves the root; the files
+    themselves are not opened.
     """
     lines = split_lines(root, split)
     found, seen = find(root, split, lines[:limit] if limit else lines), set()
@@ -92,10 +93,10 @@ def _from_id(at: Places, name: str, split: str, there) -> Item:
     image, mask = at.voc / "JPEGImages" / f"{name}.jpg", at.voc / "SegmentationClass" / f"{name}.png"
     augmented = at.voc / "SegmentationClassAug" / mask.name  # where others keep SBD's masks
     mask = augmented if split != "test" and not there(mask) and there(augmented) else mask
-    if split == "test":  # the test masks are not published
-        mask = mask if there(mask) else None
-        if at.test is not None and not there(image):
-            image = at.test / "JPEGImages" / image.name
+    if (split == "test" or is_file(split)) and not there(mask):  # VOC's test masks are not published
+        mask = None
+    if split == "test" and at.test is not None and not there(image):
+        image = at.test / "JPEGImages" / image.name
     return Item(name, image, mask, None, None)
 
 

@@ -27,10 +27,16 @@ def confusion(truth, prediction, n_classes) -> np.ndarray:
     return table[:, :n_classes].astype(np.int64)
 
 
+def total(tables) -> np.ndarray:
+    """Add the confusions [N, C, C] of single pictures: int64 [C, C]; that of a set [C, C] stays as it is."""
+    tables = np.asarray(tables)
+    return tables.sum(axis=tuple(range(tables.ndim - 2)), dtype=np.int64)
+
+
 def scores(table) -> dict[str, np.ndarray]:
-    """Per class from a confusion [C, C]: iou, precision, recall in [0, 1]; NaN where a class occurs in neither map
-    (iou), is never predicted (precision) or never true (recall)."""
-    table = np.asarray(table, float)
+    """Per class from a confusion [C, C], or from those of single pictures [N, C, C]: iou, precision, recall in [0, 1];
+    NaN where a class occurs in neither map (iou), is never predicted (precision) or never true (recall)."""
+    table = total(table).astype(float)
     hit, true, predicted = np.diag(table), table.sum(1), table.sum(0)
     with np.errstate(invalid="ignore", divide="ignore"):
         return {"iou": hit / (true + predicted - hit), "precision": hit / predicted, "recall": hit / true}
@@ -54,7 +60,7 @@ def mean_iou(table, background=True, absent=float("nan")) -> float:
 
 def pixel_accuracy(table) -> float:
     """Share of counted pixels that are right; NaN without any."""
-    table = np.asarray(table, float)
+    table = total(table).astype(float)
     return float(np.diag(table).sum() / table.sum()) if table.sum() else float("nan")
 
 

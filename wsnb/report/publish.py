@@ -30,8 +30,9 @@ FOLDER = "figures"  # of a stage's run folder
 def publish(runs, experiment: str, figures, project=None) -> Path:
     """Copy the finished run RUNS/PAPER/NAME of EXPERIMENT ("paper/name") to FIGURES/PAPER/NAME. Returns that folder.
 
-    It then holds record.json (the command, and the manifests without places of this machine) and the pictures.
-    Raises FileError if a stage is not finished, naming the command that finishes it, or if a picture is too large.
+    It then holds record.json (the command, and the manifests without places of this machine), the pictures, and the
+    counts of single pictures. Every file of the run is compared with its record first. Raises FileError if a stage is
+    not finished or damaged, naming the command that finishes it, or if a picture is too large.
     """
     project = find() if project is None else Path(project)
     paper, name = split_experiment(experiment)
@@ -42,6 +43,8 @@ def publish(runs, experiment: str, figures, project=None) -> Path:
             f"{experiment}: {', '.join(missing) or 'no stage of it'} not finished in "
             f"{run_folder(runs, paper, name)}; run `wsnb run {experiment}` to its end first"
         )
+    for record in found:
+        frame.need_sound(record.folder, record.manifest, full=True)
     folder = Path(figures, paper, name)
     shown = {}
     for record in found:
@@ -56,6 +59,10 @@ def publish(runs, experiment: str, figures, project=None) -> Path:
             with write(folder / target) as file:
                 file.write(data)
             shown[target] = alt
+    for record in found:
+        if record.counts.is_file():
+            with write(folder / frame.counts_name(record.stage)) as file:
+                file.write(record.counts.read_bytes())
     stages = {record.stage: portable(record.manifest, project) for record in found}
     before = [path for path, _ in published_pictures(figures, experiment)]
     save_json(folder / frame.PUBLISHED, {

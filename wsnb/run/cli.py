@@ -73,7 +73,7 @@ def parser(arguments) -> argparse.ArgumentParser:
     predict = commands.add_parser("predict", help="masks of your own pictures, by the network of a finished run")
     predict.add_argument("picture", nargs="+", metavar="PICTURE", help="a file, or a folder of pictures")
     predict.add_argument("--run", metavar="PAPER/NAME", help="a finished experiment (default: the book's network)")
-    predict.add_argument("--weights", metavar="FILE", help="a file of `wsnb export`")
+    predict.add_argument("--weights", metavar="FILE", help="a file of `wsnb export network`")
     predict.add_argument("--out", metavar="DIR", default="predictions", help="default: predictions/ here")
     predict.add_argument("--box", action="append", type=_box, metavar="X0,Y0,X1,Y1", help="for chains that fill boxes")
     predict.add_argument("--longest", type=int, default=500, metavar="N", help="pixels of the longer side; 0: as it is")
@@ -81,11 +81,20 @@ def parser(arguments) -> argparse.ArgumentParser:
     predict.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     predict.set_defaults(call=_predict)
 
-    export = commands.add_parser("export", help="the networks of a finished run in one small file, with a card")
-    export.add_argument("experiment", metavar="PAPER/NAME")
-    export.add_argument("file", metavar="FILE", nargs="?", help="default: weights/book.zip, the book's own network")
-    export.add_argument("--runs", metavar="DIR")
-    export.set_defaults(call=_export)
+    export = commands.add_parser("export", help="the networks or the labels of a finished run, for others")
+    export = export.add_subparsers(dest="what", required=True)
+    network = export.add_parser("network", help="its networks in one small file, with a card")
+    network.add_argument("experiment", metavar="PAPER/NAME")
+    network.add_argument("file", metavar="FILE", nargs="?", help="default: weights/book.zip, the book's own network")
+    network.add_argument("--runs", metavar="DIR")
+    network.set_defaults(call=_export_network)
+    labels = export.add_parser(
+        "labels", help="a stage's label maps or class maps as a folder, which `labels_dir` of the student takes"
+    )
+    labels.add_argument("place", metavar="PAPER/NAME/STAGE/FOLDER", help="as student/shapes/01_labels/labels")
+    labels.add_argument("folder", metavar="DIR", help="a new folder")
+    labels.add_argument("--runs", metavar="DIR")
+    labels.set_defaults(call=_export_labels)
 
     new = commands.add_parser("new", help="begin a method of your own: a notebook and an experiment")
     new.add_argument("what", choices=("paper",))
@@ -210,7 +219,7 @@ def _box(text: str) -> list:
 
 
 def _predict(args) -> int:
-    from wsnb.run import export, predict
+    from wsnb.run import network_file, predict
 
     if args.run and args.weights:
         raise ParamsError("--run and --weights: give one of them")
@@ -218,7 +227,7 @@ def _predict(args) -> int:
     if args.run:
         loaded = contextlib.nullcontext(predict.of_runs(project, _runs(args, project), args.run, device))
     else:
-        file = args.weights or export.book(project, _runs(args, project))
+        file = args.weights or network_file.book(project, _runs(args, project))
         loaded = predict.of_file(file, device)
     with loaded as run:
         predict.write(predict.Model(run), args.picture, args.out, schedule.say, args.box, args.longest)
@@ -232,12 +241,12 @@ def _new(args) -> int:
     return schedule.DONE
 
 
-def _export(args) -> int:
-    from wsnb.run import export
+def _export_network(args) -> int:
+    from wsnb.run import network_file
 
     project = paths.find()
-    file = Path(args.file) if args.file else project / export.BOOK
-    schedule.say(export.write(project, _runs(args, project), args.experiment, file))
+    file = Path(args.file) if args.file else project / network_file.BOOK
+    schedule.say(network_file.write(project, _runs(args, project), args.experiment, file))
     return schedule.DONE
 
 
@@ -261,6 +270,13 @@ def _clean(args) -> int:
 
     project = paths.find()
     clean.clean(project, _runs(args, project), args.what, args.yes, schedule.say)
+    return schedule.DONE
+
+
+def _export_labels(args) -> int:
+    from wsnb.run import export
+
+    export.labels(_runs(args, paths.find()), args.place, args.folder, schedule.say)
     return schedule.DONE
 
 

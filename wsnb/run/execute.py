@@ -49,7 +49,11 @@ def _compute(project, experiment, wanted, say, interrupts) -> dict:
     place, stage = wanted.folder, wanted.stage
     experiment = stage.source or experiment
     with interrupts.immediate():
-        slot, variables = locks.take(stage.values.get("device", "cpu"), f"{experiment.title} {stage.name}", say)
+        try:
+            slots, variables = locks.take(stage.values.get("device", "cpu"), f"{experiment.title} {stage.name}", say,
+                                          stage.values.get("gpus", 1))
+        except ValueError as error:
+            raise StageFailed(f"{error}") from error
     instructions = {
         "root": str(project),
         "paper": experiment.paper,
@@ -86,8 +90,8 @@ def _compute(project, experiment, wanted, say, interrupts) -> dict:
     except Exception as error:  # whatever it is, it is this stage's failure, and is reported with its name
         raise _failed(project, wanted, notebook, error) from error
     finally:
-        if slot is not None:
-            slot.close()
+        if slots is not None:
+            slots.close()
     return _complete(project, wanted, notebook)
 
 
@@ -166,7 +170,11 @@ def _failed(project, wanted, notebook, error) -> StageFailed:
 
 
 def reason(error) -> str:
-    """The message of an error, without its traceback; at most six lines of it."""
+    """The message of an error, without its traceback; at most six lines of it, each cut at 2000 characters."""
+    return "\n".join(line if len(line) <= 2000 else f"{line[:2000]} ..." for line in _reason(error).split("\n"))
+
+
+def _reason(error):
     if hasattr(error, "ename"):  # papermill's
         lines = error.evalue.strip().splitlines()
         return "\n".join([f"{error.ename}: {lines[0]}", *lines[1:][-5:]]) if lines else error.ename

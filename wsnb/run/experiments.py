@@ -64,7 +64,7 @@ HEADING = re.compile(f"({'|'.join(FIELDS)}): (.*)")
 
 
 def header(path) -> dict:
-    """{field: text} of an experiment's header comment, lines joined; the text before the first field is of "".
+    """{field: text} of an experiment's header comment, lines joined; "" is the text before the first field.
 
     Raises FileError if the file is not UTF-8 text.
     """
@@ -182,7 +182,7 @@ def load(project, paper: str, name: str, within: tuple = ()) -> Experiment:
     for notebook, declared in read.values():
         for param in declared.values():
             first, place = union.setdefault(param.name, param), where.setdefault(param.name, notebook.path)
-            if (first.type, first.default) != (param.type, param.default):
+            if (first.type, first.default, first.allowed) != (param.type, param.default, param.allowed):
                 raise params.ParamsError(
                     f"{notebook.path}: {param.name} is declared as {_declared(param)}, but as {_declared(first)} in "
                     f"{place}; make them alike, for {path} has one value for both"
@@ -199,7 +199,7 @@ def load(project, paper: str, name: str, within: tuple = ()) -> Experiment:
 
 
 def _declared(param) -> str:
-    return f"`{param.name}: {param.type} = {param.default!r}`"
+    return f"`{param.name}: {param.type} = {param.default!r}  # {param.allowed}".rstrip(" #") + "`"
 
 
 def plan(stages: list, read: dict, values: dict, sources: dict) -> tuple:
@@ -231,9 +231,11 @@ def _of(source: Experiment, stage: str) -> StagePlan:
 
 
 def union(experiment: Experiment) -> dict:
-    """{name: Param} over all stages of an experiment; its own ones count before those of other experiments."""
-    stages = sorted(experiment.stages, key=lambda stage: stage.source is None)
-    return {name: param for stage in stages for name, param in stage.params.items()}
+    """{name: Param} over all stages of an experiment, and of those that its stages are of; its own count before theirs.
+    """
+    theirs = [union(stage.source) for stage in experiment.stages if stage.source]
+    own = [stage.params for stage in experiment.stages if not stage.source]
+    return {name: param for params_ in (*theirs, *own) for name, param in params_.items()}
 
 
 def data_roots(experiment: Experiment) -> set:

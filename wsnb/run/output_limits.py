@@ -7,6 +7,7 @@ what it prints as well: messages wait in the runner's memory until they are read
 import sys
 
 TEXT = 5_000_000  # characters of printed text of one cell
+ERROR = 10_000  # characters of an exception's text
 DISPLAY = 50_000_000  # characters of everything else of it: pictures, tables
 
 
@@ -18,6 +19,25 @@ class Unfinished(RuntimeError):
     """The notebook stopped before its last cell without an error."""
 
 
+class Room:
+    """The characters that are left of TEXT; WHAT, "a cell may print", begins the note at the cut."""
+
+    def __init__(self, what):
+        self._left, self._what = TEXT, what
+
+    def keep(self, text: str) -> str:
+        """TEXT as far as it fits, once with a note where it is cut; "" if nothing is kept."""
+        if self._left <= 0:
+            return ""
+        self._left -= len(text)
+        return text if self._left > 0 else text[: self._left + len(text)] + f"\n{cut_note(self._what)}"
+
+
+def cut_note(what="a cell may print") -> str:
+    """The note where an output is cut."""
+    return f"[output cut here: {what} {TEXT // 10**6} MB]"
+
+
 class OutputLimit:
     """Counts the output of one cell."""
 
@@ -27,13 +47,13 @@ class OutputLimit:
     def keep(self, message: dict) -> dict | None:
         """The kernel's MESSAGE as far as it fits, once with a note where the output is cut; None if nothing is kept.
 
-        An error is always kept.
+        An error is always kept: its kernel has cut it.
         """
         if message["msg_type"] == "error":
             return message
         if message["msg_type"] == "stream":
             text, kind = message["content"]["text"], "text"
-            size, note = len(text), f"\n[output cut here: a cell may print {TEXT // 10**6} MB]\n"
+            size, note = len(text), f"\n{cut_note()}\n"
         else:
             text, kind = "", "display"
             size = sum(len(str(part)) for part in message["content"].get("data", {}).values())
@@ -51,15 +71,37 @@ class OutputLimit:
 
 
 def cap_streams(namespace: dict) -> None:
-    """In a kernel: stop a cell's printing where it begins, from the next cell on and anew in each.
+    """In a kernel: stop a cell's printing where it begins, from the next cell on and anew in each, and cut the text of
+    its error.
 
     NAMESPACE is the notebook's globals(); outside IPython nothing happens.
     """
     if "get_ipython" not in namespace:
         return
-    events = namespace["get_ipython"]().events
-    if _cap_both not in events.callbacks["pre_run_cell"]:
-        events.register("pre_run_cell", _cap_both)
+    shell = namespace["get_ipython"]()
+    if _cap_both not in shell.events.callbacks["pre_run_cell"]:
+        shell.events.register("pre_run_cell", _cap_both)
+        shell.events.register("post_run_cell", _cap_error)
+        show = shell._showtraceback
+        shell._showtraceback = lambda kind, error, lines: show(kind, _shortened(error), [*map(_ends_of, lines)])
+
+
+def _cap_error(result):
+    if result.error_in_exec is not None:  # the kernel's answer to the runner holds its text
+        result.error_in_exec = _shortened(result.error_in_exec)
+
+
+def _shortened(error):
+    """ERROR itself, or one of the same name with a shorter text."""
+    text = str(error)
+    return error if len(text) <= ERROR else type(type(error).__name__, (Exception,), {})(_ends_of(text))
+
+
+def _ends_of(text):
+    """The beginning and the end of a long text."""
+    if len(text) <= ERROR:
+        return text
+    return f"{text[: ERROR // 2]}\n[{len(text) - ERROR} characters are left out]\n{text[-ERROR // 2 :]}"
 
 
 def _cap_both(*_):

@@ -6,7 +6,7 @@ import re
 import shlex
 import sys
 
-from wsnb.run import experiments, locks, manifest, params, paths, schedule
+from wsnb.run import experiments, locks, manifest, params, paths, schedule, store
 from wsnb.run.schedule import say
 
 NOT_RUN = "not run"  # of a stage, or of a whole experiment
@@ -14,13 +14,13 @@ NOT_RUN = "not run"  # of a stage, or of a whole experiment
 
 def dry_run(options: schedule.Options, titles: list) -> int:
     """Say for each stage whether it is done or why it would run."""
-    memory = {}
+    known = schedule.known_contents(options)
     for title in titles:
         experiment = schedule.load(options, title)
         if _lacks_data(options, experiment):
             say(f"{title}: would make the synthetic data set, then run all its stages")
             continue
-        for item in schedule.wanted(options, experiment, memory):
+        for item in schedule.wanted(options, experiment, known):
             say(f"{title} {item.stage.name}: " + ("done" if item.done else f"would run: {'; '.join(item.why)}"))
     return schedule.DONE
 
@@ -36,13 +36,13 @@ def plan(options: schedule.Options, titles: list, tell=None) -> dict:
     """The plan for a scheduler: {"stages": rows of the stages that are not finished, see `row`}. TELL, if given, is
     called with a line a stage, and finished stages are linked: the caller has locked the experiments.
     """
-    rows, memory = [], {}
+    rows, known = [], schedule.known_contents(options)
     for title in titles:
         experiment = schedule.load(options, title)
         if _lacks_data(options, experiment):
             open_ = list(experiment.stages)
         else:
-            items = schedule.wanted(options, experiment, memory)
+            items = schedule.wanted(options, experiment, known)
             open_ = [item.stage for item in items if not item.done]
             if tell:
                 schedule.link_finished(items)
@@ -110,12 +110,12 @@ def status(project, runs, titles: list) -> int:
 def _standing(place, stage):
     """'finished ...' of a stage in the run folder PLACE; what differs from the experiment and the stages there."""
     folder = place / stage.name
-    record = manifest.read(folder)
+    record, faults = store.examine(folder.resolve())
+    if faults:
+        return f"damaged: {faults[0]}"
     if record is None:
         return "begun, not finished" if (folder / manifest.PARAMS).is_file() else NOT_RUN
-    damaged = manifest.problems(folder, record)
-    state = f"damaged: {damaged[0]}" if damaged else "finished"
-    return (f"{state} {record['started']}, {record['seconds']:.0f} s{schedule.summary(record)}"
+    return (f"finished {record['started']}, {record['seconds']:.0f} s{schedule.summary(record)}"
             f"{_others(record, stage)}{_stale(record, place)}")
 
 

@@ -8,6 +8,7 @@ import ast
 import dataclasses
 import difflib
 import io
+import itertools
 import math
 import re
 import tokenize
@@ -16,7 +17,7 @@ from pathlib import Path
 import yaml
 
 from wsnb.files import FileError
-from wsnb.run import notebooks
+from wsnb.run import allowed, notebooks
 
 SCALARS = {"int": int, "float": float, "bool": bool, "str": str}
 TYPES = (*SCALARS, "list[int]", "list[float]", "list[str]")
@@ -31,20 +32,29 @@ class ParamsError(ValueError):
 
 @dataclasses.dataclass(frozen=True)
 class Param:
-    """One declared parameter: name, type (one of TYPES), default, help."""
+    """One declared parameter: name, type (one of TYPES), default, help, the allowed values (see `allowed`)."""
 
     name: str
     type: str
     default: object
     help: str = ""
+    allowed: str = ""
 
 
-def check(name: str, type_: str, value, where: str):
-    """VALUE as a TYPE_; an int may stand for a float, nothing else is converted. Raises ParamsError."""
+def check(param: Param, value, where: str):
+    """VALUE as PARAM declares it; an int may stand for a float, nothing else is converted. Raises ParamsError for
+    another type, or a value that is not allowed."""
+    value = _typed(param.name, param.type, value, where)
+    if param.allowed and (wrong := allowed.fault(param.allowed, value)):
+        raise ParamsError(f"{where}: {param.name} {wrong}")
+    return value
+
+
+def _typed(name, type_, value, where):
     if type_.startswith("list["):
         if not isinstance(value, list | tuple):
             raise ParamsError(f"{where}: {name} is {value!r}, but it is a {type_}; write [a, b]")
-        return [check(f"{name}[{i}]", type_[5:-1], item, where) for i, item in enumerate(value)]
+        return [_typed(f"{name}[{i}]", type_[5:-1], item, where) for i, item in enumerate(value)]
     if type_ == "float" and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if type(value) is not SCALARS[type_]:
@@ -80,8 +90,8 @@ def _remedy(type_, value) -> str:
 
 
 def parse_cell(source: str, where: str) -> dict:
-    """Text of a parameters cell -> {name: Param}: one annotated literal a statement, help in the trailing
-    comment.
+    """Text of a parameters cell -> {name: Param}: one annotated literal a statement, allowed values and help in the
+    trailing comment, which may go on in lines of its own.
 
     Raises ParamsError naming the line.
     """
@@ -95,6 +105,7 @@ def parse_cell(source: str, where: str) -> dict:
         for token in tokens
         if token.type == tokenize.COMMENT
     }
+    last_lines = {statement.end_lineno for statement in body}
     declared = {}
     for statement in body:
         line = f"{where}, line {statement.lineno} of the parameters cell"
@@ -115,9 +126,18 @@ def parse_cell(source: str, where: str) -> dict:
             raise ParamsError(
                 f"{line}: {name} is derived; write a plain literal, papermill injects after this cell"
             ) from error
-        help_ = comments.get(statement.end_lineno, "")
-        declared[name] = Param(name, type_, check(name, type_, default, line), help_)
+        values, help_ = allowed.split(_comment(comments, statement.end_lineno, last_lines))
+        if values and not allowed.fits(values, type_):
+            raise ParamsError(f"{line}: {name} is a {type_}, which cannot be {values!r}; see wsnb/run/allowed.py")
+        declared[name] = param = Param(name, type_, default, help_, values)
+        declared[name] = dataclasses.replace(param, default=check(param, default, line))
     return declared
+
+
+def _comment(comments: dict, line: int, last_lines: set) -> str:
+    """The comment of a statement that ends in LINE, and the lines below that are only comment."""
+    below = itertools.takewhile(lambda n: n in comments and n not in last_lines, itertools.count(line + 1))
+    return " ".join([comments.get(line, ""), *(comments[n] for n in below)]).strip()
 
 
 def declared(notebook: notebooks.Notebook) -> dict:
@@ -218,12 +238,12 @@ def nearest(name: str, valid, command: str = "") -> str:
 def complete(values: dict, params: dict, where: str) -> dict:
     """Check VALUES against PARAMS and take the defaults where they are silent; a value for every name of PARAMS.
 
-    Raises ParamsError for an unknown name or a wrong type.
+    Raises ParamsError for an unknown name, a wrong type, a value that is not allowed.
     """
     for name in values:
         if name not in params:
             raise ParamsError(f"{where}: unknown parameter {name!r}; {nearest(name, params, '`wsnb params`')}")
-    given = {name: check(name, params[name].type, value, where) for name, value in values.items()}
+    given = {name: check(params[name], value, where) for name, value in values.items()}
     return {name: given.get(name, param.default) for name, param in params.items()}
 
 
@@ -239,7 +259,7 @@ def parse_override(text: str, params: dict) -> tuple:
     if not equals or name not in params:
         unknown = f"unknown parameter; {nearest(name, params, '`wsnb params`')}"
         raise ParamsError(f"{where}: {unknown if equals else 'expected NAME=VALUE'}")
-    return name, _parse(name, params[name].type, value, where)
+    return name, check(params[name], _parse(name, params[name].type, value, where), where)
 
 
 def _parse(name, type_, text, where):
@@ -259,10 +279,9 @@ def _parse(name, type_, text, where):
             raise ParamsError(f"{where}: {name} is a bool; write true or false")
         return text.strip().lower() == "true"
     try:
-        value = SCALARS[type_](text)
+        return SCALARS[type_](text)
     except ValueError as error:
         raise ParamsError(f"{where}: {name} is a {type_}; {text!r} is none") from error
-    return check(name, type_, value, where)
 
 
 def is_file_param(name: str, type_: str) -> bool:

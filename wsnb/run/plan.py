@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 from wsnb.run import experiments, fingerprint, manifest, params, store
+from wsnb.run.contents import Contents
 from wsnb.run.paths import run_folder, split_seed
 
 
@@ -42,7 +43,11 @@ def resolve(
         file = params.existing_file(name, declared[name].type, value, Path.cwd())
         changed[name] = params.with_file(name, value, file) if file else value
     given = {"data_root": data_root, "device": device, "workers": workers}
-    changed |= {name: value for name, value in given.items() if value is not None and name in declared}
+    changed |= {
+        name: params.check(declared[name], value, f"--{name.replace('_', '-')}")
+        for name, value in given.items()
+        if value is not None and name in declared
+    }
     if "data_root" in changed:
         changed["data_root"] = str(Path(changed["data_root"]).expanduser().absolute())
     elif experiment.values.get("data_root"):
@@ -54,8 +59,6 @@ def resolve(
     wish = resolved.values.get("device", "auto")
     if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", wish):
         raise params.ParamsError(f"device {wish!r}: use auto, cpu, cuda or cuda:N")
-    if resolved.values.get("workers", 0) < 0:
-        raise params.ParamsError(f"workers {resolved.values['workers']}: use 0 (none) or more")
     for name, param in declared.items():
         value = resolved.values.get(name)
         file = value and params.is_file_param(name, param.type) and params.looks_like_a_file(name, value)
@@ -89,13 +92,13 @@ def wanted(
     run_folder: Path,
     until: str | None = None,
     verify=False,
-    memory=None,
+    *,
+    contents: Contents,
 ):
     """A list of Wanted, one a stage up to UNTIL, in order. EXPERIMENT is resolved.
 
-    MEMORY is a dictionary that keeps fingerprints between calls. Raises FileError, ParamsError.
+    Raises FileError, ParamsError.
     """
-    memory = {} if memory is None else memory
     names = [stage.name for stage in experiment.stages]
     last = last_stage(experiment, until)
     found, known = [], {}
@@ -104,10 +107,10 @@ def wanted(
         if stage.source:
             of = stage.source
             theirs = run_folder.parents[1] / of.paper / of.name
-            *others, item = wanted(project, of, theirs, stage.name, verify, memory)
+            *others, item = wanted(project, of, theirs, stage.name, verify, contents=contents)
             item = dataclasses.replace(item, stage=stage, link=link, before=_needed(others, item.stage.needs))
         else:
-            parts = _parts(project, stage, {name: known[name] for name in stage.needs}, memory)
+            parts = _parts(project, stage, {name: known[name] for name in stage.needs}, contents)
             folder = store.folder_of(run_folder, experiment.paper, parts["key"])
             item = Wanted(stage, parts, folder, link, *state(folder, link, parts, verify))
         known[stage.name] = item.parts["key"]
@@ -115,16 +118,11 @@ def wanted(
     return found
 
 
-def _parts(project, stage, upstream, memory) -> dict:
-    """fingerprint.stage_parts of a StagePlan, with a data set and a file read once for a MEMORY."""
-    data = None
-    if stage.values.get("data_root"):
-        place = Path(project) / stage.values["data_root"]
-        if place not in memory:
-            memory[place] = fingerprint.data_fingerprint(place)
-        data = memory[place]
-    files = memory.setdefault("files", {})
-    return fingerprint.stage_parts(stage.notebook, stage.params, stage.values, upstream, project, data, files)
+def _parts(project, stage, upstream, contents) -> dict:
+    """fingerprint.stage_parts of a StagePlan."""
+    root = stage.values.get("data_root")
+    data = fingerprint.data_fingerprint(Path(project) / root, contents) if root else None
+    return fingerprint.stage_parts(stage.notebook, stage.params, stage.values, upstream, project, data, contents)
 
 
 def _needed(items, needs) -> tuple:

@@ -17,8 +17,8 @@ from wsnb.files import FileError, load_json, loaded_colour, save_png, save_text
 from wsnb.files import write as whole
 from wsnb.run import experiments, manifest, papers, params, paths
 
-BOOK = "weights/book.zip"  # the small network that comes with the book, as `wsnb export` writes it
-CARD = "card.json"  # of a file of `wsnb export`
+BOOK = "weights/book.zip"  # the small network that comes with the book, as `wsnb export network` writes it
+CARD = "card.json"  # of a file of `wsnb export network`
 LONGEST = 500  # pixels: VOC's pictures have no longer side; photographs are reduced to it
 ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 
@@ -78,15 +78,15 @@ def of_runs(project, runs, title: str, device: str) -> Run:
 
 @contextlib.contextmanager
 def of_file(path, device: str):
-    """A Run of a file that `wsnb export` wrote; its files are unpacked until the end. Raises FileError."""
+    """A Run of a file that `wsnb export network` wrote; its files are unpacked until the end. Raises FileError."""
     with tempfile.TemporaryDirectory(prefix="wsnb-") as folder:
         try:
             with zipfile.ZipFile(path) as packed:
                 packed.extractall(folder)  # names that leave the folder are cut by zipfile
         except FileNotFoundError as error:
-            raise FileError(f"{path}: no such file; `wsnb export PAPER/NAME FILE` makes one of a run") from error
+            raise FileError(f"{path}: no such file; `wsnb export network PAPER/NAME FILE` makes one") from error
         except (OSError, zipfile.BadZipFile) as error:
-            raise FileError(f"{path}: not a file of `wsnb export` ({error}); make it again") from error
+            raise FileError(f"{path}: not a file of `wsnb export network` ({error}); make it again") from error
         card = load_json(Path(folder, CARD))
         stages = {name: Path(folder, name) for name in card["stages"]}
         yield Run(card["paper"], card["experiment"], stages, list(stages), Path(folder, "data"), device)

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 from wsnb.files import FileError, load_json
-from wsnb.run import execute, experiments, locks, manifest, paths, plan, store
+from wsnb.run import contents, execute, experiments, locks, manifest, paths, plan, store
 from wsnb.run.interrupts import Interrupts
 
 DONE, FAILED, BAD, LOCKED, INTERRUPTED = 0, 1, 2, 3, 75  # exit codes
@@ -88,11 +88,16 @@ def ensure_data(options: Options, experiment) -> None:
             experiments.ensure(options.project, lambda text: say(f"[{experiment.title}] {text}"), data_root)
 
 
-def wanted(options: Options, experiment, memory: dict) -> list:
+def known_contents(options: Options) -> contents.Contents:
+    """The hashes of what the options' stages read, one object for all of them."""
+    return contents.Contents(options.runs / store.FOLDER / contents.FOLDER, options.verify)
+
+
+def wanted(options: Options, experiment, known: contents.Contents) -> list:
     """The experiment's stages as they stand (plan.Wanted)."""
     place = paths.run_folder(options.runs, experiment.paper, experiment.name)
     until = options.only or options.until
-    return plan.wanted(options.project, experiment, place, until, options.verify, memory)
+    return plan.wanted(options.project, experiment, place, until, options.verify, contents=known)
 
 
 def link_finished(items: list) -> None:
@@ -240,13 +245,13 @@ def run(options: Options, titles: list, count: int = 1) -> int:
 
 def _plan(options, loaded, queue, locked, codes) -> None:
     """Fill the queue, one experiment after the other, while its first jobs run."""
-    memory = {}
+    known = known_contents(options)
     for experiment in loaded:
         with queue.interrupts.immediate():
             try:
                 locked.enter_context(lock(options, experiment))
                 ensure_data(options, experiment)
-                items = wanted(options, experiment, memory)
+                items = wanted(options, experiment, known)
                 for item in items:
                     if not item.done:  # before an earlier stage takes its hours
                         locks.refuse_open_notebook(store.run_lock(item.folder), f"{experiment.title} {item.stage.name}")

@@ -12,6 +12,7 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
+from matplotlib.text import Text
 
 from wsnb.files import voc_palette, write
 
@@ -155,7 +156,10 @@ def _render(figure, kind: str) -> bytes:
     if kind == "png":
         FigureCanvasAgg(figure)  # whatever backend the session runs, the pixels come from this one
     buffer = io.BytesIO()
-    with matplotlib.rc_context({"svg.hashsalt": "wsnb", "font.family": "DejaVu Sans", "savefig.bbox": None}):
+    for text in figure.findobj(Text):
+        text.set_parse_math(False)  # a class may be called anything, "$\\frac{a$" too
+    with matplotlib.rc_context({"svg.hashsalt": "wsnb", "font.family": "DejaVu Sans", "savefig.bbox": None,
+                                "text.parse_math": False}):
         figure.savefig(buffer, format=kind, dpi=DPI, metadata=plain[kind], facecolor="white")
     if kind == "png":
         figure.drawn, figure.stale = buffer.getvalue(), False  # savefig leaves every figure stale

@@ -5,14 +5,14 @@ import cv2
 import numpy as np
 
 from wsnb import files, metrics
-from wsnb.ops.label_maps import BACKBONES, miou_row
+from wsnb.ops.label_maps import BACKBONES, counted, miou_row
 
 
 def segmentation_scores(table) -> dict[str, float]:
-    """Score a confusion [C, C], all in [0, 1]: mIoU (mean over the classes that occur), mean accuracy (mean recall of
-    the classes that are true somewhere), pixel accuracy, frequency-weighted IoU."""
+    """Score a confusion [C, C] or [N, C, C], all in [0, 1]: mIoU (mean over the classes that occur), mean accuracy
+    (mean recall of the classes that are true somewhere), pixel accuracy, frequency-weighted IoU."""
     each = metrics.scores(table)
-    table = np.asarray(table, float)
+    table = metrics.total(table).astype(float)
     share = table.sum(1) / max(table.sum(), 1)
     present = share > 0
     return {
@@ -29,10 +29,10 @@ def plain_mean_iou(table) -> float:
 
 
 def object_scores(table) -> dict[str, float]:
-    """Score the classes but the background of a confusion [C, C], all in [0, 1]: the share of the area that is
-    called so, the share of that area whose class is right, the share of their true pixels that are found. NaN: no
-    such pixel."""
-    table = np.asarray(table, float)
+    """Score the classes but the background of a confusion [C, C] or [N, C, C], all in [0, 1]: the share of the area
+    that is called so, the share of that area whose class is right, the share of their true pixels that are found.
+    NaN: no such pixel."""
+    table = metrics.total(table).astype(float)
     hit, called, true = np.diag(table)[1:].sum(), table[:, 1:].sum(), table[1:].sum()
     with np.errstate(invalid="ignore"):
         return {"called object": float(np.divide(called, table.sum())), "right": float(np.divide(hit, called)),
@@ -169,7 +169,8 @@ def final_rows(tables, shared, preset, params_inference, method, classes) -> lis
     bound = {**shared, "method": FLOOR, "supervision": "none", "image_labels": "none", "scales": [], "flip": False,
              "backbone": "", "weights": "", "resolution": "", "preset": "faithful"}
     return [miou_row(tables["segmentation"], own, classes),
-            *({"name": key, "value": 100 * values[key], "unit": "%", "protocol": own, "detail": {}}
+            *({"name": key, "value": 100 * values[key], "unit": "%", "protocol": own, "detail": {},
+               **counted(tables["segmentation"], key)}
               for key in ("mean accuracy", "pixel accuracy")),
             {**miou_row(tables[FLOOR], bound, classes), "role": "bound"}]
 

@@ -8,12 +8,14 @@ import scipy.io
 
 from wsnb.data import read
 from wsnb.files import FileError, load_npz, save_npz, save_png
+from wsnb.ops.label_maps import need_finite
 from wsnb.ops.segmentation import predict
 from wsnb.papers.panoptic.boxes import save_mat
 
 
 def save_scores(path, scores) -> None:
-    """Write scores float [H, W] as float32 under the name `feat` of a MAT file, whole."""
+    """Write finite scores float [H, W] as float32 under the name `feat` of a MAT file, whole. Raises FileError."""
+    need_finite(scores, path)
     save_mat(path, {"feat": np.asarray(scores, np.float32)})
 
 
@@ -29,6 +31,7 @@ def load_scores(path) -> np.ndarray:
         raise FileError(f"{path}: not a MAT file of scores ({error}); make or fetch it again") from error
     if scores.ndim != 2:
         raise FileError(f"{path}: scores of shape {scores.shape}, but [H, W] is expected")
+    need_finite(scores, path)
     return scores
 
 
@@ -42,6 +45,7 @@ def write_probabilities(network, items, folder, palette, scales, flip, stride=4,
         kept = Path(folder, "val_probabilities", f"{item.id}.npz")
         if not (labels.exists() and kept.exists()):
             maps = predict(network, read.image(item), scales, flip, device)
+            need_finite(maps, labels)
             save_npz(kept, probabilities=reduced(maps, stride))
             save_png(labels, maps.argmax(axis=0).astype(np.uint8), palette)
         yield item
@@ -58,6 +62,7 @@ def load_probabilities(path, size):
     maps = load_npz(path).get("probabilities")
     if maps is None or maps.ndim != 3:
         raise FileError(f"{path}: no array `probabilities` [C, h, w] in it; make it again with the prediction stage")
+    need_finite(maps, path)
     return enlarged(maps, size)
 
 

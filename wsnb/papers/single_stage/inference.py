@@ -190,6 +190,7 @@ def write_labels(infer, items, n_classes, tag_sources, crf, folder, workers):
         image = voc.read_image(item)
         true = voc.read_tags(item, n_classes) if "ground truth" in tag_sources else None
         found, scores = infer(image, true)
+        label_maps.need_finite(found, f"image tags of {item.id}")
         return image, scores, np.array([found > infer.cut if tags == "predicted" else true for tags in tag_sources])
 
     places = [Path(folder) / name for name in folders(tag_sources, crf.iterations)]

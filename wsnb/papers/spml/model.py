@@ -34,14 +34,6 @@ class DilatedSum(nn.Module):
         return sum(branch(x) for branch in self.children())
 
 
-def dead_taps(rates, crop, stride) -> tuple[int, int]:
-    """Count (taps that never learn, all taps) of 3x3 convolutions dilated by RATES on crops of CROP pixels at STRIDE:
-    those that lie outside the map wherever the kernel stands. They keep their first values, and larger pictures at
-    test reach them."""
-    side = -(-crop // stride)
-    return sum(8 for rate in rates if rate >= side), 9 * len(rates)
-
-
 class PyramidPooling(nn.Module):
     """PSPNet's head (DensePose): x beside its means over 1, 4, 9 and 36 cells, and a 3x3 convolution over all."""
 
@@ -101,7 +93,7 @@ class Embedding(backbone_wrapper.BackboneWrapper):
         for name in backbone.frozen:
             for parameter in backbone.get_submodule(name).parameters():
                 parameter.requires_grad = False
-        inputs, self.stride = backbone.channels[-1], backbone.strides[-1]
+        inputs = backbone.channels[-1]
         if head == "deeplab":
             self.aspp = DilatedSum(inputs, dim, rates)
         else:

@@ -8,6 +8,7 @@ import torch
 
 from wsnb.data.read import image as image_of
 from wsnb.files import FileError, load_npz, save_npz
+from wsnb.ops.label_maps import need_finite
 from wsnb.ops.segsort import retrieval
 from wsnb.ops.segsort.segments import majority, prototypes, segment
 from wsnb.papers.spml import data, inference, pseudo_labels
@@ -75,7 +76,9 @@ def write(clustering, items, label_of, folder, scales=(1.0,)):
     for item in items:
         path = Path(folder) / f"{item.id}.npz"
         if not path.exists():
-            save_npz(path, **extract(clustering, image_of(item), label_of(item), scales))
+            found = extract(clustering, image_of(item), label_of(item), scales)
+            need_finite(found["prototype"], path)
+            save_npz(path, **found)
         yield
 
 
@@ -115,7 +118,9 @@ def vote_maps(clustering, memory, image, n_classes, neighbours=20, scales=(1.0,)
         for mirrored in (True, False) if flip else (False,):
             rows, index = clustering(image, scale, mirrored)
             _, places = retrieval.nearest_neighbours(rows, memory.prototype, neighbours)
-            maps = retrieval.votes(memory.label[places], n_classes)[index].permute(2, 0, 1).cpu().numpy()
+            votes = retrieval.votes(memory.label[places], n_classes)
+            votes[~rows.isfinite().all(1)] = torch.nan  # nothing is nearest to them
+            maps = votes[index].permute(2, 0, 1).cpu().numpy()
             if shape is None:
                 shape = data.network_input(image, clustering.size).shape[2:] if len(scales) > 1 else index.shape
             maps = maps if maps.shape[1:] == tuple(shape) else pseudo_labels.enlarged(maps, shape)

@@ -27,7 +27,7 @@ def compute_cams(network, image, tags, scales=(1.0,), base=1.0, device="cpu"):
     small, _ = data.resize(image, None, data.scaled_size(*image.shape[:2], base))
     x = data.network_input(small).to(device)
     size = tuple(-(-side // 8) for side in small.shape[:2])
-    (summed,), _ = cam.multiscale(network.activations, x, scales, [size])
+    summed = cam.summed(cam.multiscale(network.activations, x, scales), size)
     keys = np.flatnonzero(tags)
     return keys, cam.over_class_maximum(summed.cpu().numpy()[keys])
 
@@ -72,7 +72,10 @@ def cam_seeds(cams, keys, n_classes, power=6.0):
 
 
 def eighth(maps):
-    """Reduce [C, H, W] bilinearly by exactly 1/8 (torch before 1.6 took the ratio of the sizes)."""
+    """Reduce [C, H, W] bilinearly by exactly 1/8 (torch before 1.6 took the ratio of the sizes); sides under 8 become
+    1."""
+    if min(maps.shape[1:]) < 8:
+        return resized(maps, [max(1, side // 8) for side in maps.shape[1:]])
     return F.interpolate(maps[None], scale_factor=1 / 8, mode="bilinear", align_corners=False)[0]
 
 
