@@ -178,6 +178,9 @@ def paper(name: str, found, lines, rest, judged, cards=(), unrun=()) -> str:
     pages = {one.name: f"{one.name}/index.md" for one in found}
     numbered = table.sources(lines)
     run, idle = lines[lines.found != ""], lines[lines.found == ""]
+    elsewhere = run.found.eq("near") & run.differs.map(lambda differs: "split" in [name for name, *_ in differs])
+    elsewhere &= not elsewhere.all()  # a page without any would say nothing
+    apart, run = run[elsewhere], run[~elsewhere]
     real, numbers = rest[~rest.synthetic], table.main(rest[~rest.synthetic])
     numbers = numbers if len(numbers) else rest
     closed = {MORE: real.drop(numbers.index, errors="ignore"),
@@ -185,7 +188,8 @@ def paper(name: str, found, lines, rest, judged, cards=(), unrun=()) -> str:
     return render(
         "paper.md.j2", about=about, chain=chains.svg(cards, links, about.heading) if cards else "",
         stages=pd.DataFrame(rows, dtype=object), found=found, lines=lines,
-        run=linked(text.filled(table.comparison(run, numbered)), pages),
+        run=linked(text.filled(table.comparison(run, numbered)), pages), caveat=headline.sentence(run),
+        apart=linked(text.filled(table.comparison(apart, numbered)), pages),
         idle=text.filled(table.comparison(idle, numbered).replace({"ours": {table.NOT_RUN: ""}})),
         numbers=linked(text.filled(table.own(numbers)), pages), sources=table.source_list(lines),
         closed=[(f"{title}: {len(more)}", linked(text.filled(table.own(more)), pages))
