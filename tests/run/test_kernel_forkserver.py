@@ -3,6 +3,8 @@
 import os
 import shutil
 import signal
+import subprocess
+import sys
 import time
 
 import pytest
@@ -52,3 +54,24 @@ def test_a_kernel_that_cannot_begin_has_an_exit_code(environment, tmp_path):
         assert time.monotonic() < end
         time.sleep(0.05)
     assert kernel.wait() == 1
+
+
+NO_GPU = """
+import importlib, sys, torch
+
+def used(*_):
+    raise SystemExit("the driver was started")
+
+torch.cuda._is_compiled = lambda: True  # as in a build for GPUs
+torch._C._cuda_getCurrentRawStream = torch._C._cuda_getDeviceCount = torch._C._cuda_init = used
+torch.cuda.is_available = torch.cuda.device_count = torch.cuda._lazy_init = used
+for name in sys.argv[1:]:
+    importlib.import_module(name)
+"""
+
+
+def test_no_library_looks_for_a_gpu_while_it_loads():
+    """Kernels that are forked afterwards could not use one."""
+    words = [sys.executable, "-c", NO_GPU, *kernel_forkserver.LIBRARIES]
+    done = subprocess.run(words, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
