@@ -14,7 +14,8 @@ from wsnb.papers.simple_does_it import box_labels
 
 def main(root, pictures=150, every=10):
     classes, items = read.class_names("voc", root), read.items("voc", root, "train")
-    inputs, chosen = box_labels.Inputs("voc", tuple(classes)), np.random.default_rng(0).permutation(len(items))[:pictures]
+    inputs = box_labels.Inputs("voc", tuple(classes))
+    chosen = np.random.default_rng(0).permutation(len(items))[:pictures]
     tables, seconds, boxes = dict.fromkeys(box_labels.NODES, 0), dict.fromkeys(box_labels.NODES, 0.0), 0
     for count, k in enumerate(chosen, start=1):
         truth, (places, labels) = read.mask("voc", items[k], len(classes)), box_labels.boxes_of(inputs, items[k])
