@@ -285,7 +285,7 @@ def test_polygons_give_their_boxes(folder):
                                      {"size": [30, 40], "counts": [10, 20]}, {"size": [30, 40], "counts": [1, 9999]}])
 def test_outlines_beyond_the_picture(folder, outline):
     save_json(folder / "boxes.json", coco(changes={"segmentation": outline}))
-    refused(folder, "boxes: a: the outline of object 1 (cat)")
+    refused(folder, "boxes.json: a: the outline of object 1 (cat)")
 
 
 def test_ids_as_text(folder):

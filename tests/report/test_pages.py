@@ -8,14 +8,15 @@ import pandas as pd
 from PIL import Image
 
 from tests.report import made
-from wsnb.report import frame, front, headline, match, pages, table, text
+from wsnb.report import claims, frame, front, headline, match, pages, table, text
 
 REAL = {"dataset": "VOC2012 subset", "dataset_size": 200}
 
 
 def page(runs, paper, found=()):
     """A paper's page."""
-    return pages.paper(paper, found, *match.compare(made.found(runs)))
+    rows = made.found(runs)
+    return pages.paper(paper, found, *match.compare(rows), claims.judged(rows))
 
 
 def opened(page):
@@ -39,7 +40,9 @@ def test_a_page_begins_with_the_main_numbers_of_real_pictures(tmp_path):
     places = [shown.index(said) for said in order]
     assert places == sorted(places)
     assert all(shown.count(said) == 1 for said in ("99.2", "98.3"))
-    assert shown.count("::::{dropdown}") == shown.count("\n::::\n") == 4  # BibTeX, not run, more numbers, synthetic
+    closed = ("BibTeX", "Reported on pictures that", "Reported, not run", "More numbers", "Ours on synthetic")
+    assert shown.count("::::{dropdown}") == shown.count("\n::::\n") == len(closed)
+    assert all(f"::::{{dropdown}} {title}" in shown for title in closed)
     assert not {"99.2", "98.3", "0.123"} & set(re.findall(r"[\d.]+", opened(shown)))
 
 

@@ -12,9 +12,23 @@ from pathlib import Path
 
 from wsnb import viz
 from wsnb.files import FileError, save_text, write
-from wsnb.report import chains, chapters, charts, compare, frame, front, ladder, match, pages, same_data, table, text
+from wsnb.report import (
+    chains,
+    chapters,
+    charts,
+    claims,
+    compare,
+    frame,
+    front,
+    ladder,
+    match,
+    pages,
+    same_data,
+    table,
+    text,
+)
 from wsnb.report import publish as publishing
-from wsnb.run import clean, experiments, locks, papers
+from wsnb.run import clean, experiments, locks, papers, params
 from wsnb.run import paths as root
 
 SITE = Path(__file__).with_name("site")
@@ -73,6 +87,7 @@ class Tables:
     def __init__(self, records):
         self.results, self.stages = frame.results(records), frame.stages(records)
         self.lines, self.rest = match.compare(self.results, None if records else ())
+        self.claims = claims.judged(self.results)
         self.entries, self.steps = same_data.entries(self.results), ladder.steps(self.results)
 
     def save(self, folder) -> dict:
@@ -115,7 +130,7 @@ def _site_files(records, runs, figures, project, work) -> dict:
     for paper in names:
         mine, cards = [one for one in found if one.paper == paper], chains.stages(project, paper)
         unrun = _unrun(paper, cards, mine, project, files)
-        made[f"{paper}/index"] = pages.paper(paper, mine, tables.lines, tables.rest, cards, unrun)
+        made[f"{paper}/index"] = pages.paper(paper, mine, tables.lines, tables.rest, tables.claims, cards, unrun)
     made |= {f"{one.title}/index": pages.experiment(one) for one in found}
     files |= {f"{name}.md": page.encode() for name, page in made.items()}
     files["references.bib"] = publishing.references().encode()
@@ -142,13 +157,13 @@ def _front(records, results, found, runs, figures, project, files) -> tuple:
     return front.TEXT if "front.png" in files else "", thumbnails
 
 
-def _page(files, target, path, written, project, *more, **options) -> None:
-    """Add the notebook PATH to FILES as the page TARGET, with a link to the file WRITTEN that it was made of."""
+def _page(files, target, path, written, project, *more, note="", **options) -> None:
+    """Add the notebook PATH to FILES as the page TARGET, with a NOTE and a link to WRITTEN, of which it was made."""
     place = Path(written).relative_to(Path(project, "notebooks")).as_posix()
     page = chapters.chapter(path, *more, written=written, project=project, **options)
     if Path(written).is_file():
         files[f"{chapters.WRITTEN}/{place}"] = Path(written).read_bytes()
-        page = chapters.with_links(page, place, publishing.repository(project))
+        page = chapters.with_links(page, place, publishing.repository(project), note)
     files[target] = json.dumps(page, ensure_ascii=False).encode()
 
 
@@ -184,8 +199,26 @@ def _unrun(paper, cards, found, project, files) -> list:
     names = [card.name for card in cards if card.name not in ran]
     for card in cards:
         if card.name in names:
-            _page(files, f"{paper}/notebooks/{card.name}.ipynb", card.path, card.path, project, card.title, names)
+            _page(files, f"{paper}/notebooks/{card.name}.ipynb", card.path, card.path, project, card.title, names,
+                  note=_maker(project, paper, card.name))  # fmt: skip
     return names
+
+
+def _maker(project, paper, stage) -> str:
+    """Why a page has no pictures, and a command that makes them: if there is one, an experiment on synthetic ones."""
+    titles = [title for title in experiments.names(project) if title.split("/")[0] == paper and stage in _stages(
+        project, title)]
+    titles.sort(key=lambda title: not title.split("/")[1].startswith(experiments.SYNTHETIC))
+    how = f" `wsnb run {titles[0]}` and `wsnb report` make them." if titles else ""
+    return f"No run of this notebook is on this machine, and its outputs are missing here.{how}"
+
+
+def _stages(project, title) -> list:
+    path = Path(project, "params", f"{title}.yaml")
+    try:
+        return experiments.stage_names(params.load_yaml(path), path)
+    except (params.ParamsError, FileError):
+        return []  # `wsnb run` names it
 
 
 def _experiment(title, records, tables, runs, figures, project, files) -> pages.Experiment:

@@ -63,15 +63,16 @@ def chapter(path, title: str, others=(), written=None, project=None, titles=()) 
     return {**notebook, "cells": cells, "metadata": metadata}
 
 
-def with_links(page: dict, place: str, repository: str) -> dict:
-    """A page with links under its heading: to the file notebooks/PLACE, here and in the REPOSITORY if there is one."""
+def with_links(page: dict, place: str, repository: str, note: str = "") -> dict:
+    """A page with a NOTE and links under its heading: notebooks/PLACE, here and in the REPOSITORY if there is one."""
     links = [f"{{download}}`the notebook </{WRITTEN}/{place}>`"]
     if repository:
         tree = urllib.parse.quote(f"lab/tree/notebooks/{place}", safe="")
         links += [f"[its source]({repository}/blob/HEAD/notebooks/{place})",
                   f"[open in Binder](https://mybinder.org/v2/gh/{repository.partition('github.com/')[2]}/HEAD?urlpath={tree})"]
     cells = list(page["cells"])
-    cell = {"cell_type": "markdown", "id": "links", "metadata": {}, "source": f"Take along: {' · '.join(links)}"}
+    cell = {"cell_type": "markdown", "id": "links", "metadata": {}, "source": "\n\n".join(
+        filter(None, [note and f"*{note}*", f"Take along: {' · '.join(links)}"]))}
     return {**page, "cells": [*cells[:1], cell, *cells[1:]]}
 
 

@@ -8,7 +8,7 @@ import jinja2
 import pandas as pd
 
 from wsnb.files import FileError
-from wsnb.report import chains, headline, ladder, publish, same_data, table, text
+from wsnb.report import chains, claims, headline, ladder, publish, same_data, table, text
 from wsnb.report.protocol import FIELDS
 from wsnb.run import experiments, papers, params
 
@@ -163,10 +163,11 @@ def _how(row, rows) -> str:
     return ", ".join(filter(None, (row.method, preset, "CRF" if row.crf else "no CRF")))
 
 
-def paper(name: str, found, lines, rest, cards=(), unrun=()) -> str:
-    """A paper's page: its chain, its experiments, its tables.
+def paper(name: str, found, lines, rest, judged, cards=(), unrun=()) -> str:
+    """A paper's page: its chain, its experiments, its tables, its claims.
 
-    CARDS are chains.StageCards; UNRUN names the stages that have a page in notebooks/ since none of them was run.
+    JUDGED are the rows of claims.judged; CARDS are chains.StageCards; UNRUN names the stages that have a page in
+    notebooks/ since none of them was run.
     """
     about, ran = papers.find(name), {card.name: _ran(card.name, found) for card in cards}
     links = {stage: f"{places[0][1] if places else f'notebooks/{stage}'}.html" for stage, places in ran.items()}
@@ -177,6 +178,9 @@ def paper(name: str, found, lines, rest, cards=(), unrun=()) -> str:
     pages = {one.name: f"{one.name}/index.md" for one in found}
     numbered = table.sources(lines)
     run, idle = lines[lines.found != ""], lines[lines.found == ""]
+    elsewhere = run.found.eq("near") & run.differs.map(lambda differs: "split" in [name for name, *_ in differs])
+    elsewhere &= not elsewhere.all()  # a page without any would say nothing
+    apart, run = run[elsewhere], run[~elsewhere]
     real, numbers = rest[~rest.synthetic], table.main(rest[~rest.synthetic])
     numbers = numbers if len(numbers) else rest
     closed = {MORE: real.drop(numbers.index, errors="ignore"),
@@ -184,12 +188,14 @@ def paper(name: str, found, lines, rest, cards=(), unrun=()) -> str:
     return render(
         "paper.md.j2", about=about, chain=chains.svg(cards, links, about.heading) if cards else "",
         stages=pd.DataFrame(rows, dtype=object), found=found, lines=lines,
-        run=linked(text.filled(table.comparison(run, numbered)), pages),
+        run=linked(text.filled(table.comparison(run, numbered)), pages), caveat=headline.sentence(run),
+        apart=linked(text.filled(table.comparison(apart, numbered)), pages),
         idle=text.filled(table.comparison(idle, numbered).replace({"ours": {table.NOT_RUN: ""}})),
         numbers=linked(text.filled(table.own(numbers)), pages), sources=table.source_list(lines),
         closed=[(f"{title}: {len(more)}", linked(text.filled(table.own(more)), pages))
                 for title, more in closed.items() if len(more)],
         unrun=[(short(stage), f"notebooks/{stage}") for stage in unrun],
+        claims=text.filled(claims.table(judged[judged.of == name])),
     )  # fmt: skip
 
 

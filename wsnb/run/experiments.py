@@ -41,7 +41,7 @@ class Experiment:
 
 def names(project) -> list:
     """All experiments of a project, as 'paper/name', in the order of the chapters, then sorted."""
-    found = [f"{path.parent.name}/{path.stem}" for path in Path(project, "params").glob("*/*.yaml")]
+    found = [f"{path.parent.name}/{path.stem}" for path in Path(project, "params").glob("[!.]*/[!.]*.yaml")]
     return sorted(found, key=lambda title: (papers.find(title.split("/")[0]).order, title))
 
 

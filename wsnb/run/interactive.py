@@ -8,11 +8,11 @@ import time
 from pathlib import Path
 
 from wsnb.files import sha256
-from wsnb.run import experiments, fingerprint, manifest, params, paths, store
+from wsnb.run import experiments, fingerprint, locks, manifest, params, paths, store
 from wsnb.run.contents import Contents
 from wsnb.run.notebooks import Notebook
 
-NOTE = "(an interactive notebook)"  # in the lock of a key
+NOTE = locks.INTERACTIVE  # in the lock of a key
 IMPORTED = time.time()  # in the kernel: about when the notebook's second cell ran
 
 

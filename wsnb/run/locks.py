@@ -56,7 +56,7 @@ def acquire(path, what: str, wait: float = 0.3, note: str = "") -> Lock:
                 break
             except BlockingIOError as error:
                 if time.monotonic() >= deadline:
-                    raise LockedError(f"{what} is in use by {holder(path)}; wait for it or end it") from error
+                    raise LockedError(f"{what} is in use by {holder(path)}; {_remedy(path)}") from error
                 time.sleep(0.05)
         os.ftruncate(descriptor, 0)
         os.pwrite(
@@ -81,6 +81,21 @@ def _flock(path, descriptor, kind):
             f"{path}: its file system refuses locks ({os.strerror(error.errno)}); mount it with them (Lustre: "
             f"-o flock; NFS: version 4, or lockd), or give --runs, and $WSNB_SLOTS for GPUs, a folder elsewhere"
         ) from error
+
+
+INTERACTIVE = "(an interactive notebook)"  # the note of a lock that an open notebook holds
+
+
+def _remedy(path) -> str:
+    if INTERACTIVE in holder(path):
+        return "in JupyterLab choose Kernel → Shut Down Kernel, or end that process"
+    return "wait for it or end it"
+
+
+def refuse_open_notebook(path, what: str) -> None:
+    """Raise LockedError if an open notebook holds the lock: it may hold it for days."""
+    if INTERACTIVE in holder(path) and is_held(path):
+        raise LockedError(f"{what} is in use by {holder(path)}; {_remedy(path)}")
 
 
 def acquire_when_free(path, what: str, say) -> Lock:

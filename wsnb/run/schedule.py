@@ -251,11 +251,14 @@ def _plan(options, loaded, queue, locked, codes) -> None:
             try:
                 locked.enter_context(lock(options, experiment))
                 ensure_data(options, experiment)
+                items = wanted(options, experiment, known)
+                for item in items:
+                    if not item.done:  # before an earlier stage takes its hours
+                        locks.refuse_open_notebook(store.run_lock(item.folder), f"{experiment.title} {item.stage.name}")
             except locks.LockedError as error:
                 say(f"{error}")
                 codes.append(LOCKED)
                 continue
-            items = wanted(options, experiment, known)
             link_finished(items)
             queue.add(jobs(options, experiment, items))
 

@@ -34,7 +34,7 @@ def labels_in(folder: Path, places: dict, errors: list) -> dict:
                 errors.append(f"{found[0]}: {found[1].name} could be meant too; rename or remove one of them")
     if not places.get("boxes") and not any(at.get(kind) for kind in KINDS if kind != "boxes"):
         at["boxes"] = _boxes_in(folder, at["boxes"], errors)
-    found = {"classes": at.get("classes"), "sizes": {},
+    found = {"classes": at.get("classes"), "sizes": {}, "places": at, "folder": folder,
              "pictures": labels.pictures(at.get("images") or folder, errors)}
     outlined = {}
     for kind in KINDS:
@@ -53,6 +53,11 @@ def labels_in(folder: Path, places: dict, errors: list) -> dict:
     if not any(found[kind] for kind in KINDS) and not errors:
         errors.append(_foreign(folder))
     return found
+
+
+def place(found: dict, kind: str):
+    """The file or folder that labels of a KIND were read from, as messages name it; outlines are in the boxes' file."""
+    return found["places"].get(kind) or found["places"].get("boxes") or kind
 
 
 def _boxes_in(folder: Path, usual: Path | None, errors: list) -> Path | None:
@@ -107,7 +112,7 @@ def classes_of(found: dict, errors: list) -> tuple[str, ...]:
             errors.append("classes.txt: missing; PNG labels hold numbers; list the classes: background, then the "
                           "name of 1, of 2, ...")
     if not classes and not errors:
-        errors.append("no class is named by any label; tag, box or mark an object")
+        errors.append(f"{found['folder']}: no class is named by any label; tag, box or mark an object")
     if len(classes) > 254 or len(set(classes)) < len(classes):
         errors.append(f"{len(classes)} classes, {len(set(classes))} different: at most 254, each once")
     return ("background", *classes)
@@ -151,7 +156,8 @@ def pictures_of(found: dict, errors: list, notes: list) -> dict[str, Path]:
     for kind in KINDS:
         for stem in found[kind]:
             if stem not in pictures:
-                errors.append(f"{kind}: {stem} is no picture of the folder; rename it, or add the picture")
+                errors.append(f"{place(found, kind)}: {stem} is no picture of the folder; rename it, or add the "
+                              "picture")
     ids = {stem: path for stem, path in pictures.items() if any(stem in found[kind] for kind in KINDS)}
     if len(ids) < len(pictures):
         left = sorted(set(pictures) - set(ids))
@@ -166,5 +172,5 @@ def pictures_of(found: dict, errors: list, notes: list) -> dict[str, Path]:
     errors += [f"{stem}: becomes {names.plain(stem)}, as another picture does; rename one" for stem in ids
                if became[names.plain(stem)] > 1]
     if len(ids) == 1 and not errors:
-        errors.append("only one picture has labels; two at least: one to train on, one to look at")
+        errors.append(f"{found['folder']}: only one picture has labels; two at least: one to train on, one to look at")
     return ids
