@@ -4,6 +4,7 @@ only for a comparison (notebooks/compare) whose records changed."""
 import importlib.util
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -119,12 +120,13 @@ def _page(path, *more, **options) -> bytes:
 
 
 def _lessons(runs, project, files) -> list:
-    """Names of the notebooks that belong to no paper, added to FILES: as they were run (runs/NAME), else as written."""
-    written = sorted(Path(project, "notebooks").glob("*.ipynb"))
-    for path in written:
+    """Pages of the notebooks that belong to no paper, added to FILES: as they were run (runs/NAME), else as written.
+    A page is called as its notebook, with _ for what an address or a list of pages would misread."""
+    pages_ = {re.sub(r"[^\w.-]", "_", path.stem): path for path in sorted(Path(project, "notebooks").glob("*.ipynb"))}
+    for name, path in pages_.items():
         ran = runs / path.name
-        files[f"lessons/{path.name}"] = _page(ran if ran.is_file() else path, path.stem, written=path, project=project)
-    return [path.stem for path in written]
+        files[f"lessons/{name}.ipynb"] = _page(ran if ran.is_file() else path, path.stem, written=path, project=project)
+    return list(pages_)
 
 
 def _comparisons(records, runs, figures, project, work, files) -> list:
