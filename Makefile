@@ -34,7 +34,11 @@ test: setup
 
 # in a container one is root, and Jupyter wants that said
 lab: setup
-	$(BIN)/python -m jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) notebooks
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) $(LAB) notebooks
+
+# what git sees of a notebook that JupyterLab saved: no outputs, and of the language its name alone (.gitattributes)
+LAB_ADDS := codemirror_mode file_extension mimetype nbconvert_exporter pygments_lexer version
+STRIP = '$(CURDIR)/$(BIN)/python' -m nbstripout --keep-id --extra-keys '$(LAB_ADDS:%=metadata.language_info.%)'
 
 setup: .venv/installed
 
@@ -44,4 +48,5 @@ setup: .venv/installed
 	$(BIN)/python -m pip install --quiet --upgrade pip setuptools wheel
 	$(BIN)/python -m pip install --quiet "torch==2.13.0"
 	$(BIN)/python -m pip install --quiet -e ".[test]"
+	@if git rev-parse --git-dir >/dev/null 2>&1; then git config filter.nbstripout.clean "$(STRIP)"; fi
 	touch .venv/installed

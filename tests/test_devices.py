@@ -1,5 +1,6 @@
 """The notebooks on a second device, pretended on the CPU: nothing in main memory may meet what lies there."""
 
+import contextlib
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -67,30 +68,106 @@ def _shown(function, pointer=None, /, **widgets):
     return shown
 
 
-def run(device, experiment, data, runs, small, without=(), **more):
-    """Run the notebooks of an experiment cell by cell, but for the stages WITHOUT. Those that name a device use it."""
+NOT_LEARNED = ("running_mean", "running_var", "num_batches_tracked")
+
+
+class Killed(Exception):
+    pass
+
+
+@pytest.fixture
+def kills(monkeypatch):
+    """Each training is killed once, in its second step; yields what happened. Nothing is dropped out, for several
+    processes draw what one does not."""
+    happened = []
+
+    def check(run, *args, real=training.Training.check, **more):
+        run.every = -1  # a checkpoint after each step
+        if (run.epoch or run.step) and "killed" not in happened:
+            happened.append("killed")
+            raise Killed
+        return real(run, *args, **more)
+
+    def restore(run, real=training.Training.restore):
+        happened.append("continued")
+        real(run)
+
+    monkeypatch.setattr(training.Training, "check", check)
+    monkeypatch.setattr(training.Training, "restore", restore)
+    for kind in (torch.nn.Dropout, torch.nn.Dropout2d):
+        monkeypatch.setattr(kind, "forward", lambda self, x: x)
+    return happened
+
+
+def run(device, kills, experiment, data, runs, small, without=(), **more):
+    """Run the notebooks of an experiment cell by cell, but for the stages WITHOUT. Those that name a device use it; a
+    training that is killed goes on from its checkpoint; two processes on CPUs train to the same weights."""
     words = [f"{name}={value}" for name, value in {**small, "workers": 0, **more}.items()]
     resolved = plan.resolve(ROOT, experiments.load(ROOT, *experiment.split("/")), runs, words, data_root=str(data))
     for stage in [stage for stage in resolved.stages if stage.name not in without]:
-        before, names = device.calls, {"__name__": "__main__"}
-        for cell in stage.notebook.cells:
-            with device:
-                exec(compile(cell.source, f"{stage.name}, cell {cell.index}", "exec"), names)
-            if "parameters" in cell.tags:
-                names.update(stage.values)
+        before, names, first, trains = device.calls, {"__name__": "__main__"}, 0, None
+        kills.clear()
+        for number, cell in enumerate(stage.notebook.cells):
+            first = number if "seed_everything" in cell.source else first
+            try:
+                run_cells(device, stage, number, number, names)
+            except Killed:
+                first, trains = first or number, number
+                run_cells(device, stage, first, trains, names)
         assert device.calls > before or "device" not in stage.params, f"{stage.name} left the device alone"
+        assert kills[:2] == (["killed", "continued"] if "gpus" in stage.params else []), stage.name
+        if trains is not None:
+            folder = names["stage"].folder
+            one = trained(folder)
+            for path in [*folder.rglob("*.pt"), *folder.rglob("*/network.pth")]:
+                path.unlink()
+            names["p"].gpus, Stage.device = 2, "cpu"
+            try:
+                run_cells(contextlib.nullcontext(), stage, first, trains, names)
+            finally:
+                Stage.device = NAME
+            two = trained(folder)
+            for name, value in one.items():
+                torch.testing.assert_close(two[name], value, rtol=5e-3, atol=1e-4 if name.endswith("losses") else 1e-3)
+
+
+def run_cells(device, stage, first, last, names):
+    """Run some cells of a stage's notebook, with its values."""
+    for cell in stage.notebook.cells[first : last + 1]:
+        with device:
+            exec(compile(cell.source, f"{stage.name}, cell {cell.index}", "exec"), names)
+        if "parameters" in cell.tags:
+            names.update(stage.values)
+
+
+def trained(folder):
+    """The losses and the weights of all trainings in FOLDER. Running statistics are not among them: several processes
+    keep the first one's."""
+    found = {}
+    for path in sorted([*folder.rglob("training.pt"), *folder.rglob("epochs.pt"), *folder.rglob("*/network.pth")]):
+        state = load_torch(path)
+        if path.name == "training.pt":
+            found[f"{path} losses"] = [state["kept"].get(name) for name in ("epochs", "losses")]
+            parts = [state["parts"][name] for name in ("network", "joint", "head") if name in state["parts"]]
+        elif path.name == "epochs.pt":
+            found[f"{path} losses"], parts = state, []
+        else:
+            parts = [state]
+        found[f"{path}"] = [{name: value for name, value in part.items() if not name.endswith(NOT_LEARNED)}
+                            for part in parts]
+    return found
 
 
 @pytest.mark.parametrize("more", [{"select": "best", "epochs": 1, "pretrain": 0},
                                   {"model": "cam_baseline", "epochs": 0}], ids=["own masks", "CAM baseline"])
-def test_single_stage(more, device, data, tmp_path):
-    run(device, "single_stage/shapes", data("voc"), tmp_path, single_stage.SMALL, ["03_evaluate"], batch=3,
-        padded_side=96, pamr_iterations=2, pamr_dilations="[1, 2]", tag_sources="[predicted]", **more)
+def test_single_stage(more, device, kills, data, tmp_path):
+    run(device, kills, "single_stage/shapes", data("voc"), tmp_path, single_stage.SMALL, ["03_evaluate"], batch=2,
+        psi=0.0, padded_side=96, pamr_iterations=2, pamr_dilations="[1, 2]", tag_sources="[predicted]", **more)
 
 
-TAGS = {"cam_epochs": 1, "cam_crop": 48, "cam_batch": 3, "walk_crf": "[1, 0]", "walk_scales": "[1.0, 0.75]",
-        "flip": "true"}
-FAITHFUL = {"preset": "faithful", "norms": "sync", "optimiser": "inner_sgd", "devices": 3, "window": 48,
+TAGS = {"cam_epochs": 1, "cam_crop": 48, "cam_batch": 2, "walk_crf": "[1, 0]", "walk_scales": "[1.0, 0.75]",
+        "flip": "true", "cam_optimiser": "sgd", "classifier_optimiser": "sgd"}
+FAITHFUL = {"preset": "faithful", "norms": "sync", "optimiser": "inner_sgd", "devices": 2, "window": 48,
             "window_stride": 32, "classifier_optimiser": "inner_sgd", "prototype_labels": "ground truth"}
 PARTS = {"limit": 4, "batch": 2, "head_width": 8, "walk_crf": "[1]"}
 LATER = ["06_prototypes", "07_retrieval", "08_classifier", "09_inference", "10_evaluate"]
@@ -99,28 +176,32 @@ LATER = ["06_prototypes", "07_retrieval", "08_classifier", "09_inference", "10_e
 @pytest.mark.parametrize("experiment, layout, without, more", [
     ("shapes_tag", "voc", ["10_evaluate"], TAGS), ("shapes_point", "voc", LATER[-2:], FAITHFUL),
     ("shapes_densepose", "densepose", LATER, PARTS)], ids=["tags", "points, faithful", "parts"])
-def test_spml(experiment, layout, without, more, device, data, tmp_path):
-    small = {**spml.SMALL, "val_limit": 2, "iterations": 2}
-    run(device, f"spml/{experiment}", data(layout), tmp_path, small, without, **more)
+def test_spml(experiment, layout, without, more, device, kills, data, tmp_path):
+    small = {**spml.SMALL, "val_limit": 2, "iterations": 2, "batch": 2, "devices": 2, "classifier_batch": 2,
+             "classifier_dropout": 0.0, "optimiser": "sgd"}
+    run(device, kills, f"spml/{experiment}", data(layout), tmp_path, small, without, **more)
 
 
-def test_panoptic(device, data, tmp_path):
-    run(device, "panoptic/shapes", data("cityscapes"), tmp_path, panoptic.SMALL, flip="true", cam_flip="true",
-        scales="[1.0, 0.75]", bound_epochs=1)
+def test_panoptic(device, kills, data, tmp_path):
+    run(device, kills, "panoptic/shapes", data("cityscapes"), tmp_path, panoptic.SMALL, batch=2, flip="true",
+        cam_flip="true", scales="[1.0, 0.75]", bound_epochs=1, head="aspp", full_scores="false")
 
 
-def test_boxes_to_instances(device, data, tmp_path):
-    run(device, "simple_does_it/shapes_instance", data("sbd"), tmp_path, simple_does_it.INSTANCE, ["05_evaluate"],
-        last_steps="[1, 2, 3]", boundaries="[2]", overlays=1)
+def test_boxes_to_instances(device, kills, data, tmp_path):
+    run(device, kills, "simple_does_it/shapes_instance", data("sbd"), tmp_path, simple_does_it.INSTANCE,
+        ["05_evaluate"], last_steps="[1, 2, 3]", boundaries="[2]", overlays=1, optimiser="momentum")
 
 
-def test_boxes_to_segmentation(device, data, tmp_path):
-    run(device, "simple_does_it/shapes_semantic", data("voc"), tmp_path, simple_does_it.SEMANTIC, ["08_evaluate"],
-        label_methods="[rectangles]", train_labels="[full, rectangles]", scales="[1.0, 0.75]", deterministic="true")
+def test_boxes_to_segmentation(device, kills, data, tmp_path):
+    run(device, kills, "simple_does_it/shapes_semantic", data("voc"), tmp_path, simple_does_it.SEMANTIC,
+        ["08_evaluate"], head="largefov", batch=2, label_methods="[rectangles]", train_labels="[full, rectangles]",
+        scales="[1.0, 0.75]", deterministic="true")
 
 
-def test_no_people_allowed(device, data, tmp_path):
-    run(device, "no_people_allowed/shapes", data("voc"), tmp_path, no_people_allowed.SMALL, test_scales="[1.0, 0.75]")
+def test_no_people_allowed(device, kills, data, tmp_path):
+    run(device, kills, "no_people_allowed/shapes", data("voc"), tmp_path, no_people_allowed.SMALL,
+        test_scales="[1.0, 0.75]", batch=2, irnet_batch=2, seg_batch=2, replicas=2, seg_optimiser="sgd",
+        seg_head="largefov")
 
 
 def test_what_may_not_meet(device):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from wsnb.metrics import instances
+from wsnb.metrics import counts, instances, instances_chainercv
 
 
 def box_mask(x0, y0, x1, y1, size=(20, 30)):
@@ -132,6 +132,35 @@ def test_ignored_pixels_count_for_nothing():
     assert instances.mask_ious([np.zeros((4, 4), bool)], [np.zeros((4, 4), bool)])[0, 0] == 0
 
 
+def test_chainercvs_rule_by_hand():
+    """The second mask overlaps the first object most, which is taken: wrong, though the second object is free."""
+    first, second = box_mask(0, 0, 10, 10), box_mask(0, 6, 10, 16)
+    between = box_mask(0, 2, 10, 13)  # IoU 8/13 and 7/14
+    record = instances.picture([first, between], [1, 1], [0.9, 0.8], [first, second], [1, 1])
+    assert instances_chainercv.average_precision([record], 2)[0] == pytest.approx(0.5)
+    assert instances.average_precision([record], 2)[0] == 1
+
+
+def test_chainercvs_void_is_part_of_the_union_and_ties_are_ranked():
+    a, wide = box_mask(0, 0, 10, 10), box_mask(0, 0, 10, 20)
+    b, off = box_mask(15, 0, 25, 10), box_mask(0, 15, 5, 20)
+    void = box_mask(0, 10, 10, 20)
+    assert instances_chainercv.hits(instances.picture([wide], [1], [1.0], [a], [1]), 1, 0.51)[1].tolist() == [False]
+    assert instances.hits(instances.picture([wide], [1], [1.0], [a], [1], void), 1, 0.51).tolist() == [True]
+    tied = [instances.picture(found, [1, 1], [1.0, 1.0], [b], [1]) for found in ([off, b], [b, off])]
+    assert [instances_chainercv.average_precision([one], 2)[0] for one in tied] == [0.5, 1]  # as they stand
+    one, other = (instances.picture([mask], [1], [1.0], [b], [1]) for mask in (b, off))
+    assert instances_chainercv.average_precision([one, other], 2)[0] == 0.25  # the last picture first
+    assert instances_chainercv.average_precision([other, one], 2)[0] == 0.5
+
+
+def test_chainercvs_classes_without_truth_or_detections():
+    a = box_mask(0, 0, 10, 10)
+    record = instances.picture([a], [2], [1.0], [a], [1])
+    np.testing.assert_array_equal(instances_chainercv.average_precision([record], 4), [0, np.nan, np.nan])
+    np.testing.assert_array_equal(instances_chainercv.average_precision([], 3), [np.nan, np.nan])
+
+
 def test_refusals():
     a = box_mask(0, 0, 3, 3)
     with pytest.raises(ValueError, match="one each"):
@@ -140,3 +169,14 @@ def test_refusals():
         instances.picture([a], [1], [np.nan], [], [])
     with pytest.raises(ValueError, match="size"):
         instances.mask_ious([a], [np.zeros((4, 4), bool)])
+
+
+def test_counts_of_pictures_give_the_scores_of_the_set(tmp_path):
+    rng = np.random.default_rng(0)
+    records = [instances.Record(rng.random((4, 3)), rng.integers(1, 4, 4), np.ones(4), rng.integers(1, 4, 3))
+               for _ in range(6)]
+    for measure, value, made in (
+            ("recall times precision", instances.average_precision(records, 4), (instances.unranked_counts, 0.5)),
+            ("mean over objects", instances.average_best_overlap(records, 4), (instances.best_overlap_counts,))):
+        row = {"name": measure, "value": 100 * instances.mean(value), "measure": measure}
+        assert counts.kept(tmp_path, [{**row, "counts": made[0](records, 4, *made[1:])}])  # else refused

@@ -36,6 +36,14 @@ def test_scores_by_hand():
     assert metrics.pixel_accuracy(TABLE) == pytest.approx(4 / 6)
 
 
+@pytest.mark.parametrize("found", [[9, 0, 0], [7, 2, 0]])
+@pytest.mark.parametrize("background", [True, False])
+def test_background_alone_has_no_mean_iou(found, background):
+    """Of boxes alone only the background outside of them is known: whoever finds nothing would score 100 %."""
+    assert np.isnan(metrics.mean_iou([found, [0, 0, 0], [0, 0, 0]], background))
+    assert metrics.mean_iou([found, [0, 1, 0], [0, 0, 0]]) > 0
+
+
 @pytest.mark.parametrize("dtype", [np.uint8, np.int64, np.int32])
 def test_confusion_against_brute_force(dtype):
     truth, found = maps(0, 7, (11, 13))

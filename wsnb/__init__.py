@@ -3,11 +3,19 @@
 Five floors, each importing only those below it: files; data, metrics and viz; models and ops; papers; run and report.
 """
 
+import importlib
 import importlib.abc
 import importlib.util
 import sys
 
 __version__ = "0.1.0"
+
+
+def __getattr__(name):
+    """`wsnb.load("PAPER/NAME")`, of the top floor: see wsnb.run.predict.load."""
+    if name == "load":
+        return importlib.import_module("wsnb.run.predict").load
+    raise AttributeError(f"module 'wsnb' has no attribute {name!r}")
 
 
 class _TorchvisionFinder(importlib.abc.MetaPathFinder):

@@ -21,7 +21,7 @@ import zlib
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP", "PPM")  # of pictures; Pillow would start programs for some others
 
@@ -255,10 +255,19 @@ def _check_png(data: bytes) -> None:
     raise ValueError("it ends before its last chunk")
 
 
-def read_rgb(path) -> np.ndarray:
-    """Read a picture as uint8 [H, W, 3]. Raises FileError for missing, truncated or foreign files, and for other than
-    8 bits a colour, which would be clipped."""
-    return np.array(loaded_colour(path).convert("RGB"))
+def read_rgb(path, by_exif=False) -> np.ndarray:
+    """Read a picture as uint8 [H, W, 3], as it is stored, or turned as its EXIF data say (BY_EXIF). Raises FileError
+    for missing, truncated or foreign files, and for other than 8 bits a colour, which would be clipped."""
+    image = loaded_colour(path)
+    return np.array((ImageOps.exif_transpose(image) if by_exif else image).convert("RGB"))
+
+
+ON_ITS_SIDE = (5, 6, 7, 8)  # orientations whose height and width are exchanged when they are turned upright
+
+
+def orientation(image) -> int | None:
+    """Return the orientation 1..8 in the EXIF data of an opened picture; None where they name none."""
+    return image.getexif().get(0x0112)
 
 
 def loaded_colour(path):

@@ -10,6 +10,7 @@ from tests.panoptic import chain as panoptic
 from tests.simple_does_it import chain as simple_does_it
 from tests.single_stage import chain as single_stage
 from tests.spml import chain as spml
+from tests.student import chain as student
 from wsnb.data.synthetic import make_cityscapes, make_sbd, make_voc
 
 ROOT = Path(__file__).parents[2]
@@ -23,6 +24,7 @@ RUNS = {  # experiment -> a function that runs it by the command, with the least
         "shapes_semantic", voc(data), runs, *more),
     "single_stage/shapes": lambda data, runs, *more: single_stage.run(  # until a picture has more than one class
         voc(data), runs, *more, epochs=16, pretrain=15, validate_every=16, lr=0.02),
+    "student/shapes_full": lambda data, runs, *more: student.run("shapes_full", voc(data), runs, *more),
     "spml/shapes_tag": lambda data, runs, *more: spml.run(
         "shapes_tag", voc(data), runs, *more, cam_epochs=1, cam_crop=48, cam_batch=3, walk_crf="[1, 0]"),
 }

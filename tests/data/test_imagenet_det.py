@@ -2,9 +2,12 @@
 
 import json
 import shutil
+from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from tests.data import tree
 from wsnb import files
@@ -47,6 +50,30 @@ def test_lists_and_tags(root):
     assert set(np.unique(imagenet_det.read_mask(val[0]))) == {0, 200, 255}
     assert len(imagenet_det.class_names(root)) == 201
     assert imagenet_det.items(root, str(root / "LID_track1/val/val.txt")) == val
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_pictures_are_turned_as_by_cv2_and_their_masks_are_not(tmp_path, orientation):
+    """The original reads pictures by `cv2.imread`, which turns them; the readers of VOC's pictures do not."""
+    exif, ramp = Image.Exif(), np.zeros((24, 40, 3), np.uint8)
+    exif[0x0112] = orientation
+    ramp[..., 0], ramp[..., 1] = np.arange(24)[:, None] * 8, np.arange(40) * 5
+    Image.fromarray(ramp).save(tmp_path / "v_1.JPEG", exif=exif, quality=98, subsampling=0)
+    save_json(tmp_path / "idx_to_name.json", {"1": "one"})
+    tree.text(tmp_path / "val.txt", "v_1\n")
+    (tmp_path / "masks").mkdir()
+    (item,) = imagenet_det.items(tmp_path, "val")
+    seen = read.image(item)
+    theirs = cv2.cvtColor(cv2.imread(str(item.image)), cv2.COLOR_BGR2RGB)
+    assert seen.shape == theirs.shape and np.abs(seen.astype(int) - theirs).max() < 6
+    assert read.image(replace(item, by_exif=False)).shape == ramp.shape  # as by Pillow: VOC
+    for shape, fits in ((seen.shape[:2], True), (seen.shape[1::-1], False)):
+        grey(item.mask, np.zeros(shape, np.uint8))
+        if fits:
+            assert not imagenet_det.read_mask(item).any()
+        else:
+            with pytest.raises(FileError, match="picture's size"):
+                imagenet_det.read_mask(item)
 
 
 def test_person_lists(root):

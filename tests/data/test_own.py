@@ -63,7 +63,8 @@ def test_the_same_tags_as_text(folder):
     rows = "\ufeffcat 1;cat\r\ndog-2.jpg;dog\r\n# a remark;\r\nboth 4.jpg;dog;cat\r\n"  # as a spreadsheet saves it
     (folder / "tags.csv").write_text(rows, "utf-8")
     made = dataset.make(folder)
-    assert made.notes == ["2 pictures have no label of any kind and are left out, the first is cat_5"]
+    assert made.notes == ["2 pictures have no label of any kind and are left out, the first is cat_5; after a run, "
+                          "`wsnb predict` labels them"]
     tags = {name: item.tags for name, item in everything(made).items()}
     assert tags == {"cat_1": (1,), "dog-2": (2,), "both_4": (1, 2)}
     (folder / "list.txt").write_text("dog-2.jpg dog\nempty_3\ncat_5.jpg cat\n")

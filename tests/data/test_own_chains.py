@@ -8,13 +8,12 @@ import json
 import os
 import shlex
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from tests import command
 from tests.data import tree
 from tests.no_people_allowed import chain as no_people_allowed
 from tests.panoptic import chain as panoptic
@@ -27,7 +26,6 @@ from wsnb.data.synthetic import shapes
 from wsnb.files import load_json, read_index, save_json
 from wsnb.run import experiments, own_pictures
 
-ROOT = Path(__file__).parents[2]
 SLOW = pytest.mark.skipif(not os.environ.get("WSNB_SLOW"), reason="a whole chain runs half a minute: set WSNB_SLOW=1")
 SMALL = {
     "single_stage/shapes": single_stage.SMALL, "no_people_allowed/shapes": no_people_allowed.SMALL,
@@ -70,14 +68,12 @@ def place(tmp_path_factory):
 @pytest.fixture(scope="module")
 def made(place):
     """{kind: what `wsnb data new` said} of each folder."""
-    return {kind: command("data", "new", str(place / kind)) for kind in FILES}
+    return {kind: wsnb("data", "new", str(place / kind)) for kind in FILES}
 
 
-def command(*words) -> str:
-    """What the command says; it has to succeed."""
-    environment = {**os.environ, "WSNB_ROOT": str(ROOT), "PYTHONPATH": str(ROOT), "OMP_WAIT_POLICY": "passive"}
-    done = subprocess.run([sys.executable, "-m", "wsnb.run.cli", *words], env=environment, cwd=ROOT, text=True,
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=900)
+def wsnb(*words) -> str:
+    """What the command `wsnb` says; it has to succeed."""
+    done = command.wsnb(*words)
     assert done.returncode == 0, done.stdout
     return done.stdout
 
@@ -87,14 +83,14 @@ def run(place, kind, title, runs, *more) -> Path:
     root = place / kind / "VOCdevkit"
     full = own_pictures.full_kinds(load_json(root / "VOC2012/own.json")["known"], COUNT)
     chain = next(one for one in own_pictures.CHAINS if title == one.tiny)
-    said = shlex.split(own_pictures.command(title, root, chain.options(full, tiny=True)))[1:]
-    said[said.index("my_runs")] = str(runs)
-    have = experiments.load(ROOT, *title.split("/")).values
-    set_already = {word.partition("=")[0] for word in said if "=" in word}
+    words = shlex.split(own_pictures.command(title, root, chain.options(full, tiny=True)))[1:]
+    words[words.index("my_runs")] = str(runs)
+    have = experiments.load(command.ROOT, *title.split("/")).values
+    set_already = {word.partition("=")[0] for word in words if "=" in word}
     for name, value in SMALL[title].items():
         if name in have and name not in set_already:
-            said += ["-p", f"{name}={value}"]
-    command(*said, *more)
+            words += ["-p", f"{name}={value}"]
+    wsnb(*words, *more)
     return Path(runs) / title
 
 
@@ -132,12 +128,23 @@ def test_a_label_counts_if_every_picture_has_it(tmp_path):
     assert not own_pictures.fitting(tmp_path / "other", {"tags": 9}, 9), "only what the project has"
 
 
+def test_few_pictures_train_for_as_many_iterations_as_the_books():
+    known = {kind: 20 for kind in ("tags", "boxes", "scribbles", "points")}
+    fits = {title: options for title, _, options in own_pictures.fitting(command.ROOT, known, 20, 16)}
+    assert "-p epochs=494 -p pretrain=190" in fits["single_stage/voc_small"]  # 600 / 16 pictures are 38 passes more
+    assert fits["spml/voc_small_point"] == "-p weak_source=dataset"  # counts iterations
+    for chain in own_pictures.CHAINS:
+        assert set(chain.per_epoch) <= set(experiments.load(command.ROOT, *chain.small.split("/")).values)
+    large = {title: options for title, _, options in own_pictures.fitting(command.ROOT, known, 20, 600)}
+    assert "epochs" not in " ".join(filter(None, large.values()))
+
+
 @pytest.mark.parametrize("full", [{"tags"}, {"tags", "boxes", "scribbles", "points"}, {"tags", *dataset.KINDS}])
 def test_every_command_of_the_table_is_one(full):
     """The experiments are there, and they have the parameters and stages that the commands name."""
     for chain in own_pictures.CHAINS:
         for title, tiny in ((chain.small, False), (chain.tiny, True)):
-            have = experiments.load(ROOT, *title.split("/"))
+            have = experiments.load(command.ROOT, *title.split("/"))
             said = shlex.split(own_pictures.command(title, "x y", chain.options(full, tiny) or ""))
             assert {word.partition("=")[0] for word in said if "=" in word} <= set(have.values), said
             stages = [stage.name for stage in have.stages]
@@ -185,7 +192,7 @@ def test_boxes_and_tags_of_stuff_make_panoptic_labels(place, made, tmp_path):
 def test_a_chain_that_does_not_fit_is_refused_at_once(place, made, tmp_path):
     root = str(place / "tags/VOCdevkit")
     with pytest.raises(AssertionError) as refused:
-        command("run", "panoptic/shapes", "--data-root", root, "--runs", str(tmp_path), "-p", "layout=voc")
+        wsnb("run", "panoptic/shapes", "--data-root", root, "--runs", str(tmp_path), "-p", "layout=voc")
     said = str(refused.value)
     assert "5 of 5 pictures have no boxes file (the first is picture_01); give boxes of every picture" in said
     assert not (tmp_path / "panoptic/shapes/02_cams").exists()

@@ -1,23 +1,22 @@
 """The notebooks of this paper, run by the real command on small synthetic data: results, kills, odd data sets."""
 
 import hashlib
-import os
-import signal
-import time
 from functools import partial
 
 import numpy as np
-import psutil
 import pytest
 import torch
 
-from tests.kernels import kernels_of
+from tests import command
+from tests.kernels import killed, logged
 from tests.no_people_allowed import chain
+from tests.predicted import agrees_with_its_run
 from wsnb.data.synthetic import make_voc
 from wsnb.files import load_torch, read_index, save_png
 from wsnb.ops import cam
 
 EXPERIMENTS = {"faithful": chain.EXPERIMENT, "fixed": chain.FIXED}
+TWO = {"epochs": 2, "irnet_epochs": 2}  # that a training can be killed between two epochs
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +29,7 @@ def whole(data, tmp_path_factory):
     """Uninterrupted runs of the whole chain, of both experiments."""
     runs = tmp_path_factory.mktemp("whole")
     for experiment in EXPERIMENTS.values():
-        done = chain.run(data, runs, experiment=experiment)
+        done = chain.run(data, runs, experiment=experiment, **TWO)
         assert done.returncode == 0, done.stdout
     return runs
 
@@ -44,6 +43,11 @@ def hashes(folder, pattern):
 def same_weights(a, b):
     one, other = load_torch(a), load_torch(b)
     return list(one) == list(other) and all(torch.equal(one[k], other[k]) for k in one)
+
+
+@pytest.mark.parametrize("preset", EXPERIMENTS)
+def test_predictions_are_the_label_maps_of_the_run(data, whole, preset):
+    agrees_with_its_run(whole, EXPERIMENTS[preset], data)
 
 
 @pytest.mark.parametrize("preset", EXPERIMENTS)
@@ -89,39 +93,30 @@ def test_the_presets_share_the_class_maps(whole):
 
 
 def test_nothing_is_done_twice(data, whole):
-    start = time.monotonic()
-    again = chain.run(data, whole)
-    print(f"nothing to do: {time.monotonic() - start:.2f} s")
+    again = chain.run(data, whole, **TWO)
     assert again.returncode == 0 and again.stdout.count("done already") == 9, again.stdout
 
 
 def test_other_workers_same_files(data, whole, tmp_path):
-    done = chain.run(data, tmp_path, "--until", "03_labels", workers=2)
+    done = chain.run(data, tmp_path, "--until", "03_labels", workers=2, **TWO)
     assert done.returncode == 0, done.stdout
     for name, folder, pattern in (("02_cam", "cams", "*.npz"), ("03_labels", "labels", "*.png")):
         assert hashes(chain.stage(tmp_path, name) / folder, pattern) == hashes(chain.stage(whole, name) / folder,
                                                                               pattern)
 
 
-@pytest.mark.parametrize("name, line, stage", [("04_irnet", "steps of epoch", "04_irnet"),
-                                               ("01_classifier", "steps of epoch", "01_classifier")])
-def test_killed_in_training(data, whole, tmp_path, name, line, stage):
-    process = chain.start(data, tmp_path, "--until", name, epochs=2)
-    for text in process.stdout:
-        if line in text or f"{stage}]" in text and "epoch 1 of" in text:
-            break
-    time.sleep(0.3)
-    kernels = kernels_of(process)
-    os.kill(process.pid, signal.SIGKILL)
-    process.communicate()
-    psutil.wait_procs(kernels, timeout=10)
-    assert not (chain.stage(tmp_path, name) / "manifest.json").exists()
-    done = chain.run(data, tmp_path, "--until", name, epochs=2)
+@pytest.mark.parametrize("name, before", [("01_classifier", ()),
+                                          ("04_irnet", ("01_classifier", "02_cam", "03_labels"))])
+def test_killed_in_training(data, whole, tmp_path, name, before):
+    def start(runs):
+        command.give([chain.stage(whole, stage) for stage in before], runs)
+        return chain.start(data, runs, "--until", name, **TWO)
+
+    runs, _ = killed(start, partial(chain.stage, name=name), logged("epoch 1 of 2"), tmp_path)
+    done = chain.run(data, runs, "--until", name, **TWO)
     assert done.returncode == 0, done.stdout
-    plain = chain.run(data, tmp_path / "plain", "--until", name, epochs=2)
-    assert plain.returncode == 0, plain.stdout
-    for path in chain.stage(tmp_path, name).glob("*.pth"):
-        assert same_weights(path, chain.stage(tmp_path / "plain", name) / path.name), path.name
+    found = sorted(chain.stage(runs, name).glob("*.pth"))
+    assert found and all(same_weights(path, chain.stage(whole, name) / path.name) for path in found)
 
 
 def only(data, train):
@@ -129,18 +124,17 @@ def only(data, train):
     (lists / "train.txt").write_text("\n".join(train) + "\n")
 
 
-@pytest.mark.parametrize("case", ["one picture", "19 pictures", "no tag"])
+@pytest.mark.parametrize("case", ["one picture", "19 pictures"])
 def test_odd_data_sets(case, tmp_path):
     data = make_voc.shapes(tmp_path / "VOCdevkit", train=19, val=1, size=(64, 80))
     if case == "one picture":
         only(data, ["train_000000"])
-    if case == "no tag":  # one picture of three has only background, another only void
-        only(data, [f"train_{k:06d}" for k in range(3)])
+    else:  # one of them has only background, another only void
         for k, value in ((0, 0), (1, 255)):
             path = data / f"VOC2012/SegmentationClass/train_{k:06d}.png"
             save_png(path, np.full_like(read_index(path), value))
             (data / f"VOC2012/Annotations/train_{k:06d}.xml").unlink(missing_ok=True)
-    preset, experiment = ("fixed", chain.FIXED) if case == "no tag" else ("faithful", chain.EXPERIMENT)
+    preset, experiment = ("faithful", chain.EXPERIMENT) if case == "one picture" else ("fixed", chain.FIXED)
     done = chain.run(data, tmp_path / "runs", batch=8, experiment=experiment)
     assert done.returncode == 0, done.stdout
     found = chain.values(chain.manifest(tmp_path / "runs", "08_evaluate", experiment))

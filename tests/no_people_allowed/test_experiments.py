@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests import departures
+from tests import configuration, departures
 from wsnb.run import experiments, notebooks, params
 
 ROOT = Path(__file__).parents[2]
@@ -49,6 +49,10 @@ def test_run_all_is_the_experiment_shapes(path):
 def test_the_papers_own_settings(name, paper):
     values = departures.values(f"no_people_allowed/{name}")
     assert {key: values[key] for key in paper} == paper
+
+
+def test_every_value_stands_beside_the_originals():
+    assert not configuration.faults("no_people_allowed", ["imagenet_det", "imagenet_det_fixed", "voc12_irn"])
 
 
 @pytest.mark.parametrize("name", ["imagenet_det", "imagenet_det_fixed"])

@@ -24,14 +24,16 @@ HANDLERS = no_people_allowed.HANDLERS
 def test_arrays_of_the_original_programs(capsys):
     assert command.main([str(GOLDENS)]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 18 and all(line.endswith("  ok") for line in lines)
+    assert len(lines) == 19 and all(line.endswith("  ok") for line in lines)
 
 
 @pytest.mark.parametrize(("name", "key"), [
-    ("affinity_labels_r5", "nclass21_fg"), ("edge_to_affinity_r5", "affinity"), ("gradcam", "gcpp_inplace1"),
+    ("affinity_labels_r5", "nclass21_fg"), ("chainercv_ap", "ap"), ("edge_to_affinity_r5", "affinity"),
+    ("gradcam", "gcpp_inplace1"),
     ("irn_loss_r5", "dp_fg"), ("metrics", "freqw_acc"), ("path_index_r5", "dst_indices"), ("poly_optimizer", "p"),
     ("quarter_labels", "pil_nearest"), ("random_crop_boxes", "boxes"), ("random_walk_b", "rw"),
-    ("sem_seg_post", "irn_label_bg025"), ("irn_make_cam_merge", "cam"), ("npa_lr_schedules", "cls")])
+    ("sem_seg_post", "irn_label_bg025"), ("irn_make_cam_merge", "cam"),
+    ("irn_make_cam_merge", "high_res"), ("npa_lr_schedules", "cls")])
 def test_a_changed_array_fails(tmp_path, name, key):
     shutil.copytree(GOLDENS, tmp_path / "g")
     path = tmp_path / "g" / f"{name}.npz"

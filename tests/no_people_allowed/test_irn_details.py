@@ -11,11 +11,13 @@ from PIL import Image
 
 from tests import departures
 from wsnb.data import read, transforms
+from wsnb.data.item import Item
 from wsnb.data.synthetic import make_voc
+from wsnb.files import save_png
 from wsnb.models import backbones
 from wsnb.models.irnet import IRNet
-from wsnb.ops import cam
-from wsnb.papers.no_people_allowed import data, irnet
+from wsnb.ops import cam, crf
+from wsnb.papers.no_people_allowed import cams, confident_labels, data, irnet
 
 
 @pytest.fixture(scope="module")
@@ -33,6 +35,32 @@ def test_maps_are_enlarged_fourfold_and_cropped(tmp_path):
     assert np.abs(cam.read(tmp_path, "b")[1] - grown).max() > 0.02  # resized as a whole: squeezed by 2 pixels
     half = cam.read(tmp_path, "a", (25, 34))[1]
     assert half.shape == (2, 25, 34) and np.abs(half - grown[:, ::2, ::2]).mean() < 0.1
+
+
+def test_labels_and_scores_take_the_sum_at_the_pictures_size(tmp_path):
+    """IRN enlarges each scale's map to the next multiples of 16, cuts off the surplus, then adds; the walk alone takes
+    the sum at stride 4. The sum at stride 4, enlarged, gives other labels."""
+    rng, size = np.random.default_rng(0), (50, 67)
+    each = [rng.random((2, *shape), dtype=np.float32) for shape in ((4, 5), (2, 3), (7, 9))]
+    cam.write(tmp_path, "a", [0, 3], each, size, cams.irn_cover(size), cams.stride_4(size))
+
+    def added(height, width):
+        grown = [F.interpolate(torch.from_numpy(one)[None], (height, width), mode="bilinear") for one in each]
+        maps = sum(grown)[0, :, :50, :67].numpy()
+        return maps / (maps.max((1, 2), keepdims=True) + 1e-5)
+
+    small, whole = added(13, 17), added(64, 80)
+    assert np.abs(cam.normalised(cam.read(tmp_path, "a", "stored")[1], "per class") - small).max() < 2e-3
+    save_png(tmp_path / "a.png", np.zeros((*size, 3), np.uint8))
+    item = Item("a", tmp_path / "a.png", None)
+    thresholds = confident_labels.Thresholds("per class", 0.9, 0.6, 0.8)
+    _, found = confident_labels.labels_from_cams(item, tmp_path, 0, 1.0, thresholds,
+                                                 replace(crf.LABEL_CRF, iterations=0))
+    wanted = cam.labels(whole, [1, 4], 0.8)
+    stretched = cam.resized(torch.from_numpy(small)[None], size)[0].numpy()
+    assert (found != wanted).mean() < 2e-3 < 0.03 < (cam.labels(stretched, [1, 4], 0.8) != wanted).mean()
+    _, sweep = cams.sweeps(tmp_path, [item], lambda item: wanted, 6, "per class", 1, fixed=0.8)
+    assert sweep.at(0.8).trace() > 0.998 * wanted.size
 
 
 def test_maps_that_do_not_cover_their_picture():

@@ -117,7 +117,8 @@ def test_irns_last_layer_begins_uniform():
 @pytest.mark.parametrize("name, stride", [("tiny", 0), ("mobilenet_v2", 16), ("mobilenet_v2", 8)])
 def test_deeplab_on_any_backbone(name, stride):
     body = backbones.build(name, stride)
-    head = deeplabv3plus.Head(body.channels, body.strides, 5, width=64).train()
+    rates = heads.rates_of("deeplabv3plus", body.strides[-1])
+    head = deeplabv3plus.Head(body.channels, body.strides, 5, rates, width=64).train()
     logits = head(body(torch.randn(1, 3, 64, 80)))  # one picture, and it trains
     assert logits.shape == (1, 5, 16, 20)
     rates = [view[0].dilation[0] for view in head.aspp.convs[1:4]]

@@ -6,7 +6,7 @@ import torch
 
 from tests.parity.no_people_allowed import dense_walk
 from wsnb.ops import affinity, cam, random_walk
-from wsnb.papers.no_people_allowed import losses
+from wsnb.papers.no_people_allowed import data, losses
 
 
 def boundaries(seed, height, width):
@@ -124,3 +124,10 @@ def test_no_maximum_no_nan():
     assert (cam.labels(np.zeros((2, 4, 5)), [3, 9], 0.3) == 0).all()
     with pytest.raises(ValueError, match="use joint or per class"):
         cam.normalised(np.zeros((1, 2, 2)), "sum")
+
+
+@pytest.mark.parametrize("rule", ["corner", "centre"])
+def test_batches_are_quartered_where_they_lie_as_pictures_are(rule):
+    labels = np.random.default_rng(0).integers(0, 256, (2, 33, 47)).astype(np.uint8)
+    found = data.quartered(torch.from_numpy(labels).long(), rule).numpy()
+    assert (found == np.stack([affinity.quarter(one, rule) for one in labels])).all()

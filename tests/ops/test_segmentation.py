@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from wsnb import metrics
 from wsnb.data import read, voc
 from wsnb.data.item import Item
 from wsnb.files import FileError, save_png
@@ -86,8 +87,32 @@ def test_heads_fit_backbones(head, body):
     assert logits.shape[:2] == (1, 4) and logits.shape[2] in (4, 8) and torch.isfinite(logits).all()
 
 
+@pytest.mark.parametrize("head, rates, dead", [("largefov", [6], 8), ("largefov", [5], 0), ("aspp", [2, 6, 9], 16),
+                                               ("deeplabv3plus", [1, 5, 6], 8)])
+def test_taps_beyond_the_map_never_learn_and_are_warned_of(head, rates, dead):
+    torch.manual_seed(0)
+    network, _ = heads.build(head, "tiny", 4, width=8, freeze=False, rates=rates)
+    crop = 6 * network.stride
+    network(torch.randn(2, 3, crop, crop)).square().sum().backward()
+    dilated = [layer.weight.grad for layer in network.head.modules()
+               if isinstance(layer, torch.nn.Conv2d) and layer.kernel_size == (3, 3) and layer.dilation[0] in rates][:3]
+    assert sum(int((gradient == 0).all(dim=(0, 1)).sum()) for gradient in dilated) == dead
+    assert heads.dead_taps(rates, crop, network.stride) == (dead, 9 * len(rates))
+    said = []
+    heads.warn_of_dead_taps(rates, crop, network.stride, said.append)
+    wanted = f"warning: {dead} of {9 * len(rates)} taps of head_rates {rates} never learn"
+    assert [line[:len(wanted)] for line in said] == [wanted] * (dead > 0)
+
+
+def test_rates_of_heads():
+    assert heads.rates_of("deeplabv3plus", 16) == (6, 12, 18) and heads.rates_of("largefov", 8) == (12,)
+    for head, rates in (("largefov", [6, 12]), ("deeplabv3plus", [6]), ("aspp", [0])):
+        with pytest.raises(ValueError, match=r"head_rates .*the head .* has [134], each 1 or more"):
+            heads.build(head, "tiny", 3, rates=rates)
+
+
 def test_largefov_dilates_fc6_of_vgg16():
-    network, _ = heads.build("largefov", "vgg16", 4, rate=12)
+    network, _ = heads.build("largefov", "vgg16", 4)
     assert network.fc6.dilation == (12, 12) == network.fc6.padding
     plain, _ = heads.build("aspp", "vgg16", 4)
     assert plain.fc6.dilation == (1, 1)
@@ -102,7 +127,7 @@ def test_largefov_dilates_fc6_of_vgg16():
 def test_largefov_on_vgg16_is_that_of_deeplab():
     """pool5 (maximum) and pool5a (mean, zeros counted) before fc6, dropout of single values behind fc6 and fc7."""
     torch.manual_seed(0)
-    network, _ = heads.build("largefov", "vgg16", 4, rate=12, freeze=False)
+    network, _ = heads.build("largefov", "vgg16", 4, freeze=False)
     x = torch.randn(1, 3, 40, 56)
     seen = {}
     for layer in (network.conv5_3, network.fc6, network.fc7, network.head.fc8):
@@ -153,7 +178,7 @@ def trained(scenes, path, epochs=3, kill_at=None):
         return segmentation.loss(network(batch["x"]), batch["label"])
 
     network.train()
-    segmentation.fit(run, optimiser, step, loader_of, epochs, 3, lambda x, total, what: x, lambda text: None)
+    segmentation.fit(run, optimiser, step, loader_of, epochs, 3, lambda x, total, what: x, device="cpu")
     return network, run, done
 
 
@@ -205,7 +230,7 @@ def test_label_maps_and_their_scores(scenes, tmp_path):
     assert asked == [item.id for item in scenes]
     tables, rows = label_maps.confusions(scenes, label_of, {"truth": folder, "background": None}, 3)
     assert label_maps.miou_row(tables["truth"], None, ("a", "b", "c"))["value"] == 100
-    assert np.diag(tables["truth"]).sum() == tables["background"].sum() == 3 * (40 * 56 - 40)
+    assert np.diag(metrics.total(tables["truth"])).sum() == tables["background"].sum() == 3 * (40 * 56 - 40)
     assert [row["mIoU"] for row in rows if row["kind"] == "truth"] == [1.0] * 3
     assert label_maps.undefined(np.diag([3, 0, 2]), ("a", "b", "c")) == ["b"]
     with pytest.raises(FileError):

@@ -2,16 +2,20 @@
 
 import hashlib
 import shutil
-import signal
 import time
+from functools import partial
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from tests import command
+from tests.kernels import killed
 from tests.panoptic import chain
+from tests.predicted import agrees_with_its_run, is_picture
+from wsnb.data.item import read_numbers
 from wsnb.data.synthetic import make_cityscapes
-from wsnb.files import read_index, save_png
+from wsnb.files import read_index, read_rgb, save_png
 from wsnb.papers.panoptic import iterate
 from wsnb.papers.panoptic.boxes import load_boxes
 from wsnb.papers.panoptic.label_space import CITYSCAPES
@@ -69,6 +73,14 @@ def test_files_are_in_the_released_formats(whole, data):
     assert set(np.unique(final)) <= {*range(19), 255}
 
 
+def test_predictions_are_the_maps_of_the_run(data, whole):
+    model = agrees_with_its_run(whole, "panoptic/shapes", data)
+    assert model.predictor.same_as == ("07_predict@2", "val_labels")
+    for path in sorted((chain.stage(whole, "09_instances") / "components").glob("*.png")):
+        picture, = (one for one in data.rglob(f"{path.stem}*") if is_picture(one))
+        assert np.array_equal(model.instances(read_rgb(picture))[0], read_numbers(path))
+
+
 def test_nothing_is_done_twice(data, whole):
     again = chain.run(data, whole, **SEMI)
     assert again.returncode == 0 and again.stdout.count("done already") == 14, again.stdout
@@ -95,24 +107,21 @@ def test_dropped_in_files_replace_the_stages_work(data, whole, tmp_path):
 
 def test_killed_while_labels_are_made(data, whole, tmp_path):
     """SIGKILL in the label stage; the next run keeps what is whole and ends with the same files."""
-    for name in (*WEAK, "06_train", "07_predict"):
-        made = chain.stage(whole, name).resolve()
-        shutil.copytree(made, tmp_path / ".store" / made.name)
-    process = chain.start(data, tmp_path, "--until", "08_iterate", **SEMI)
-    folder = chain.stage(tmp_path, "08_iterate") / "labels"
-    while process.poll() is None and len(list(folder.glob("*.png"))) < 2:
-        time.sleep(0.02)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    done = chain.run(data, tmp_path, "--until", "08_iterate", **SEMI)
+    def start(runs):
+        command.give([chain.stage(whole, name) for name in (*WEAK, "06_train", "07_predict")], runs)
+        return chain.start(data, runs, "--until", "08_iterate", **SEMI)
+
+    runs, _ = killed(start, partial(chain.stage, name="08_iterate"),
+                     lambda folder: len(list(folder.glob("labels/*.png"))) > 1, tmp_path)
+    done = chain.run(data, runs, "--until", "08_iterate", **SEMI)
     assert done.returncode == 0, done.stdout
     for kind in ("labels", "instances"):
-        assert hashes(chain.stage(tmp_path, "08_iterate") / kind) == hashes(chain.stage(whole, "08_iterate") / kind)
+        assert hashes(chain.stage(runs, "08_iterate") / kind) == hashes(chain.stage(whole, "08_iterate") / kind)
 
 
 def test_whole_masks_need_no_weak_labels(data, tmp_path):
-    only = {"score_thresh", "crop_input", "cam_epochs", "cam_flip", "cam_batch"}
-    done = chain.run(data, tmp_path, experiment="panoptic/cityscapes_full", without=only, backbone="tiny",
+    without = dict.fromkeys(("crop_input", "cam_epochs", "cam_flip"))
+    done = chain.run(data, tmp_path, experiment="panoptic/cityscapes_full", backbone="tiny", **without,
                      weights="random", freeze="false", output_stride=0, head="largefov", device="cpu")
     assert done.returncode == 0, done.stdout
     notes = chain.manifest(tmp_path, "06_train", "panoptic/cityscapes_full")["notes"]

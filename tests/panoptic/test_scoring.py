@@ -6,6 +6,7 @@ from PIL import Image
 
 from wsnb.data import read
 from wsnb.files import FileError, save_npz, save_png
+from wsnb.metrics import counts
 from wsnb.ops.crf import CRF
 from wsnb.papers.panoptic import evaluate, instance_network, label_space
 from wsnb.report.protocol import Protocol
@@ -56,8 +57,13 @@ def pictures(tmp_path):
 def scored(root, items, detector, **more):
     settings = instance_network.Settings(detector, **{**PLAIN, **more})
     rows = list(instance_network.write_all(items, root / "q", CITY, settings, root / detector, workers=0))
+    return rows, *counted(root, items, detector)[:2]
+
+
+def counted(root, items, detector):
+    """(scores by class, rows of pictures, counts of single pictures) of the maps of a detector."""
     tallies, per_picture = evaluate.tallies(items, {detector: root / detector}, CITY)
-    return rows, evaluate.by_class(tallies[detector], CITY), per_picture
+    return evaluate.by_class(tallies[detector], CITY), per_picture, tallies[detector].counts()
 
 
 def test_no_object(pictures):
@@ -96,7 +102,10 @@ def test_several_pictures_and_their_results(pictures):
     assert table["PQ"][11] == 0  # 300 people in rows are 10 components
     confusion = np.diag(np.bincount([0, 0, 10, 11, 13], minlength=19))
     common = {"dataset": "toy", "dataset_size": 4, "split": "val"}
-    results = evaluate.results({"components": table, "ground truth": perfect}, confusion, common, "", CITY)
+    of = {detector: counted(root, items, detector)[2] for detector in ("components", "ground truth")}
+    results = evaluate.results({"components": table, "ground truth": perfect}, of, confusion, common, "", CITY)
+    for row in counts.kept(root, results):  # refused where the counts do not give the value
+        assert ("counts" in row) == row["name"].startswith("PQ")
     names = [(row["name"], row.get("role")) for row in results]
     assert len(names) == len({(r["name"], str(r["protocol"])) for r in results})
     assert ("PQ (things)", None) in names and ("PQ (things)", "bound") in names and ("IoU (stuff)", None) in names

@@ -13,6 +13,7 @@ from tests.parity import no_people_allowed_networks as networks
 from tests.parity.compare import absolute, agreement, array, exact, load, relative, tensors
 from wsnb import metrics
 from wsnb.data.item import Item
+from wsnb.metrics import instances, instances_chainercv
 from wsnb.ops import affinity, displacements, random_walk
 from wsnb.ops import cam as cam_store
 from wsnb.ops import crf as label_crf
@@ -279,6 +280,15 @@ def _random_crop_boxes(path):
     return [exact("boxes", boxes, d["boxes"])]
 
 
+def _chainercv(path):
+    d, records = load(path), []
+    for k in range(d["found_picture"].max() + 1):
+        found, true = d["found_picture"] == k, d["true_picture"] == k
+        records.append(instances.picture(d["found"][found], d["found_labels"][found], d["scores"][found],
+                                         d["true"][true], d["true_labels"][true]))
+    return [absolute("AP50", instances_chainercv.average_precision(records, len(d["ap"]) + 1), d["ap"], 1e-12)]
+
+
 HANDLERS = {
     **{f"path_index_r{radius}": _path_index for radius in (3, 5, 10)},
     "affinity_labels_r5": _pair_labels,
@@ -297,5 +307,6 @@ HANDLERS = {
     "quarter_labels": _quarter_labels,
     "centroids": _centroids,
     "random_crop_boxes": _random_crop_boxes,
+    "chainercv_ap": _chainercv,
     **networks.HANDLERS,
 }

@@ -116,9 +116,9 @@ def _multiscale(path):
     size = d["x"].shape[-1]
     checks = []
     for name, plus in (("gc", False), ("gcpp", True)):
-        (high, low), each = cam.multiscale(
-            lambda x, plus=plus: gradcam.gradcam(network, "extra_convs.2", x, labels, plus, True), d["x"],
-            d["scales"].tolist(), [(size, size), (size // 4, size // 4)])
+        each = cam.multiscale(lambda x, plus=plus: gradcam.gradcam(network, "extra_convs.2", x, labels, plus, True),
+                              d["x"], d["scales"].tolist())
+        high, low = (cam.summed(each, (side, side)) for side in (size, size // 4))
         checks += [absolute(f"{name} at full size", cam.over_joint_maximum(high), d[f"{name}_high_res"], 1e-5),
                    absolute(f"{name} at a quarter", cam.over_joint_maximum(low), d[f"{name}_cam"], 1e-5)]
         checks += [absolute(f"{name} scale {k}", maps, d[f"{name}_scale{k}"], 1e-5) for k, maps in enumerate(each)]
@@ -242,11 +242,19 @@ def _irn_keys(path):
 
 def _irn_cam_merge(path):
     d = tensors(path)
-    found = cams.irn_merged([d[f"out{k}"][d["valid"]] for k in range(4)], d["size"].tolist())
-    return [
-        exact("size at stride 4", found.shape[-2:], d["strided_size"]),
-        absolute("at stride 4", cam.normalised(found, "per class"), d["cam"], 1e-5),
+    each, size = [d[f"out{k}"][d["valid"]] for k in range(4)], d["size"].tolist()
+    grid, cover = cams.stride_4(size), cams.irn_cover(size)
+    checks = [
+        exact("size at stride 4", grid, d["strided_size"]),
+        exact("size before the cut", np.multiply(size, cover), d["strided_up_size"]),
+        absolute("at stride 4", cam.normalised(cam.summed(each, grid), "per class"), d["cam"], 1e-5),
+        absolute("at full size", cam.normalised(cam.summed(each, size, cover), "per class"), d["high_res"], 1e-5),
     ]
+    with tempfile.TemporaryDirectory() as folder:  # as float16
+        cam.write(folder, "a", d["valid"], each, size, cover, grid)
+        return [*checks, *(absolute(f"{name}, kept on disk",
+                                    cam.normalised(cam.read(folder, "a", asked)[1], "per class"), d[name], 2e-3)
+                           for name, asked in (("cam", "stored"), ("high_res", None)))]
 
 
 def _deeplab(path):

@@ -1,6 +1,7 @@
 """Parity of `simple_does_it` with arrays of the original program: GrabCut, preparation, inputs, losses."""
 
 import hashlib
+import itertools
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from unittest import mock
@@ -99,8 +100,7 @@ def _bkvoc_expected(path):
         read = [data.pair_line(*pair) for pair in data.read_pairs(wanted)]
         checks.append(exact(f"{split} pairs read", read, own))
     for count, name in ((20172, "first100_of_20172"), (7, "small")):
-        batches = instances.sample_groups(count, 1, 0)
-        seen = [next(batches)[0] for _ in range(2 * count)]
+        seen = list(itertools.islice(data.original_order(count), 2 * count))
         for epoch in (1, 2):
             start = (epoch - 1) * count
             wanted = d[f"train_idx_epoch{epoch}_{name}"]
@@ -114,9 +114,8 @@ def _bkvoc_batches(path):
         items, _ = _prepared(folder, Path(place))
         pairs = data.read_pairs(folder / "train_img_mask_pairs.txt")
         samples = instances.Samples(pairs, items, Path(place, "inst_grabcuts"), 0, "vgg16", "faithful")
-        order = instances.sample_groups(len(pairs), 1, 0)
-        for n, one in enumerate(load(path)):
-            x, label, _ = samples[next(order)[0]]
+        for n, (one, number) in enumerate(zip(load(path), data.original_order(len(pairs)), strict=False)):
+            x, label, _ = samples[number]
             shapes = [*x.permute(0, 2, 3, 1).shape, *label.permute(0, 2, 3, 1).shape]
             checks += [exact(f"shape {n}", shapes, one[0] + one[1]),
                        exact(f"pixels {n}", [int(label.sum()), int((x[:, 3] > 0).sum())], one[2:])]

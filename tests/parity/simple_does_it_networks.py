@@ -98,7 +98,7 @@ def _network_forward(path):
 
 def step_losses(network, samples, chosen, supervision):
     """The losses of the chosen samples as the training stage takes them."""
-    return instances.sample_losses(network, samples, chosen, supervision, STAGE, "cpu", lambda loss, name: None)
+    return instances.sample_losses(network, [samples[i] for i in chosen], supervision, STAGE, "cpu")
 
 
 def _norms(name, network, order, names, wanted):
@@ -166,7 +166,7 @@ def trained(supervision, steps=4, samples=2):
     drawn = [(*sample(j), str(j)) for j in range(steps * samples)]
     for step in range(steps):
         each = step_losses(network, drawn, range(step * samples, (step + 1) * samples), supervision)
-        printed.append(averaged.step(each, losses.rate_at(step, (1, 2), (1e-8, 1e-9, 1e-8))))
+        printed.append(averaged.step(each, losses.rate_at(step, (1, 2), (1e-8, 1e-9, 1e-8)), lambda values: None))
     state = averaged.inner.state
     changes, momenta = {}, {}
     for theirs in order:

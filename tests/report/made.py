@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image
 
 from wsnb.report import frame
+from wsnb.run import manifest as records
 
 PROTOCOL = {
     "dataset": "VOC2012",
@@ -48,7 +49,7 @@ def step(value, name, **changed):
 
 
 def manifest(runs, title, stage, results=(), **more):
-    """Write RUNS/TITLE/STAGE/manifest.json and params.json; returns the folder."""
+    """Write RUNS/TITLE/STAGE/manifest.json, results.json and params.json; returns the folder."""
     paper, experiment = title.split("/")
     folder = runs / paper / experiment / stage
     folder.mkdir(parents=True, exist_ok=True)
@@ -65,7 +66,6 @@ def manifest(runs, title, stage, results=(), **more):
             "seed": 0,
             "lr": 0.001,
         },
-        "files": {"notebook.ipynb": {"size": 10, "sha256": "aa"}},
         "results": list(results),
         "notes": {},
         "seed": 0,
@@ -87,7 +87,15 @@ def manifest(runs, title, stage, results=(), **more):
         **more,
     }
     (folder / "params.json").write_text("{}")
-    (folder / "manifest.json").write_text(json.dumps(record))
+    return again(folder, record)
+
+
+def again(folder, changes=None):
+    """Write the records of a stage's folder again, with CHANGES of them and all files that are in it now."""
+    path = folder / "results.json"
+    record = {**(json.loads(path.read_text()) if path.exists() else {}), **(changes or {})}
+    path.write_text(json.dumps(record))
+    records.write(folder, record)
     return folder
 
 

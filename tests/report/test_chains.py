@@ -95,10 +95,9 @@ def test_the_map(tmp_path):
         'stages: [01_a]\ndataset: VOC2012\nsupervision: ""\n')
     (tmp_path / "params/simple_does_it/wrong.yaml").write_text("stages: [02_gone]\ndataset: Cityscapes\n")
     found = pages.book_map(tmp_path, ["spml/c"])
-    assert list(found) == ["supervision", "DensePose", "VOC2012", "shapes"]
     assert list(found.supervision) == ["image labels", "boxes", "points"]
-    assert list(found.iloc[0, 2:]) == ["○\u00a0SPML", "●\u00a0[SPML](spml/c/index.md)"]
-    assert found.VOC2012[1] == "○\u00a0Simple does it"
+    assert list(found["run here"]) == ["SPML: [shapes](spml/c/index.md)", "–", "–"]
+    assert list(found.iloc[:, 2]) == ["SPML: VOC2012", "Simple does it: VOC2012", "SPML: DensePose"]
 
 
 def test_pages_of_stages_that_were_run_and_of_others(tmp_path, monkeypatch):
@@ -107,13 +106,18 @@ def test_pages_of_stages_that_were_run_and_of_others(tmp_path, monkeypatch):
     (tmp_path / "notebooks/00_start.ipynb").write_text((tmp_path / "notebooks/spml/01_a.ipynb").read_text())
     folder = made.manifest(tmp_path / "runs", "single_stage/shapes", "02_b", [made.result(52.3)])
     made.notebook(folder / "notebook.ipynb")
+    made.again(folder)
     monkeypatch.setattr(build, "_sphinx", lambda work: (work / "html").mkdir(exist_ok=True))
     build.build(tmp_path / "runs", tmp_path / "figures", tmp_path / "_site", project=tmp_path)
     source = tmp_path / "build/_site/source"
     page = (source / "single_stage/index.md").read_text(encoding="utf-8")
     assert '<a href="shapes/02_b.html">' in page and '<a href="notebooks/01_a.html">' in page
     assert "[shapes](shapes/02_b.ipynb)" in page and "(https://github.com/visinf/1-stage-wseg)" in page
-    written = {path.relative_to(source).as_posix() for path in source.rglob("*.ipynb")}
+    found = {path.relative_to(source).as_posix() for path in source.rglob("*.ipynb")}
+    taken = {path for path in found if path.startswith("_written/")}
+    assert taken == {"_written/00_start.ipynb", "_written/spml/01_a.ipynb",
+                     *(f"_written/single_stage/{name}.ipynb" for name in NEEDS)}
+    written = found - taken
     assert written == {"single_stage/shapes/02_b.ipynb", "spml/notebooks/01_a.ipynb", "lessons/00_start.ipynb",
                        *(f"single_stage/notebooks/{name}.ipynb" for name in NEEDS if name != "02_b")}
     assert "Nothing of this paper has been run" in (source / "spml/index.md").read_text(encoding="utf-8")

@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 
 import numpy as np
 import pytest
@@ -23,7 +24,7 @@ def test_collect(tmp_path):
     made.manifest(tmp_path, ".store/0123", "01_train", [made.result(1.0)])
     rows = made.found(tmp_path)
     assert list(rows.columns) == frame.COLUMNS
-    assert list(rows.stage) == ["03_evaluate"] * 2 and list(rows.undefined) == [("dog", "cat"), ()]
+    assert list(rows.stage) == ["03_evaluate"] * 2 and list(rows.undefined) == [("cat", "dog"), ()]
     assert rows.value.iloc[0] == 61.5 and np.isnan(rows.value.iloc[1])
     row = rows.iloc[0]
     assert (row.paper, row.experiment, row.metric, row.unit, row.seed) == ("single_stage", "a", "mIoU", "%", 0)
@@ -62,19 +63,51 @@ def test_links_into_the_store(tmp_path):
         lambda r: "{",
         lambda r: "[]",
         lambda r: json.dumps({**r, "format": 7}),
-        lambda r: json.dumps({**r, "seconds": "long"}),
-        lambda r: json.dumps({**r, "results": [{"name": "mIoU"}]}),
-        lambda r: json.dumps({**r, "results": [made.result("61")]}),
-        lambda r: json.dumps({**r, "results": [made.result(61.0, flip="perhaps")]}),
-        lambda r: json.dumps({**r, "results": [made.result(61.0, colour="red")]}),
+        {"seconds": "long"},
+        {"results": [{"name": "mIoU"}]},
+        {"results": [made.result("61")]},
+        {"results": [made.result(61.0, flip="perhaps")]},
+        {"results": [made.result(61.0, colour="red")]},
     ],
 )
 def test_damaged_manifest_is_named_with_its_remedy(tmp_path, damage):
     folder = made.manifest(tmp_path, "single_stage/a", "01_train")
     path = folder / "manifest.json"
-    path.write_text(damage(json.loads(path.read_text())))
+    if isinstance(damage, dict):
+        made.again(folder, damage)
+    else:
+        path.write_text(damage(json.loads(path.read_text())))
     with pytest.raises(FileError, match=r"01_train/manifest\.json.*(again|make it)"):
         frame.records(tmp_path)
+
+
+def test_what_was_edited_or_damaged_is_neither_tabled_nor_published(finished, tmp_path):
+    """Sizes are compared for tables, contents before anything is published."""
+    folder, pictures = finished / "single_stage/a/03_evaluate", tmp_path / "figures"
+    path = folder / "manifest.json"
+    sound, before = path.read_text(), path.stat()
+    path.write_text(sound.replace("61.5", "99.9"))
+    for read in (frame.records, lambda runs: publish.publish(runs, "single_stage/a", pictures, project=tmp_path)):
+        with pytest.raises(FileError, match="results is not what results.json says; run the stage again"):
+            read(finished)
+    path.write_text(sound)
+    results = folder / "results.json"
+    results.write_text(results.read_text().replace("61.5", "99.9"))
+    with pytest.raises(FileError, match="results.json: not the file that manifest.json lists"):
+        frame.records(finished)
+    results.write_text(results.read_text().replace("99.9", "61.5"))
+    mask = folder / "masks/2007_000033.png"
+    whole = mask.read_bytes()
+    mask.write_bytes(whole[:-1] + b"x")
+    os.utime(mask, ns=(0, 0))
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert len(frame.records(finished)) == 2
+    with pytest.raises(FileError, match="masks/2007_000033.png was changed; run `wsnb run single_stage/a --verify`"):
+        publish.publish(finished, "single_stage/a", pictures, project=tmp_path)
+    mask.write_bytes(whole[:-1])
+    with pytest.raises(FileError, match=f"masks/2007_000033.png has {len(whole) - 1} bytes instead of {len(whole)}"):
+        frame.records(finished)
+    assert not pictures.exists()
 
 
 @pytest.fixture
@@ -97,6 +130,7 @@ def finished(tmp_path):
     (folder / "figures/class_scores.png").write_bytes(made.png())
     (folder / "masks").mkdir()
     (folder / "masks/2007_000033.png").write_bytes(made.png())
+    made.again(folder)
     return runs
 
 
@@ -236,6 +270,7 @@ def test_a_picture_of_another_kind_takes_the_place_of_the_one_before(finished, t
     page.write_text("![Twelve](figures/single_stage/a/03_evaluate-good_and_bad.png) good_and_bad.png")
     source = next(finished.rglob("good_and_bad.png"))
     Image.fromarray(street(480)[0]).save(source)
+    made.again(source.parent)
     publish.publish(finished, "single_stage/a", figures, project=tmp_path)
     assert sorted(path.name for path in folder.glob("*good*")) == ["03_evaluate-good_and_bad.jpg"]
     assert page.read_text() == "![Twelve](figures/single_stage/a/03_evaluate-good_and_bad.jpg) good_and_bad.png"

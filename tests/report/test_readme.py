@@ -4,8 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.report import made
-from wsnb.files import FileError, load_json, save_json
+from wsnb.files import FileError
 from wsnb.report import frame, publish
 
 ROOT = Path(__file__).parents[2]
@@ -16,15 +15,6 @@ def test_the_block_is_what_the_records_say(tmp_path):
     copy.write_text((ROOT / "README.md").read_text())
     assert not publish.update(copy, frame.published(ROOT / "figures")), "run `wsnb report` and commit README.md"
     assert "mIoU" in publish.block(frame.published(ROOT / "figures"))
-
-
-def test_all_commits_of_a_chain_are_named(tmp_path):
-    for stage, commit in (("01_train", "a" * 40), ("02_masks", "b" * 40), ("03_evaluate", "b" * 40)):
-        folder = made.manifest(tmp_path, "single_stage/x", stage, [made.result(30.0)])
-        record = load_json(folder / "manifest.json")
-        record["environment"]["git_commit"] = commit
-        save_json(folder / "manifest.json", record)
-    assert "commits aaaaaaa, bbbbbbb: 01_train" in publish.block(frame.records(tmp_path))
 
 
 def test_only_between_the_markers(tmp_path):

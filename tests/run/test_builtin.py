@@ -6,7 +6,7 @@ import pytest
 
 from wsnb.data.synthetic import make_voc
 from wsnb.files import FileError
-from wsnb.run import experiments, fingerprint
+from wsnb.run import contents, experiments, fingerprint
 
 
 @pytest.fixture
@@ -49,8 +49,8 @@ def test_a_shorter_list_is_made_whole(project):
 def test_lists_beside_the_data_are_part_of_it(tmp_path):
     (tmp_path / "VOCdevkit").mkdir()
     (tmp_path / "sbd").mkdir()
-    before = fingerprint.data_fingerprint(tmp_path / "VOCdevkit")
+    before = fingerprint.data_fingerprint(tmp_path / "VOCdevkit", contents.Contents())
     (tmp_path / "sbd/train.txt").write_text("a")
-    after = fingerprint.data_fingerprint(tmp_path / "VOCdevkit")
+    after = fingerprint.data_fingerprint(tmp_path / "VOCdevkit", contents.Contents())
     (tmp_path / "sbd/train.txt").write_text("b")  # as long as before
-    assert len({before, after, fingerprint.data_fingerprint(tmp_path / "VOCdevkit")}) == 3
+    assert len({before, after, fingerprint.data_fingerprint(tmp_path / "VOCdevkit", contents.Contents())}) == 3

@@ -13,7 +13,7 @@ pytest.importorskip("snakemake", reason="snakemake is not installed: pip install
 ENGINE = ("--engine", "snakemake")
 
 
-def wait_for(path, seconds=60):
+def wait_for(path, seconds=120):
     """Wait until PATH is there."""
     end = time.monotonic() + seconds
     while not path.exists():
@@ -82,27 +82,32 @@ def test_a_failure_keeps_the_rest_and_the_same_command_continues(project):
 
 
 def test_a_signal_reaches_the_stage_and_the_next_call_continues(project, finished):
-    process = project.start("run", "toy/tiny", *ENGINE, "-p", "pause=0.5")
+    project.hold("step 2")
+    process = project.start("run", "toy/tiny", *ENGINE)
     wait_for(project.runs / "02_train/state.json")
     process.send_signal(signal.SIGTERM)
     text, _ = process.communicate(timeout=60)
     assert process.returncode == 75, text
     assert "saved at an interrupt" in (project.runs / "02_train/log.txt").read_text()
     assert not project.manifest("02_train")
-    project.run(*ENGINE, "-p", "pause=0.5")
+    project.hold()
+    project.run(*ENGINE)
     assert project.hashes() == finished.hashes()
 
 
 def test_killed_it_continues_and_nothing_stays_locked(project, finished):
-    process = project.start("run", "toy/tiny", *ENGINE, "-p", "pause=0.5")
+    project.hold("step 2")
+    process = project.start("run", "toy/tiny", *ENGINE)
     wait_for(project.runs / "02_train/state.json")
     toy.kill(process)
-    project.run(*ENGINE, "-p", "pause=0.5")
+    project.hold()
+    project.run(*ENGINE)
     assert project.hashes() == finished.hashes()
 
 
 def test_a_second_run_is_refused(project):
-    process = project.start("run", "toy/tiny", *ENGINE, "-p", "pause=1")
+    project.hold("item 1")
+    process = project.start("run", "toy/tiny", *ENGINE)
     wait_for(project.runs / "01_make/0.json")
     assert "is in use by process" in project.run(code=3)
     assert "is in use by process" in project.run(*ENGINE, code=3)
@@ -111,7 +116,8 @@ def test_a_second_run_is_refused(project):
 
 
 def test_one_stage_alone(project):
-    assert "02_train needs 01_make, which is not finished: it never ran" in project.run("--only", "02_train", code=2)
+    said = project.run("--only", "02_train", code=2)
+    assert "--only 02_train: needs 01_make, which is not finished (it never ran)" in said
     project.run("--only", "01_make")
     assert "02_train (2/2): done" in project.run("--only", "02_train")
     assert not project.manifest("03_score")
@@ -146,3 +152,12 @@ def test_a_profile_is_passed_on(project):
     text = project.run(*ENGINE, "--profile", str(profile))
     assert "dry-run" in text.lower() or "dry run" in text.lower()
     assert not project.manifest("01_make")
+
+
+def test_a_dry_run_shows_the_plan_of_snakemake(project):
+    text = project.run(*ENGINE, "--dry-run")
+    for name in ("01_make", "02_train", "03_score"):
+        assert f"rule toy__tiny__{name}:" in text and f"toy/tiny --only {name}" in text
+    assert "resources:" in text and not project.runs.exists()
+    project.run()
+    assert "nothing to run" in project.run(*ENGINE, "--dry-run")

@@ -1,5 +1,7 @@
 """Keys: prose re-runs nothing, code re-runs its stage and what depends on it (reliability row 18)."""
 
+import re
+
 import pytest
 
 from wsnb.files import write
@@ -92,7 +94,12 @@ def test_files_that_changed(finished):
     assert standing(finished)["01_make"] == "would run: 2.json is missing"
     text = finished.run()
     assert text.count("done already") == 2  # the same key: the stages that depend on it stand
-    (finished.runs / "03_score/manifest.json").write_text("{")
+    record = finished.runs / "03_score/manifest.json"
+    record.write_text(re.sub(r'"value": [\d.]+', '"value": 99.99', record.read_text(), count=1))
+    assert "results is not what results.json says" in standing(finished)["03_score"]
+    said = finished.wsnb("status")
+    assert "03_score                 damaged: " in said and "99.99" not in said
+    record.write_text("{")
     assert "cannot be read" in standing(finished)["03_score"]
 
 

@@ -2,14 +2,16 @@
 
 import json
 import os
+import re
+import shutil
 import subprocess
 import sys
-import time
+from pathlib import Path
 
 import psutil
 
-from tests.run import toy
 from tests.run.test_kills import wait_for
+from wsnb.run import interactive, locks, store
 
 SHELL = """
 import json, sys
@@ -73,7 +75,7 @@ def test_plain_papermill_gives_the_same(project, finished):
 def test_killed_papermill_continues(project):
     command = [sys.executable, "-m", "papermill", "notebooks/toy/01_make.ipynb", "out.ipynb"]
     command += ["-f", "params/toy/tiny.yaml"]
-    project.yaml(toy.YAML.replace("pause: 0.0", "pause: 0.5"))
+    project.hold("item 2")
     process = subprocess.Popen(
         command, cwd=project.root, env=project.environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
@@ -83,6 +85,7 @@ def test_killed_papermill_continues(project):
         one.kill()
     process.wait()
     psutil.wait_procs(children, timeout=10)
+    project.hold()
     assert "it did not finish; it continues" in project.run("--until", "01_make")
     assert len((project.runs / "01_make/.computed").read_text().split()) <= 6
 
@@ -110,9 +113,8 @@ def test_an_open_notebook_is_not_waited_for(project):
     process.stdin.write(json.dumps([first, 'run_dir = "runs/toy/tiny"', begin, "import time; time.sleep(60)"]))
     process.stdin.close()
     wait_for((project.runs / "01_make/log.txt").exists)
-    began = time.monotonic()
-    assert f"01_make is in use by process {process.pid}" in project.run(code=3)
-    assert time.monotonic() - began < 5  # start of Python included, on a busy machine
+    said = project.run(code=3)
+    assert f"01_make is in use by process {process.pid}" in said and "Kernel → Shut Down Kernel" in said
     process.kill()
     process.wait()
     project.run("--until", "01_make")  # at once
@@ -181,3 +183,44 @@ def test_remedies(project):
     assert "ERROR FileError" in said and not (project.root.parent / "out").exists()
     said = shell(project, [first, begin, "stage.upstream('09_none')"])
     assert "is not among what 02_train.ipynb needs" in said
+
+
+def test_an_open_notebook_of_a_later_stage_is_named_before_an_earlier_one_runs(project, finished):
+    """The key of the later stage is known before the earlier one has run."""
+    folder = (finished.runs / "02_train").resolve()
+    shutil.rmtree((finished.runs / "01_make").resolve())
+    shutil.rmtree(folder)
+    with locks.acquire(store.run_lock(folder), "it", note=interactive.NOTE):
+        said = finished.run(code=3)
+    assert "toy/tiny 02_train is in use" in said and "runs, because" not in said
+
+
+def test_status_shows_other_values_and_what_came_before_them(finished):
+    first, begin, *others = cells(finished, "01_make")
+    assert "ERROR" not in shell(finished, [first, 'run_dir = "runs/toy/tiny"\nitems = 3', begin, *others])
+    made, train, _ = finished.wsnb("status").splitlines()[1:]
+    assert "with items 3, not 5" in made and "not of the present 01_make, run it again" in train
+    finished.run()
+    assert "with" not in finished.wsnb("status") and "not of" not in finished.wsnb("status")
+
+
+def test_git_sees_nothing_of_a_notebook_that_was_run_and_saved(tmp_path):
+    root = Path(__file__).parents[2]
+    asked = ["make", "-n", "-B", "-C", str(root), ".venv/installed"]
+    steps = subprocess.run(asked, capture_output=True, text=True).stdout
+    command = re.search(r'filter\.nbstripout\.clean "(.+?)";', steps)[1]
+    command = command.replace(f"{root}/.venv/bin/python", sys.executable)
+    shutil.copy(root / ".gitattributes", tmp_path)
+    notebook = json.loads((root / "notebooks/single_stage/02_masks.ipynb").read_text())
+    path = tmp_path / "a.ipynb"
+    shutil.copy(root / "notebooks/single_stage/02_masks.ipynb", path)
+    git = ["git", "-C", str(tmp_path), "-c", "user.name=a", "-c", "user.email=a@b.c"]
+    for words in (["init", "-q"], ["config", "filter.nbstripout.clean", command], ["add", "."], ["commit", "-qm", "a"]):
+        subprocess.run([*git, *words], check=True)
+    assert subprocess.run([*git, "show", "HEAD:a.ipynb"], capture_output=True).stdout == path.read_bytes()
+    code = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    code[0].update(execution_count=3, outputs=[{"output_type": "stream", "name": "stdout", "text": "x"}])
+    notebook["metadata"]["language_info"].update(version="3.11.9", mimetype="text/x-python", file_extension=".py")
+    path.write_text(json.dumps(notebook, indent=1, ensure_ascii=False) + "\n")
+    for words in (["diff"], ["add", "-A"], ["status", "--porcelain"]):  # of another size, it is looked at by `add`
+        assert subprocess.run([*git, *words], capture_output=True, text=True).stdout == ""

@@ -1,16 +1,23 @@
 """Kernels forked from one process: as fresh as started ones, gone when it is gone."""
 
 import os
+import shutil
 import signal
 import time
 
 import pytest
 
+from tests.run import toy
 from wsnb.run import kernel_forkserver
 
 
 @pytest.fixture
-def environment():
+def environment(tmp_path, monkeypatch):
+    """Variables of a process of the test's own, which loads no large libraries."""
+    program = shutil.copy(kernel_forkserver.__file__, tmp_path)
+    toy.without_libraries(tmp_path / "kernel_forkserver.py")
+    monkeypatch.setattr(kernel_forkserver, "__file__", program)
+    monkeypatch.setattr(kernel_forkserver, "_server", None)
     yield {**os.environ, "WSNB_TEST": str(time.monotonic())}
     if kernel_forkserver._server is not None:
         kernel_forkserver._server.close()

@@ -1,6 +1,7 @@
 """Parameters: everything wrong is refused before a kernel starts, with the remedy (reliability rows 13 and 14)."""
 
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -185,8 +186,8 @@ def test_many_aliases_take_no_time(project):
 def test_a_file_that_is_not_utf8(project):
     (project.root / "params/toy/other.yaml").write_bytes(b"# caf\xe9\n" + YAML.encode())
     said = project.wsnb("list").splitlines()
-    assert said[1] == "toy/tiny   toy, for the tests"
-    assert said[0].startswith("toy/other") and "other.yaml: byte 5 is not UTF-8; save the file as UTF-8" in said[0]
+    assert said[-1] == "    toy, for the tests"
+    assert said[1] == "toy/other" and "other.yaml: byte 5 is not UTF-8; save the file as UTF-8" in said[2]
     assert "other.yaml: byte 5 is not UTF-8" in project.wsnb("run", "toy/other", code=2)
 
 
@@ -252,7 +253,7 @@ def test_values_that_are_not_allowed(text, word):
         params.complete({name: value}, declared, "x.yaml")
 
 
-OPEN = "data_root run_dir device dataset method annotation runs figures folder root".split()
+OPEN = "data_root run_dir device dataset method annotation labels_stage source runs figures folder root".split()
 
 
 def notebook_parameters():
@@ -358,26 +359,32 @@ def test_missing_weights_are_refused(project):
 
 def test_every_file_of_weights_counts_by_its_content(tmp_path):
     from wsnb.run import fingerprint
+    from wsnb.run.contents import Contents
 
     declared = {"irnet_weights": params.Param("irnet_weights", "str", "")}
     (tmp_path / "net.pth").write_bytes(b"1")
-    first = fingerprint.params_values(declared, {"irnet_weights": "net.pth"}, tmp_path)
+    first = fingerprint.params_values(declared, {"irnet_weights": "net.pth"}, tmp_path, Contents())
     (tmp_path / "net.pth").write_bytes(b"2")
-    assert first != fingerprint.params_values(declared, {"irnet_weights": "net.pth"}, tmp_path)
-    assert fingerprint.params_values(declared, {"irnet_weights": "imagenet"}, tmp_path) == {"irnet_weights": "imagenet"}
+    assert first != fingerprint.params_values(declared, {"irnet_weights": "net.pth"}, tmp_path, Contents())
+    named = {"irnet_weights": "imagenet"}
+    assert fingerprint.params_values(declared, named, tmp_path, Contents()) == named
 
 
 def test_a_split_with_a_list_counts_by_the_list(project):
     """SPLIT:LIST.txt, as Cityscapes has it: the list is found, made absolute, hashed; a missing one is refused."""
     from wsnb.run import fingerprint
+    from wsnb.run.contents import Contents
 
     listed, declared = project.root / "few.txt", {"extra_split": params.Param("extra_split", "str", "")}
     listed.write_text("a\n")
     assert params.existing_file("extra_split", "str", "train_extra:few.txt", project.root) == listed
-    first = fingerprint.params_values(declared, {"extra_split": "train_extra:few.txt"}, project.root)["extra_split"]
+
+    def key(split):
+        return fingerprint.params_values(declared, {"extra_split": split}, project.root, Contents())["extra_split"]
+
+    first = key("train_extra:few.txt")
     listed.write_text("b\n")
-    second = fingerprint.params_values(declared, {"extra_split": "train_extra:few.txt"}, project.root)["extra_split"]
-    other = fingerprint.params_values(declared, {"extra_split": "train:few.txt"}, project.root)["extra_split"]
+    second, other = key("train_extra:few.txt"), key("train:few.txt")
     assert first != second and first.startswith("train_extra:sha256:") and other.startswith("train:sha256:")
     project.single("assert p.extra_split == 'train_extra:' + str(stage.root / 'few.txt'), p.extra_split\nstage.finish()"
                    .replace("p.", "stage.params."), parameters='extra_split: str = ""  # more pictures')
@@ -386,8 +393,9 @@ def test_a_split_with_a_list_counts_by_the_list(project):
 
 
 def test_folders_count_by_what_lies_in_them(tmp_path):
-    from wsnb.files import save_json
-    from wsnb.run import fingerprint
+    from wsnb.files import FileError, save_json
+    from wsnb.run import fingerprint, manifest
+    from wsnb.run.contents import Contents
 
     declared = {"cam_dir": params.Param("cam_dir", "str", ""), "run_dir": params.Param("run_dir", "str", "")}
     cams = tmp_path / "cams"
@@ -395,16 +403,22 @@ def test_folders_count_by_what_lies_in_them(tmp_path):
     (cams / "a.npz").write_bytes(b"12")
 
     def key(**values):
-        return fingerprint.params_values(declared, {"cam_dir": "", "run_dir": "x", **values}, tmp_path)
+        return fingerprint.params_values(declared, {"cam_dir": "", "run_dir": "x", **values}, tmp_path, Contents())
 
     assert key() == {"cam_dir": ""} and params.existing_file("cam_dir", "str", "nowhere", tmp_path) is None
     first = key(cam_dir="cams")
     (cams / "a.npz").write_bytes(b"123")
     second = key(cam_dir=str(cams))
     assert first["cam_dir"].startswith("sha256:") and first != second
-    save_json(tmp_path / "manifest.json", {"key": "k1"})  # a stage's folder: its key says it all
-    third = key(cam_dir="cams")
-    (cams / "a.npz").write_bytes(b"1234")
-    assert key(cam_dir="cams") == third != second
-    save_json(tmp_path / "manifest.json", {"key": "k2"})
-    assert key(cam_dir="cams") != third
+    found = {second["cam_dir"]}
+    for name in ("k1", "k2"):  # of a finished stage, its key says it all
+        stage = tmp_path / ".store" / name
+        shutil.copytree(cams, stage / "cams")
+        record = {"key": name, "parts": {}, "results": []}
+        save_json(stage / "results.json", record)
+        manifest.write(stage, record)
+        found.add(key(cam_dir=str(stage / "cams"))["cam_dir"])
+        (stage / "cams/a.npz").write_bytes(b"1234")
+        with pytest.raises(FileError, match=f"{name}/cams: not as its stage left it: cams/a.npz has 4 bytes instead"):
+            key(cam_dir=str(stage / "cams"))
+    assert len(found) == 3

@@ -89,7 +89,7 @@ def test_a_signal_reaches_all_stages_that_run(project):
     source.with_name("other.yaml").write_text(source.read_text().replace("seed: 0", "seed: 1"))  # else one key
     process = project.start("run", "toy/tiny", "toy/other", "--jobs", "2")
     logs = [project.root / f"runs/toy/{name}/01_make/log.txt" for name in ("tiny", "other")]
-    wait_for(lambda: all(log.with_name("in").exists() for log in logs), 60)
+    wait_for(lambda: all(log.with_name("in").exists() for log in logs))
     process.terminate()
     process.communicate(timeout=20)
     assert process.returncode == 75 and not kernels(project)

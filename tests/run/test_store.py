@@ -9,7 +9,8 @@ from tests.run import toy
 from tests.run.test_interactive import cells, papermill, shell
 from tests.run.test_kills import wait_for
 from wsnb.files import FileError
-from wsnb.run import store
+from wsnb.run import contents, fingerprint, store
+from wsnb.run.stage import Stage, StageError
 
 OTHER = toy.YAML.replace("lr: 0.5", "lr: 0.25")
 
@@ -47,45 +48,54 @@ def test_experiments_share_a_stage(finished):
 
 
 def test_a_killed_stage_continues_after_another_value(project):
-    process = project.start("run", "toy/tiny", "-p", "pause=0.4")
+    project.hold("item 2")
+    process = project.start("run", "toy/tiny")
     wait_for((project.runs / "01_make/1.json").exists)
     toy.kill(process)
+    project.hold()
     project.run("--until", "01_make", "-p", "items=3")
     assert computed(project) == 3
-    assert "it continues" in project.run("--until", "01_make", "-p", "pause=0.4")
+    assert "it continues" in project.run("--until", "01_make")
     assert computed(project) <= 6
 
 
 def test_two_runs_at_once_on_one_key(project, finished):
     project.yaml(toy.YAML, "other")
-    first = project.start("run", "toy/tiny", "-p", "pause=0.3")
+    project.hold("item 1")
+    first = project.start("run", "toy/tiny")
     wait_for((project.runs / "01_make/.computed").exists)
-    text = project.wsnb("run", "toy/other", "-p", "pause=0.3")
+    second = project.start("run", "toy/other")
+    text = next(line for line in second.stdout if "waiting: " in line)
     assert f"waiting: {project.root}/runs/toy/other/01_make is in use by process {first.pid}" in text
-    said, _ = first.communicate(timeout=60)
-    assert first.returncode == 0, said
+    project.hold()
+    for process in (first, second):
+        said, _ = process.communicate(timeout=60)
+        assert process.returncode == 0, said
     assert computed(project) == 5 and len(entries(project)) == 3
     assert project.hashes() == finished.hashes()
 
 
 def test_one_that_waits_computes_if_the_other_is_killed(project, finished):
     project.yaml(toy.YAML, "other")
-    first = project.start("run", "toy/tiny", "-p", "pause=0.4")
+    project.hold("item 1")
+    first = project.start("run", "toy/tiny")
     wait_for((project.runs / "01_make/.computed").exists)
-    second = project.start("run", "toy/other", "-p", "pause=0.4")
+    second = project.start("run", "toy/other")
     wait_for((project.root / "runs/toy/other/01_make").is_symlink)
     toy.kill(first)
+    project.hold()
     said, _ = second.communicate(timeout=60)
     assert second.returncode == 0, said
-    assert computed(project) <= 6 and project.run("-p", "pause=0.4").count("done already") == 3
+    assert computed(project) <= 6 and project.run().count("done already") == 3
     assert project.hashes() == finished.hashes()
 
 
 def test_one_that_waits_can_be_interrupted(project):
     project.yaml(toy.YAML, "other")
-    first = project.start("run", "toy/tiny", "-p", "pause=5")
+    project.hold("item 0")
+    first = project.start("run", "toy/tiny")
     wait_for((project.runs / "01_make/.computed").exists)
-    second = project.start("run", "toy/other", "-p", "pause=5")
+    second = project.start("run", "toy/other")
     wait_for((project.root / "runs/toy/other/01_make").is_symlink)
     second.send_signal(signal.SIGTERM)
     assert second.communicate(timeout=10) and second.returncode == 75
@@ -116,6 +126,61 @@ def test_damaged_results_are_computed_from_scratch(finished, damage):
     assert said.count(reason[damage]) == 2 and "set aside as .store/" in said  # why it runs, and what is set aside
     assert computed(finished) == 5 and said.count("done already") == 2
     assert finished.hashes() == before and finished.run("--verify").count("done already") == 3
+
+
+def test_every_damage_of_every_file_is_seen(finished):
+    """Other sizes and missing or added files at each start, other content under the old times with --verify."""
+    seen, folders = {"at each start": 0, "with --verify": 0}, [path.resolve() for path in finished.runs.glob("0*")]
+    for folder in folders:
+        for name in store.examine(folder)[0]["files"]:
+            path, times = folder / name, os.stat(folder / name)
+            whole = path.read_bytes()
+            flipped = bytes([whole[0] ^ 1]) + whole[1:]
+            for damage in (whole[:-1], b"", whole + b" ", None, flipped, whole[::-1]):
+                if damage is None:
+                    path.unlink()
+                else:
+                    path.write_bytes(damage)
+                    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+                hidden = damage is not None and len(damage) == len(whole) and name != "results.json"
+                faults = store.examine(folder, verify=hidden)[1]
+                assert len(faults) == 1 and name in faults[0], (name, damage)
+                seen["with --verify" if hidden else "at each start"] += 1
+                path.write_bytes(whole)
+                os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+        assert store.examine(folder, verify=True)[1] == []
+    print("damages seen:", ", ".join(f"{count} of {count} {when}" for when, count in seen.items()))
+    assert len(folders) == 3 and min(seen.values()) > 20
+
+
+def test_a_damaged_stage_is_not_read_by_a_later_one(finished, monkeypatch):
+    monkeypatch.setenv("WSNB_ROOT", str(finished.root))
+    values = {"data_root": "", "run_dir": "runs/toy/tiny", "device": "cpu", "workers": 0, "seed": 0, "steps": 6,
+              "lr": 0.5, "pause": 0.0}
+    stage = Stage.begin("toy", "02_train", values)
+    path = finished.runs / "01_make/2.json"
+    whole = path.read_text()
+    path.write_text(whole[:-3])
+    with pytest.raises(StageError, match=f"01_make is damaged: 2.json has {len(whole) - 3} bytes instead of"):
+        stage.upstream("01_make")
+    path.write_text(whole)
+    assert stage.upstream("01_make").name == finished.manifest("01_make")["key"]
+    with pytest.raises(FileError, match="network.json: not as its stage left it: other.json is not in its manifest"):
+        (path.parent / "other.json").write_text("{}")
+        fingerprint.file_fingerprint(path.with_name("network.json"), contents.Contents())
+
+
+@pytest.mark.parametrize("place", [".", "masks"])
+def test_nothing_is_written_through_a_link(tmp_path, place):
+    folder, other = tmp_path / "runs/.store" / ("a" * 64), tmp_path / "mine"
+    other.mkdir()
+    (folder / place).parent.mkdir(parents=True)
+    (folder / place).symlink_to(other)
+    with pytest.raises(FileError, match="a link to .*mine, where a stage would write; remove the link"):
+        store.open_folder(folder)
+    assert not list(other.iterdir())
+    (folder / place).unlink()
+    assert store.open_folder(folder) == "" and folder.is_dir()
 
 
 def test_a_place_that_cannot_become_a_link(project, tmp_path, monkeypatch):
@@ -218,10 +283,12 @@ def test_clean(finished):
     said = finished.wsnb("clean").splitlines()
     assert len(said) == 4 and sum("toy/tiny" in line and " MB " in line for line in said) == 3
     assert len(entries(finished)) == 6
-    process = finished.start("run", "toy/tiny", "-p", "items=9", "-p", "pause=1")
+    finished.hold("item 0")
+    process = finished.start("run", "toy/tiny", "-p", "items=9")
     wait_for(lambda: not finished.manifest("01_make") and (finished.runs / "01_make/.computed").exists())
     assert "is in use by process" in finished.wsnb("clean", "--yes", code=3) and len(entries(finished)) == 7
     toy.kill(process)
+    finished.hold()
     finished.run("-p", "lr=0.25")
     assert "deleted" in finished.wsnb("clean", "--yes")
     assert len(entries(finished)) == 3 and finished.run("-p", "lr=0.25", "--verify").count("done already") == 3

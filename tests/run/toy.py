@@ -4,6 +4,7 @@ command.
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -35,6 +36,8 @@ with open(stage.folder / ".computed", "a") as log:
         if not path.exists():
             print(i, file=log, flush=True)
             time.sleep(pause)
+            while (stage.root / f"hold item {i}").exists():
+                time.sleep(0.01)
             save_json(path, toy.item(seed, i))
 """,
     'stage.log("made")\nstage.finish(results=[{"name": "items", "value": float(items), "unit": ""}])',
@@ -53,6 +56,8 @@ made = [load_json(path)["value"] for path in sorted(stage.upstream("01_make").gl
 try:
     for step in range(now["step"], steps):
         time.sleep(pause)
+        while (stage.root / f"hold step {step}").exists():
+            time.sleep(0.01)
         now = {"step": step + 1, "w": now["w"] - lr * (now["w"] - made[step % len(made)])}
         save_json(state, now)
 except KeyboardInterrupt:
@@ -120,6 +125,14 @@ lr: 0.5
 """
 
 
+def without_libraries(path):
+    """Change kernel_forkserver.py at PATH: the toy's notebooks need none of what it loads for kernels."""
+    fewer = 'LIBRARIES = ("ipykernel.kernelapp",)'
+    text, changed = re.subn(r"^LIBRARIES = \([^)]*\)", fewer, path.read_text(), flags=re.MULTILINE)
+    assert changed
+    path.write_text(text)
+
+
 class Project:
     """The temporary project: edit its files, run its command."""
 
@@ -131,6 +144,7 @@ class Project:
             shutil.copy(PACKAGE / file, root / "wsnb" / file)
         for part in ("run", "report"):
             shutil.copytree(PACKAGE / part, root / "wsnb" / part, ignore=shutil.ignore_patterns("__pycache__"))
+        without_libraries(root / "wsnb/run/kernel_forkserver.py")
         (root / "wsnb/ops/__init__.py").write_text('"""Operations."""\n')
         (root / "wsnb/ops/toy.py").write_text(TOY)
         self.write("01_make", notebook("01_make", *MAKE))
@@ -153,6 +167,13 @@ class Project:
     def yaml(self, text, name="tiny"):
         """Write an experiment."""
         (self.root / f"params/toy/{name}.yaml").write_text(text)
+
+    def hold(self, *places):
+        """Have notebooks wait at PLACES, "item I" of 01_make and "step I" of 02_train, and no longer at others."""
+        for path in self.root.glob("hold *"):
+            path.unlink()
+        for place in places:
+            (self.root / f"hold {place}").touch()
 
     def single(self, *cells, parameters="", name="tiny"):
         """Make the experiment a single stage 01_make with the given cells."""

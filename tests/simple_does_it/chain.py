@@ -1,43 +1,30 @@
 """The real command on the real notebooks of this paper, made small."""
 
-import json
-import os
-import subprocess
-import sys
-from pathlib import Path
-from types import SimpleNamespace
+from tests import command
 
-ROOT = Path(__file__).parents[2]
 SEMANTIC = {"threads": 1, "workers": 0, "jitter_runs": 2, "epochs": 1, "batch": 4, "crop": 48, "width": 16,
             "crf_iterations": 2, "train_labels": "[full, rectangles]", "crf_at_test": "true"}
 INSTANCE = {"threads": 1, "workers": 0, "last_steps": "[2, 4, 6]", "boundaries": "[5]", "samples": 2, "overlays": 0}
 
 
-def environment():
-    return {**os.environ, "WSNB_ROOT": str(ROOT), "PYTHONPATH": str(ROOT), "OMP_WAIT_POLICY": "passive"}
-
-
-def start(experiment, data, runs, *more, **overrides):
-    """Start a small run; its lines can be read from .stdout."""
+def words(experiment, data, runs, *more, **overrides):
     small = SEMANTIC if "semantic" in experiment else INSTANCE
-    words = [sys.executable, "-m", "wsnb.run.cli", "run", f"simple_does_it/{experiment}", "--data-root", str(data),
-             "--runs", str(runs), *more]
-    for name, value in {**small, **overrides}.items():
-        words += ["-p", f"{name}={value}"]
-    return subprocess.Popen(words, env=environment(), cwd=ROOT, text=True, stdout=subprocess.PIPE,
-                            stderr=subprocess.STDOUT)
+    return command.run_words(f"simple_does_it/{experiment}", data, runs, *more, **{**small, **overrides})
 
 
 def run(experiment, data, runs, *more, **overrides):
-    """Run it to its end; its exit code and its text."""
-    process = start(experiment, data, runs, *more, **overrides)
-    text, _ = process.communicate(timeout=600)
-    return SimpleNamespace(returncode=process.returncode, stdout=text)
+    """Run a small experiment to its end; its exit code and its text."""
+    return command.wsnb(*words(experiment, data, runs, *more, **overrides))
+
+
+def start(experiment, data, runs, *more, **overrides):
+    """Start it as a process of its own."""
+    return command.start(*words(experiment, data, runs, *more, **overrides))
 
 
 def stage(runs, experiment, name):
-    return Path(runs) / "simple_does_it" / experiment / name
+    return command.stage(runs, f"simple_does_it/{experiment}", name)
 
 
 def manifest(runs, experiment, name):
-    return json.loads((stage(runs, experiment, name) / "manifest.json").read_text())
+    return command.manifest(runs, f"simple_does_it/{experiment}", name)

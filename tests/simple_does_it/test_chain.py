@@ -3,19 +3,23 @@
 import hashlib
 import re
 import shutil
+from functools import partial
 
 import numpy as np
-import psutil
 import pytest
 import scipy.io
 import torch
 
-from tests.kernels import kill_all
+import wsnb
+from tests import command
+from tests.kernels import killed
+from tests.predicted import agrees_with_its_run
 from tests.simple_does_it import chain
 from wsnb.data.synthetic import make_sbd, make_voc
-from wsnb.files import load_torch, read_index, save_png
-from wsnb.papers.simple_does_it import box_labels, semantic
+from wsnb.files import FileError, load_torch, read_index, save_png
+from wsnb.papers.simple_does_it import box_labels, evaluate, semantic
 
+BEFORE_TRAINING = ("01_prepare", "02_surgery")
 
 @pytest.fixture(scope="module")
 def voc_data(tmp_path_factory):
@@ -47,6 +51,18 @@ def hashes(folder):
     return {str(p.relative_to(folder)): hashlib.sha256(p.read_bytes()).hexdigest() for p in folder.rglob("*.png")}
 
 
+def killed_in(experiment, stage, data, pattern, folder, before=(), **more):
+    """A run killed as soon as STAGE has a file of PATTERN: its runs, the stage's folder. BEFORE: finished stages."""
+    place = partial(chain.stage, experiment=experiment, name=stage)
+
+    def start(runs):
+        command.give(before, runs)
+        return chain.start(experiment, data, runs, "--until", stage, **more)
+
+    runs, _ = killed(start, place, lambda folder: any(folder.glob(pattern)), folder)
+    return runs, place(runs)
+
+
 def whole_pictures(place, pattern):
     """{path: time} of the files of a killed stage: some pictures, each of them whole, and no manifest."""
     assert not (place / "manifest.json").exists()
@@ -55,6 +71,22 @@ def whole_pictures(place, pattern):
     for path in left:
         read_index(path)
     return left
+
+
+def test_predictions_are_the_label_maps_of_the_run(semantic_runs, voc_data):
+    agrees_with_its_run(semantic_runs, "simple_does_it/shapes_semantic", voc_data)
+
+
+def test_predictions_fill_boxes_as_the_run_does(instance_runs, sbd_data):
+    model = wsnb.load("simple_does_it/shapes_instance", instance_runs, "cpu")
+    stage, folder = model.predictor.same_as
+    place = instance_runs / "simple_does_it/shapes_instance"
+    for picture, mask, box in evaluate.read_split(place / "01_prepare", "val"):
+        image, = sbd_data.rglob(picture)
+        own = read_index(place / stage / folder / mask) > 0
+        assert np.array_equal(model.predict(image, [box]) == 1, own)
+    with pytest.raises(FileError, match="give --box"):
+        model.predict(image)
 
 
 def test_labels_of_every_method_are_scored(semantic_runs):
@@ -92,15 +124,9 @@ def test_labels_do_not_depend_on_the_number_of_workers(voc_data, semantic_runs, 
 
 def test_killed_while_labelling_goes_on(voc_data, semantic_runs, tmp_path):
     """SIGKILL of runner and kernel in the middle of the pictures: their files are whole and are kept."""
-    place = chain.stage(tmp_path, "shapes_semantic", "06_labels")
-    process = chain.start("shapes_semantic", voc_data, tmp_path, "--until", "06_labels", jitter_runs=2)
-    while process.poll() is None and not list(place.glob("labels/*/*.png")):
-        psutil.wait_procs([], timeout=0.05)
-        if process.poll() is not None:
-            raise AssertionError(process.stdout.read())
-    kill_all(process)
+    runs, place = killed_in("shapes_semantic", "06_labels", voc_data, "labels/*/*.png", tmp_path)
     before = whole_pictures(place, "labels/*/*.png")
-    done = chain.run("shapes_semantic", voc_data, tmp_path, "--until", "06_labels", jitter_runs=2)
+    done = chain.run("shapes_semantic", voc_data, runs, "--until", "06_labels")
     assert done.returncode == 0, done.stdout
     assert {p: p.stat().st_mtime_ns for p in before} == before  # kept, not computed again
     assert hashes(place / "labels") == hashes(chain.stage(semantic_runs, "shapes_semantic", "06_labels") / "labels")
@@ -119,6 +145,7 @@ def test_instances_are_scored(instance_runs):
 
 def test_what_the_presets_do(instance_runs, sbd_data, tmp_path):
     """Faithful: the last picture is never drawn. Fixed: it is; the protocol names the preset of every row."""
+    command.give([chain.stage(instance_runs, "shapes_instance", name) for name in BEFORE_TRAINING], tmp_path)
     done = chain.run("shapes_instance", sbd_data, tmp_path, preset="fixed", train_on="[weak]", overlays=0)
     assert done.returncode == 0, done.stdout
     for runs, dropped in ((instance_runs, 1), (tmp_path, 0)):
@@ -135,13 +162,9 @@ def test_what_the_presets_do(instance_runs, sbd_data, tmp_path):
 
 
 def test_preparation_killed_and_with_other_workers_gives_the_same_files(sbd_data, instance_runs, tmp_path):
-    process = chain.start("shapes_instance", sbd_data, tmp_path, "--until", "01_prepare", workers=2)
-    place = chain.stage(tmp_path, "shapes_instance", "01_prepare")
-    while process.poll() is None and not list(place.glob("inst_grabcuts/*.png")):
-        psutil.wait_procs([], timeout=0.01)
-    kill_all(process)
+    runs, place = killed_in("shapes_instance", "01_prepare", sbd_data, "inst_grabcuts/*.png", tmp_path, workers=2)
     before = whole_pictures(place, "inst_*/*.png")
-    done = chain.run("shapes_instance", sbd_data, tmp_path, "--until", "01_prepare", workers=2)
+    done = chain.run("shapes_instance", sbd_data, runs, "--until", "01_prepare", workers=2)
     assert done.returncode == 0, done.stdout
     assert {p: p.stat().st_mtime_ns for p in before} == before  # kept, not computed again
     whole = chain.stage(instance_runs, "shapes_instance", "01_prepare")
@@ -163,13 +186,9 @@ def test_instances_of_pictures_without_objects_are_refused_in_words(split, said,
 
 
 def test_training_killed_goes_on_to_the_same_weights(sbd_data, instance_runs, tmp_path):
-    process = chain.start("shapes_instance", sbd_data, tmp_path, "--until", "03_train")
-    place = chain.stage(tmp_path, "shapes_instance", "03_train")
-    while process.poll() is None and not (place / "weak/training.pt").exists():
-        psutil.wait_procs([], timeout=0.02)
-    kill_all(process)
-    assert not (place / "manifest.json").exists()
-    done = chain.run("shapes_instance", sbd_data, tmp_path, "--until", "03_train")
+    before = [chain.stage(instance_runs, "shapes_instance", name) for name in BEFORE_TRAINING]
+    runs, place = killed_in("shapes_instance", "03_train", sbd_data, "weak/training.pt", tmp_path, before)
+    done = chain.run("shapes_instance", sbd_data, runs, "--until", "03_train")
     assert done.returncode == 0 and "continuing from training.pt" in done.stdout, done.stdout
     whole = chain.stage(instance_runs, "shapes_instance", "03_train")
     for kind in ("weak", "full"):

@@ -41,6 +41,11 @@ def test_largefov_without_a_width_wants_vgg16():
     assert heads.build("largefov", "tiny", 6, width=8)[0].head.layers
 
 
+def test_unknown_nodes_of_grabcut_plus():
+    with pytest.raises(ValueError, match="grabcut_plus_nodes 'pixel': choose of pixels, regions"):
+        box_labels.Settings(nodes="pixel")
+
+
 @pytest.mark.parametrize("field, ending", [("boundary_dir", ".png"), ("mcg_dir", ".mat")])
 def test_missing_maps_of_other_programs_are_named_together(tmp_path, field, ending):
     items = [Item(name, tmp_path / f"{name}.jpg", None) for name in "abcdefg"]

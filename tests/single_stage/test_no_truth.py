@@ -17,8 +17,14 @@ def data(tmp_path_factory):
     return unmasked.voc(tmp_path_factory.mktemp("data"))
 
 
-def test_pictures_are_chosen_and_shown_without_a_truth(data, tmp_path):
-    items = voc.items(data, "test")
+def split_of(data, kind):
+    """The split by its name, or its list as a user's own file."""
+    return "test" if kind == "name" else str(data / "VOC2012/ImageSets/Segmentation/test.txt")
+
+
+@pytest.mark.parametrize("kind", ["name", "file"])
+def test_pictures_are_chosen_and_shown_without_a_truth(data, tmp_path, kind):
+    items = voc.items(data, split_of(data, kind))
     shown = book_pictures(items, "voc", 6, count=2)
     assert [item.id for item in shown] == ["test_000000", "test_000002"]  # spread evenly
     assert not known_tags(items[0], "voc", 6).any()
@@ -28,8 +34,9 @@ def test_pictures_are_chosen_and_shown_without_a_truth(data, tmp_path):
     assert ladder_figure(shown, voc.read_image, truth_of, {"masks": tmp_path}).axes
 
 
-def test_true_tags_are_refused_in_words(data):
-    items = voc.items(data, "test")
+@pytest.mark.parametrize("kind", ["name", "file"])
+def test_true_tags_are_refused_in_words(data, kind):
+    items = voc.items(data, split_of(data, kind))
     with pytest.raises(FileError, match=r"split 'test': 5 of 5.*tag_sources=\[predicted\]"):
         inference.need_tags(items, ["predicted", "ground truth"], "test")
     inference.need_tags(items, ["predicted"], "test")
@@ -37,8 +44,8 @@ def test_true_tags_are_refused_in_words(data):
 
 
 def test_the_chain_writes_their_masks_and_scores_nothing(data, tmp_path):
-    done = chain.run(data, tmp_path, epochs=0, split="test", tag_sources="[predicted]")
-    assert done.returncode != 0 and "split 'test': 5 of 5 pictures have no mask" in done.stdout, done.stdout
+    done = chain.run(data, tmp_path, epochs=0, split=split_of(data, "file"), tag_sources="[predicted]")
+    assert done.returncode != 0 and "test.txt': 5 of 5 pictures have no mask" in done.stdout, done.stdout
     assert "`--until 02_masks` writes their label maps" in done.stdout
     assert chain.manifest(tmp_path, "02_masks")["notes"]["pictures"] == 5
     for kind in ("masks", "masks_crf"):

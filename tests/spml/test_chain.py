@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from tests.predicted import agrees_with_its_run
 from tests.spml import chain
 from wsnb.data.synthetic import make_densepose, make_voc
 from wsnb.files import load_npz, read_index, save_png
@@ -46,6 +47,11 @@ def test_results_of_all_kinds_with_their_protocols(tags):
     assert kinds == {(m, crf) for m in methods for crf in (False, True)} | {("all background", False)}
     assert all(0 <= r["value"] <= 100 for r in record["results"])
     assert {r["protocol"]["supervision"] for r in record["results"]} == {"image labels", "none"}
+
+
+def test_predictions_are_the_label_maps_of_the_run(data, tags):
+    model = agrees_with_its_run(tags, "spml/shapes_tag", data)
+    assert model.predictor.same_as == ("09_inference", "softmax_crf")
 
 
 def test_points_of_densepose(tmp_path):

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from wsnb.files import FileError, save_torch
+from wsnb.models import heads
 from wsnb.models.distributed import SyncBatchNorm2d
 from wsnb.models.training import InnerSGD
 from wsnb.ops.segsort.retrieval import MemoryBank
@@ -156,10 +157,10 @@ def test_two_processes_learn_as_one_with_two_devices(tmp_path):
 
 
 def test_taps_beyond_the_map_never_learn():
-    assert model.dead_taps(model.RATES, 160, 16) == (24, 36) and model.dead_taps(model.RATES, 512, 8) == (0, 36)
+    assert heads.dead_taps(model.RATES, 160, 16) == (24, 36) and heads.dead_taps(model.RATES, 512, 8) == (0, 36)
     torch.manual_seed(0)
     net, _ = model.build("tiny", dim=4, rates=(1, 2, 5))
     crop = 3 * net.stride
     net(torch.randn(1, 3, crop, crop)).square().sum().backward()
     dead = sum(int((branch[0].weight.grad == 0).all(dim=(0, 1)).sum()) for branch in net.aspp.children())
-    assert (dead, 27) == model.dead_taps((1, 2, 5), crop, net.stride) == (8, 27)
+    assert (dead, 27) == heads.dead_taps((1, 2, 5), crop, net.stride) == (8, 27)

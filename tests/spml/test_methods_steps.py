@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from wsnb.ops.segsort.chunks import LARGEST, cells_at_once
 from wsnb.ops.segsort.retrieval import MemoryBank
 from wsnb.papers.spml import losses, model
 from wsnb.papers.spml.losses import TERMS, Settings, Term
@@ -130,3 +131,24 @@ def test_densepose_clusters_on_colours_and_compares_embeddings():
     done.total.backward()
     assert done.prototypes.feature.shape[1] == 8 + 5 and torch.isfinite(embedding.grad).all()
     assert done.sets.shape == (len(done.candidates), N_CLASSES) and (done.sets.sum(1) > 0).all()
+
+
+@pytest.mark.parametrize("cells", [1, 100])
+def test_chunks_change_no_loss_of_the_faithful_preset(monkeypatch, cells):
+    found = []
+    for at_once in (losses.CELLS, cells):
+        monkeypatch.setattr(losses, "CELLS", at_once)
+        inputs = batch()
+        done = step(inputs, True)
+        done.total.backward()
+        found.append((done.losses, inputs[0].grad))
+    torch.testing.assert_close(found[0], found[1])
+
+
+def test_a_gpu_takes_as_many_cells_as_half_of_its_free_memory_holds(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda device: 3000)
+    monkeypatch.setattr(torch.cuda, "memory_allocated", lambda device: 1000)
+    for free, cells in ((0, 100), (8000, 500), (10**12, LARGEST)):
+        monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device, free=free: (free, 10**12))
+        assert cells_at_once("cuda:1", 100, 10) == cells
+    assert cells_at_once("cpu", 100, 10) == 100

@@ -4,6 +4,7 @@ ROOT/ILSVRC/Data/DET/train holds the pictures, the lists `*.json` ([[path withou
 idx_to_name.json; ROOT/LID_track1/{val,test} hold *.JPEG, a list val.json or val.txt (first column: the path without
 .JPEG) and masks/*.png with the ids themselves as grey values. Classes 1..200, 0 background, 255 void. The
 lists of the original's second classifier, person or not ([path, 0 or 1]), are only read: the chain has no person.
+Pictures are turned as their EXIF data say, as by the `cv2.imread` of NoPeopleAllowed.
 """
 
 from pathlib import Path
@@ -119,7 +120,7 @@ def _item(folder: Path, name: str, tags) -> Item:
     identity = image.stem if known else Path(name).name
     places = (*(folder / name for name in _MASKS), folder.parent / _MASKS[1])
     masks = next((place for place in places if place.is_dir()), None)
-    return Item(identity, image, masks / f"{identity}.png" if masks else None, tags=tags)
+    return Item(identity, image, masks / f"{identity}.png" if masks else None, tags=tags, by_exif=True)
 
 
 def read_mask(item: Item, n_classes: int = N_CLASSES) -> np.ndarray:

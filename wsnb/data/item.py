@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from wsnb.files import FileError, loaded_image, open_image, read_index
+from wsnb.files import ON_ITS_SIDE, FileError, loaded_image, open_image, orientation, read_index
 
 VOID = 255
 
@@ -26,6 +26,7 @@ class Item:
     scribbles: Path | None = None   # label map: classes, and C..255 where nothing is known
     points: Path | None = None      # label map, as scribbles
     tags: tuple[int, ...] | None = None  # classes that the list itself says are in the picture
+    by_exif: bool = False           # the picture is turned as its EXIF data say
 
 
 def given(item: Item, what: str) -> Path:
@@ -40,6 +41,8 @@ def of_image_size(item: Item, path: Path, mask: np.ndarray) -> np.ndarray:
     """Return MASK, read from PATH, if it is as large as its picture. Raises FileError if not."""
     with open_image(item.image) as image:  # reads the header only
         width, height = image.size
+        if item.by_exif and orientation(image) in ON_ITS_SIDE:
+            width, height = height, width
     if mask.shape != (height, width):
         raise FileError(f"{path}: {mask.shape[1]}x{mask.shape[0]}, but its picture is {width}x{height}; "
                         "give the mask in the picture's size")

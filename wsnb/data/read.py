@@ -48,7 +48,7 @@ def items(layout: str, root, split: str, limit: int = 0) -> list[Item]:
 
 def image(item: Item) -> np.ndarray:
     """Read the picture, uint8 [H, W, 3]."""
-    return read_rgb(item.image)
+    return read_rgb(item.image, item.by_exif)
 
 
 def mask(layout: str, item: Item, n_classes: int) -> np.ndarray:

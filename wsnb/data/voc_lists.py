@@ -47,10 +47,15 @@ def read_list(path) -> list[str]:
     return lines
 
 
+def is_file(split: str) -> bool:
+    """Tell whether SPLIT is the path of a list file and not the name of a split."""
+    return "/" in split or split.endswith(".txt")
+
+
 def split_lines(root, split: str) -> list[str]:
     """The raw lines of SPLIT, as `items` takes them; duplicates are still there."""
     at = places(root)
-    if "/" in split or split.endswith(".txt"):
+    if is_file(split):
         return read_list(split)
     lists = [folder / "ImageSets/Segmentation" for folder in (at.voc, at.test) if folder is not None]
     path = _first(*(folder / f"{split}.txt" for folder in lists))

@@ -27,10 +27,16 @@ def confusion(truth, prediction, n_classes) -> np.ndarray:
     return table[:, :n_classes].astype(np.int64)
 
 
+def total(tables) -> np.ndarray:
+    """Add the confusions [N, C, C] of single pictures: int64 [C, C]; that of a set [C, C] stays as it is."""
+    tables = np.asarray(tables)
+    return tables.sum(axis=tuple(range(tables.ndim - 2)), dtype=np.int64)
+
+
 def scores(table) -> dict[str, np.ndarray]:
-    """Per class from a confusion [C, C]: iou, precision, recall in [0, 1]; NaN where a class occurs in neither map
-    (iou), is never predicted (precision) or never true (recall)."""
-    table = np.asarray(table, float)
+    """Per class from a confusion [C, C], or from those of single pictures [N, C, C]: iou, precision, recall in [0, 1];
+    NaN where a class occurs in neither map (iou), is never predicted (precision) or never true (recall)."""
+    table = total(table).astype(float)
     hit, true, predicted = np.diag(table), table.sum(1), table.sum(0)
     with np.errstate(invalid="ignore", divide="ignore"):
         return {"iou": hit / (true + predicted - hit), "precision": hit / predicted, "recall": hit / true}
@@ -41,7 +47,12 @@ def mean_iou(table, background=True, absent=float("nan")) -> float:
 
     A class that occurs in neither truth nor prediction has the IoU ABSENT: NaN leaves it out of the mean (NaN if all
     are left out), 0 counts it as the single-stage paper's program does.
+
+    NaN too where the truth holds class 0 alone, as of pictures of which only boxes are known: to find nothing there
+    would be 100 %.
     """
+    if np.isnan(absent) and not np.asarray(table)[1:].any():
+        return float("nan")
     iou = scores(table)["iou"][0 if background else 1 :]
     iou = np.where(np.isnan(iou), absent, iou)
     return float(np.nanmean(iou)) if np.isfinite(iou).any() else float("nan")
@@ -49,7 +60,7 @@ def mean_iou(table, background=True, absent=float("nan")) -> float:
 
 def pixel_accuracy(table) -> float:
     """Share of counted pixels that are right; NaN without any."""
-    table = np.asarray(table, float)
+    table = total(table).astype(float)
     return float(np.diag(table).sum() / table.sum()) if table.sum() else float("nan")
 
 

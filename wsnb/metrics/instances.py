@@ -113,6 +113,28 @@ def average_precision(records, n_classes: int, threshold: float = 0.5, points: i
     return values
 
 
+def unranked_counts(records, n_classes: int, threshold: float) -> np.ndarray:
+    """Count what AP^r is made of where nothing ranks the masks: int64 [N, C - 1, 3], true masks that are found, all
+    true ones, all found ones of each picture and class."""
+    found = np.zeros((len(records), n_classes - 1, 3), np.int64)
+    for k, record in enumerate(records):
+        for label in range(1, n_classes):
+            found[k, label - 1] = (hits(record, label, threshold).sum(), (record.true_labels == label).sum(),
+                                   (record.found_labels == label).sum())
+    return found
+
+
+def best_overlap_counts(records, n_classes: int) -> np.ndarray:
+    """Count what the ABO is made of: float64 [N, C - 1, 2], the sum of the best overlaps and the true masks of each
+    picture and class."""
+    found = np.zeros((len(records), n_classes - 1, 2))
+    for k, record in enumerate(records):
+        for label in range(1, n_classes):
+            own = record.ious[record.found_labels == label][:, record.true_labels == label]
+            found[k, label - 1] = own.max(0, initial=0.0).sum(), own.shape[1]
+    return found
+
+
 def average_best_overlap(records, n_classes: int) -> np.ndarray:
     """Average, over the true masks of each class 1..n_classes - 1, the best IoU of any found mask of the class.
 

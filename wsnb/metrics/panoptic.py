@@ -47,6 +47,10 @@ class PanopticQuality:
         excused = (free[column] + in_crowd.sum(0)) / shared.pixels.sum(0)[column] > 0.5
         np.add.at(self.fp, own_class, ~pairs.any(0) & ~excused)
 
+    def counts(self) -> np.ndarray:
+        """Return the sums: sum of IoUs, true positives, false positives, false negatives, float64 [C, 4]."""
+        return np.stack([self.iou, self.tp, self.fp, self.fn], axis=1)
+
     def scores(self) -> dict[str, np.ndarray]:
         """Compute PQ, SQ, DQ of each class [C] in [0, 1]; NaN for a class that was neither there nor predicted.
 

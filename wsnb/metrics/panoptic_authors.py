@@ -113,6 +113,16 @@ def quality(overlaps, threshold=0.5) -> dict[str, np.ndarray]:
     return {name: np.array(values) for name, values in result.items()}
 
 
+def picture_counts(overlaps, threshold=0.5) -> np.ndarray:
+    """Count what PQ is made of in one picture, whose OVERLAPS these are: float64 [C, 4], sum of overlaps, true
+    positives, false positives, and true segments without those that are found, which may be below 0."""
+    found = []
+    for label, n_truth in overlaps.n_truth.items():
+        overlap, good = counts(overlaps, label, threshold)
+        found.append((overlap[good].sum(), good.sum(), len(good) - good.sum(), n_truth - good.sum()))
+    return np.array(found, float).reshape(-1, 4)
+
+
 def average_precision(overlaps, thresholds=VOC_THRESHOLDS) -> np.ndarray:
     """Compute AP^r float64 [C, T] in [0, 1].
 

@@ -16,6 +16,7 @@ class BackboneWrapper(nn.Module):
         for name, child in backbone.named_children():
             self.add_module(name, child)
         self._backbone = (backbone,)  # in a tuple: its parameters are registered above, once
+        self.stride = backbone.strides[-1]
         self.fixed_norms = [m for m in backbone.modules() if isinstance(m, nn.BatchNorm2d)] if freeze else []
         first = [backbone.get_submodule(name) for name in backbone.frozen] if freeze else []
         for module in [*first, *(() if affine else self.fixed_norms)]:

@@ -48,14 +48,13 @@ class ASPP(nn.Module):
 class Head(nn.Module):
     """Five feature maps of a backbone -> logits [B, n_classes, h, w] at stride 4.
 
-    channels, strides: of the five maps; the shallow one is that of stride 4. Rates are 12, 24, 36 at output stride 8,
-    half of that at 16. width: channels of pyramid and decoder (paper: 256, with 48 for the shallow features).
+    channels, strides: of the five maps; the shallow one is that of stride 4. rates: of the pyramid's three.
+    width: channels of pyramid and decoder (paper: 256, with 48 for the shallow features).
     """
 
-    def __init__(self, channels, strides, n_classes, width=256):
+    def __init__(self, channels, strides, n_classes, rates, width=256):
         super().__init__()
         self.shallow, narrow = tuple(strides).index(4), 48 * width // 256
-        rates = tuple(96 // strides[-1] * k for k in (1, 2, 3))
         self.project = nn.Sequential(*layer(channels[self.shallow], narrow))
         self.aspp = ASPP(channels[-1], rates, width)
         self.classifier = nn.Sequential(*layer(narrow + width, width, 3), nn.Conv2d(width, n_classes, 1))

@@ -1,11 +1,13 @@
-"""Several processes that train one network, a GPU each (Lightning Fabric), started from within a notebook.
+"""Several processes that train one network, a GPU each (started by Lightning Fabric from within a notebook).
 
-Batch normalisation over all of them is here too, in the "vacancy" style: the variance is clamped from below, not
-enlarged.
+Each takes its part of every batch; gradients are averaged over all. Batch normalisation over all of them is here too:
+torch's, and in the "vacancy" style, where the variance is clamped from below, not enlarged.
 """
 
+import contextlib
 import multiprocessing
 import signal
+import threading
 from dataclasses import dataclass
 
 import torch
@@ -20,43 +22,20 @@ class Distributed:
     device  torch.device of this process
     rank    its number; 0 keeps the checkpoints and the log
     size    the number of processes
-    fabric  Lightning Fabric, None for a process alone
     """
 
     device: torch.device
     rank: int = 0
     size: int = 1
-    fabric: object = None
 
     @property
     def is_first(self) -> bool:
         return self.rank == 0
 
-    def wrap(self, module):
-        """Return MODULE, its gradients averaged over all processes after every backward pass."""
-        return module if self.fabric is None else self.fabric.setup_module(module, move_to_device=False)
-
-    def shard(self, order, batch) -> list:
-        """Return this process's samples of ORDER, batch after batch: its equal part of every whole batch of BATCH
-        samples (the last, smaller batch is left out). Raises ValueError if BATCH cannot be shared out."""
-        if self.size == 1:
-            return order
-        if batch % self.size or len(order) < batch:
-            raise ValueError(f"batches of {batch} among {len(order)} samples cannot be shared by {self.size} GPUs; "
-                             f"use a batch that is a multiple of {self.size} and not larger than the set")
-        share = batch // self.size
-        starts = range(self.rank * share, len(order) // batch * batch, batch)
-        return [sample for start in starts for sample in order[start : start + share]]
-
     def first_only(self, report):
         """Return REPORT, a log or a progress, in the first process; in others a function that passes its argument
         on."""
         return report if self.is_first else lambda given, *_, **__: given
-
-    def barrier(self) -> None:
-        """Wait until all processes have come as far."""
-        if self.size > 1:
-            dist.barrier()
 
 
 def single_process(device) -> Distributed:
@@ -75,8 +54,9 @@ def launch(learn, gpus, device) -> None:
 
     The processes are forks of this one, so that LEARN sees all that a notebook has defined; what they change comes back
     through files only. device: "cpu" makes processes on CPUs, for tests. The notebook must not have used a GPU before,
-    for a fork cannot. Interrupted, all processes end at once: their last checkpoint holds. Raises RuntimeError if
-    Lightning Fabric or enough GPUs are missing, or if a process failed.
+    for a fork cannot. SIGINT and SIGTERM go on to all processes, which stop after one and the same step; then
+    KeyboardInterrupt is raised. A second signal kills them: their last checkpoint holds. Raises RuntimeError if
+    Lightning Fabric or enough GPUs are missing, an error of torch.multiprocessing if a process failed.
     """
     if gpus == 1:
         learn(single_process(device))
@@ -91,22 +71,110 @@ def launch(learn, gpus, device) -> None:
     fabric = Fabric(accelerator=kind, devices=gpus, strategy="ddp_notebook")
 
     def process(fabric):
-        for number in (signal.SIGINT, signal.SIGTERM):  # processes that stopped at different steps would wait for ever
+        for number in (signal.SIGINT, signal.SIGTERM):  # until its training begins, there is nothing to keep
             signal.signal(number, signal.SIG_DFL)
         torch.set_num_threads(1)  # OpenMP does not survive a fork with more
-        learn(Distributed(fabric.device, fabric.global_rank, fabric.world_size, fabric))
+        try:
+            learn(Distributed(fabric.device, fabric.global_rank, fabric.world_size))
+        except KeyboardInterrupt as error:
+            return f"{error}"
+        return None
 
-    try:
-        fabric.launch(process)
-    finally:
+    with _passed_on() as asked:
+        try:
+            stopped = fabric.launch(process)
+        except (torch.multiprocessing.ProcessRaisedException, torch.multiprocessing.ProcessExitedException):
+            if not asked:
+                raise
+            stopped = "stopped before a step"
+        finally:
+            for child in multiprocessing.active_children():
+                child.kill()
+    if stopped is not None:
+        raise KeyboardInterrupt(stopped)
+
+
+@contextlib.contextmanager
+def _passed_on():
+    """Inside, SIGINT and SIGTERM go on to this process's children; the second one kills them. Yields those received."""
+    asked, handlers = [], {}
+
+    def handle(number, _frame):
         for child in multiprocessing.active_children():
-            child.kill()
+            child.kill() if asked else child.terminate()
+        asked.append(number)
+
+    if threading.current_thread() is threading.main_thread():
+        handlers = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield asked
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+
+
+def process_count() -> int:
+    """Count the processes that train together; 1 without torch.distributed (Fabric starts it)."""
+    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+
+
+def share(batch) -> list:
+    """Return this process's equal part of BATCH, a list of samples. Raises ValueError if it cannot be shared out."""
+    size = process_count()
+    if size == 1:
+        return batch
+    if len(batch) % size:
+        raise ValueError(f"a batch of {len(batch)} samples cannot be shared by {size} GPUs; use a batch that is a "
+                         f"multiple of {size} and not larger than the set")
+    each = len(batch) // size
+    return batch[dist.get_rank() * each : (dist.get_rank() + 1) * each]
+
+
+def any_process(flag) -> bool:
+    """Say whether FLAG is true in any process; all must ask."""
+    return bool(flag) if process_count() == 1 else float(mean_over_processes(torch.tensor(float(bool(flag))))) > 0
+
+
+def mean_over_processes(value):
+    """Return the mean of a number in a tensor over all processes, without a gradient."""
+    if process_count() == 1:
+        return value.detach()
+    total = value.detach().to(_device(), torch.float32, copy=True)
+    dist.all_reduce(total)
+    return total / process_count()
+
+
+def of_last_process(value):
+    """Return the number that the tensor VALUE is in the last process."""
+    if process_count() == 1:
+        return value
+    found = value.detach().to(_device(), torch.float32, copy=True)
+    dist.broadcast(found, process_count() - 1)
+    return found
+
+
+def average_gradients(parameters) -> None:
+    """Average the gradients of PARAMETERS over all processes. One that has a gradient anywhere has one everywhere."""
+    if process_count() == 1:
+        return
+    learning = [parameter for parameter in parameters if parameter.requires_grad]
+    had = torch.tensor([parameter.grad is not None for parameter in learning], device=_device(), dtype=torch.float32)
+    flat = torch.cat([had, *((torch.zeros_like(p) if p.grad is None else p.grad).flatten() for p in learning)])
+    dist.all_reduce(flat)
+    had, *parts = flat.split([len(learning), *(parameter.numel() for parameter in learning)])
+    for parameter, part, any_had in zip(learning, parts, had.tolist(), strict=True):
+        parameter.grad = part.view_as(parameter) / process_count() if any_had else None
+
+
+def _device():
+    """Where this process's collective operations take place."""
+    return torch.device("cpu" if dist.get_backend() == "gloo" else f"cuda:{torch.cuda.current_device()}")
 
 
 def sum_over_processes(value):
     """Return the sum of a tensor over all processes, with its gradient; the tensor itself where there is one
     process."""
-    if not (dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1):
+    if process_count() == 1:
         return value
     from torch.distributed.nn.functional import all_reduce
 
@@ -130,8 +198,27 @@ class SyncBatchNorm2d(nn.BatchNorm2d):
             self.running_mean.lerp_(mean.detach(), self.momentum)
             self.running_var.lerp_(unbiased.detach(), self.momentum)
             self.num_batches_tracked += 1
-        scale = self.weight * variance.clamp_min(self.eps).rsqrt()
-        return x * scale[:, None, None] + (self.bias - mean * scale)[:, None, None]
+        scale = self._bounded(variance).rsqrt() * (1 if self.weight is None else self.weight)
+        shift = (0 if self.bias is None else self.bias) - mean * scale
+        return x * scale[:, None, None] + shift[:, None, None]
+
+
+    def _bounded(self, variance):
+        return variance.clamp_min(self.eps)
+
+
+class SharedBatchNorm2d(SyncBatchNorm2d):
+    """nn.BatchNorm2d over the pixels of all processes."""
+
+    def _bounded(self, variance):
+        return variance + self.eps
+
+
+def share_statistics(module) -> None:
+    """Have every nn.BatchNorm2d of MODULE see the batches of all processes; its weights stay the same objects."""
+    for child in module.modules():
+        if type(child) is nn.BatchNorm2d:
+            child.__class__ = SharedBatchNorm2d
 
 
 def synchronised(module) -> nn.Module:

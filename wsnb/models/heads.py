@@ -12,6 +12,36 @@ from wsnb.models.backbone_wrapper import BackboneWrapper
 HEADS = ("largefov", "aspp", "deeplabv3plus")
 
 
+def rates_of(head, stride, rates=()) -> tuple[int, ...]:
+    """Return the rates of a head's dilated 3x3 convolutions: RATES, or without any those that were published.
+
+    These are 12 for "largefov", 6, 12, 18, 24 for "aspp", and for "deeplabv3plus" 12, 24, 36 at STRIDE 8, half of that
+    at 16. Raises ValueError if the head has another number of them.
+    """
+    pyramid = tuple(96 // stride * k for k in (1, 2, 3))
+    published = {"largefov": (12,), "aspp": (6, 12, 18, 24), "deeplabv3plus": pyramid}
+    if rates and head != "aspp" and len(rates) != len(published[head]) or any(rate < 1 for rate in rates):
+        raise ValueError(f"head_rates {list(rates)}: the head {head} has {len(published[head])}, each 1 or more; give "
+                         "so many, or [] for those that were published")
+    return tuple(rates) or published[head]
+
+
+def dead_taps(rates, crop, stride) -> tuple[int, int]:
+    """Count (taps that never learn, all taps) of 3x3 convolutions dilated by RATES on crops of CROP pixels at STRIDE:
+    those that lie outside the map wherever the kernel stands. They keep their first values, and larger pictures at
+    test reach them."""
+    side = -(-crop // stride)
+    return sum(8 for rate in rates if rate >= side), 9 * len(rates)
+
+
+def warn_of_dead_taps(rates, crop, stride, log) -> None:
+    """Log a warning if some of a head's taps never learn on such crops (`dead_taps`)."""
+    dead, taps = dead_taps(rates, crop, stride)
+    if dead:
+        log(f"warning: {dead} of {taps} taps of head_rates {list(rates)} never learn: crops of {crop} pixels are too "
+            f"small for them at stride {stride}; take rates below {-(-crop // stride)} or larger crops")
+
+
 def upsample(logits, size):
     """Resize to SIZE (H, W): bilinear, corners not aligned."""
     return F.interpolate(logits, size=tuple(size), mode="bilinear", align_corners=False)
@@ -67,11 +97,12 @@ class Segmenter(BackboneWrapper):
         return self.head(self.feature_maps(x))
 
 
-def build(head, backbone, n_classes, weights="random", output_stride=0, width=256, freeze=True, checkpoint="", rate=12):
+def build(head, backbone, n_classes, weights="random", output_stride=0, width=256, freeze=True, checkpoint="",
+          rates=()):
     """Build a segmenter; returns (segmenter, where its weights came from).
 
-    head: "largefov" (WIDTH channels, dilated by RATE; on vgg16 the backbone's own fc6 and fc7), "aspp"
-    (DeepLab v2) or "deeplabv3plus". backbone, weights, output_stride: see `backbones`. freeze: never train the
+    head: "largefov" (WIDTH channels; on vgg16 the backbone's own fc6 and fc7), "aspp" (DeepLab v2) or
+    "deeplabv3plus"; rates: see `rates_of`. backbone, weights, output_stride: see `backbones`. freeze: never train the
     backbone's first layers and BatchNorms. checkpoint: a file of a whole segmenter, this book's or NoPeopleAllowed's
     DeepLabV3+, loaded strictly; it overrides weights.
     Raises ValueError for an unknown head or largefov without a width, FileError for a file that does not fit.
@@ -83,14 +114,15 @@ def build(head, backbone, n_classes, weights="random", output_stride=0, width=25
                          "take width=1024 (the paper's)")
     body = backbones.build(backbone, output_stride, gradual=head == "deeplabv3plus")
     origin = "" if checkpoint else backbones.load_imagenet(body, backbone, weights)
+    rates = rates_of(head, body.strides[-1], rates)
     if head == "largefov":
         if backbone == "vgg16":
-            body.as_large_fov(rate)
-        top = LargeFOV(body.channels[-1], n_classes, 0 if backbone == "vgg16" else width, rate)
+            body.as_large_fov(*rates)
+        top = LargeFOV(body.channels[-1], n_classes, 0 if backbone == "vgg16" else width, *rates)
     elif head == "aspp":
-        top = DilatedSum(body.channels[-1], n_classes)
+        top = DilatedSum(body.channels[-1], n_classes, rates)
     else:
-        top = deeplabv3plus.Head(body.channels, body.strides, n_classes, width)
+        top = deeplabv3plus.Head(body.channels, body.strides, n_classes, rates, width)
     network = Segmenter(body, top, freeze)
     if checkpoint:
         backbones.fill(network, deeplabv3plus.own_names(load_torch(checkpoint)), str(checkpoint))

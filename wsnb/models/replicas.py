@@ -5,12 +5,16 @@ import contextlib
 import torch
 from torch import nn
 
+from wsnb.models.distributed import process_count
+
 
 def forward(network, x, replicas=1):
     """Run NETWORK on x [B, ...] in REPLICAS parts, whose BatchNorms use each its own statistics: a tensor or a tuple.
 
-    The running statistics are those of the first part, as torch's DataParallel keeps them.
+    The running statistics are those of the first part, as torch's DataParallel keeps them. Processes that train
+    together share the parts; each makes at least one.
     """
+    replicas = a_process(replicas)
     if min(replicas, len(x)) == 1:
         return network(x)
     first, *rest = x.tensor_split(min(replicas, len(x)))
@@ -20,6 +24,15 @@ def forward(network, x, replicas=1):
     if isinstance(found[0], tuple):
         return tuple(torch.cat(parts) for parts in zip(*found, strict=True))
     return torch.cat(found)
+
+
+def a_process(replicas) -> int:
+    """Return how many of REPLICAS parts of a batch each of the processes that train together has. Raises ValueError if
+    they cannot be shared out."""
+    size = process_count()
+    if replicas > 1 and replicas % size:
+        raise ValueError(f"{replicas} parts of a batch cannot be shared out to {size} GPUs; make them a multiple, or 1")
+    return max(1, replicas // size)
 
 
 @contextlib.contextmanager

@@ -5,14 +5,19 @@ of an epoch, a clean stop on a signal and a full stop on NaN. Also Caffe's SGD.
 import math
 import os
 import random
+import shutil
 import signal
 import threading
 import time
+from pathlib import Path
 
 import numpy as np
 import torch
 
 from wsnb.files import load_torch, save_torch
+from wsnb.models import distributed
+
+PREFETCHED = 4  # batches of a worker that wait
 
 
 def seed_everything(seed, threads=0, deterministic=False) -> None:
@@ -38,23 +43,60 @@ def epoch_order(count, seed, epoch, shuffle=True) -> list[int]:
     return np.random.default_rng([seed, epoch, 2**31]).permutation(count).tolist()
 
 
-def batches(dataset, order, batch_size, first=0, drop_last=True, workers=0):
-    """Collated batches of dataset[i] for i in ORDER, from batch number FIRST on.
+def batches(dataset, order, batch_size, first=0, drop_last=True, workers=0, shared=True, collate=None):
+    """Collated batches (torch's way, or COLLATE(samples)) of dataset[i] for i in ORDER, from batch number FIRST on.
 
     The last, smaller batch is dropped if DROP_LAST and there is more than one batch (a set smaller than a batch still
-    gives one). The result does not depend on the number of worker processes.
+    gives one). The result does not depend on the number of worker processes. Of processes that train together each gets
+    its part of every batch if SHARED, see `distributed.share`.
     """
     groups = [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
     if drop_last and len(groups) > 1 and len(groups[-1]) < batch_size:
         groups.pop()
+    if workers and groups[first:]:
+        _need_shared_memory(dataset[order[0]], batch_size, workers)
     own = torch.Generator().manual_seed(0)  # else every start of a loader draws from the global generator
     return torch.utils.data.DataLoader(
         dataset,
-        batch_sampler=groups[first:],
+        batch_sampler=[distributed.share(group) if shared else group for group in groups[first:]],
         num_workers=workers,
         generator=own,
         multiprocessing_context="fork" if workers else None,
+        collate_fn=collate,
+        worker_init_fn=_leave_signals if workers else None,
+        prefetch_factor=PREFETCHED if workers else None,
+        pin_memory=torch.cuda.is_initialized(),
     )
+
+
+def _need_shared_memory(sample, batch_size, workers) -> None:
+    """Raise RuntimeError if /dev/shm, by which batches of such samples come from WORKERS, is too small for them."""
+    place = Path("/dev/shm")
+    if not place.is_dir():  # not Linux
+        return
+    values = sample.values() if isinstance(sample, dict) else sample
+    one = sum(value.nbytes for value in values if isinstance(value, torch.Tensor))
+    needed, free = (PREFETCHED * workers + 1) * batch_size * one, shutil.disk_usage(place).free
+    if needed > free:
+        raise RuntimeError(f"/dev/shm has {free / 2**20:.0f} MiB free, but batches of {workers} workers need "
+                           f"{needed / 2**20:.0f}; enlarge it (Docker: --shm-size=8g), or take fewer workers (0: none)")
+
+
+def _leave_signals(_number) -> None:
+    """A worker goes on until its training stops: a signal to all processes must not end it before the step is over."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+
+
+def placed(batch, device) -> dict:
+    """Return a collated BATCH whose tensors are on DEVICE; label maps travel as uint8 and are int64 there."""
+    def move(value):
+        if not isinstance(value, torch.Tensor):
+            return value
+        value = value.to(device, non_blocking=True)
+        return value.long() if value.dtype == torch.uint8 else value
+
+    return {name: move(value) for name, value in batch.items()}
 
 
 class Training:
@@ -74,13 +116,30 @@ class Training:
     holds sums within the epoch and is emptied at its end.
     """
 
-    def __init__(self, path, every_seconds=120, log=print, writes=True, **parts):
-        self.path, self.every, self.log, self.writes, self.parts = path, every_seconds, log, writes, parts
+    def __init__(self, path, every_seconds=120, log=print, **parts):
+        self.path, self.every, self.log, self.writes, self.parts = path, every_seconds, log, True, parts
         self.epoch, self.step, self.kept, self.running = 0, 0, {}, {}
+        self.check_every = 1  # steps
         self._stop, self._learning, self._handlers, self._saved = None, False, {}, time.monotonic()
         if path.exists():
-            self._restore(load_torch(path))
+            self.restore()
             log(f"continuing from {path.name}: epoch {self.epoch}, step {self.step}")
+
+    def enter(self, process) -> None:
+        """Go on as PROCESS, a `distributed.Distributed`: on its device; only the first writes and speaks."""
+        self.writes, self.log = process.is_first, process.first_only(self.log)
+        self.to(process.device)
+
+    @property
+    def networks(self) -> dict:
+        return {name: part for name, part in self.parts.items() if isinstance(part, torch.nn.Module)}
+
+    def to(self, device) -> None:
+        """Bring all parts to DEVICE: networks, then the states of optimisers, which follow their parameters."""
+        for part in self.networks.values():
+            part.to(device)
+        for name in self.parts.keys() - self.networks.keys():
+            self.parts[name].load_state_dict(self.parts[name].state_dict())
 
     def __enter__(self):
         if threading.current_thread() is threading.main_thread():
@@ -93,7 +152,8 @@ class Training:
             signal.signal(number, handler)
 
     def _asked(self, number, frame):
-        if self._stop or not self._learning:  # the last checkpoint holds all that there is to keep
+        alone = distributed.process_count() == 1  # several stop after the same step, or wait for each other for ever
+        if alone and (self._stop or not self._learning):  # the last checkpoint holds all that there is to keep
             raise KeyboardInterrupt(signal.Signals(number).name)
         self._stop = signal.Signals(number).name
 
@@ -104,7 +164,8 @@ class Training:
             self.epoch, self.step, self.running = self.epoch + 1, 0, {}
             self.save()
             self._learning = False
-            self._obey()
+            if distributed.any_process(self._stop):
+                self._obey()
 
     def steps(self, batches):
         """The batches still to do in this epoch: BATCHES(first) yields them from number FIRST on. A checkpoint is
@@ -114,31 +175,36 @@ class Training:
         for batch in batches(self.step):
             yield batch
             self.step += 1
-            if self._stop:
+            if distributed.any_process(self._stop):
                 self.save()
                 self._obey()
             if time.monotonic() - self._saved > self.every:
                 self.save()
 
     def _obey(self):
-        if self._stop:
-            where = f"epoch {self.epoch}, step {self.step}"
-            raise KeyboardInterrupt(f"{self._stop}: checkpoint written at {where}")
+        where = f"epoch {self.epoch}, step {self.step}"
+        raise KeyboardInterrupt(f"{self._stop or 'another process was stopped'}: checkpoint written at {where}")
 
-    def check(self, loss, lr, images) -> float:
-        """The loss as a float. Raises FloatingPointError if it is not finite, before any weight has changed."""
-        value = float(loss.detach()) if isinstance(loss, torch.Tensor) else float(loss)
-        if not math.isfinite(value):
+    def check(self, loss, lr, images):
+        """The loss as a float, of several, one a picture, the last. Raises FloatingPointError if one is not finite,
+        before any weight has changed. Of `check_every` steps all but one get it back as it is, in a tensor."""
+        if isinstance(loss, torch.Tensor) and (self.step + 1) % self.check_every:
+            return loss.detach().flatten()[-1]
+        values = loss.detach().flatten().tolist() if isinstance(loss, torch.Tensor) else [float(loss)]
+        bad = [k for k, value in enumerate(values) if not math.isfinite(value)]
+        if bad:
             raise FloatingPointError(
-                f"loss is {value} at epoch {self.epoch}, step {self.step}, learning rate {lr:g}, "
-                f"pictures {list(images)}; the last good checkpoint is {self.path}. Lower `lr` or "
-                "look at these pictures."
+                f"loss is {values[bad[0]]} at epoch {self.epoch}, step {self.step}, learning rate {lr:g}, "
+                f"pictures {list(images) if len(values) == 1 else [images[k] for k in bad]}; "
+                f"the last good checkpoint is {self.path}. Lower `lr` or look at these pictures."
             )
-        return value
+        return values[-1]
 
     def add(self, **values):
-        """Add to the sums of this epoch."""
+        """Add to the sums of this epoch numbers, or tensors of one, which stay on their device where not every step is
+        checked."""
         for name, value in values.items():
+            value = float(value) if self.check_every == 1 else value
             self.running[name] = self.running.get(name, 0.0) + value
 
     def save(self):
@@ -157,6 +223,7 @@ class Training:
         if not self.writes:
             return
         kind, keys, position, has_gauss, gauss = np.random.get_state()
+        gpu = _gpu_of(self.parts)
         save_torch(
             self.path,
             {
@@ -169,12 +236,14 @@ class Training:
                     "torch": torch.get_rng_state(),
                     "python": random.getstate(),
                     "numpy": [kind, torch.from_numpy(keys.astype(np.int64)), position, has_gauss, gauss],
-                    "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+                    "cuda": None if gpu is None else torch.cuda.get_rng_state(gpu),  # of no other: it need not be there
                 },
             },
         )
 
-    def _restore(self, state):
+    def restore(self):
+        """Read the checkpoint."""
+        state = load_torch(self.path)
         for name, part in self.parts.items():
             part.load_state_dict(state["parts"][name])
         self.epoch, self.step = state["epoch"], state["step"]
@@ -185,8 +254,15 @@ class Training:
         random.setstate((version, tuple(internal), gauss_next))
         kind, keys, position, has_gauss, gauss = rng["numpy"]
         np.random.set_state((kind, keys.numpy().astype(np.uint32), position, has_gauss, gauss))
-        if rng["cuda"] and torch.cuda.is_available():
-            torch.cuda.set_rng_state_all(rng["cuda"])
+        gpu = _gpu_of(self.parts)
+        if gpu is not None and rng["cuda"] is not None:
+            torch.cuda.set_rng_state(rng["cuda"], gpu)
+
+
+def _gpu_of(parts):
+    """The GPU on which PARTS are, None in main memory."""
+    tensors = (value for part in parts.values() for _, value in _tensors(part.state_dict()))
+    return next((value.device for value in tensors if value.device.type == "cuda"), None)
 
 
 def _tensors(state, prefix=""):

@@ -67,6 +67,14 @@ def path_index(radius: int, height: int, width: int) -> PathIndex:
     return PathIndex(starts, np.concatenate([p[:, 0] for p in paths]), paths)
 
 
+@lru_cache(maxsize=8)
+def path_tensors(radius: int, height: int, width: int, device) -> PathIndex:
+    """The same as tensors on DEVICE, which stay there."""
+    index = path_index(radius, height, width)
+    starts, ends, *paths = (torch.from_numpy(part).to(device) for part in (index.starts, index.ends, *index.paths))
+    return PathIndex(starts, ends, tuple(paths))
+
+
 def pair_labels(labels, radius, n_classes=21):
     """Mark the pairs of pixels that share a confident label.
 
@@ -74,10 +82,9 @@ def pair_labels(labels, radius, n_classes=21):
     different labels: float32 [..., n_dirs, n_src] each.
     """
     labels = torch.as_tensor(np.asarray(labels) if not isinstance(labels, torch.Tensor) else labels).long()
-    index = path_index(radius, *labels.shape[-2:])
+    index = path_tensors(radius, *labels.shape[-2:], labels.device)
     flat = labels.flatten(-2)
-    here = flat[..., torch.from_numpy(index.starts)][..., None, :]
-    there = flat[..., torch.from_numpy(index.ends)]
+    here, there = flat[..., index.starts][..., None, :], flat[..., index.ends]
     known, same = (here < n_classes) & (there < n_classes), here == there
     return tuple(pairs.float() for pairs in (known & same & (here == 0), known & same & (here > 0), known & ~same))
 
@@ -88,15 +95,20 @@ def edge_to_affinity(edge, radius):
 
     The largest is looked for without a graph, then gathered: the gradient touches one pixel a pair.
     """
-    index, flat = path_index(radius, *edge.shape[-2:]), edge.flatten(1)
+    index, flat = path_tensors(radius, *edge.shape[-2:], edge.device), edge.flatten(1)
     winners = []
     with torch.no_grad():
         for pixels in index.paths:
-            pixels = torch.from_numpy(pixels).to(edge.device)  # [n, L, n_src]
-            best = torch.stack([one[pixels].argmax(1) for one in flat])
+            best = torch.stack([one[pixels].argmax(1) for one in flat])  # pixels [n, L, n_src]
             winners.append(pixels[None].expand(len(flat), -1, -1, -1).gather(2, best[:, :, None])[:, :, 0])
         winners = torch.cat(winners, 1)  # [B, n_dirs, n_src]
     return 1 - flat.gather(1, winners.flatten(1)).view(winners.shape)
+
+
+@lru_cache(maxsize=8)
+def quarter_index(height: int, width: int, rule: str) -> np.ndarray:
+    """List the pixels that `quarter` picks of a map [H, W], as flat indices int64 [h, w]."""
+    return quarter(np.arange(height * width, dtype=np.int32).reshape(height, width), rule).astype(np.int64)
 
 
 def quarter(labels, rule="centre"):

@@ -1,7 +1,7 @@
 """Class activation maps (Zhou et al., CVPR 2016) and the parts that all kinds of them share: scales, mirror, maximum.
 
-Grad-CAM is in `gradcam`. `write` and `read` keep the maps of many pictures on disk: float16 at network stride, only the
-classes that are there.
+Grad-CAM is in `gradcam`. `write` and `read` keep the maps of many pictures on disk: float16 at network stride, each
+scale by itself, only the classes that are there.
 """
 
 import math
@@ -19,19 +19,26 @@ def activation_map(features, weight):
     return torch.einsum("bkhw,ck->bchw", features, weight.reshape(len(weight), -1))
 
 
-def multiscale(maps_of, x, scales, sizes):
-    """Sum class maps over scales and mirror images, at several sizes.
+def multiscale(maps_of, x, scales) -> list:
+    """Compute the class maps of a picture at several scales, those of its mirror image added: [[K, h', w'] of each].
 
     maps_of(x [B, 3, h, w]) -> [B, K, h', w']; x [1, 3, H, W] is scaled bilinearly (corners not aligned). A picture and
-    its mirror image go through MAPS_OF together. sizes: [(h, w), ...].
-    Returns ([sum at each size, [K, h, w]], [map of each scale, mirrored part added, [K, h', w']]); no ReLU, no maximum.
+    its mirror image go through MAPS_OF together. No ReLU, no maximum; `summed` adds the scales.
     """
     each = []
     for scale in scales:
         scaled = resized(x, tuple(max(1, round(side * scale)) for side in x.shape[-2:]))
         maps = maps_of(torch.cat([scaled, scaled.flip(-1)]))
         each.append(maps[0] + maps[1].flip(-1))
-    return [sum(resized(maps[None], size)[0] for maps in each) for size in sizes], each
+    return each
+
+
+def summed(each, size, cover=(1.0, 1.0)):
+    """Add the class maps of all scales, EACH a list of [K, h, w], after bringing them to SIZE: [K, H, W].
+
+    cover: see `covering`. The sum at one size, enlarged, is not the sum at a larger size.
+    """
+    return sum(covering(maps[None], size, cover)[0] for maps in each)
 
 
 def resized(x, size):
@@ -96,42 +103,56 @@ def predicted_tags(logits, threshold=0.5):
     return found if len(found) else logits.argmax()[None]
 
 
-def write(folder, name, keys, maps, size, cover=(1.0, 1.0)) -> None:
-    """Keep the maps of a picture: keys int [K] (0-based classes, ascending), maps float [K, h, w], size (H, W) that
-    they are to be read at, cover: see `cam.covering`. float16 costs 0.001 of the map's maximum at most.
+def write(folder, name, keys, maps, size, cover=(1.0, 1.0), grid=None) -> None:
+    """Keep the maps of a picture: keys int [K] (0-based classes, ascending), maps float [K, h, w], or a list of them,
+    one for each scale, whose sum is read.
 
+    size (H, W) is the one that they are to be read at; cover: see `covering`; grid (h, w): their size as "stored", by
+    default their own. float16 costs 0.001 of the largest value at most.
     Raises FileError for maps that are not finite: they would poison all that comes after.
     """
-    maps = np.asarray(maps, np.float32)
-    if not np.isfinite(maps).all():
+    each = [np.asarray(one, np.float32) for one in (maps if isinstance(maps, list) else [maps])]
+    shapes = np.array([one.shape[1:] for one in each], np.int64)
+    flat = np.concatenate([one.reshape(len(keys), int(np.prod(one.shape[1:]))) for one in each], 1)
+    if not np.isfinite(flat).all():
         raise FileError(f"{name}: its maps hold NaN or Inf; look at the network and the picture")
-    peak = float(np.abs(maps).max(initial=0)) or 1.0  # small values keep their digits
-    save_npz(Path(folder) / f"{name}.npz", keys=np.asarray(keys, np.int64), maps=(maps / peak).astype(np.float16),
-             peak=np.float32(peak), size=np.asarray(size, np.int64), cover=np.asarray(cover, np.float64))
+    peak = float(np.abs(flat).max(initial=0)) or 1.0  # small values keep their digits
+    save_npz(Path(folder) / f"{name}.npz", keys=np.asarray(keys, np.int64), maps=(flat / peak).astype(np.float16),
+             shapes=shapes, peak=np.float32(peak), size=np.asarray(size, np.int64), cover=np.asarray(cover, np.float64),
+             grid=np.asarray(shapes[0] if grid is None else grid, np.int64))
 
 
 def _is_placed(kept) -> bool:
-    """Whether the size and the cover of a file of `write` can be: a picture, which the maps reach at least."""
-    size, cover, maps = kept["size"], kept["cover"], kept["maps"]
-    return (maps.ndim == 3 and kept["peak"].shape == () and size.shape == cover.shape == (2,) and size.dtype.kind == "i"
-            and (size > 0).all() and math.prod(size.tolist()) < 10**9 and (1 <= cover).all() and (cover < 1e4).all())
+    """Whether the sizes and the cover of a file of `write` can be: a picture, which the maps reach at least."""
+    size, cover, grid, shapes = (kept[name] for name in ("size", "cover", "grid", "shapes"))
+    sizes = (size, grid, *shapes) if shapes.ndim == 2 else ()
+    return (len(sizes) > 2 and kept["maps"].ndim == 2 and kept["peak"].shape == () and cover.shape == (2,)
+            and all(one.shape == (2,) and one.dtype.kind == "i" and (one > 0).all()
+                    and math.prod(one.tolist()) < 10**9 for one in sizes)
+            and (1 <= cover).all() and (cover < 1e4).all())
 
 
 def read(folder, name, size=None):
-    """Read (keys int64 [K], maps float32 [K, H, W]) of a picture, enlarged bilinearly to SIZE (H, W).
+    """Read (keys int64 [K], maps float32 [K, H, W]) of a picture, each scale enlarged bilinearly to SIZE (H, W), then
+    `summed`.
 
-    size None: as it was written for; "stored": as it lies on disk. Raises FileError for a missing or damaged file.
+    size None: as it was written for; "stored": their sum on the grid (h, w) that they were written with. Raises
+    FileError for a missing or damaged file.
     """
     path = Path(folder) / f"{name}.npz"
     kept = load_npz(path)
-    if not {"keys", "maps", "peak", "size", "cover"} <= set(kept) or len(kept["keys"]) != len(kept["maps"]):
+    fields = {"keys", "maps", "shapes", "peak", "size", "cover", "grid"}
+    if not fields <= set(kept):
         raise FileError(f"{path}: not a file of class activation maps; remove it and run the CAM stage again")
-    if not _is_placed(kept):
-        raise FileError(f"{path}: the size that its maps are of is damaged; remove it and run the CAM stage again")
-    maps = kept["maps"].astype(np.float32) * kept["peak"]
-    if isinstance(size, str) or not len(maps):
-        if size == "stored":
-            return kept["keys"], maps
-        return kept["keys"], np.zeros((0, *(kept["size"] if size is None else size)), np.float32)
+    areas = kept["shapes"].prod(1) if _is_placed(kept) else []
+    if not len(areas) or kept["maps"].shape != (len(kept["keys"]), sum(areas)):
+        raise FileError(f"{path}: the sizes of its maps are damaged; remove it and run the CAM stage again")
+    cover = kept["cover"]
+    if isinstance(size, str):
+        size, cover = kept["grid"], (1.0, 1.0)
     size = tuple(int(side) for side in (kept["size"] if size is None else size))
-    return kept["keys"], covering(torch.from_numpy(maps)[None], size, kept["cover"])[0].numpy()
+    if not len(kept["keys"]):
+        return kept["keys"], np.zeros((0, *size), np.float32)
+    flat = torch.from_numpy(kept["maps"].astype(np.float32) * kept["peak"]).split(areas.tolist(), dim=1)
+    each = [one.reshape(-1, *shape) for one, shape in zip(flat, kept["shapes"].tolist(), strict=True)]
+    return kept["keys"], summed(each, size, cover).numpy()

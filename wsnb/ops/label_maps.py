@@ -11,6 +11,8 @@ from wsnb.files import FileError, read_index, save_png
 from wsnb.ops import parallel
 from wsnb.ops.crf import CRF, crf_labels
 
+IGNORE = 255
+
 BACKBONES = {
     "resnet38": "WideResNet38",
     "vgg16": "VGG16",
@@ -95,22 +97,46 @@ def crf_text(crf: CRF) -> str:
 
 
 def confusions(items, truth_of, folders, n_classes):
-    """Score label maps by confusion matrices: ({name: int64 [C, C]}, rows of one picture and name each).
+    """Score label maps by confusion matrices: ({name: uint32 [N, C, C]}, rows of one picture and name each).
 
-    items: pictures (wrap them in stage.progress); truth_of(item) -> uint8 [H, W]; folders: {name: folder of index
-    PNGs}; None as a folder stands for "all class 0". A missing map raises FileError: a skipped picture would raise the
-    score.
+    The N pictures are in the order of their ids, as `split_hash` takes them: results on the same pictures can be
+    compared picture by picture. items: pictures (wrap them in stage.progress); truth_of(item) -> uint8 [H, W]; folders:
+    {name: folder of index PNGs}; None as a folder stands for "all class 0". A missing map raises FileError: a skipped
+    picture would raise the score.
     """
-    tables = {name: np.zeros((n_classes, n_classes), np.int64) for name in folders}
-    rows = []
+    found, rows = {name: {} for name in folders}, []
     for item in items:
         truth = truth_of(item)
         for name, folder in folders.items():
-            found = np.zeros_like(truth) if folder is None else read_index(folder / f"{item.id}.png")
-            one = metrics.confusion(truth, found, n_classes)
-            tables[name] += one
+            labels = np.zeros_like(truth) if folder is None else read_index(folder / f"{item.id}.png")
+            found[name][item.id] = one = metrics.confusion(truth, labels, n_classes).astype(np.uint32)
             rows.append({"id": item.id, "kind": name, "mIoU": metrics.mean_iou(one)})
-    return tables, rows
+    return {name: by_id(tables, n_classes) for name, tables in found.items()}, rows
+
+
+def by_id(tables, n_classes) -> np.ndarray:
+    """Put {id: confusion [C, D]} in the order of the ids: [N, C, D]; [0, C, C] without pictures."""
+    empty = np.zeros((0, n_classes, n_classes), np.uint32)
+    return np.stack([tables[name] for name in sorted(tables)]) if tables else empty
+
+
+def with_unlabelled(items, truth_of, label_of, n_classes) -> np.ndarray:
+    """Compare labels LABEL_OF(item) uint8 [H, W] with the ground truth: uint32 [N, C, C + 1], pictures by id.
+
+    The last column counts the pixels that the labels leave open (255); all others are a confusion [C, C].
+    """
+    found = {}
+    for item in items:
+        label = label_of(item)
+        label = np.where(label == IGNORE, n_classes, label).astype(np.uint8)
+        found[item.id] = metrics.confusion(truth_of(item), label, n_classes + 1)[:n_classes].astype(np.uint32)
+    return by_id(found, n_classes)
+
+
+def known_share(tables) -> float:
+    """Share of the pixels in [N, C, C + 1] of `with_unlabelled` that the labels call something; NaN without pixels."""
+    pixels = tables.sum(dtype=np.int64)
+    return float(tables[..., :-1].sum(dtype=np.int64) / pixels) if pixels else float("nan")
 
 
 def need_truth(items, parameter, split, until) -> None:
@@ -127,8 +153,14 @@ def undefined(table, classes) -> list[str]:
     return [name for name, iou in zip(classes, metrics.scores(table)["iou"], strict=True) if np.isnan(iou)]
 
 
-def miou_row(table, protocol, classes, name="mIoU") -> dict:
-    """A result for Stage.finish: mean IoU in % with its classes as detail."""
-    iou = 100 * metrics.scores(table)["iou"]
-    return {"name": name, "value": 100 * metrics.mean_iou(table), "unit": "%", "protocol": protocol,
-            "detail": dict(zip(classes, iou.tolist(), strict=True))}
+def miou_row(tables, protocol, classes, name="mIoU") -> dict:
+    """A result for Stage.finish: mean IoU in % of confusions [N, C, C] (or one [C, C]), with its classes as detail, and
+    the confusions themselves."""
+    iou = 100 * metrics.scores(tables)["iou"]
+    return {"name": name, "value": 100 * metrics.mean_iou(tables), "unit": "%", "protocol": protocol,
+            "detail": dict(zip(classes, iou.tolist(), strict=True)), **counted(tables, "mean IoU")}
+
+
+def counted(tables, measure) -> dict:
+    """The counts behind a result for Stage.finish, of confusions [N, C, C]; nothing of one [C, C] of all pictures."""
+    return {"counts": tables, "measure": measure} if np.ndim(tables) == 3 else {}

@@ -8,6 +8,8 @@ import torch.nn.functional as F
 
 from wsnb.data import transforms
 from wsnb.data.read import image as read_image
+from wsnb.models import distributed, training
+from wsnb.models import speed as speeds
 from wsnb.models.heads import upsample
 
 IGNORE = 255
@@ -16,7 +18,7 @@ IGNORE = 255
 class LabelledCrops(torch.utils.data.Dataset):
     """Random crops of pictures with their label maps.
 
-    crops[i] -> {"x": normalised [3, S, S], "label": int64 [S, S], 255 ignored, "id": str}. The picture is scaled by a
+    crops[i] -> {"x": normalised [3, S, S], "label": uint8 [S, S], 255 ignored, "id": str}. The picture is scaled by a
     factor uniform in SCALES (bilinear; labels nearest), mirrored half the time (FLIP), padded (the mean colour, label
     255) and cropped to SIZE. LABEL_OF(item) reads the label map uint8 [H, W]; it is resized (nearest) if it has
     another size than the picture. A crop is a function of (seed, epoch, i).
@@ -43,19 +45,20 @@ class LabelledCrops(torch.utils.data.Dataset):
         top, left = (int(rng.integers(0, max(side - self.size, 0) + 1)) for side in (height, width))
         window = np.s_[top : top + self.size, left : left + self.size]
         x = transforms.normalise(transforms.to_unit(picture[window]))
-        y = torch.from_numpy(label[window].astype(np.int64))
+        y = torch.from_numpy(np.ascontiguousarray(label[window]))
         right, bottom = self.size - y.shape[1], self.size - y.shape[0]
         return {"x": F.pad(x, (0, right, 0, bottom)), "label": F.pad(y, (0, right, 0, bottom), value=IGNORE),
                 "id": item.id}
 
 
 def loss(logits, label):
-    """Mean cross-entropy of LOGITS [B, C, h, w], enlarged to LABEL [B, H, W], over the pixels that are not 255.
+    """Mean cross-entropy of LOGITS [B, C, h, w], enlarged to LABEL [B, H, W], over the pixels that are not 255, in the
+    batches of all processes.
 
     0, with a gradient of zeros, if there is no such pixel.
     """
     total = F.cross_entropy(upsample(logits, label.shape[-2:]), label, ignore_index=IGNORE, reduction="sum")
-    return total / (label != IGNORE).sum().clamp(min=1)
+    return total / distributed.mean_over_processes((label != IGNORE).sum()).clamp(min=1)
 
 
 def poly(step, steps, power=0.9) -> float:
@@ -63,38 +66,71 @@ def poly(step, steps, power=0.9) -> float:
     return max(0.0, 1 - step / max(steps, 1)) ** power
 
 
-def fit(run, optimiser, step, loader_of, epochs, steps_an_epoch, progress, log, rate=poly, each_epoch=None):
+def fit(run, optimiser, step, loader_of, epochs, steps_an_epoch, progress, rate=poly, *, device, gpus=1,
+        speed="exact", norm_replicas=1, before_epoch=None, each_epoch=None):
     """Train until EPOCHS are done; killed at any moment, it continues from its last checkpoint.
 
-    run: `training.Training`. step(batch) -> loss (a tensor with its gradient). loader_of(epoch, first) -> batches from
-    number FIRST on. rate(step, steps) multiplies each group's first learning rate. progress and log are the stage's.
-    each_epoch(epoch, mean loss) is called after every epoch; epoch means are in run.kept["epochs"].
+    run: `training.Training`. step(batch) -> loss (a tensor with its gradient); the batch's tensors are on DEVICE.
+    loader_of(epoch, first) -> batches from number FIRST on. rate(step, steps) multiplies each group's first learning
+    rate. progress is the stage's. before_epoch(epoch) and each_epoch(epoch, mean loss) are called around the
+    steps of an epoch; means of all that was added to RUN are in run.kept["epochs"].
+
+    GPUS > 1: so many processes, each with its part of every batch, make the steps of one (`distributed.launch`); the
+    two functions are called in the first. BatchNorms see the batches of all, unless STEP has them see NORM_REPLICAS
+    parts of a batch. The parts of RUN, built in main memory, are on DEVICE afterwards. SPEED: see `models.speed`.
     """
-    first_rates = run.kept.setdefault("rates", [group["lr"] for group in optimiser.param_groups])
-    total = epochs * steps_an_epoch
-    with run:
-        for epoch in run.epochs(epochs):
-            batches = run.steps(lambda first, epoch=epoch: loader_of(epoch, first))
-            for batch in progress(batches, steps_an_epoch - run.step, what=f"steps of epoch {epoch + 1} of {epochs}"):
-                factor = rate(epoch * steps_an_epoch + run.step, total)
-                for group, lr in zip(optimiser.param_groups, first_rates, strict=True):
-                    group["lr"] = lr * factor
-                optimiser.zero_grad()
-                value = step(batch)
-                run.check(value, optimiser.param_groups[0]["lr"], batch["id"])
-                value.backward()
-                optimiser.step()
-                run.add(steps=1, loss=float(value.detach()))
-            mean = run.running["loss"] / run.running["steps"]
-            run.kept.setdefault("epochs", []).append({"epoch": epoch, "loss": mean})
-            log(f"epoch {epoch + 1} of {epochs}: loss {mean:.4f}")
-            if each_epoch:
-                each_epoch(epoch, mean)
+
+    def learn(process):
+        run.enter(process)
+        first_rates = run.kept.setdefault("rates", [group["lr"] for group in optimiser.param_groups])
+        seed, total = run.kept.setdefault("seed", torch.initial_seed()), epochs * steps_an_epoch
+        if process.size > 1 and norm_replicas == 1:
+            for part in run.networks.values():
+                distributed.share_statistics(part)
+        parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
+        with speeds.at(speed, run, process.device), run:
+            for epoch in run.epochs(epochs):
+                if before_epoch and run.step == 0 and process.is_first:
+                    before_epoch(epoch)
+                batches = run.steps(lambda first, epoch=epoch: loader_of(epoch, first))
+                what = f"steps of epoch {epoch + 1} of {epochs}"
+                for batch in process.first_only(progress)(batches, steps_an_epoch - run.step, what=what):
+                    done = epoch * steps_an_epoch + run.step
+                    if process.size > 1:  # each draws what no other does
+                        torch.manual_seed(seed + (done * process.size + process.rank + 1) * 1_000_003)
+                    factor = rate(done, total)
+                    for group, lr in zip(optimiser.param_groups, first_rates, strict=True):
+                        group["lr"] = lr * factor
+                    optimiser.zero_grad()
+                    value = step(training.placed(batch, process.device))
+                    mean = run.check(distributed.mean_over_processes(value), optimiser.param_groups[0]["lr"],
+                                     batch["id"])
+                    value.backward()
+                    distributed.average_gradients(parameters)
+                    optimiser.step()
+                    run.add(steps=1, loss=mean)
+                sums = {name: value for name, value in run.running.items() if name != "steps"}
+                means = {name: float(value) / run.running["steps"] for name, value in sums.items()}
+                run.kept.setdefault("epochs", []).append({"epoch": epoch, **means})
+                run.log(f"epoch {epoch + 1} of {epochs}: loss {means['loss']:.4f}")
+                if each_epoch and process.is_first:
+                    each_epoch(epoch, means["loss"])
+
+    distributed.launch(learn, gpus, device)
+    if gpus > 1 and run.path.exists():
+        run.restore()
+    run.to(device)
+
+
+def predict(network, image, scales=(1.0,), flip=False, device="cpu", tags=None, base=1.0):
+    """Compute `probabilities` as an array float32 [C, H, W]."""
+    return probabilities(network, image, scales, flip, device, tags, base).cpu().numpy()
 
 
 @torch.no_grad()
-def predict(network, image, scales=(1.0,), flip=False, device="cpu", tags=None, base=1.0):
-    """Class probabilities of a picture: uint8 [H, W, 3] -> float32 [C, H, W], the mean softmax over scales and mirror.
+def probabilities(network, image, scales=(1.0,), flip=False, device="cpu", tags=None, base=1.0):
+    """Class probabilities of a picture on DEVICE: uint8 [H, W, 3] -> float32 [C, H, W], the mean softmax over scales
+    and mirror.
 
     A picture and its mirror image go through the network together. tags: 0/1 [C - 1]; absent classes get 0 before the
     mean is taken (image labels known at test). base: as in LabelledCrops, the size at which the network was trained.
@@ -116,4 +152,4 @@ def predict(network, image, scales=(1.0,), flip=False, device="cpu", tags=None, 
         if flip:
             maps = (maps[:1] + maps[1:].flip(-1)) / 2
         total = total + upsample(maps, (height, width))[0]
-    return (total / len(scales)).cpu().numpy()
+    return total / len(scales)

@@ -8,18 +8,34 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 from wsnb import viz
 from wsnb.files import FileError, save_text, write
-from wsnb.report import chains, chapters, charts, compare, frame, ladder, match, pages, same_data, table, text
+from wsnb.report import (
+    chains,
+    chapters,
+    charts,
+    claims,
+    compare,
+    frame,
+    front,
+    ladder,
+    match,
+    pages,
+    same_data,
+    table,
+    text,
+)
 from wsnb.report import publish as publishing
-from wsnb.run import experiments, locks, papers
+from wsnb.run import clean, experiments, locks, papers, params
 from wsnb.run import paths as root
 
 SITE = Path(__file__).with_name("site")
-MARK = ".wsnb-site"  # stands in a folder that may be replaced by a new site
+MARK = clean.SITE_MARK  # stands in a folder that may be replaced by a new site
 NOTEBOOK = "notebook.ipynb"
+WRITTEN = ("glossary", "teaching")  # pages that no record fills
 MATHJAX = ("tex-svg.js", "input/tex/extensions")  # all that a page needs; glyphs are in the first
 
 
@@ -27,13 +43,14 @@ class ReportError(RuntimeError):
     """The HTML book could not be built; the message holds what Sphinx or papermill said."""
 
 
-def build(runs, figures, out, publish=(), project=None) -> dict:
+def build(runs, figures, out, publish=(), project=None, say=lambda text: None) -> dict:
     """Make the tables and the HTML book. Returns {name: path}, in the order in which they are to be printed.
 
     runs      folder of run folders, whose manifests and executed notebooks are read
     figures   folder of published records; its table is made again from them alone
     out       the site's folder; it is replaced whole, once the new one is complete
     publish   experiments ("paper/name") of RUNS to copy to FIGURES first, with their pictures
+    say       called with a line before each part that takes a while
 
     An experiment's own run stands for its published record where it holds all its stages. Sphinx works in
     build/NAME beside OUT, so that unchanged pages are not made again. Raises FileError or ReportError.
@@ -46,14 +63,19 @@ def build(runs, figures, out, publish=(), project=None) -> dict:
         made[f"published {title}"] = publishing.publish(runs, title, figures, project)
     published = frame.published(figures)
     if published:
+        say(f"tables of the {len({record.title for record in published})} published experiments")
         made["published table"] = Tables(published).save(figures)["table"]
         if figures.resolve() == (project / "figures").resolve():
             publishing.update(project / "README.md", published)
+            save_text(project / "references.bib", publishing.references())
     work = out.parent / "build" / out.name
     with locks.acquire(work / ".lock", f"the HTML book in {out}", wait=60, note="(wsnb report)"):
         records = frame.chosen(frame.records(runs), published)
+        say(f"pages and comparisons of {len({record.title for record in records})} experiments")
         files = _site_files(records, runs, figures, project, work)
         _write(files, work / "source")
+        count = sum(name.endswith((".md", ".ipynb")) and not name.startswith(chapters.WRITTEN) for name in files)
+        say(f"HTML of {count} pages; Sphinx's log is {work / 'sphinx.log'}")
         _sphinx(work)
         _install(work / "html", out)
     names = {"report": "index.html", "table": "table.md", "csv": "table.csv", "picture": "table.png"}
@@ -66,6 +88,7 @@ class Tables:
     def __init__(self, records):
         self.results, self.stages = frame.results(records), frame.stages(records)
         self.lines, self.rest = match.compare(self.results, None if records else ())
+        self.claims = claims.judged(self.results)
         self.entries, self.steps = same_data.entries(self.results), ladder.steps(self.results)
 
     def save(self, folder) -> dict:
@@ -101,22 +124,48 @@ def _site_files(records, runs, figures, project, work) -> dict:
     shown = tables.entries[tables.entries.group == tables.entries.group.iloc[0]] if len(tables.entries) else None
     best = "none yet" if shown is None else "; ".join(
         f"{text.method(row)} {text.ours(row.value, row.unit)}" for row in shown.iloc[:5].itertuples())
+    front_text, thumbnails = _front(records, tables.results, found, runs, figures, project, files)
     made = {"index": pages.index(found, project, names, lessons, comparisons,
-                                 f"Bars of methods on the same pictures: {best}"),
-            "glossary": (SITE / "glossary.md").read_text(encoding="utf-8")}  # fmt: skip
+                                 f"Bars of methods on the same pictures: {best}", tables.lines, front_text, thumbnails),
+            **{name: (SITE / f"{name}.md").read_text(encoding="utf-8") for name in WRITTEN}}  # fmt: skip
     for paper in names:
         mine, cards = [one for one in found if one.paper == paper], chains.stages(project, paper)
-        unrun = _unrun(paper, cards, mine, files)
-        made[f"{paper}/index"] = pages.paper(paper, mine, tables.lines, tables.rest, cards, unrun)
+        unrun = _unrun(paper, cards, mine, project, files)
+        made[f"{paper}/index"] = pages.paper(paper, mine, tables.lines, tables.rest, tables.claims, cards, unrun)
     made |= {f"{one.title}/index": pages.experiment(one) for one in found}
     files |= {f"{name}.md": page.encode() for name, page in made.items()}
+    files["references.bib"] = publishing.references().encode()
     files["conf.py"] = (SITE / "conf.py").read_bytes()
-    files["_static/book.css"] = (SITE / "book.css").read_bytes()
+    files |= {f"_static/{name}": (SITE / name).read_bytes() for name in ("book.css", "book.js", "favicon.svg")}
     return {**files, **_mathjax()}
 
 
-def _page(path, *more, **options) -> bytes:
-    return json.dumps(chapters.chapter(path, *more, **options), ensure_ascii=False).encode()
+def _front(records, results, found, runs, figures, project, files) -> tuple:
+    """(text of the front picture or "", {paper: text of its thumbnail}); both are added to FILES."""
+    drawn, thumbnails = front.figure(project, records, results), {}
+    published = figures / "front.png"
+    if drawn is not None:
+        with tempfile.TemporaryDirectory() as folder:
+            files["front.png"] = viz.save(drawn, Path(folder, "front.png")).read_bytes()
+    elif published.is_file():
+        files["front.png"] = published.read_bytes()
+    for one in sorted(found, key=lambda one: one.synthetic):
+        best = [(name, alt) for name, alt in one.pictures if pages.GOOD_AND_BAD in name]
+        if best and one.paper not in thumbnails and not best[0][0].endswith(".svg"):
+            name, alt = best[0]
+            files[f"thumbnails/{one.paper}.jpg"] = front.thumbnail(files[f"{one.title}/{name}"])
+            thumbnails[one.paper] = f"The first row of: {alt}"
+    return front.TEXT if "front.png" in files else "", thumbnails
+
+
+def _page(files, target, path, written, project, *more, note="", **options) -> None:
+    """Add the notebook PATH to FILES as the page TARGET, with a NOTE and a link to WRITTEN, of which it was made."""
+    place = re.sub(r"[^\w./-]", "_", Path(written).relative_to(Path(project, "notebooks")).as_posix())
+    page = chapters.chapter(path, *more, written=written, project=project, **options)
+    if Path(written).is_file():
+        files[f"{chapters.WRITTEN}/{place}"] = Path(written).read_bytes()
+        page = chapters.with_links(page, place, publishing.repository(project), note)
+    files[target] = json.dumps(page, ensure_ascii=False).encode()
 
 
 def _lessons(runs, project, files) -> list:
@@ -125,7 +174,7 @@ def _lessons(runs, project, files) -> list:
     pages_ = {re.sub(r"[^\w.-]", "_", path.stem): path for path in sorted(Path(project, "notebooks").glob("*.ipynb"))}
     for name, path in pages_.items():
         ran = runs / path.name
-        files[f"lessons/{name}.ipynb"] = _page(ran if ran.is_file() else path, path.stem, written=path, project=project)
+        _page(files, f"lessons/{name}.ipynb", ran if ran.is_file() else path, path, project, path.stem)
     return list(pages_)
 
 
@@ -140,19 +189,38 @@ def _comparisons(records, runs, figures, project, work, files) -> list:
         raise ReportError(str(error)) from error
     written = compare.notebooks(project)
     for path in made:
-        files[f"compare/{path.name}"] = _page(path, path.stem, [one.stem for one in written], project=project,
-                                              titles=titles)  # fmt: skip
+        source = Path(project, "notebooks/compare", path.name)
+        _page(files, f"compare/{path.name}", path, source, project, path.stem, [one.stem for one in written],
+              titles=titles)  # fmt: skip
     return [(path.stem, *chains.heading(path)) for path in written]
 
 
-def _unrun(paper, cards, found, files) -> list:
+def _unrun(paper, cards, found, project, files) -> list:
     """Names of the stages that no experiment ran; their notebooks are added to FILES as they are written."""
     ran = {chapter.split("@")[0] for one in found for chapter in one.chapters}
     names = [card.name for card in cards if card.name not in ran]
     for card in cards:
         if card.name in names:
-            files[f"{paper}/notebooks/{card.name}.ipynb"] = _page(card.path, card.title, names)
+            _page(files, f"{paper}/notebooks/{card.name}.ipynb", card.path, card.path, project, card.title, names,
+                  note=_maker(project, paper, card.name))  # fmt: skip
     return names
+
+
+def _maker(project, paper, stage) -> str:
+    """Why a page has no pictures, and a command that makes them: if there is one, an experiment on synthetic ones."""
+    titles = [title for title in experiments.names(project) if title.split("/")[0] == paper and stage in _stages(
+        project, title)]
+    titles.sort(key=lambda title: not title.split("/")[1].startswith(experiments.SYNTHETIC))
+    how = f" `wsnb run {titles[0]}` and `wsnb report` make them." if titles else ""
+    return f"No run of this notebook is on this machine, and its outputs are missing here.{how}"
+
+
+def _stages(project, title) -> list:
+    path = Path(project, "params", f"{title}.yaml")
+    try:
+        return experiments.stage_names(params.load_yaml(path), path)
+    except (params.ParamsError, FileError):
+        return []  # `wsnb run` names it
 
 
 def _experiment(title, records, tables, runs, figures, project, files) -> pages.Experiment:
@@ -171,8 +239,8 @@ def _experiment(title, records, tables, runs, figures, project, files) -> pages.
     stages = [record.stage for record in executed]
     for record in executed:
         written = project / "notebooks" / paper / f"{record.stage.split('@')[0]}.ipynb"
-        files[f"{title}/{record.stage}.ipynb"] = _page(
-            record.folder / NOTEBOOK, f"{title}: {record.stage}", stages, written=written, project=project)
+        _page(files, f"{title}/{record.stage}.ipynb", record.folder / NOTEBOOK, written, project,
+              f"{title}: {record.stage}", stages)  # fmt: skip
     yaml = project / "params" / paper / f"{name}.yaml"
     done = {record.stage for record in mine}
     begun = [stage for *of, stage in frame.unfinished(runs) if of == [paper, name] and stage not in done]

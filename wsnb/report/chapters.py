@@ -2,6 +2,7 @@
 
 import ast
 import re
+import urllib.parse
 from pathlib import Path
 
 from wsnb.files import FileError, load_json
@@ -20,6 +21,7 @@ REMOTE = re.compile(
     r"""<(?:script|link|img|iframe|source|video)\b[^>]*(?:src|href)\s*=\s*["']?(?:https?:)?//""", re.I
 )
 
+WRITTEN = "_written"  # folder of the notebooks to download
 PRINTED = ("text/plain", "text/html", "text/markdown")
 STRING = re.compile(r'"((?:[^"\\\n]|\\.)*)"')  # as papermill writes them
 
@@ -60,6 +62,19 @@ def chapter(path, title: str, others=(), written=None, project=None, titles=()) 
         cells[head] = {**cells[head], "source": source}
     metadata = {key: value for key, value in notebook.get("metadata", {}).items() if key != "widgets"}
     return {**notebook, "cells": cells, "metadata": metadata}
+
+
+def with_links(page: dict, place: str, repository: str, note: str = "") -> dict:
+    """A page with a NOTE and links under its heading: notebooks/PLACE, here and in the REPOSITORY if there is one."""
+    links = [f"{{download}}`the notebook </{WRITTEN}/{place}>`"]
+    if repository:
+        tree = urllib.parse.quote(f"lab/tree/notebooks/{place}", safe="")
+        links += [f"[its source]({repository}/blob/HEAD/notebooks/{place})",
+                  f"[open in Binder](https://mybinder.org/v2/gh/{repository.partition('github.com/')[2]}/HEAD?urlpath={tree})"]
+    cells = list(page["cells"])
+    cell = {"cell_type": "markdown", "id": "links", "metadata": {}, "source": "\n\n".join(
+        filter(None, [note and f"*{note}*", f"Take along: {' · '.join(links)}"]))}
+    return {**page, "cells": [*cells[:1], cell, *cells[1:]]}
 
 
 def _load(path) -> dict:

@@ -54,23 +54,31 @@ def bars(entries) -> viz.Picture:
     free = numbers[numbers.image_labels != "ground truth"]
     shown = list(best_of_each(free, MOST).itertuples())
     high, note = max(3, len(shown)), _note(numbers, free, shown)
-    width, height = LABELS + BARS + SIDE, 1.6 + 0.24 * len(note.split("\n")) + ROW * high + 1.25
+    together = brackets(shown)
+    far = 0.022 * len(together)  # shares of the axis beside it
+    width, height = LABELS + BARS * (1 + far) + SIDE, 1.6 + 0.24 * len(note.split("\n")) + ROW * high + 1.25
     figure = viz.Picture(figsize=(width, height), dpi=viz.DPI)
     axis = figure.add_axes((LABELS / width, 1.25 / height, BARS / width, ROW * high / height))
-    top = 1.04 * max([row.value for row in shown] + [row.full_value for row in shown if row.full_method] + [1e-9])
+    ends = [row.value if pd.isna(row.high) else row.high for row in shown]
+    top = 1.04 * max(ends + [row.full_value for row in shown if row.full_method] + [1e-9])
     axis.set(xlim=(0, top), ylim=(high - 0.5, -0.5))
     aside = axis.get_yaxis_transform()  # x in shares of the axis, y in bars
     for place, row in enumerate(shown):
         axis.barh(place, row.value, color=colour(row.supervision), height=0.74, zorder=3)
         inside = row.value > 0.15 * top
-        axis.text(row.value - 0.008 * top if inside else row.value + 0.008 * top, place, text.ours(row.value, row.unit),
-                  va="center", zorder=4, ha="right" if inside else "left", fontsize=POINTS, weight="bold",
+        axis.text(0.008 * top if inside else ends[place] + 0.008 * top, place, text.ours(row.value, row.unit),
+                  va="center", zorder=4, ha="left", fontsize=POINTS, weight="bold",
                   color="white" if inside and _dark(row.supervision) else "#111111", bbox=None if inside else BEHIND)
+        if not pd.isna(row.low):
+            axis.plot((row.low, row.high), (place, place), color="#111111", lw=1.5, marker="|", ms=7, zorder=5)
         share = "not run" if pd.isna(row.ratio) else f"{100 * row.ratio:.0f} % of {text.ours(row.full_value, row.unit)}"
-        axis.text(1.03, place, share, transform=aside, va="center", fontsize=POINTS, clip_on=False)
-        axis.text(1.46, place, _price(row), transform=aside, va="center", ha="right", fontsize=POINTS)
+        axis.text(1.03 + far, place, share, transform=aside, va="center", fontsize=POINTS, clip_on=False)
+        axis.text(1.46 + far, place, _price(row), transform=aside, va="center", ha="right", fontsize=POINTS)
+    for number, places in enumerate(together):
+        axis.plot([1.02 + 0.022 * number] * len(places), places, transform=aside, color="#111111", lw=1.2, marker="o",
+                  ms=3.5, clip_on=False)
     for x, title, side in ((1.03, "of full\nsupervision", "left"), (1.46, "labels,\ns a picture", "right")):
-        axis.text(x, -0.62, title, transform=aside, va="bottom", ha=side, fontsize=POINTS - 1, color="#444444")
+        axis.text(x + far, -0.62, title, transform=aside, va="bottom", ha=side, fontsize=POINTS - 1, color="#444444")
     _bound_lines(axis, group, shown, top)
     names = ["\n".join(textwrap.wrap(name, 46)[:2]) for name in bar_names(shown)]
     axis.set_yticks(range(len(shown)), names, parse_math=False)
@@ -88,6 +96,13 @@ def bars(entries) -> viz.Picture:
                   loc="lower left", bbox_to_anchor=(0, 0), frameon=False, fontsize=POINTS, columnspacing=1.2,
                   handlelength=1.2)
     return figure
+
+
+def brackets(shown) -> list:
+    """Places of the rows SHOWN that cannot be distinguished, a list for each letter that two of them share."""
+    letters = sorted({letter for row in shown for letter in row.alike.split()}, key=lambda one: (len(one), one))
+    places = [[place for place, row in enumerate(shown) if letter in row.alike.split()] for letter in letters]
+    return [found for found in places if len(found) > 1]
 
 
 def best_of_each(rows, most: int):
@@ -132,6 +147,8 @@ def _note(numbers, free, shown) -> str:
     parts = [f"{len(shown)} of {len(free)}, the highest of each experiment and of all; all in same_data.csv"
              if len(shown) < len(free) else "all numbers"]
     parts += ["those with image tags given at test are left out"] if given else []
+    parts += ["lines: 95 % if other pictures had been drawn"] if any(not pd.isna(row.low) for row in shown) else []
+    parts += ["dots on one line beside the bars: cannot be distinguished"] if brackets(shown) else []
     parts += ["fixed: without the original program's faults"] if any(row.preset == "fixed" for row in shown) else []
     parts += ["?: no source found that states the price"] if any("?" in _price(row) for row in shown) else []
     unlike = dict.fromkeys(name for row in shown for name in row.unlike)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from wsnb.files import FileError, load_json
+from wsnb.metrics import counts
 from wsnb.report import cost
 from wsnb.report.protocol import FIELDS, Protocol, ProtocolError
 from wsnb.run import manifest, paths
@@ -17,8 +18,8 @@ from wsnb.run.experiments import SYNTHETIC
 PUBLISHED, FORMAT = "record.json", 1
 STAGE = ["paper", "experiment", "stage", "seed", "seconds", "peak_cpu_bytes", "peak_gpu_bytes", "gpu", "cpu_count",
          "torch", "started", "key", "git_commit", "git_dirty", "published"]  # fmt: skip
-COLUMNS = ["paper", "experiment", "seed", "stage", "metric", "value", "unit", "role", "step", "undefined", "stated",
-           "synthetic", *FIELDS, *cost.COLUMNS, *STAGE[4:]]  # fmt: skip
+COLUMNS = ["paper", "experiment", "seed", "stage", "metric", "value", "unit", "role", "step", "undefined", "counts",
+           "stated", "synthetic", *FIELDS, *cost.COLUMNS, *STAGE[4:]]  # fmt: skip
 
 
 def load(runs="runs", figures="figures") -> pd.DataFrame:
@@ -29,6 +30,7 @@ def load(runs="runs", figures="figures") -> pd.DataFrame:
     role                            "final", "ladder" (a step of the chain) or "bound"; "" for a number without protocol
     step                            of a ladder: what was measured, "GrabCut labels"
     undefined                       names of the classes without a value
+    counts                          (file, name, measure) of wsnb.metrics.counts, of single pictures; else None
     stated, dataset, ... backbone   whether it has a wsnb.report.protocol.Protocol, and its fields; else None
     synthetic                       whether its pictures are of the built-in sets
     label_seconds, ...              a person's time for the training labels, see wsnb.report.cost
@@ -60,7 +62,7 @@ def results(found) -> pd.DataFrame:
             rows.append({
                 **_stage(record), **of, "metric": result["name"], "value": result["value"], "unit": result["unit"],
                 "role": _role(result), "step": result.get("step", ""), "stated": stated is not None,
-                "undefined": tuple(_undefined(result.get("detail") or {})),
+                "undefined": tuple(_undefined(result.get("detail") or {})), "counts": _counts(record, result),
                 "synthetic": any(str(name).startswith(SYNTHETIC) for name in (record.experiment, of["dataset"])),
             })  # fmt: skip
     made = pd.DataFrame(rows, columns=COLUMNS, dtype=object)
@@ -72,7 +74,8 @@ def results(found) -> pd.DataFrame:
 class Record:
     """One finished stage: where it stands and its manifest, checked.
 
-    folder is its run folder, or None for a published record, whose files are elsewhere or gone.
+    folder is its run folder, or None for a published record, whose files are elsewhere or gone; counts is the file of
+    the counts of single pictures, if its results have some.
     """
 
     paper: str
@@ -80,6 +83,7 @@ class Record:
     stage: str
     manifest: dict
     folder: Path | None = None
+    counts: Path | None = None
 
     @property
     def title(self) -> str:
@@ -91,22 +95,36 @@ def records(runs) -> list:
     """Records of all finished stages below RUNS (runs/PAPER/EXPERIMENT/STAGE/manifest.json), sorted by their names.
 
     A stage is a link into the store; hidden folders do not count. Another seed of an experiment is called NAME@seedN.
-    Raises FileError naming a damaged manifest and the remedy.
+    Raises FileError naming a damaged manifest, or a stage whose files do not match it, and the remedy.
     """
     found = []
     for folder in sorted(path.parent for path in Path(runs).glob(f"*/*/*/{manifest.NAME}")):
         paper, experiment, stage = folder.parts[-3:]
         if not any(part.startswith(".") for part in folder.parts[-3:]):
             of = checked(manifest.read(folder), folder / manifest.NAME)
-            found.append(Record(paper, experiment, stage, of, folder))
+            need_sound(folder, of, full=False)
+            found.append(Record(paper, experiment, stage, of, folder, folder / counts.NAME))
     return found
+
+
+def need_sound(folder, record: dict, full: bool) -> None:
+    """Raise FileError if the files of a stage do not match its manifest RECORD; FULL reads every one of them."""
+    faults = manifest.problems(folder, record, full)
+    if faults:
+        raise FileError(f"{folder}: {'; '.join(faults[:3])}; run `wsnb run {record['paper']}/{record['experiment']} "
+                        "--verify` again first")
 
 
 def published(figures) -> list:
     """Records of all published experiments below FIGURES. Raises FileError naming a damaged one and the remedy."""
-    return [Record(*path.parts[-3:-1], stage, checked(of, f"{path}, {stage}"))
+    return [Record(*path.parts[-3:-1], stage, checked(of, f"{path}, {stage}"), None, path.parent / counts_name(stage))
             for path in sorted(Path(figures).glob(f"*/*/{PUBLISHED}"))
             for stage, of in sorted(read_published(path)["stages"].items())]
+
+
+def counts_name(stage: str) -> str:
+    """Name of the published file of a stage's counts."""
+    return f"{stage}-{counts.NAME}"
 
 
 def read_published(path) -> dict:
@@ -184,6 +202,12 @@ def _stage(record) -> dict:
     known = {**of["environment"], **of, **vars(record), "published": record.folder is None}
     known["seed"] = of["params"].get("seed") if of.get("seed") is None else of["seed"]
     return {name: known.get(name) for name in STAGE}
+
+
+def _counts(record, result) -> tuple | None:
+    """(file, name, measure) of a result's counts."""
+    of = result.get("counts")
+    return None if of is None or record.counts is None else (str(record.counts), of["name"], of["measure"])
 
 
 def _role(result) -> str:

@@ -8,16 +8,16 @@ import jinja2
 import pandas as pd
 
 from wsnb.files import FileError
-from wsnb.report import chains, ladder, publish, same_data, table, text
+from wsnb.report import chains, claims, headline, ladder, publish, same_data, table, text
 from wsnb.report.protocol import FIELDS
 from wsnb.run import experiments, papers, params
 
 TEMPLATES = Path(__file__).with_name("site") / "templates"
 ORDER = ("image labels", "boxes", "boxes and image labels", "points", "scribbles", "semi", "full")  # of the map's rows
 SUPERVISIONS = {"tag": "image labels", "box": "boxes", "point": "points", "scribble": "scribbles"}  # as parameters say
-RUN, NOT_RUN, NO_BREAK = "●", "○", "\u00a0"
-MAP_LEGEND = (f"{RUN} run, the link leads to its page; {NOT_RUN} an experiment of the book that was not run here (its "
-              "parameters are in `params/`, its data or its hours were not at hand).")  # fmt: skip
+NO_BREAK = "\u00a0"
+MAP_LEGEND = ("A link leads to a run on that data set. The parameters of what was not run are in `params/`; its data "
+              "or its hours were not at hand.")  # fmt: skip
 SHOWN = 12  # pictures of an experiment that need no click
 UNSTATED = "not stated"
 GOOD_AND_BAD = "good_and_bad"  # the picture that says most of an experiment
@@ -86,23 +86,26 @@ def _papers(lines, rest, stages) -> list:
     return sorted(names, key=lambda name: (papers.find(name).order, name))
 
 
-def index(found, project, chapters=(), lessons=(), comparisons=(), chart_text="") -> str:
-    """The cover: where to begin, the papers, the map, what was run.
+def index(found, project, chapters=(), lessons=(), comparisons=(), chart_text="", compared=None, front="",
+          thumbnails=None) -> str:
+    """The cover: what weak supervision is, the papers, the same pictures, reported and ours, what was run, the map.
 
-    CHAPTERS are names of papers with a page, LESSONS names of notebooks, COMPARISONS (name, title, first sentence).
+    CHAPTERS are names of papers with a page, LESSONS names of notebooks, COMPARISONS (name, title, first sentence),
+    COMPARED the lines of match.compare, FRONT the text of front.png or "", THUMBNAILS {paper: its picture's text}.
     """
-    shown = sorted((one for one in found if one.pictures), key=lambda one: one.synthetic)
-    best = [picture for one in shown[:1] for picture in one.pictures if GOOD_AND_BAD in picture[0]]
-    best = best or [picture for one in shown[:1] for picture in one.pictures]
     ran = [one.title for one in found if len(one.stages)]
+    small = headline.frame(compared) if compared is not None else pd.DataFrame()
+    headlines = {name: "" if compared is None else headline.of_paper(compared, name) for name in chapters}
     return render("index.md.j2", papers=[papers.find(name) for name in chapters], lessons=lessons,
                   comparisons=comparisons, map=book_map(project, ran), map_legend=MAP_LEGEND, overview=overview(found),
-                  shown=shown[0] if shown else None, best=best[-1:], chart_text=chart_text)  # fmt: skip
+                  chart_text=chart_text, headline=small, headlines=headlines, kept=headline.KEPT,
+                  caveat="" if compared is None else headline.sentence(compared), front=front,
+                  thumbnails=dict.fromkeys(chapters, "") | (thumbnails or {}))  # fmt: skip
 
 
 def book_map(project, ran) -> pd.DataFrame:
-    """A row a supervision, a column a data set, in the cells the papers that have such an experiment, as links where it
-    is among RAN, titles "paper/name"."""
+    """A row a supervision: the papers with the data sets of their experiments, as links where these are among RAN,
+    titles "paper/name", and those that were not run."""
     places = []
     for title in experiments.names(project):
         paper, name = title.split("/")
@@ -115,19 +118,22 @@ def book_map(project, ran) -> pd.DataFrame:
         places.append((SUPERVISIONS.get(supervision, supervision), data, paper, title))
     places = pd.DataFrame(places, columns=["supervision", "data", "paper", "title"], dtype=object)
     rows = sorted(set(places.supervision), key=lambda name: (ORDER.index(name) if name in ORDER else 99, name))
-    columns = sorted(set(places.data), key=lambda name: (name.startswith(experiments.SYNTHETIC), name))
-    made = {"supervision": rows}
-    for data in columns:
-        made[data] = [text.Markdown("<br>".join(
-            _on_map(paper, [title for title in own.title if title in ran])
-            for paper, own in places[(places.supervision == row) & (places.data == data)].groupby("paper", sort=False)))
-            for row in rows]  # fmt: skip
+    made = {"supervision": rows, "run here": [], "in the book, not run here": []}
+    for row in rows:
+        cells = [_on_map(paper, own, ran) for paper, own in
+                 places[places.supervision == row].groupby("paper", sort=False)]  # fmt: skip
+        for column, state in (("run here", 0), ("in the book, not run here", 1)):
+            made[column].append(text.Markdown("<br>".join(cell[state] for cell in cells if cell[state]) or "–"))
     return pd.DataFrame(made, dtype=object)
 
 
-def _on_map(paper, ran) -> str:
+def _on_map(paper, own, ran) -> tuple:
+    """('SPML: VOC2012 subset, shapes' with links, 'SPML: VOC2012'): data sets of a paper, those that were run first."""
     name = text.escape(papers.find(paper).name)
-    return f"{RUN}{NO_BREAK}[{name}]({ran[0]}/index.md)" if ran else f"{NOT_RUN}{NO_BREAK}{name}"
+    of = {data: [title for title in rows.title if title in ran] for data, rows in own.groupby("data", sort=False)}
+    done = [f"[{text.escape(data)}]({titles[0]}/index.md)" for data, titles in of.items() if titles]
+    idle = [text.escape(data) for data, titles in of.items() if not titles]
+    return tuple(f"{name}: {', '.join(data)}" if data else "" for data in (done, idle))
 
 
 def overview(found) -> pd.DataFrame:
@@ -158,10 +164,11 @@ def _how(row, rows) -> str:
     return ", ".join(filter(None, (row.method, preset, "CRF" if row.crf else "no CRF")))
 
 
-def paper(name: str, found, lines, rest, cards=(), unrun=()) -> str:
-    """A paper's page: its chain, its experiments, its tables.
+def paper(name: str, found, lines, rest, judged, cards=(), unrun=()) -> str:
+    """A paper's page: its chain, its experiments, its tables, its claims.
 
-    CARDS are chains.StageCards; UNRUN names the stages that have a page in notebooks/ since none of them was run.
+    JUDGED are the rows of claims.judged; CARDS are chains.StageCards; UNRUN names the stages that have a page in
+    notebooks/ since none of them was run.
     """
     about, ran = papers.find(name), {card.name: _ran(card.name, found) for card in cards}
     links = {stage: f"{places[0][1] if places else f'notebooks/{stage}'}.html" for stage, places in ran.items()}
@@ -172,6 +179,9 @@ def paper(name: str, found, lines, rest, cards=(), unrun=()) -> str:
     pages = {one.name: f"{one.name}/index.md" for one in found}
     numbered = table.sources(lines)
     run, idle = lines[lines.found != ""], lines[lines.found == ""]
+    elsewhere = run.found.eq("near") & run.differs.map(lambda differs: "split" in [name for name, *_ in differs])
+    elsewhere &= not elsewhere.all()  # a page without any would say nothing
+    apart, run = run[elsewhere], run[~elsewhere]
     real, numbers = rest[~rest.synthetic], table.main(rest[~rest.synthetic])
     numbers = numbers if len(numbers) else rest
     closed = {MORE: real.drop(numbers.index, errors="ignore"),
@@ -179,12 +189,14 @@ def paper(name: str, found, lines, rest, cards=(), unrun=()) -> str:
     return render(
         "paper.md.j2", about=about, chain=chains.svg(cards, links, about.heading) if cards else "",
         stages=pd.DataFrame(rows, dtype=object), found=found, lines=lines,
-        run=linked(text.filled(table.comparison(run, numbered)), pages),
+        run=linked(text.filled(table.comparison(run, numbered)), pages), caveat=headline.sentence(run),
+        apart=linked(text.filled(table.comparison(apart, numbered)), pages),
         idle=text.filled(table.comparison(idle, numbered).replace({"ours": {table.NOT_RUN: ""}})),
         numbers=linked(text.filled(table.own(numbers)), pages), sources=table.source_list(lines),
         closed=[(f"{title}: {len(more)}", linked(text.filled(table.own(more)), pages))
                 for title, more in closed.items() if len(more)],
         unrun=[(short(stage), f"notebooks/{stage}") for stage in unrun],
+        claims=text.filled(claims.table(judged[judged.of == name])),
     )  # fmt: skip
 
 

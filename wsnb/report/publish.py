@@ -3,17 +3,18 @@
 The block of results in README.md is made of them; nothing in it is typed.
 """
 
+import functools
 import io
 import os
 import re
+import subprocess
 from pathlib import Path
 
-import pandas as pd
 from PIL import Image, ImageChops
 
 from wsnb.files import FileError, inside, open_image, save_json, save_text, write
-from wsnb.report import frame, table, text
-from wsnb.run import experiments, fingerprint, params
+from wsnb.report import frame, headline, match, text
+from wsnb.run import experiments, fingerprint, papers, params
 from wsnb.run.paths import find, run_folder, split_experiment
 
 PICTURES = (".png", ".jpg", ".jpeg", ".svg")
@@ -29,8 +30,9 @@ FOLDER = "figures"  # of a stage's run folder
 def publish(runs, experiment: str, figures, project=None) -> Path:
     """Copy the finished run RUNS/PAPER/NAME of EXPERIMENT ("paper/name") to FIGURES/PAPER/NAME. Returns that folder.
 
-    It then holds record.json (the command, and the manifests without places of this machine) and the pictures.
-    Raises FileError if a stage is not finished, naming the command that finishes it, or if a picture is too large.
+    It then holds record.json (the command, and the manifests without places of this machine), the pictures, and the
+    counts of single pictures. Every file of the run is compared with its record first. Raises FileError if a stage is
+    not finished or damaged, naming the command that finishes it, or if a picture is too large.
     """
     project = find() if project is None else Path(project)
     paper, name = split_experiment(experiment)
@@ -41,6 +43,8 @@ def publish(runs, experiment: str, figures, project=None) -> Path:
             f"{experiment}: {', '.join(missing) or 'no stage of it'} not finished in "
             f"{run_folder(runs, paper, name)}; run `wsnb run {experiment}` to its end first"
         )
+    for record in found:
+        frame.need_sound(record.folder, record.manifest, full=True)
     folder = Path(figures, paper, name)
     shown = {}
     for record in found:
@@ -55,6 +59,10 @@ def publish(runs, experiment: str, figures, project=None) -> Path:
             with write(folder / target) as file:
                 file.write(data)
             shown[target] = alt
+    for record in found:
+        if record.counts.is_file():
+            with write(folder / frame.counts_name(record.stage)) as file:
+                file.write(record.counts.read_bytes())
     stages = {record.stage: portable(record.manifest, project) for record in found}
     before = [path for path, _ in published_pictures(figures, experiment)]
     save_json(folder / frame.PUBLISHED, {
@@ -195,35 +203,32 @@ def portable(value, project=None):
     return OUTSIDE.sub(".../", value)
 
 
+@functools.cache
+def repository(project) -> str:
+    """Address of the project on GitHub by its git remote `origin`; "" where there is none."""
+    command = ["git", "-C", str(project), "config", "--get", "remote.origin.url"]
+    done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    found = re.fullmatch(r"(?:https://|git@)github\.com[/:]([\w.-]+/[\w.-]+?)(?:\.git)?/?", done.stdout.strip())
+    return f"https://github.com/{found[1]}" if found else ""
+
+
+def references() -> str:
+    """All papers of the book as BibTeX, in the order of the chapters."""
+    return "\n".join(f"{paper.bibtex.strip()}\n" for paper in papers.load().values() if paper.bibtex)
+
+
 BEGIN, END = "<!-- results: written by `wsnb report`, do not edit -->", "<!-- end of results -->"
 
 
 def block(records) -> str:
-    """Markdown: a row a chain's final number or bound, then what each experiment took, for published RECORDS."""
-    rows = table.main(frame.results(records).pipe(lambda rows: rows[rows.stated & rows.value.notna()]))
-    floor = rows.method == "all background"  # the same for all experiments on the same pictures
-    cells = pd.DataFrame({
-        "experiment": ("`" + rows.paper + "/" + rows.experiment + "`").where(~floor, ""),
-        "pictures": rows.dataset + " " + rows.split + ", " + rows.dataset_size.astype(str),
-        "supervision": rows.supervision.where(rows.supervision != "", "?"),
-        "method, backbone": [text.method(row._replace(method=row.step or row.method)) for row in rows.itertuples()],
-        "tags at test": rows.image_labels.replace({"ground truth": "given (*clean*)", "none": "–"}),
-        "CRF": rows.crf.map(text.crf),
-        "metric": rows.metric,
-        "%": rows.value.map("{:.1f}".format),
-    }, dtype=object)  # fmt: skip
-    cells = cells[~floor | ~cells.duplicated()]
-    return "\n".join([text.table(cells.map(text.Markdown)), *_times(frame.stages(records))])
-
-
-def _times(stages):
-    for (paper, experiment), own in stages.groupby(["paper", "experiment"], sort=False):
-        times = ", ".join(f"{row.stage} {row.seconds / 60:.0f} min" for row in own.itertuples())
-        first = own.iloc[0]
-        machine = first.gpu or f"{first.cpu_count} CPU cores"
-        commits = list(dict.fromkeys(own.git_commit.str[:7]))
-        code = f"commit{'s' * (len(commits) > 1)} {', '.join(commits)}"
-        yield f"- `{paper}/{experiment}` on {machine}, torch {first.torch}, {code}: {times}."
+    """Markdown: of each paper and supervision a reported number and ours, for published RECORDS."""
+    compared, _ = match.compare(frame.results(records), None if records else ())
+    small = headline.frame(compared)
+    if small.empty:
+        return "No number of ours stands beside a reported one yet."
+    small["ours on"] = [f"`{row.paper}/{row.our_experiment}`, {row.our_dataset_size} pictures"
+                   for row in headline.lines(compared).itertuples()]
+    return "\n".join([text.table(small.map(text.Markdown)), f"{headline.KEPT} {headline.sentence(compared)}".strip()])
 
 
 def update(path, records) -> bool:

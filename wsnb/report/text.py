@@ -33,6 +33,11 @@ def signed(change) -> str:
     return "" if pd.isna(change) else f"{round(change, 1) + 0.0:+.1f}".replace("-", "−")
 
 
+def between(low, high) -> str:
+    """'42.9–50.9', '' for NaN."""
+    return "" if pd.isna(low) or pd.isna(high) else f"{low:.1f}–{high:.1f}"
+
+
 def pictures(dataset, split) -> str:
     """'VOC2012 val'."""
     return f"{dataset} {split}".replace(" unstated", "")

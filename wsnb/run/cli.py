@@ -1,14 +1,17 @@
 """The command `wsnb`."""
 
 import argparse
+import contextlib
 import io
 import json
+import logging
 import sys
+import traceback
 from importlib.metadata import version
 from pathlib import Path
 
 from wsnb.files import FileError
-from wsnb.run import experiments, overview, paths, schedule
+from wsnb.run import command_line, experiments, overview, paths, schedule
 from wsnb.run.locks import LockedError
 from wsnb.run.params import ParamsError
 
@@ -17,10 +20,17 @@ APART = "# Apart:"  # a line of an experiment's header: --all leaves it out
 
 def parser(arguments) -> argparse.ArgumentParser:
     """The command's arguments; those of `wsnb data` only if ARGUMENTS begin with it, for they load the readers."""
-    top = argparse.ArgumentParser(prog="wsnb", description="Weakly-supervised segmentation, an experiment book.")
+    top = command_line.Parser(prog="wsnb", description="Weakly-supervised segmentation, an experiment book.")
     top.add_argument("--version", action="version", version=f"wsnb {version('wsnb')}")
     commands = top.add_subparsers(dest="command", required=True)
-    commands.add_parser("list", help="experiments and what they aim at").set_defaults(call=_list)
+    listed = commands.add_parser("list", help="experiments: what they aim at, time, memory, weights and data")
+    listed.add_argument("paper", nargs="*", help="only of these chapters")
+    listed.add_argument("--names", action="store_true", help="names alone, one a line")
+    listed.set_defaults(call=_list)
+
+    loud = argparse.ArgumentParser(add_help=False)
+    loud.add_argument("-q", "--quiet", action="store_true", help="say what begins, ends and fails; nothing between")
+    loud.add_argument("-v", "--verbose", action="store_true", help="say all reasons, and where an error arose")
 
     chosen = argparse.ArgumentParser(add_help=False)
     chosen.add_argument("experiment", nargs="*", help="PAPER/NAME, see `wsnb list`")
@@ -42,7 +52,7 @@ def parser(arguments) -> argparse.ArgumentParser:
 
     run = commands.add_parser(
         "run",
-        parents=[chosen],
+        parents=[chosen, loud],
         help="run an experiment; finished stages are skipped",
         description="Exit codes: 0 done, 1 a stage failed, 2 bad parameters, 3 in use by somebody else, 75 interrupted "
         "(continues).",
@@ -57,28 +67,66 @@ def parser(arguments) -> argparse.ArgumentParser:
         help="snakemake: stages as its jobs, for more than one machine (pip install -e '.[cluster]')",
     )
     run.add_argument("--profile", metavar="NAME", help="snakemake: its profile, which says where jobs run")
-    run.add_argument("--dry-run", action="store_true", help="only say what would run and why")
+    run.add_argument(
+        "--dry-run", action="store_true", help="only say what would run and why; with --engine snakemake: its plan"
+    )
     run.set_defaults(call=_run)
+
+    predict = commands.add_parser("predict", help="masks of your own pictures, by the network of a finished run")
+    predict.add_argument("picture", nargs="+", metavar="PICTURE", help="a file, or a folder of pictures")
+    predict.add_argument("--run", metavar="PAPER/NAME", help="a finished experiment (default: the book's network)")
+    predict.add_argument("--weights", metavar="FILE", help="a file of `wsnb export network`")
+    predict.add_argument("--out", metavar="DIR", default="predictions", help="default: predictions/ here")
+    predict.add_argument("--box", action="append", type=_box, metavar="X0,Y0,X1,Y1", help="for chains that fill boxes")
+    predict.add_argument("--longest", type=int, default=500, metavar="N", help="pixels of the longer side; 0: as it is")
+    predict.add_argument("--runs", metavar="DIR")
+    predict.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+    predict.set_defaults(call=_predict)
+
+    export = commands.add_parser("export", help="the networks or the labels of a finished run, for others")
+    export = export.add_subparsers(dest="what", required=True)
+    network = export.add_parser("network", help="its networks in one small file, with a card")
+    network.add_argument("experiment", metavar="PAPER/NAME")
+    network.add_argument("file", metavar="FILE", nargs="?", help="default: weights/book.zip, the book's own network")
+    network.add_argument("--runs", metavar="DIR")
+    network.set_defaults(call=_export_network)
+    labels = export.add_parser(
+        "labels", help="a stage's label maps or class maps as a folder, which `labels_dir` of the student takes"
+    )
+    labels.add_argument("place", metavar="PAPER/NAME/STAGE/FOLDER", help="as student/shapes/01_labels/labels")
+    labels.add_argument("folder", metavar="DIR", help="a new folder")
+    labels.add_argument("--runs", metavar="DIR")
+    labels.set_defaults(call=_export_labels)
+
+    new = commands.add_parser("new", help="begin a method of your own: a notebook and an experiment")
+    new.add_argument("what", choices=("paper",))
+    new.add_argument("name", metavar="NAME")
+    new.set_defaults(call=_new)
 
     shown = commands.add_parser("params", help="all values of an experiment, by stage")
     shown.add_argument("experiment", metavar="PAPER/NAME")
+    shown.add_argument("--stage", metavar="STAGE", help="only this stage's, as YAML for `papermill -f`")
     shown.set_defaults(call=_params)
 
     plan = commands.add_parser("plan", parents=[chosen], help="what would run and why; --json: for a scheduler")
     plan.add_argument("--json", action="store_true", help="stages that are not finished, as jobs")
-    plan.set_defaults(call=_plan, only=None)
+    plan.set_defaults(call=_plan, only=None, quiet=False, verbose=False)
 
     status = commands.add_parser("status", help="what has been run")
     status.add_argument("experiment", nargs="*")
     status.add_argument("--runs", metavar="DIR")
     status.set_defaults(call=_status)
 
-    clean = commands.add_parser("clean", help="results that no experiment points to, with sizes")
-    clean.add_argument("--yes", action="store_true", help="delete them")
+    clean = commands.add_parser("clean", help="what may be deleted, with sizes")
+    clean.add_argument(
+        "what", nargs="*", metavar="WHAT", help="runs: results that no experiment points to (default); build: working "
+        "files of the HTML book; site: the book itself"
+    )
+    clean.add_argument("--yes", action="store_true", help="delete it")
     clean.add_argument("--runs", metavar="DIR")
     clean.set_defaults(call=_clean)
 
-    report = commands.add_parser("report", help="tables, figures and the HTML book, from records of finished stages")
+    report = commands.add_parser("report", parents=[loud], help="tables, figures and the HTML book, from records")
     report.add_argument("--runs", metavar="DIR")
     report.add_argument("--out", metavar="DIR", help="default: _site/ of the project")
     report.add_argument("--figures", metavar="DIR", help="published records (default: figures/ of the project)")
@@ -86,6 +134,10 @@ def parser(arguments) -> argparse.ArgumentParser:
         "--publish", action="append", default=[], metavar="PAPER/NAME", help="first copy this run's record there"
     )
     report.set_defaults(call=_report)
+
+    complete = commands.add_parser("completion", help="a script that completes words: source <(wsnb completion bash)")
+    complete.add_argument("shell", choices=("bash", "zsh"))
+    complete.set_defaults(call=lambda args: _completion(top, args))
 
     data = commands.add_parser("data", help="fetch, check, make, convert or begin a data set")
     if "data" in arguments[:1]:
@@ -100,15 +152,15 @@ def _runs(args, project) -> Path:
 
 
 def _list(args) -> int:
+    from wsnb.run import listing
+
     project = paths.find()
-    names = experiments.names(project)
-    width = max(map(len, names), default=0)
-    for title in names:
-        try:
-            said = experiments.description(project / "params" / f"{title}.yaml")
-        except FileError as error:
-            said = f"({error})"
-        schedule.say(f"{title:{width}}  {said}".rstrip())
+    schedule.say("\n".join(experiments.names(project)) if args.names else listing.text(project, args.paper))
+    return schedule.DONE
+
+
+def _completion(top, args) -> int:
+    schedule.say(command_line.completion(top, args.shell))
     return schedule.DONE
 
 
@@ -116,8 +168,8 @@ def _params(args) -> int:
     from wsnb.run import params_table
 
     project = paths.find()
-    experiment = experiments.load(project, *paths.split_experiment(args.experiment))
-    schedule.say(params_table.text(experiment))
+    experiment = experiments.load(project, *experiments.split(project, args.experiment))
+    schedule.say(params_table.of_stage(experiment, args.stage) if args.stage else params_table.text(experiment))
     return schedule.DONE
 
 
@@ -130,6 +182,7 @@ def _chosen(args) -> tuple:
     if not titles:
         raise ParamsError("nothing to run; name an experiment of `wsnb list`, or use --all")
     given = {name: getattr(args, name) for name in ("until", "data_root", "device", "workers", "verify", "only")}
+    given |= {"quiet": args.quiet, "verbose": args.verbose}
     options = schedule.Options(project, _runs(args, project), overrides=tuple(args.overrides), **given)
     return options, list(dict.fromkeys(titles))
 
@@ -150,13 +203,53 @@ def _run(args) -> int:
         raise ParamsError("--profile: it goes with --engine snakemake")
     if args.jobs < 1:
         raise ParamsError(f"--jobs {args.jobs}: use 1 or more")
-    if args.dry_run:
-        return overview.dry_run(options, titles)
     if args.engine == "snakemake":
         from wsnb.run import cluster
 
-        return cluster.run(options, titles, args.jobs, args.profile)
+        return (cluster.dry_run if args.dry_run else cluster.run)(options, titles, args.jobs, args.profile)
+    if args.dry_run:
+        return overview.dry_run(options, titles)
     return schedule.run(options, titles, args.jobs)
+
+
+def _box(text: str) -> list:
+    """'10,20,90,80' -> [10, 20, 90, 80]."""
+    numbers = [int(part) for part in text.split(",")]
+    if len(numbers) != 4 or not (0 <= numbers[0] < numbers[2] and 0 <= numbers[1] < numbers[3]):
+        raise argparse.ArgumentTypeError(f"{text}: write X0,Y0,X1,Y1 in pixels, the upper left corner first")
+    return numbers
+
+
+def _predict(args) -> int:
+    from wsnb.run import network_file, predict
+
+    if args.run and args.weights:
+        raise ParamsError("--run and --weights: give one of them")
+    project, device = paths.find(), predict.checked_device(args.device)
+    if args.run:
+        loaded = contextlib.nullcontext(predict.of_runs(project, _runs(args, project), args.run, device))
+    else:
+        file = args.weights or network_file.book(project, _runs(args, project))
+        loaded = predict.of_file(file, device)
+    with loaded as run:
+        predict.write(predict.Model(run), args.picture, args.out, schedule.say, args.box, args.longest)
+    return schedule.DONE
+
+
+def _new(args) -> int:
+    from wsnb.run import new_paper
+
+    schedule.say(new_paper.make(paths.find(), args.name))
+    return schedule.DONE
+
+
+def _export_network(args) -> int:
+    from wsnb.run import network_file
+
+    project = paths.find()
+    file = Path(args.file) if args.file else project / network_file.BOOK
+    schedule.say(network_file.write(project, _runs(args, project), args.experiment, file))
+    return schedule.DONE
 
 
 def _plan(args) -> int:
@@ -175,9 +268,17 @@ def _status(args) -> int:
 
 
 def _clean(args) -> int:
-    from wsnb.run import store
+    from wsnb.run import clean
 
-    store.clean(_runs(args, paths.find()), args.yes, schedule.say)
+    project = paths.find()
+    clean.clean(project, _runs(args, project), args.what, args.yes, schedule.say)
+    return schedule.DONE
+
+
+def _export_labels(args) -> int:
+    from wsnb.run import export
+
+    export.labels(_runs(args, paths.find()), args.place, args.folder, schedule.say)
     return schedule.DONE
 
 
@@ -187,8 +288,9 @@ def _report(args) -> int:
     project = paths.find()
     out = Path(args.out).absolute() if args.out else project / "_site"
     figures = Path(args.figures).absolute() if args.figures else project / "figures"
+    say = (lambda text: None) if args.quiet else schedule.say
     try:
-        made = build.build(_runs(args, project), figures, out, publish=tuple(args.publish), project=project)
+        made = build.build(_runs(args, project), figures, out, publish=tuple(args.publish), project=project, say=say)
     except build.ReportError as error:
         print(f"wsnb: {error}", file=sys.stderr)
         return schedule.FAILED
@@ -204,19 +306,20 @@ def main(arguments=None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a terminal without our letters is no reason to stop
+    verbose = getattr(args, "verbose", False)
+    if verbose:
+        logging.getLogger("wsnb.kernel").addHandler(logging.StreamHandler())
     try:
         return args.call(args)
-    except (ParamsError, FileError, paths.BadName) as error:
-        print(f"wsnb: {error}", file=sys.stderr)
-        return schedule.BAD
-    except LockedError as error:
-        print(f"wsnb: {error}", file=sys.stderr)
-        return schedule.LOCKED
     except KeyboardInterrupt:
         return schedule.INTERRUPTED
-    except OSError as error:
+    except (ParamsError, FileError, paths.BadName, LockedError, OSError) as error:
+        if verbose:
+            traceback.print_exc()
         print(f"wsnb: {error}", file=sys.stderr)
-        return schedule.FAILED
+        if isinstance(error, LockedError):
+            return schedule.LOCKED
+        return schedule.BAD if isinstance(error, ParamsError | FileError | paths.BadName) else schedule.FAILED
 
 
 if __name__ == "__main__":

@@ -49,7 +49,11 @@ def _compute(project, experiment, wanted, say, interrupts) -> dict:
     place, stage = wanted.folder, wanted.stage
     experiment = stage.source or experiment
     with interrupts.immediate():
-        slot, variables = locks.take(stage.values.get("device", "cpu"), f"{experiment.title} {stage.name}", say)
+        try:
+            slots, variables = locks.take(stage.values.get("device", "cpu"), f"{experiment.title} {stage.name}", say,
+                                          stage.values.get("gpus", 1))
+        except ValueError as error:
+            raise StageFailed(f"{error}") from error
     instructions = {
         "root": str(project),
         "paper": experiment.paper,
@@ -86,8 +90,8 @@ def _compute(project, experiment, wanted, say, interrupts) -> dict:
     except Exception as error:  # whatever it is, it is this stage's failure, and is reported with its name
         raise _failed(project, wanted, notebook, error) from error
     finally:
-        if slot is not None:
-            slot.close()
+        if slots is not None:
+            slots.close()
     return _complete(project, wanted, notebook)
 
 

@@ -1,11 +1,12 @@
 """Experiments: one YAML file each, its stages and their needs; and the built-in data sets that they name."""
 
 import dataclasses
+import re
 import time
 from pathlib import Path
 
 from wsnb.files import FileError
-from wsnb.run import locks, notebooks, params, paths
+from wsnb.run import locks, notebooks, papers, params, paths
 
 SYNTHETIC = "shapes"  # experiments whose name starts so need no data but the built-in set
 
@@ -39,14 +40,48 @@ class Experiment:
 
 
 def names(project) -> list:
-    """All experiments of a project, as 'paper/name', sorted."""
-    return sorted(f"{path.parent.name}/{path.stem}" for path in Path(project, "params").glob("*/*.yaml"))
+    """All experiments of a project, as 'paper/name', in the order of the chapters, then sorted."""
+    found = [f"{path.parent.name}/{path.stem}" for path in Path(project, "params").glob("[!.]*/[!.]*.yaml")]
+    return sorted(found, key=lambda title: (papers.find(title.split("/")[0]).order, title))
+
+
+def split(project, text: str) -> tuple[str, str]:
+    """'paper/name' -> (paper, name). Raises BadName, with the experiments that a TEXT without a slash may stand for."""
+    try:
+        return paths.split_experiment(text)
+    except paths.BadName as error:
+        known = names(project)
+        meant = [one for one in known if text in one.split("/")] if "/" not in text else []
+        if not meant:
+            raise
+        shown = ", ".join(meant[:4]) + (" ..." if len(meant) > 4 else "")
+        raise paths.BadName(f"experiment {text!r}: write it as PAPER/NAME, for instance {shown}") from error
+
+
+FIELDS = ("Paper", "Expected", "Hardware and time", "Departures", "Command", "Apart", "Data", "Lists", "Weights",
+          "CAMs", "Regions", "Corrected")  # of a header
+HEADING = re.compile(f"({'|'.join(FIELDS)}): (.*)")
+
+
+def header(path) -> dict:
+    """{field: text} of an experiment's header comment, lines joined; "" is the text before the first field.
+
+    Raises FileError if the file is not UTF-8 text.
+    """
+    found, field = {}, ""
+    for line in params.read_text(path).splitlines():
+        if not line.startswith("#"):
+            break
+        line = line.lstrip("#").strip()
+        if match := HEADING.fullmatch(line):
+            field, line = match[1], match[2]
+        found[field] = f"{found[field]} {line}".strip() if field in found else line
+    return found
 
 
 def description(path) -> str:
-    """First line of an experiment's header comment. Raises FileError if the file is not UTF-8 text."""
-    first = params.read_text(path).partition("\n")[0].strip()
-    return first.lstrip("# ").strip() if first.startswith("#") else ""
+    """What an experiment's header says before its first field. Raises FileError if the file is not UTF-8 text."""
+    return header(path).get("", "")
 
 
 def yaml_path(project, paper: str, name: str) -> Path:
@@ -55,7 +90,8 @@ def yaml_path(project, paper: str, name: str) -> Path:
         project, "params", paths.check_name("paper", paper), f"{paths.check_name('experiment', name)}.yaml"
     )
     if not path.is_file():
-        raise FileError(f"no experiment {paper}/{name}; {params.nearest(f'{paper}/{name}', names(project))}")
+        hint = params.nearest(f"{paper}/{name}", names(project), "`wsnb list`")
+        raise FileError(f"no experiment {paper}/{name}; {hint}")
     return path
 
 
@@ -195,9 +231,11 @@ def _of(source: Experiment, stage: str) -> StagePlan:
 
 
 def union(experiment: Experiment) -> dict:
-    """{name: Param} over all stages of an experiment; its own ones count before those of other experiments."""
-    stages = sorted(experiment.stages, key=lambda stage: stage.source is None)
-    return {name: param for stage in stages for name, param in stage.params.items()}
+    """{name: Param} over all stages of an experiment, and of those that its stages are of; its own count before theirs.
+    """
+    theirs = [union(stage.source) for stage in experiment.stages if stage.source]
+    own = [stage.params for stage in experiment.stages if not stage.source]
+    return {name: param for params_ in (*theirs, *own) for name, param in params_.items()}
 
 
 def data_roots(experiment: Experiment) -> set:

@@ -9,12 +9,14 @@ import functools
 import hashlib
 import json
 import os
+import stat
 import warnings
 from pathlib import Path
 
 import wsnb
-from wsnb.files import FileError, load_json, sha256
-from wsnb.run import manifest, params
+from wsnb.files import FileError
+from wsnb.run import manifest, params, store
+from wsnb.run.contents import Contents
 from wsnb.run.notebooks import Notebook
 
 PACKAGE = Path(wsnb.__file__).resolve().parent
@@ -113,13 +115,17 @@ def imported(tree, module: str, is_package: bool) -> set:
 
 
 def find_module(name: str, folders) -> tuple | None:
-    """(file, is_package) of a dotted name below one of FOLDERS (which stand for sys.path), else None."""
+    """(file, is_package, state) of a dotted name below one of FOLDERS (which stand for sys.path), else None; STATE
+    differs for an edited file."""
     for folder in folders:
-        path = Path(folder, *name.split("."))
-        if (path / "__init__.py").is_file():
-            return path / "__init__.py", True
-        if path.with_name(path.name + ".py").is_file():
-            return path.with_name(path.name + ".py"), False
+        path = os.path.join(folder, *name.split("."))
+        for file, is_package in ((os.path.join(path, "__init__.py"), True), (f"{path}.py", False)):
+            try:
+                status = os.stat(file)
+            except OSError:
+                continue
+            if stat.S_ISREG(status.st_mode):
+                return file, is_package, (status.st_ino, status.st_size, status.st_mtime_ns)
     return None
 
 
@@ -130,48 +136,50 @@ def reached(notebook: Notebook, package=PACKAGE) -> dict:
 
     A module that is imported under a name computed at run time is not seen. Raises FileError.
     """
-    folders = (notebook.path.parent, Path(package).parent)
+    folders = (str(notebook.path.parent), str(Path(package).parent))
+    beside = {name.removesuffix(".py") for name in os.listdir(folders[0])} if os.path.isdir(folders[0]) else set()
     end = min((cell.index for cell in notebook.cells if ".finish(" in cell.source), default=10**9)
-    trees = [
-        parse(cell.source, f"{notebook.path}, cell {cell.index}", is_file=False)
+    cells = [
+        _cell(cell.source, f"{notebook.path}, cell {cell.index}")
         for cell in notebook.cells
         if "parameters" not in cell.tags and not (set(ASIDE) & set(cell.tags) and cell.index > end)
     ]
-    parts = {"cells": _hash("\n".join(map(text_of, trees)))}
-    waiting = sorted(set().union(*(imported(tree, "__main__", False) for tree in trees)))
+    parts = {"cells": _hash("\n".join(text for text, _ in cells))}
+    waiting, packages = sorted(set().union(*(names for _, names in cells))), {}
     while waiting:
-        name = waiting.pop()
-        steps = name.split(".")
+        steps = waiting.pop().split(".")
+        if steps[0] != "wsnb" and steps[0] not in beside:
+            continue
         for i in range(1, len(steps) + 1):  # importing a.b.c runs a and a.b first
             module = ".".join(steps[:i])
-            if module in parts or f"{module}.".startswith(APART) or steps[i - 1] in DRAWING:
+            if module in packages or f"{module}.".startswith(APART) or steps[i - 1] in DRAWING:
                 continue
-            file = find_module(module, folders) if _ours(module, folders) else None
-            if file is None:
-                continue
-            stat = file[0].stat()
-            parts[module], names = _module(*file, module, (stat.st_ino, stat.st_size, stat.st_mtime_ns))
-            waiting.extend(names)
+            if not packages.get(".".join(steps[: i - 1]), True):  # a name in a module
+                break
+            packages[module] = False
+            if file := find_module(module, folders):
+                path, packages[module], state = file
+                parts[module], names = _module(path, packages[module], module, state)
+                waiting.extend(names)
     return parts
+
+
+@functools.cache
+def _cell(source, where):
+    """(text, imported names) of a notebook's cell."""
+    tree = parse(source, where, is_file=False)
+    return text_of(tree), imported(tree, "__main__", False)
 
 
 @functools.cache
 def _module(path, is_package, module, state):
     """(sha256, imported names) of a module's file; STATE differs for an edited file."""
-    tree = parse(path.read_text(encoding="utf-8"), str(path))
+    tree = parse(Path(path).read_text(encoding="utf-8"), path)
     return _hash(text_of(tree)), sorted(imported(tree, module, is_package))
-
-
-def _ours(module, folders) -> bool:
-    top = module.split(".")[0]
-    return top == "wsnb" or Path(folders[0], top + ".py").is_file() or Path(folders[0], top).is_dir()
 
 
 def _hash(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
-
-
-LISTS = (".txt", ".json", ".csv")  # lists of pictures and labels count by their content, up to 10 MB
 
 
 def digest(value) -> str:
@@ -179,12 +187,11 @@ def digest(value) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True, allow_nan=False).encode()).hexdigest()
 
 
-def params_values(declared: dict, values: dict, root, known_files=None) -> dict:
-    """The parameters as they enter the key: machine parameters left out, files by their content.
+def params_values(declared: dict, values: dict, root, contents: Contents) -> dict:
+    """The parameters as they enter the key: machine parameters left out, files and folders by their content.
 
-    KNOWN_FILES is a dictionary path -> sha256 that spares hashing the same file twice.
+    Raises FileError for one of a finished stage that was damaged.
     """
-    known_files = {} if known_files is None else known_files
     result = {}
     for name, param in declared.items():
         if name in params.MACHINE:
@@ -193,24 +200,29 @@ def params_values(declared: dict, values: dict, root, known_files=None) -> dict:
         if file is None:
             result[name] = values[name]
         else:
-            if file not in known_files:
-                known_files[file] = folder_fingerprint(file) if file.is_dir() else sha256(file)
-            result[name] = params.with_file(name, values[name], f"sha256:{known_files[file]}")
+            result[name] = params.with_file(name, values[name], f"sha256:{file_fingerprint(file, contents)}")
     return result
 
 
-def folder_fingerprint(folder) -> str:
-    """Fingerprint of a folder of products: the key of the finished stage that it lies in and where, else the relative
-    paths and sizes of its files and the content of lists."""
-    folder = Path(folder).resolve()
-    for place in (folder, folder.parent):
-        if (place / manifest.NAME).is_file():
-            return digest([load_json(place / manifest.NAME)["key"], str(folder.relative_to(place))])
-    return digest(sorted(_walk(folder, "", set())))
+def file_fingerprint(path, contents: Contents) -> str:
+    """SHA-256 of a file, or of the names and hashes of a folder's files; of a finished stage's folder, its key and the
+    place in it. Raises FileError for a product of a finished stage whose files do not match its record."""
+    path = Path(path).resolve()
+    stage = next((place for place in (path, *path.parents) if place.parent.name == store.FOLDER), None)
+    if stage is not None and (stage / manifest.NAME).exists():
+        record, faults = store.examine(stage)
+        if faults:
+            raise FileError(f"{path}: not as its stage left it: {'; '.join(faults[:3])}; run that stage again first")
+        if path.is_dir():
+            return digest([record["key"], path.relative_to(stage).as_posix()])
+    return contents.hash(path)
 
 
-def data_fingerprint(root) -> str:
-    """Fingerprint of a data set on disk: relative paths with sizes, and the content of text lists.
+BESIDE = [f"{up}/{name}" for up in ("..", "../..") for name in ("benchmark_RELEASE", "sbd", "voc_test")]
+
+
+def data_fingerprint(root, contents: Contents) -> str:
+    """Fingerprint of a data set on disk: relative paths and the content of every file.
 
     SBD and the test pictures of VOC may lie beside the folder instead of in it; what the reader would find there
     belongs to it. Hidden files are left out. Raises FileError if ROOT is no folder.
@@ -218,34 +230,12 @@ def data_fingerprint(root) -> str:
     root = Path(root)
     if not root.is_dir():
         raise FileError(f"data_root {root}: no such folder; pass --data-root DIR, or see `wsnb data --help`")
-    total = hashlib.sha256()
-    beside = [f"{up}/{name}" for up in ("..", "../..") for name in ("benchmark_RELEASE", "sbd", "voc_test")]
-    for name in ("", *beside):
-        for line in sorted(_walk(root / name, f"{name}/" if name else "", set())):
-            total.update(line.encode("utf-8", "surrogateescape") + b"\n")
-    return total.hexdigest()
-
-
-def _walk(folder, prefix, seen):
-    """Lines 'path size [sha256]' below a folder; links are followed, each folder once."""
-    real = os.path.realpath(folder)
-    if real in seen or not os.path.isdir(folder):
-        return
-    seen.add(real)
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            if entry.name.startswith("."):
-                continue
-            if entry.is_dir():
-                yield from _walk(entry.path, f"{prefix}{entry.name}/", seen)
-            elif entry.is_file():
-                small = entry.name.endswith(LISTS) and entry.stat().st_size < 10**7
-                text = f" {sha256(entry.path)}" if small else ""
-                yield f"{prefix}{entry.name} {entry.stat().st_size}{text}"
+    there = [name for name in BESIDE if (root / name).is_dir()]
+    return digest([contents.hash(root), *([name, contents.hash(root / name)] for name in there)])
 
 
 def stage_parts(
-    notebook: Notebook, declared: dict, values: dict, upstream: dict, root, data: str | None, known_files=None
+    notebook: Notebook, declared: dict, values: dict, upstream: dict, root, data: str | None, contents: Contents
 ) -> dict:
     """All that a stage's key is made of, and the key.
 
@@ -254,7 +244,7 @@ def stage_parts(
     "code" and "params".
     """
     modules = reached(notebook)
-    entering = params_values(declared, values, root, known_files)
+    entering = params_values(declared, values, root, contents)
     parts = {"code": digest(modules), "params": digest(entering), "upstream": dict(upstream), "data": data}
     return {"key": digest(parts), **parts, "modules": modules, "values": entering}
 

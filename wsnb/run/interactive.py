@@ -8,10 +8,11 @@ import time
 from pathlib import Path
 
 from wsnb.files import sha256
-from wsnb.run import experiments, fingerprint, manifest, params, paths, store
+from wsnb.run import experiments, fingerprint, locks, manifest, params, paths, store
+from wsnb.run.contents import Contents
 from wsnb.run.notebooks import Notebook
 
-NOTE = "(an interactive notebook)"  # in the lock of a key
+NOTE = locks.INTERACTIVE  # in the lock of a key
 IMPORTED = time.time()  # in the kernel: about when the notebook's second cell ran
 
 
@@ -28,15 +29,18 @@ def needs(project, paper: str, experiment: str, notebook: Notebook, stage: str) 
     return experiments.needed(notebook, stage, stages)
 
 
-def parts(notebook: Notebook, values: dict, upstream: dict, project, data_root) -> dict:
-    """fingerprint.stage_parts of a stage with VALUES; UPSTREAM is {stage: its folder}, DATA_ROOT a folder or None."""
+def parts(notebook: Notebook, values: dict, upstream: dict, project, data_root, memory) -> dict:
+    """fingerprint.stage_parts of a stage with VALUES; UPSTREAM is {stage: its folder}, DATA_ROOT a folder or None,
+    MEMORY the folder of Contents."""
+    known = Contents(memory)
     return fingerprint.stage_parts(
         notebook,
         params.declared(notebook),
         values,
         {name: _upstream_key(folder) for name, folder in upstream.items()},
         project,
-        data_root and fingerprint.data_fingerprint(data_root),
+        data_root and fingerprint.data_fingerprint(data_root, known),
+        known,
     )
 
 

@@ -20,8 +20,8 @@ from importlib.metadata import EntryPoint
 from jupyter_client.provisioning import KernelProvisionerFactory
 from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 
-LIBRARIES = ("ipykernel.kernelapp", "torch", "pandas", "matplotlib.pyplot", "cv2", "scipy.io", "scipy.ndimage",
-             "ipywidgets")
+LIBRARIES = ("ipykernel.kernelapp", "torch", "torch._dynamo", "pandas", "matplotlib.pyplot", "cv2", "scipy.io",
+             "scipy.ndimage", "ipywidgets")  # torch._dynamo: every optimiser and torchvision load it
 OWN = ("WSNB_STAGE", "IPYTHONDIR", "CUDA_VISIBLE_DEVICES", "JPY_")  # variables that no library reads while it loads
 PROCESS_NAME = "wsnb-kernel"  # of a kernel's process, where the system keeps names
 PR_SET_PDEATHSIG, PR_SET_NAME = 1, 15

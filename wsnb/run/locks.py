@@ -1,5 +1,6 @@
 """Locks that die with their owner (flock on a file that names the holder), and one such lock for each GPU."""
 
+import contextlib
 import fcntl
 import os
 import shutil
@@ -8,6 +9,8 @@ import subprocess
 import tempfile
 import time
 from pathlib import Path
+
+from wsnb.files import FileError
 
 
 class LockedError(RuntimeError):
@@ -38,7 +41,7 @@ class Lock:
 
 def acquire(path, what: str, wait: float = 0.3, note: str = "") -> Lock:
     """Lock PATH, trying for WAIT seconds (a look by is_held() may hold it for an instant). Raises LockedError
-    naming the holder and WHAT it works on.
+    naming the holder and WHAT it works on, FileError where the file system has no locks.
 
     NOTE is written beside pid and host, for holder() to find.
     """
@@ -49,11 +52,11 @@ def acquire(path, what: str, wait: float = 0.3, note: str = "") -> Lock:
     try:
         while True:
             try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                _flock(path, descriptor, fcntl.LOCK_EX)
                 break
             except BlockingIOError as error:
                 if time.monotonic() >= deadline:
-                    raise LockedError(f"{what} is in use by {holder(path)}; wait for it or end it") from error
+                    raise LockedError(f"{what} is in use by {holder(path)}; {_remedy(path)}") from error
                 time.sleep(0.05)
         os.ftruncate(descriptor, 0)
         os.pwrite(
@@ -65,6 +68,34 @@ def acquire(path, what: str, wait: float = 0.3, note: str = "") -> Lock:
         os.close(descriptor)
         raise
     return Lock(path, descriptor)
+
+
+def _flock(path, descriptor, kind):
+    """flock without waiting. Raises BlockingIOError if the lock is held, FileError if there can be none."""
+    try:
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise
+    except OSError as error:
+        raise FileError(
+            f"{path}: its file system refuses locks ({os.strerror(error.errno)}); mount it with them (Lustre: "
+            f"-o flock; NFS: version 4, or lockd), or give --runs, and $WSNB_SLOTS for GPUs, a folder elsewhere"
+        ) from error
+
+
+INTERACTIVE = "(an interactive notebook)"  # the note of a lock that an open notebook holds
+
+
+def _remedy(path) -> str:
+    if INTERACTIVE in holder(path):
+        return "in JupyterLab choose Kernel → Shut Down Kernel, or end that process"
+    return "wait for it or end it"
+
+
+def refuse_open_notebook(path, what: str) -> None:
+    """Raise LockedError if an open notebook holds the lock: it may hold it for days."""
+    if INTERACTIVE in holder(path) and is_held(path):
+        raise LockedError(f"{what} is in use by {holder(path)}; {_remedy(path)}")
 
 
 def acquire_when_free(path, what: str, say) -> Lock:
@@ -104,7 +135,7 @@ def is_held(path) -> bool:
         return False
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        _flock(path, descriptor, fcntl.LOCK_SH)
     except BlockingIOError:
         return True
     finally:
@@ -132,34 +163,46 @@ def visible() -> list:
     ]
 
 
+JOBS = ("SLURM_JOB_ID", "SLURM_STEP_ID", "PBS_JOBID", "LSB_JOBID", "JOB_ID")  # names of schedulers' allocations
+
+
 def slots_folder() -> Path:
-    """Folder of this machine's slots: $WSNB_SLOTS, else one among the temporary files."""
-    return Path(os.environ.get("WSNB_SLOTS") or Path(tempfile.gettempdir(), f"wsnb-gpus-{os.getuid()}"))
+    """Folder of the slots of this machine, under a scheduler of its job: there every job may see its own GPU as
+    number 0. $WSNB_SLOTS, else one among the temporary files."""
+    given, job = os.environ.get("WSNB_SLOTS"), [os.environ[name] for name in JOBS if os.environ.get(name)]
+    name = "-".join(["wsnb-gpus", str(os.getuid()), *job]).replace("/", "_")
+    return Path(given or Path(tempfile.gettempdir(), name))
 
 
-def take(device: str, what: str, say) -> tuple[Lock | None, dict]:
-    """(lock, environment) for a run on DEVICE (auto, cpu, cuda, cuda:N): a free GPU's slot, waiting for one
-    if need be.
+def take(device: str, what: str, say, count: int = 1) -> tuple[contextlib.ExitStack | None, dict]:
+    """(locks, environment) for a run on COUNT GPUs of DEVICE (auto, cpu, cuda, cuda:N): the slots of free ones, waiting
+    for them if need be.
 
-    No slot and no variables on the CPU. SAY is called with the slot's holder, once a minute. With cuda:N only that
-    one is taken.
+    No slot and no variables on the CPU. SAY is called with a slot's holder, once a minute. With cuda:N only that one is
+    taken. Two runs that want several never wait for each other's: all are taken, or none. Raises ValueError if there
+    are fewer than COUNT.
     """
     gpus = [] if device == "cpu" else visible()
     if not gpus:
         return None, {}
     number = device.partition(":")[2]
     wanted = [gpus[int(number)]] if number.isdigit() and int(number) < len(gpus) else gpus
+    if len(wanted) < count:
+        raise ValueError(f"gpus: {count}, but {what} may use {len(wanted)} ({', '.join(wanted)}); set gpus to that")
     remind = _reminder(say)
     while True:
-        for gpu in wanted:
-            try:
-                lock = acquire(
-                    slots_folder() / f"gpu-{gpu.replace('/', '_')}.lock", f"GPU {gpu}", 0, f"for {what}"
-                )
-            except LockedError as error:
-                held = error
-                continue
-            # cuda:N counts all of them; the view stays as it is
-            return lock, {} if number else {"CUDA_VISIBLE_DEVICES": gpu}
+        held, taken = None, []
+        with contextlib.ExitStack() as locks:
+            for gpu in wanted:
+                path = slots_folder() / f"gpu-{gpu.replace('/', '_')}.lock"
+                try:
+                    locks.enter_context(acquire(path, f"GPU {gpu}", 0, f"for {what}"))
+                except LockedError as error:
+                    held = error
+                    continue
+                taken.append(gpu)
+                if len(taken) == count:
+                    # cuda:N counts all of them; the view stays as it is
+                    return locks.pop_all(), {} if number else {"CUDA_VISIBLE_DEVICES": ",".join(taken)}
         remind(f"waiting for a GPU: {held}")
         time.sleep(0.5)

@@ -21,18 +21,22 @@ FORMAT = 1
 ROLES = ("final", "ladder", "bound")  # of a result
 
 
-def artefacts(folder) -> list:
-    """Paths of a stage's files relative to its folder, sorted; not the manifest, the log, hidden files or
-    links.
+def artefacts(folder) -> dict:
+    """{path relative to a stage's folder: os.stat_result} of its files, sorted; not the manifest, the log, hidden files
+    or links.
     """
-    found = []
-    for place, folders, names in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in names:
-            path = Path(place, name)
-            if not name.startswith(".") and not path.is_symlink():
-                found.append(path.relative_to(folder).as_posix())
-    return sorted(set(found) - {NAME, LOG, FAILED_NOTEBOOK})
+    found, waiting = {}, [("", folder)]
+    while waiting:
+        prefix, place = waiting.pop()
+        with os.scandir(place) as entries:
+            for entry in entries:
+                if entry.name.startswith(".") or entry.is_symlink():
+                    continue
+                if entry.is_dir():
+                    waiting.append((f"{prefix}{entry.name}/", entry.path))
+                else:
+                    found[prefix + entry.name] = entry.stat()
+    return {name: found[name] for name in sorted(found) if name not in (NAME, LOG, FAILED_NOTEBOOK)}
 
 
 def write(folder, record: dict) -> dict:
@@ -43,8 +47,7 @@ def write(folder, record: dict) -> dict:
     """
     folder = Path(folder)
     files = {
-        name: {"size": (folder / name).stat().st_size, "sha256": sha256(folder / name)}
-        for name in artefacts(folder)
+        name: {"size": status.st_size, "sha256": sha256(folder / name)} for name, status in artefacts(folder).items()
     }
     manifest = {**record, "format": FORMAT, "files": files}
     save_json(folder / NAME, manifest)
@@ -52,7 +55,10 @@ def write(folder, record: dict) -> dict:
 
 
 def read(folder) -> dict | None:
-    """The manifest of a stage folder, or None if there is none. Raises FileError if it is damaged."""
+    """The manifest of a stage folder, or None if there is none.
+
+    It says nothing else than the stage's results.json. Raises FileError if it is damaged, or either of them was edited.
+    """
     path = Path(folder) / NAME
     if not path.exists():
         return None
@@ -64,6 +70,16 @@ def read(folder) -> dict | None:
         or manifest["format"] != FORMAT
     ):
         raise FileError(f"{path}: not a manifest of format {FORMAT}; move it away and run the stage again")
+    results, files = path.with_name(RESULTS), manifest["files"]
+    if not isinstance(files, dict) or any(
+        not isinstance(of, dict) or of.keys() != {"size", "sha256"} for of in files.values()
+    ):
+        raise FileError(f"{path}: its list of files was edited; run the stage again")
+    if RESULTS not in files or sha256(results) != files[RESULTS]["sha256"]:
+        raise FileError(f"{results}: not the file that {NAME} lists; run the stage again")
+    edited = [name for name, value in load_json(results).items() if manifest.get(name) != value]
+    if edited:
+        raise FileError(f"{path}: {', '.join(edited)} is not what {RESULTS} says; run the stage again")
     return manifest
 
 
@@ -82,19 +98,16 @@ def problems(folder, manifest: dict, full: bool = False) -> list:
     Names and sizes are always compared; contents of files no older than the manifest, or of all with
     FULL.
     """
-    folder = Path(folder)
-    written = (folder / NAME).stat().st_mtime_ns
-    found = [f"{name} is not in its {NAME}" for name in artefacts(folder) if name not in manifest["files"]]
-    for name, record in manifest["files"].items():
-        path = folder / name
-        try:
-            status = path.stat()
-        except OSError:
+    folder, listed = Path(folder), manifest["files"]
+    written, files = (folder / NAME).stat().st_mtime_ns, artefacts(folder)
+    found = [f"{name} is not in its {NAME}" for name in files if name not in listed]
+    for name, record in listed.items():
+        status = files.get(name)
+        if status is None:
             found.append(f"{name} is missing")
-            continue
-        if status.st_size != record["size"]:
+        elif status.st_size != record["size"]:
             found.append(f"{name} has {status.st_size} bytes instead of {record['size']}")
-        elif (full or status.st_mtime_ns >= written) and sha256(path) != record["sha256"]:
+        elif (full or status.st_mtime_ns >= written) and sha256(folder / name) != record["sha256"]:
             found.append(f"{name} was changed")
     return found
 

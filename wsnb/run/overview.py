@@ -6,7 +6,7 @@ import re
 import shlex
 import sys
 
-from wsnb.run import experiments, locks, manifest, paths, schedule
+from wsnb.run import experiments, locks, manifest, params, paths, schedule, store
 from wsnb.run.schedule import say
 
 NOT_RUN = "not run"  # of a stage, or of a whole experiment
@@ -14,13 +14,13 @@ NOT_RUN = "not run"  # of a stage, or of a whole experiment
 
 def dry_run(options: schedule.Options, titles: list) -> int:
     """Say for each stage whether it is done or why it would run."""
-    memory = {}
+    known = schedule.known_contents(options)
     for title in titles:
         experiment = schedule.load(options, title)
         if _lacks_data(options, experiment):
             say(f"{title}: would make the synthetic data set, then run all its stages")
             continue
-        for item in schedule.wanted(options, experiment, memory):
+        for item in schedule.wanted(options, experiment, known):
             say(f"{title} {item.stage.name}: " + ("done" if item.done else f"would run: {'; '.join(item.why)}"))
     return schedule.DONE
 
@@ -36,13 +36,13 @@ def plan(options: schedule.Options, titles: list, tell=None) -> dict:
     """The plan for a scheduler: {"stages": rows of the stages that are not finished, see `row`}. TELL, if given, is
     called with a line a stage, and finished stages are linked: the caller has locked the experiments.
     """
-    rows, memory = [], {}
+    rows, known = [], schedule.known_contents(options)
     for title in titles:
         experiment = schedule.load(options, title)
         if _lacks_data(options, experiment):
             open_ = list(experiment.stages)
         else:
-            items = schedule.wanted(options, experiment, memory)
+            items = schedule.wanted(options, experiment, known)
             open_ = [item.stage for item in items if not item.done]
             if tell:
                 schedule.link_finished(items)
@@ -93,11 +93,11 @@ def status(project, runs, titles: list) -> int:
     """A line a stage: whether its record and files are there, when and how long it ran, what came out. One line for an
     experiment that was never begun."""
     for title in titles:
-        paper, name = paths.split_experiment(title)
+        paper, name = experiments.split(project, title)
         experiment = experiments.load(project, paper, name)
         place = paths.run_folder(runs, paper, experiment.name)
         running = f" (running: {locks.holder(place / '.lock')})" if locks.is_held(place / ".lock") else ""
-        standing = [(stage.name, _standing(place / stage.name)) for stage in experiment.stages]
+        standing = [(stage.name, _standing(place, stage)) for stage in experiment.stages]
         if not running and all(said == NOT_RUN for _, said in standing):
             say(f"{title}: {NOT_RUN}")
             continue
@@ -107,10 +107,32 @@ def status(project, runs, titles: list) -> int:
     return schedule.DONE
 
 
-def _standing(place):
-    record = manifest.read(place)
+def _standing(place, stage):
+    """'finished ...' of a stage in the run folder PLACE; what differs from the experiment and the stages there."""
+    folder = place / stage.name
+    record, faults = store.examine(folder.resolve())
+    if faults:
+        return f"damaged: {faults[0]}"
     if record is None:
-        return "begun, not finished" if (place / manifest.PARAMS).is_file() else NOT_RUN
-    damaged = manifest.problems(place, record)
-    state = f"damaged: {damaged[0]}" if damaged else "finished"
-    return f"{state} {record['started']}, {record['seconds']:.0f} s{schedule.summary(record)}"
+        return "begun, not finished" if (folder / manifest.PARAMS).is_file() else NOT_RUN
+    return (f"finished {record['started']}, {record['seconds']:.0f} s{schedule.summary(record)}"
+            f"{_others(record, stage)}{_stale(record, place)}")
+
+
+def _others(record, stage) -> str:
+    """'; with lr 0.02, not 0.01' of values that are not the experiment's."""
+    values = manifest.plain(stage.values)
+    found = [f"{name} {params.yaml_text(record['params'][name])}, not {params.yaml_text(value)}"
+             for name, value in values.items()
+             if name not in (*schedule.ELSEWHERE, "seed", "round") and record["params"].get(name, value) != value]
+    return f"; with {', '.join(found[:3])}{' ...' if len(found) > 3 else ''}" if found else ""
+
+
+def _stale(record, place) -> str:
+    """'; not of the present 01_train' where an earlier stage was replaced since."""
+    found = []
+    for name, key in record["parts"].get("upstream", {}).items():
+        now = manifest.read(place / name)
+        if now is None or now["key"] != key:
+            found.append(name)
+    return f"; not of the present {', '.join(found)}, run it again" if found else ""

@@ -1,10 +1,13 @@
 """Chains that run on a reader's own pictures: by the labels that are there, the papers' rules, and the experiments."""
 
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from shlex import quote
 
-from wsnb.run import papers
+from wsnb.run import experiments, papers
+
+BOOK = 600  # training pictures of the experiments called voc_small
 
 
 @dataclass(frozen=True)
@@ -18,6 +21,7 @@ class Chain:
     kinds        {label that does, if it is known of every picture: parameters that make the chain take it}
     for_small, for_tiny  parameters that the experiment needs besides
     without      {label: what to add where it is not known of every picture}
+    per_epoch    parameters of `small` that count passes over the training pictures
     stuff        whether it learns classes that are tagged and never boxed
     """
 
@@ -29,6 +33,7 @@ class Chain:
     for_small: str = ""
     for_tiny: str = ""
     without: dict = field(default_factory=dict)
+    per_epoch: tuple = ()
     stuff: bool = False
 
     def options(self, full, tiny=False) -> str | None:
@@ -56,12 +61,28 @@ def full_kinds(known, pictures: int) -> set:
     return {kind for kind, count in known.items() if count == pictures} | ({"tags"} if known else set())
 
 
-def fitting(project, known, pictures: int) -> list[tuple[str, str, str | None]]:
+def as_many_iterations(project, chain: Chain, pictures: int) -> str:
+    """Parameters with which the chain's `small` experiment learns from few PICTURES for as many iterations as from the
+    book's; "" for as many pictures or more."""
+    factor = math.ceil(BOOK / max(1, pictures))
+    if factor == 1:
+        return ""
+    values = experiments.load(project, *chain.small.split("/")).values
+    return " ".join(f"-p {name}={values[name] * factor}" for name in chain.per_epoch)
+
+
+def fitting(project, known, pictures: int, training: int = 0) -> list[tuple[str, str, str | None]]:
     """(experiment for photographs, what it learns from, parameters to add, or None if it does not fit the labels) of
-    each chain that the project PROJECT has. KNOWN is {kind: pictures that have it}."""
-    full = full_kinds(known, pictures)
-    return [(chain.small, chain.learns_from, chain.options(full)) for chain in CHAINS
-            if (Path(project) / "params" / f"{chain.small}.yaml").is_file()]
+    each chain that the project PROJECT has. KNOWN is {kind: pictures that have it}. With TRAINING pictures the
+    parameters make up for their small number."""
+    full, found = full_kinds(known, pictures), []
+    for chain in CHAINS:
+        if (Path(project) / "params" / f"{chain.small}.yaml").is_file():
+            options = chain.options(full)
+            if options is not None and training:
+                options = f"{options} {as_many_iterations(project, chain, training)}".strip()
+            found.append((chain.small, chain.learns_from, options))
+    return found
 
 
 def command(experiment: str, root, options: str) -> str:
@@ -94,12 +115,12 @@ def text(project, made) -> str:
     ]
     if made.known.get("masks", 0) == 0:
         lines.append(
-            "  no full masks: scores count only the pixels that are known (scribbles, points, the background outside "
-            "of boxes); with tags alone there is nothing to score, the pictures show the result"
+            "  no full masks: scores count only the pixels that are known (scribbles, points); with tags or boxes "
+            "alone mIoU is undefined, the pictures show the result"
         )
     elif made.known["masks"] < pictures:
         lines.append("  full masks of some: they are held out as val, and scores are those of the val pictures")
-    for title, learns_from, options in fitting(project, made.known, pictures):
+    for title, learns_from, options in fitting(project, made.known, pictures, made.splits["train"]):
         if options is None:
             lines.append(f"  {title}: needs {learns_from} of every picture")
         else:

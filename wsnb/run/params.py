@@ -229,10 +229,13 @@ def paper_values(path) -> dict:
     return found
 
 
-def nearest(name: str, valid) -> str:
-    """', did you mean x?' for a name that is not among VALID, else the list of all."""
+def nearest(name: str, valid, command: str = "") -> str:
+    """'did you mean x?' for a name that is not among VALID; if none is like it, all of them, or the COMMAND that lists
+    them where they are more than ten."""
     close = difflib.get_close_matches(name, list(valid), n=1, cutoff=0.5)
-    return f"did you mean {close[0]!r}?" if close else f"valid are {', '.join(sorted(valid))}"
+    if close:
+        return f"did you mean {close[0]!r}?"
+    return f"{command} names them" if command and len(valid) > 10 else f"valid are {', '.join(sorted(valid))}"
 
 
 def complete(values: dict, params: dict, where: str) -> dict:
@@ -242,7 +245,7 @@ def complete(values: dict, params: dict, where: str) -> dict:
     """
     for name in values:
         if name not in params:
-            raise ParamsError(f"{where}: unknown parameter {name!r}; {nearest(name, params)}")
+            raise ParamsError(f"{where}: unknown parameter {name!r}; {nearest(name, params, '`wsnb params`')}")
     given = {name: check(params[name], value, where) for name, value in values.items()}
     return {name: given.get(name, param.default) for name, param in params.items()}
 
@@ -257,9 +260,8 @@ def parse_override(text: str, params: dict) -> tuple:
     name, equals, value = text.partition("=")
     name, where = name.strip(), f"-p {text}"
     if not equals or name not in params:
-        raise ParamsError(
-            f"{where}: {'expected NAME=VALUE' if not equals else f'unknown parameter; {nearest(name, params)}'}"
-        )
+        unknown = f"unknown parameter; {nearest(name, params, '`wsnb params`')}"
+        raise ParamsError(f"{where}: {unknown if equals else 'expected NAME=VALUE'}")
     return name, check(params[name], _parse(name, params[name].type, value, where), where)
 
 

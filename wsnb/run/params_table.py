@@ -20,6 +20,15 @@ def text(experiment: experiments.Experiment) -> str:
     return "\n".join(lines)
 
 
+def of_stage(experiment: experiments.Experiment, name: str) -> str:
+    """YAML of the values that the stage NAME declares: a file that papermill takes with -f. Raises ParamsError."""
+    stages = {stage.name: stage for stage in experiment.stages}
+    if name not in stages:
+        raise params.ParamsError(f"--stage {name}: no such stage; {params.nearest(name, stages)}")
+    lines = [f"{key}: {params.yaml_text(value)}" for key, value in stages[name].values.items()]
+    return "\n".join(lines)
+
+
 def _line(param, value, paper, width) -> str:
     said = [f"default {params.yaml_text(param.default)}"] if value != param.default else []
     if param.name in paper:

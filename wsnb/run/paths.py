@@ -88,6 +88,12 @@ def stage_folder_name(notebook: str, round_: int) -> str:
     return notebook if round_ == 1 else f"{notebook}@{round_}"
 
 
+def shown(path) -> Path:
+    """PATH as one would type it: relative to the current folder if it lies there."""
+    path = Path(path)
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+
+
 def run_folder(runs, paper: str, experiment: str) -> Path:
     """RUNS/PAPER/EXPERIMENT with links resolved. Raises FileError if links lead it out of RUNS."""
     try:

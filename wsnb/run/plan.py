@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 from wsnb.run import experiments, fingerprint, manifest, params, store
+from wsnb.run.contents import Contents
 from wsnb.run.paths import run_folder, split_seed
 
 
@@ -76,12 +77,12 @@ def resolve(
     return experiments.with_sources(resolved, source_resolved)
 
 
-def last_stage(experiment: experiments.Experiment, until: str | None) -> str:
-    """The stage to stop after. Raises ParamsError if there is none called UNTIL."""
+def last_stage(experiment: experiments.Experiment, until: str | None, option="--until") -> str:
+    """The stage to stop after. Raises ParamsError, which names the OPTION, if there is none called UNTIL."""
     names = [stage.name for stage in experiment.stages]
     found = names[-1] if until is None else experiments.find_stage(until, names)
     if found is None:
-        raise params.ParamsError(f"--until {until}: no such stage; {params.nearest(until, names)}")
+        raise params.ParamsError(f"{option} {until}: no such stage; {params.nearest(until, names)}")
     return found
 
 
@@ -91,13 +92,13 @@ def wanted(
     run_folder: Path,
     until: str | None = None,
     verify=False,
-    memory=None,
+    *,
+    contents: Contents,
 ):
     """A list of Wanted, one a stage up to UNTIL, in order. EXPERIMENT is resolved.
 
-    MEMORY is a dictionary that keeps fingerprints between calls. Raises FileError, ParamsError.
+    Raises FileError, ParamsError.
     """
-    memory = {} if memory is None else memory
     names = [stage.name for stage in experiment.stages]
     last = last_stage(experiment, until)
     found, known = [], {}
@@ -106,10 +107,10 @@ def wanted(
         if stage.source:
             of = stage.source
             theirs = run_folder.parents[1] / of.paper / of.name
-            *others, item = wanted(project, of, theirs, stage.name, verify, memory)
+            *others, item = wanted(project, of, theirs, stage.name, verify, contents=contents)
             item = dataclasses.replace(item, stage=stage, link=link, before=_needed(others, item.stage.needs))
         else:
-            parts = _parts(project, stage, {name: known[name] for name in stage.needs}, memory)
+            parts = _parts(project, stage, {name: known[name] for name in stage.needs}, contents)
             folder = store.folder_of(run_folder, experiment.paper, parts["key"])
             item = Wanted(stage, parts, folder, link, *state(folder, link, parts, verify))
         known[stage.name] = item.parts["key"]
@@ -117,16 +118,11 @@ def wanted(
     return found
 
 
-def _parts(project, stage, upstream, memory) -> dict:
-    """fingerprint.stage_parts of a StagePlan, with a data set and a file read once for a MEMORY."""
-    data = None
-    if stage.values.get("data_root"):
-        place = Path(project) / stage.values["data_root"]
-        if place not in memory:
-            memory[place] = fingerprint.data_fingerprint(place)
-        data = memory[place]
-    files = memory.setdefault("files", {})
-    return fingerprint.stage_parts(stage.notebook, stage.params, stage.values, upstream, project, data, files)
+def _parts(project, stage, upstream, contents) -> dict:
+    """fingerprint.stage_parts of a StagePlan."""
+    root = stage.values.get("data_root")
+    data = fingerprint.data_fingerprint(Path(project) / root, contents) if root else None
+    return fingerprint.stage_parts(stage.notebook, stage.params, stage.values, upstream, project, data, contents)
 
 
 def _needed(items, needs) -> tuple:

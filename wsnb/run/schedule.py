@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 from wsnb.files import FileError, load_json
-from wsnb.run import execute, experiments, locks, manifest, paths, plan, store
+from wsnb.run import contents, execute, experiments, locks, manifest, paths, plan, store
 from wsnb.run.interrupts import Interrupts
 
 DONE, FAILED, BAD, LOCKED, INTERRUPTED = 0, 1, 2, 3, 75  # exit codes
@@ -30,6 +30,8 @@ class Options:
     workers: int | None = None
     verify: bool = False
     only: str | None = None  # one stage, whose experiment the caller has locked
+    quiet: bool = False  # without the lines that stages log
+    verbose: bool = False  # all reasons of a stage, not the first three
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,8 +66,8 @@ def say_in_handler(text: str) -> None:
 
 def load(options: Options, title: str) -> experiments.Experiment:
     """The experiment TITLE with the options' values. Raises ParamsError, FileError, BadName."""
-    experiment = experiments.load(options.project, *paths.split_experiment(title))
-    plan.last_stage(experiment, options.only or options.until)
+    experiment = experiments.load(options.project, *experiments.split(options.project, title))
+    plan.last_stage(experiment, options.only or options.until, "--only" if options.only else "--until")
     return plan.resolve(
         options.project, experiment, options.runs, options.overrides, options.data_root, options.device, options.workers
     )
@@ -86,11 +88,16 @@ def ensure_data(options: Options, experiment) -> None:
             experiments.ensure(options.project, lambda text: say(f"[{experiment.title}] {text}"), data_root)
 
 
-def wanted(options: Options, experiment, memory: dict) -> list:
+def known_contents(options: Options) -> contents.Contents:
+    """The hashes of what the options' stages read, one object for all of them."""
+    return contents.Contents(options.runs / store.FOLDER / contents.FOLDER, options.verify)
+
+
+def wanted(options: Options, experiment, known: contents.Contents) -> list:
     """The experiment's stages as they stand (plan.Wanted)."""
     place = paths.run_folder(options.runs, experiment.paper, experiment.name)
     until = options.only or options.until
-    return plan.wanted(options.project, experiment, place, until, options.verify, memory)
+    return plan.wanted(options.project, experiment, place, until, options.verify, contents=known)
 
 
 def link_finished(items: list) -> None:
@@ -109,7 +116,8 @@ def jobs(options: Options, experiment, items: list) -> list:
         name, title = item.stage.name, f"{experiment.title} {item.stage.name} ({number}/{len(items)})"
         if options.only and name != last.name:
             if name in last.needs and not item.done:
-                raise FileError(f"{last.name} needs {name}, which is not finished: {'; '.join(item.why)}")
+                why = "; ".join(item.why)
+                raise FileError(f"--only {last.name}: needs {name}, which is not finished ({why}); --until runs both")
         elif item.done:
             say(f"{title}: done already{summary(item.manifest)}")
         else:
@@ -237,17 +245,20 @@ def run(options: Options, titles: list, count: int = 1) -> int:
 
 def _plan(options, loaded, queue, locked, codes) -> None:
     """Fill the queue, one experiment after the other, while its first jobs run."""
-    memory = {}
+    known = known_contents(options)
     for experiment in loaded:
         with queue.interrupts.immediate():
             try:
                 locked.enter_context(lock(options, experiment))
                 ensure_data(options, experiment)
+                items = wanted(options, experiment, known)
+                for item in items:
+                    if not item.done:  # before an earlier stage takes its hours
+                        locks.refuse_open_notebook(store.run_lock(item.folder), f"{experiment.title} {item.stage.name}")
             except locks.LockedError as error:
                 say(f"{error}")
                 codes.append(LOCKED)
                 continue
-            items = wanted(options, experiment, memory)
             link_finished(items)
             queue.add(jobs(options, experiment, items))
 
@@ -281,11 +292,12 @@ def _run_job(options, job, interrupts) -> int:
             store.link(job.item.link, job.item.folder)
         say(f"{job.label}: done already{summary(record)}")
         return DONE
-    say(f"{job.label}: runs, because {'; '.join(why[:3])}{' ...' if len(why) > 3 else ''}")
+    why = why if options.verbose else [*why[:3], *(["... (-v shows all)"] if len(why) > 3 else [])]
+    say(f"{job.label}: runs, because {'; '.join(why)}")
     started = time.monotonic()
     try:
         record = execute.run_stage(
-            options.project, job.experiment, job.item, lambda text: say(f"[{job.title}] {text}"), interrupts
+            options.project, job.experiment, job.item, _say_for(options, job), interrupts
         )
     except execute.StageFailed as error:
         lines = "\n".join(f"  {line}" for line in str(error).splitlines())
@@ -294,8 +306,14 @@ def _run_job(options, job, interrupts) -> int:
             f"  continue  the same command takes it from here; what was finished is kept in {job.item.folder.parent}"
         )
         return FAILED
-    say(f"{job.label}: done in {time.monotonic() - started:.1f} s{summary(record)}")
+    log = paths.shown((job.item.link or job.item.folder) / manifest.LOG)
+    say(f"{job.label}: done in {time.monotonic() - started:.1f} s{summary(record)}; log {log}")
     return DONE
+
+
+def _say_for(options, job):
+    """What is called with each line that a stage logs."""
+    return (lambda text: None) if options.quiet else (lambda text: say(f"[{job.title}] {text}"))
 
 
 def summary(record: dict) -> str:

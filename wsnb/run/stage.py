@@ -14,7 +14,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 from wsnb.files import load_json, save_json
-from wsnb.run import experiments, interactive, locks, manifest, notebooks, output_limits, params, paths, store
+from wsnb.run import contents, experiments, interactive, locks, manifest, notebooks, output_limits, params, paths, store
 from wsnb.run.manifest import plain
 
 KEY = "WSNB_STAGE_KEY"
@@ -93,6 +93,7 @@ class Stage:
     def __init__(self):
         self._began, self._locks, self._cells, self._record_before = time.time(), [], None, None
         self._log_room = output_limits.Room("a stage may log")
+        self._sound = set()  # folders of earlier stages that were compared with their records
 
     def _begin(self, paper, notebook, namespace):
         self._instructions = instructions(paper, notebook)
@@ -152,7 +153,8 @@ class Stage:
         needs = interactive.needs(self.root, paper, experiment, self._notebook, name)
         self._upstream = {need: (run_folder / need).resolve() for need in needs}
         data_root = self.data_root if values.get("data_root") else None
-        parts = interactive.parts(self._notebook, values, self._upstream, self.root, data_root)
+        memory = store.folder_of(run_folder, paper, contents.FOLDER)
+        parts = interactive.parts(self._notebook, values, self._upstream, self.root, data_root, memory)
         self.folder, self._shown = store.folder_of(run_folder, paper, parts["key"]), run_folder / name
         self._locks.append(locks.acquire(store.run_lock(self.folder), str(self._shown), wait=5, note=interactive.NOTE))
         return parts, {"paper": paper, "experiment": experiment, "stage": name}
@@ -187,7 +189,8 @@ class Stage:
 
         wanted = getattr(self.params, "device", "auto")
         if wanted == "auto":
-            return "cuda" if torch.cuda.is_available() else "cpu"
+            # unlike is_available this leaves the driver alone, which does not survive a fork (distributed.launch)
+            return "cuda" if torch.cuda.device_count() else "cpu"
         kind, _, number = wanted.partition(":")
         if kind not in ("cpu", "cuda") or (number and not number.isdigit()):
             raise StageError(f"device {wanted!r}: use auto, cpu, cuda or cuda:N")
@@ -208,18 +211,25 @@ class Stage:
         return stage
 
     def upstream(self, name: str) -> Path:
-        """Folder of a finished earlier stage that this one needs. Raises StageError naming the remedy."""
+        """Folder of a finished earlier stage that this one needs, its files as they were recorded. Raises StageError
+        naming the remedy."""
         stage = self.upstream_name(name)
         folder = self._upstream[stage]
-        if not (folder / manifest.NAME).is_file():
-            if self._instructions or not (folder / manifest.RESULTS).is_file():
-                experiment = f"{self._record['paper']}/{self._record['experiment']}"
-                raise StageError(
-                    f"{self._shown.with_name(stage)} is not finished; run `wsnb run {experiment} --until {stage}` or "
-                    f"that notebook first"
-                )
-            self.log(f"{stage} was run with changed cells: fine for a look, but this stage will not count as done")
+        if folder not in self._sound:
+            self._need_sound(stage, folder)
+            self._sound.add(folder)
         return folder
+
+    def _need_sound(self, stage, folder):
+        again = f"run `wsnb run {self._record['paper']}/{self._record['experiment']} --until {stage}`"
+        if (folder / manifest.NAME).is_file():
+            _, faults = store.examine(folder)
+            if faults:
+                raise StageError(f"{self._shown.with_name(stage)} is damaged: {'; '.join(faults[:3])}; {again} first")
+        elif self._instructions or not (folder / manifest.RESULTS).is_file():
+            raise StageError(f"{self._shown.with_name(stage)} is not finished; {again} or that notebook first")
+        else:
+            self.log(f"{stage} was run with changed cells: fine for a look, but this stage will not count as done")
 
     def upstream_params(self, name: str) -> SimpleNamespace:
         """The parameters of a finished earlier stage. Raises StageError as `upstream` does."""
@@ -261,11 +271,14 @@ class Stage:
 
         RESULTS: mappings with "name", "value", "unit", optionally "detail", an own "protocol" (PROTOCOL serves
         for the others), and "role": "final" (what the chain is for), "ladder" (the quality of a product on the
-        way, named by "step") or "bound". Without the runner, the manifest too if the notebook ran unchanged; a stage
+        way, named by "step") or "bound"; "counts" and "measure" of single pictures, see wsnb.metrics.counts, go into
+        counts.npz. Without the runner, the manifest too if the notebook ran unchanged; a stage
         that was finished before keeps its record while its files match. Raises StageError.
         """
+        from wsnb.metrics import counts  # loads NumPy, which the command does without
+
         listed = []
-        for result in results:
+        for result in counts.kept(self.folder, results):
             missing = {"name", "value", "unit"} - set(result)
             if missing:
                 raise StageError(f"result {result!r}: lacks {', '.join(sorted(missing))}")

@@ -4,13 +4,11 @@ RUNS/.store/KEY holds the work of a key, finished (it has a manifest that its fi
 RUNS/PAPER/EXPERIMENT/STAGE is a relative link there.
 """
 
-import contextlib
 import os
-import shutil
 from pathlib import Path
 
 from wsnb.files import FileError, clear_half_written, load_json
-from wsnb.run import locks, manifest
+from wsnb.run import manifest
 
 FOLDER = ".store"
 CHANGED = ".changed"  # marks work of cells that differ from the notebook's
@@ -53,8 +51,13 @@ def open_folder(folder, verify=False) -> str:
     """Make FOLDER ready to begin or continue its stage; the caller holds its locks. VERIFY as in examine.
 
     A folder with faults is set aside as KEY.N, whole: nothing of it is reused. Returns a line about that, or "".
+    Raises FileError for one that is, or holds, a link: what it leads to is somebody else's.
     """
     folder, said = Path(folder), ""
+    links = [path for path in (folder, *(folder.iterdir() if folder.is_dir() else ())) if path.is_symlink()]
+    if links:
+        raise FileError(f"{links[0]}: a link to {os.readlink(links[0])}, where a stage would write; remove the link, "
+                        "or keep all runs there with --runs DIR")
     _, faults = examine(folder, verify)
     if faults:
         aside = next(path for n in range(1, 10**6) if not (path := folder.with_name(f"{folder.name}.{n}")).exists())
@@ -92,48 +95,3 @@ def parts_of(folder) -> dict | None:
         return dict(load_json(Path(folder) / manifest.PARAMS)["parts"])
     except (FileError, KeyError, TypeError, ValueError):
         return None
-
-
-def unused(runs) -> list:
-    """(folder, bytes) of the store's entries that no experiment links to, nor needs for a stage that one links to."""
-    store = Path(runs).resolve() / FOLDER
-    used, waiting = set(), [path.resolve() for path in Path(runs).glob("*/*/*") if path.is_symlink()]
-    while waiting:
-        folder = waiting.pop()
-        if folder not in used and folder.parent == store:
-            used.add(folder)
-            waiting += [store / key for key in (parts_of(folder) or {}).get("upstream", {}).values()]
-    entries = sorted(path for path in store.glob("[!.]*") if path not in used)
-    return [(path, sum(file.lstat().st_size for file in path.rglob("*"))) for path in entries]
-
-
-def clean(runs, delete: bool, say) -> None:
-    """Say which entries of the store nothing uses, with sizes in MB; with DELETE remove them.
-
-    An entry that somebody computes is left. Raises LockedError if an experiment runs: it may be about to link some.
-    """
-    with contextlib.ExitStack() as held:
-        for path in Path(runs).glob("*/*/.lock") if delete else ():
-            held.enter_context(locks.acquire(path, str(path.parent)))
-        for path in (Path(runs) / FOLDER).glob(".*.deleted") if delete else ():  # of a killed `clean`
-            shutil.rmtree(path)
-        total = 0
-        for folder, size in unused(runs):
-            lock = run_lock(folder)
-            if locks.is_held(lock):
-                say(f"{folder.name}: in use by {locks.holder(lock)}")
-                continue
-            total += size
-            say(f"{folder.name}  {size / 1e6:10.1f} MB  {_title(folder)}")
-            if delete:
-                with locks.acquire(lock, str(folder)):  # renamed first: nothing half deleted can be continued
-                    shutil.rmtree(folder.rename(folder.with_name(f".{folder.name}.deleted")))
-        say(f"{total / 1e6:.1f} MB {'deleted' if delete else 'that no experiment points to; --yes deletes them'}")
-
-
-def _title(folder) -> str:
-    try:
-        record = load_json(folder / manifest.PARAMS)
-        return f"{record['paper']}/{record['experiment']} {record['stage']}"
-    except (FileError, KeyError, TypeError):
-        return "of unknown origin"

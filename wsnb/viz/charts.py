@@ -3,7 +3,7 @@
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
-from wsnb import viz
+from wsnb import metrics, viz
 
 
 def chart(width=9.0, height=3.2, columns=1):
@@ -52,7 +52,8 @@ def class_figure(values, classes, palette=viz.PALETTE, label="IoU, %"):
 
 
 def confusion_figure(table, classes):
-    """Rows of the confusion matrix as shares; rows of absent classes stay empty."""
+    """Rows of the confusion matrix TABLE [C, C] or [N, C, C] as shares; rows of absent classes stay empty."""
+    table = metrics.total(table)
     total = table.sum(1, keepdims=True)
     share = np.divide(table, total, out=np.zeros(table.shape), where=total > 0)
     figure, (axis,) = chart(7, 6)

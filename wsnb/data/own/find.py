@@ -56,9 +56,12 @@ def place(found: dict, kind: str):
 
 
 def _boxes_in(folder: Path, usual: Path | None, errors: list) -> Path | None:
-    """Find the boxes: at their USUAL place, else the one COCO JSON in FOLDER or its annotations, of any name."""
+    """Find the boxes: at their USUAL place, else VOC XML beside the pictures, else the one COCO JSON in FOLDER or its
+    annotations, of any name."""
     if usual is not None and (usual.is_file() or names.files(usual, (".xml",))):
         return usual
+    if usual is None and names.files(folder, (".xml",)):
+        return folder
     found = []
     for path in (path for place in (folder, usual) if place is not None for path in names.files(place, (".json",))):
         try:
@@ -81,7 +84,10 @@ def _foreign(folder: Path) -> str:
         for path in names.files(place, (".txt",)) if place.is_dir() else ():
             if path.name != "classes.txt":
                 return f"{path}: looks like YOLO's boxes, which are not read; export them as COCO JSON: boxes.json"
-    return (f"{folder}: no tags, boxes, scribbles, points or masks were found; put tags.csv, boxes.json, "
+    others = [path.name for path in sorted(folder.iterdir()) if path.is_file() and path.name[0] != "."
+              and path.suffix.lower() not in names.PICTURES and path.name != "classes.txt"]
+    known = f" ({', '.join(others[:3])} is not read)" if others else ""
+    return (f"{folder}: no tags, boxes, scribbles, points or masks were found{known}; put tags.csv, boxes.json, "
             "scribbles/*.png or points.csv beside the pictures")
 
 
@@ -150,7 +156,8 @@ def pictures_of(found: dict, errors: list, notes: list) -> dict[str, Path]:
     ids = {stem: path for stem, path in pictures.items() if any(stem in found[kind] for kind in KINDS)}
     if len(ids) < len(pictures):
         left = sorted(set(pictures) - set(ids))
-        notes.append(f"{len(left)} pictures have no label of any kind and are left out, the first is {left[0]}")
+        notes.append(f"{len(left)} pictures have no label of any kind and are left out, the first is {left[0]}; "
+                     "after a run, `wsnb predict` labels them")
     empty = [stem for stem in ids if found["boxes"].get(stem) == []
              and not any(found[kind].get(stem) for kind in KINDS)]
     if empty:

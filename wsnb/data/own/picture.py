@@ -5,13 +5,13 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
 from wsnb.data import coco_masks, voc
 from wsnb.data.item import read_numbers
 from wsnb.data.own import find, outlines
 from wsnb.data.synthetic.writing import jpeg
-from wsnb.files import FileError, loaded_colour, open_image, read_index, save_png
+from wsnb.files import ON_ITS_SIDE, FileError, loaded_colour, open_image, orientation, read_index, read_rgb, save_png
 
 UNKNOWN = 255
 
@@ -30,7 +30,7 @@ def size(path: Path, longest: int, errors: list) -> tuple[tuple[int, int], tuple
         errors.append(f"{error}, remove it, or save it again")
         return None
     width, height = image.size
-    if _orientation(image) in (5, 6, 7, 8):  # lies on its side
+    if orientation(image) in ON_ITS_SIDE:
         width, height = height, width
     scale = min(1.0, longest / max(height, width)) if longest else 1.0
     return (height, width), (max(1, round(height * scale)), max(1, round(width * scale)))
@@ -39,11 +39,7 @@ def size(path: Path, longest: int, errors: list) -> tuple[tuple[int, int], tuple
 def turned(path: Path) -> bool:
     """Tell whether a picture is stored in another way than it is shown."""
     with open_image(path) as image:
-        return _orientation(image) not in (None, 0, 1)
-
-
-def _orientation(image) -> int | None:
-    return image.getexif().get(0x0112)
+        return orientation(image) not in (None, 0, 1)
 
 
 def check(found: dict, stem: str, shape, classes, errors: list) -> set[int]:
@@ -132,7 +128,7 @@ def write(place: Path, name: str, path: Path, labels: dict, size, classes) -> Wr
     """
     (height, width), small = size
     ratio = np.array([small[1] / width, small[0] / height])
-    upright = ImageOps.exif_transpose(loaded_colour(path)).convert("RGB")
+    upright = Image.fromarray(read_rgb(path, by_exif=True))
     if upright.size != small[::-1]:
         upright = upright.resize(small[::-1], Image.Resampling.LANCZOS)
     jpeg(place / "JPEGImages" / f"{name}.jpg", np.array(upright))

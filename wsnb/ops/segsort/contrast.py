@@ -11,13 +11,10 @@ from dataclasses import dataclass
 import torch
 import torch.distributed as dist
 
+from wsnb.models.distributed import process_count
 from wsnb.ops.segsort import retrieval
+from wsnb.ops.segsort.chunks import cells_at_once
 from wsnb.ops.segsort.segments import Prototypes
-
-
-def process_count() -> int:
-    """Count the processes that train together; 1 without torch.distributed (Fabric starts it)."""
-    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
 
 
 def gather_prototypes(prototypes, pictures):
@@ -141,11 +138,11 @@ def plain_contrastive_loss(pixels, own, group, positive, prototypes, kappa):
 def contrastive_loss(pixels, own, group, positive, prototypes, kappa):
     """Compute the loss of each pixel [P] in chunks, without the plain form's cancellation; arguments as there.
 
-    At most CELLS similarities (64 times as many on a GPU) exist at a time; the backward pass computes them again. Unit
+    At most CELLS similarities (as many as fit on a GPU) exist at a time; the backward pass computes them again. Unit
     vectors bound every exponent by kappa; sums of exp(kappa (cosine - 1)) need no running maximum. The own segment
     never repels.
     """
-    cells = CELLS if pixels.device.type == "cpu" else 64 * CELLS
+    cells = cells_at_once(pixels.device, CELLS, 24)
     return _ContrastiveLoss.apply(pixels, prototypes, own, group, positive, float(kappa), cells)
 
 

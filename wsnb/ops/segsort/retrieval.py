@@ -4,6 +4,7 @@ prototypes of the last iterations (SPML, Ke et al., ICLR 2021)."""
 import torch
 import torch.nn.functional as F
 
+from wsnb.ops.segsort.chunks import cells_at_once
 from wsnb.ops.segsort.segments import Prototypes
 
 
@@ -21,6 +22,8 @@ class MemoryBank:
 
     def with_current(self, prototypes) -> Prototypes:
         """Join the current prototypes and the stored ones, the candidates of the losses."""
+        device = prototypes.embedding.device  # entries of a checkpoint come back in main memory
+        self.entries = [entry.to(device) for entry in self.entries]
         return Prototypes.joined([prototypes, *self.entries]) if self.entries else prototypes
 
     def state_dict(self):
@@ -30,7 +33,7 @@ class MemoryBank:
         self.size, self.entries = state["size"], [Prototypes(**entry) for entry in state["entries"]]
 
 
-CELLS = 2**24  # similarities held at once
+CELLS = 2**24  # similarities held at once on a processor
 
 
 @torch.no_grad()
@@ -39,7 +42,8 @@ def nearest_neighbours(queries, memory, k):
 
     A partial selection instead of a full sort; fewer columns where the memory has fewer rows.
     """
-    k, step = min(k, len(memory)), max(1, CELLS // max(len(memory), 1))
+    cells = cells_at_once(queries.device, CELLS, 8)
+    k, step = min(k, len(memory)), max(1, cells // max(len(memory), 1))
     parts = [(part @ memory.T).topk(k, dim=1) for part in queries.split(step)] if len(queries) else []
     if not parts:
         return queries.new_zeros(0, k), torch.zeros(0, k, dtype=torch.long, device=queries.device)

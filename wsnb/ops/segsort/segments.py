@@ -221,6 +221,9 @@ class Prototypes:
     def detached(self) -> "Prototypes":
         return Prototypes(**{name: value.detach().clone() for name, value in vars(self).items()})
 
+    def to(self, device) -> "Prototypes":
+        return Prototypes(**{name: value.to(device) for name, value in vars(self).items()})
+
     @staticmethod
     def joined(several) -> "Prototypes":
         return Prototypes(**{name: torch.cat([getattr(p, name) for p in several]) for name in vars(several[0])})

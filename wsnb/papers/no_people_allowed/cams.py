@@ -44,9 +44,10 @@ def irn_maps(network, x):
     return both[:1] + both[1:].flip(-1)
 
 
-def irn_merged(stacks, size):
-    """Sum over scales the maps [C, h, w] for a picture of SIZE (H, W): [C, h', w'] at stride 4."""
-    return sum(cam.resized(one[None], stride_4(size))[0] for one in stacks)
+def irn_cover(shape):
+    """Say how far IRN lets the maps of every scale reach beyond a picture of SHAPE (H, W, ...), see `cam.covering`: to
+    the next multiples of 16, the network's stride."""
+    return tuple(16 * -(-side // 16) / side for side in shape[:2])
 
 
 def stride_4(shape):
@@ -66,10 +67,11 @@ def classes_of(logits_of, tags, tags_from="image tags"):
 
 
 def class_maps(network, image, tags, settings, device="cpu", tags_from="image tags"):
-    """Compute the class maps of a picture: (classes int64 [K], maps float32 [K, h, w] at stride 4, size (H, W) that
-    the network saw).
+    """Compute what `cam.write` keeps of a picture: (classes int64 [K], list of maps float32 [K, h, w], one for each
+    scale, size (H, W) that the network saw, cover, grid at stride 4).
 
-    Neither rectified as a whole nor divided by a maximum: see `cam.normalised`.
+    Confident labels and scores take the sum of the maps at the picture's size, the walk that at stride 4, as both
+    papers do. Neither rectified as a whole nor divided by a maximum: see `cam.normalised`.
     """
     picture = sized(image, settings.side, settings.scale)
     x = network_input(picture).to(device)
@@ -83,11 +85,11 @@ def class_maps(network, image, tags, settings, device="cpu", tags_from="image ta
     if settings.method == "irn cam":
         inputs = (x if scale == 1 else network_input(pil_scaled(picture, scale)).to(device)
                   for scale in settings.scales)
-        maps = irn_merged([irn_maps(network, scaled)[0][chosen] for scaled in inputs], picture.shape)
+        each, cover = [irn_maps(network, scaled)[0][chosen] for scaled in inputs], irn_cover(picture.shape)
     else:
-        (maps,), _ = cam.multiscale(lambda x: maps_at_one_scale(network, x, chosen, settings), x, settings.scales,
-                                    [stride_4(picture.shape)])
-    return keys, maps.cpu().numpy(), picture.shape[:2]
+        each = cam.multiscale(lambda x: maps_at_one_scale(network, x, chosen, settings), x, settings.scales)
+        cover = (1.0, 1.0)
+    return keys, [one.cpu().numpy() for one in each], picture.shape[:2], cover, stride_4(picture.shape)
 
 
 def maps_at_one_scale(network, x, keys, settings):

@@ -5,14 +5,14 @@ import cv2
 import numpy as np
 
 from wsnb import files, metrics
-from wsnb.ops.label_maps import BACKBONES, miou_row
+from wsnb.ops.label_maps import BACKBONES, by_id, counted, miou_row
 
 
 def segmentation_scores(table) -> dict[str, float]:
-    """Score a confusion [C, C], all in [0, 1]: mIoU (mean over the classes that occur), mean accuracy (mean recall of
-    the classes that are true somewhere), pixel accuracy, frequency-weighted IoU."""
+    """Score a confusion [C, C] or [N, C, C], all in [0, 1]: mIoU (mean over the classes that occur), mean accuracy
+    (mean recall of the classes that are true somewhere), pixel accuracy, frequency-weighted IoU."""
     each = metrics.scores(table)
-    table = np.asarray(table, float)
+    table = metrics.total(table).astype(float)
     share = table.sum(1) / max(table.sum(), 1)
     present = share > 0
     return {
@@ -29,10 +29,10 @@ def plain_mean_iou(table) -> float:
 
 
 def object_scores(table) -> dict[str, float]:
-    """Score the classes but the background of a confusion [C, C], all in [0, 1]: the share of the area that is
-    called so, the share of that area whose class is right, the share of their true pixels that are found. NaN: no
-    such pixel."""
-    table = np.asarray(table, float)
+    """Score the classes but the background of a confusion [C, C] or [N, C, C], all in [0, 1]: the share of the area
+    that is called so, the share of that area whose class is right, the share of their true pixels that are found.
+    NaN: no such pixel."""
+    table = metrics.total(table).astype(float)
     hit, called, true = np.diag(table)[1:].sum(), table[:, 1:].sum(), table[1:].sum()
     with np.errstate(invalid="ignore"):
         return {"called object": float(np.divide(called, table.sum())), "right": float(np.divide(hit, called)),
@@ -112,19 +112,20 @@ def label_row(method, table, shared, preset, classes, threshold, tuned_on="", cr
 
 
 def confusions(items, truth_of, folders, n_classes) -> dict:
-    """Count {title: confusion} of label maps of any size, enlarged to the truth by the nearest pixel; 255 counts as
-    background.
+    """Count {title: confusions uint32 [N, C, C]} of label maps of any size, enlarged to the truth by the nearest pixel;
+    255 counts as background. Pictures are in the order of their ids.
 
     A missing map raises FileError.
     """
-    tables = {title: np.zeros((n_classes, n_classes), np.int64) for title in folders}
+    tables = {title: {} for title in folders}
     for item in items:
         truth = truth_of(item)
         for title, folder in folders.items():
             found = files.read_index(folder / f"{item.id}.png")
             found = cv2.resize(found, truth.shape[::-1], interpolation=cv2.INTER_NEAREST)
-            tables[title] += metrics.confusion(truth, np.where(found == 255, 0, found).astype(np.uint8), n_classes)
-    return tables
+            found = np.where(found == 255, 0, found).astype(np.uint8)
+            tables[title][item.id] = metrics.confusion(truth, found, n_classes).astype(np.uint32)
+    return {title: by_id(found, n_classes) for title, found in tables.items()}
 
 
 def rungs(results, tables) -> dict:
@@ -169,7 +170,8 @@ def final_rows(tables, shared, preset, params_inference, method, classes) -> lis
     bound = {**shared, "method": FLOOR, "supervision": "none", "image_labels": "none", "scales": [], "flip": False,
              "backbone": "", "weights": "", "resolution": "", "preset": "faithful"}
     return [miou_row(tables["segmentation"], own, classes),
-            *({"name": key, "value": 100 * values[key], "unit": "%", "protocol": own, "detail": {}}
+            *({"name": key, "value": 100 * values[key], "unit": "%", "protocol": own, "detail": {},
+               **counted(tables["segmentation"], key)}
               for key in ("mean accuracy", "pixel accuracy")),
             {**miou_row(tables[FLOOR], bound, classes), "role": "bound"}]
 

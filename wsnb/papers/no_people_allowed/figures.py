@@ -83,8 +83,7 @@ def scales_figure(net, item, tags, classes, p, device):
     method = "cam" if p.cam_method == "irn cam" else p.cam_method
     settings = cams.Settings(method, p.picture_side, p.picture_scale, tuple(p.cam_scales), p.inplace_relu)
     chosen = torch.as_tensor(keys, device=x.device)
-    _, each = cam.multiscale(lambda x: cams.maps_at_one_scale(net, x, chosen, settings), x, p.cam_scales,
-                             [cams.stride_4(image.shape)])
+    each = cam.multiscale(lambda x: cams.maps_at_one_scale(net, x, chosen, settings), x, p.cam_scales)
     each = [one.detach().cpu().numpy() for one in each]
     first = max(float(np.abs(each[0]).max()), 1e-12)
     titles = [f"scale {s:g}: {np.abs(one).max() / first:.2f} of the first" for s, one in

@@ -98,11 +98,13 @@ def truth(item, layout, n_classes):
     return np.array(regions, bool).reshape(-1, *mask.shape), np.array(labels, np.int64), void
 
 
-def record(item, found, layout, n_classes):
-    """Make the record of a picture for average precision."""
+def record(item, found, layout, n_classes, skip_void=True):
+    """Make the record of a picture for average precision; SKIP_VOID: pixels without an instance of their own count for
+    nothing, else they are part of the union."""
     regions, labels, void = truth(item, layout, n_classes)
     masks = np.array([unpacked(*rest, void.shape) for _, _, *rest in found], bool).reshape(-1, *void.shape)
-    return instances.picture(masks, [one[0] for one in found], [one[1] for one in found], regions, labels, void)
+    return instances.picture(masks, [one[0] for one in found], [one[1] for one in found], regions, labels,
+                             void if skip_void else None)
 
 
 def with_several(items, layout, n_classes, count=4):

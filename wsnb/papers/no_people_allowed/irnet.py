@@ -75,9 +75,9 @@ def loader(p, items, folder, epoch, first=0):
                             drop_last=p.irnet_drop_last, workers=p.workers)
 
 
-def batch_loss(network, batch, p, n_classes, device):
+def batch_loss(network, batch, p, n_classes):
     """Compute the loss of a batch (`losses.irnet_loss`); labels are brought to stride 4 by `label_grid`."""
-    x = batch["x"].to(device, memory_format=torch.channels_last)
+    x = batch["x"].to(memory_format=torch.channels_last)
     edge, moved = forward(network, x, p.norm_replicas)
     labels = quartered(batch["label"], p.label_grid)[:, : edge.shape[-2], : edge.shape[-1]]
     return losses.irnet_loss(edge, moved, labels, p.irnet_radius, n_classes, p.replicas)

@@ -5,6 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from wsnb.models.heads import multilabel_loss
+from wsnb.models.replicas import a_process
 from wsnb.ops import affinity
 
 
@@ -30,10 +31,10 @@ def irnet_loss_parts(edge_logits, displacement, pairs, radius):
     """
     background, foreground, different = pairs
     a = affinity.edge_to_affinity(edge_logits.sigmoid(), radius)
-    index = affinity.path_index(radius, *displacement.shape[-2:])
-    flat = displacement.flatten(2)
-    starts, ends = (torch.from_numpy(i).to(flat.device) for i in (index.starts, index.ends))
-    moved = flat[..., starts][:, :, None] - flat.index_select(2, ends.flatten()).view(*flat.shape[:2], *ends.shape)
+    index = affinity.path_tensors(radius, *displacement.shape[-2:], displacement.device)
+    flat, ends = displacement.flatten(2), index.ends
+    moved = flat[..., index.starts][:, :, None]
+    moved = moved - flat.index_select(2, ends.flatten()).view(*flat.shape[:2], *ends.shape)
     wanted = torch.from_numpy(affinity.displacements(radius).T.astype(np.float32)).to(flat.device)[None, :, :, None]
     joined, parted = -torch.log(a + 1e-5), -torch.log(1 + 1e-5 - a)
 
@@ -59,11 +60,10 @@ def irnet_loss(edge_logits, displacement, labels, radius, n_classes=21, replicas
     """Compute IRNet's loss of a batch with LABELS [B, H, W]; a scalar.
 
     REPLICAS > 1 splits the batch, normalises each part by itself and takes the mean, as the original of
-    NoPeopleAllowed does on that many GPUs.
+    NoPeopleAllowed does on that many GPUs; processes that train together share the parts.
     """
     pairs = affinity.pair_labels(labels, radius, n_classes)
-    pairs = tuple(part.to(edge_logits.device) for part in pairs)
-    chunks = zip(*(part.tensor_split(min(replicas, len(part))) for part in (edge_logits, displacement, *pairs)),
-                 strict=True)
+    count = min(a_process(replicas), len(labels))
+    chunks = zip(*(part.tensor_split(count) for part in (edge_logits, displacement, *pairs)), strict=True)
     totals = [irnet_total(irnet_loss_parts(edge, move, rest, radius)) for edge, move, *rest in chunks]
     return sum(totals) / len(totals)

@@ -57,8 +57,8 @@ def optimiser(p, network, steps):
     return optimisation.optimiser(p.seg_optimiser, groups, p.seg_lr, p.seg_weight_decay, steps, momentum_quirk=False)
 
 
-def batch_loss(network, batch, p, device):
+def batch_loss(network, batch, p):
     """Compute the mean cross-entropy of a batch over the pixels that are not 255."""
-    x = batch["x"].to(device, memory_format=torch.channels_last)
+    x = batch["x"].to(memory_format=torch.channels_last)
     logits = replicas.forward(network, x, p.seg_norm_replicas)
-    return segmentation.loss(logits, batch["label"].to(device))
+    return segmentation.loss(logits, batch["label"])

@@ -147,31 +147,49 @@ def plain(scores, number) -> dict:
 # instance maps
 
 
+PQ = ("PQ", "PQ, fixed", "PQ, COCO")  # names in tables of the three definitions
+
+
 @dataclass
 class Tally:
-    """Counts of the instance maps of one detector by all definitions: a few numbers a segment."""
+    """Counts of the instance maps of one detector by all definitions: a few numbers a segment; by_id: what PQ is made
+    of in each picture, {name: {id: float64 [C, 4]}}."""
 
     standard: panoptic.PanopticQuality
     authors: panoptic_authors.Overlaps
     fixed: panoptic_authors.Overlaps
     instances: InstanceAP
+    by_id: dict
 
     @classmethod
     def of(cls, space: Space) -> "Tally":
         """Start with nothing counted."""
         classes = scored_classes(space)
         return cls(panoptic.PanopticQuality(len(space)), panoptic_authors.Overlaps.of(classes),
-                   panoptic_authors.Overlaps.of(classes, fixed=True), InstanceAP(space.things))
+                   panoptic_authors.Overlaps.of(classes, fixed=True), InstanceAP(space.things),
+                   {name: {} for name in PQ})
 
-    def add(self, truth, ids, classes, scores) -> None:
-        """Count a picture: truth as of `truth_of`; ids [H, W] with classes and scores by id ascending."""
+    def add(self, name, truth, ids, classes, scores, own) -> None:
+        """Count the picture NAME: truth as of `truth_of`; ids [H, W] with classes and scores by id ascending; OWN: its
+        `PanopticQuality` alone."""
         true_ids, true_classes, crowd, mask = truth
         by_id, confidence = _by_id(ids, classes), _by_id(ids, scores)
         self.standard.add(true_ids, true_classes, ids, by_id, crowd)
         self.instances.add(true_ids, true_classes, ids, by_id, confidence, crowd)
         without = np.where(np.isin(true_ids, crowd), VOID, true_ids)
-        for overlaps in (self.authors, self.fixed):
-            overlaps.add(without, mask, ids, classes, scores)
+        rows = list(self.authors.n_truth)
+        for title, overlaps in zip(PQ, (self.authors, self.fixed), strict=False):
+            alone = panoptic_authors.Overlaps.of(rows, overlaps.fixed)
+            for one in (overlaps, alone):
+                one.add(without, mask, ids, classes, scores)
+            self.by_id[title][name] = np.zeros((len(own.iou), 4))
+            self.by_id[title][name][rows] = panoptic_authors.picture_counts(alone)
+        self.by_id[PQ[-1]][name] = own.counts()
+
+    def counts(self) -> dict:
+        """Stack what each PQ is made of: {name: float64 [N, C, 4]}, pictures by id."""
+        return {title: np.stack([found[name] for name in sorted(found)]) for title, found in self.by_id.items()
+                if found}
 
 
 def scored_classes(space: Space) -> list[int]:
@@ -190,10 +208,10 @@ def tallies(items, folders, space: Space):
         truth = truth_of(item, space)
         for name, folder in folders.items():
             ids, classes, scores = load_instances(folder, item.id)
-            if item.instances is not None:
-                found[name].add(truth, ids, classes, scores)
             own = panoptic.PanopticQuality(len(space))
             own.add(*truth[:2], ids, _by_id(ids, classes), truth[2])
+            if item.instances is not None:
+                found[name].add(item.id, truth, ids, classes, scores, own)
             rows.append({"id": item.id, "kind": name, "PQ": split_means(own.scores()["PQ"], space.things)["all"]})
     return found, rows
 
@@ -265,26 +283,31 @@ def matching(name) -> dict:
     return fields
 
 
-def results(tables, confusion, common, crf, space: Space) -> list[dict]:
+def results(tables, counted, confusion, common, crf, space: Space) -> list[dict]:
     """Make the results for Stage.finish, in %.
 
-    tables: {detector: scores by class}; WANTED of the first and OTHERS of the rest as means over all, things and stuff,
-    where they are defined; the mean IoU of the semantic labels likewise. common: fields of a Protocol; crf: text of the
-    instance network's. Numbers that ground-truth boxes helped to are bounds.
+    tables: {detector: scores by class}; counted: {detector: `Tally.counts`}; WANTED of the first and OTHERS of the rest
+    as means over all, things and stuff, where they are defined; the mean IoU of the semantic labels likewise. common:
+    fields of a Protocol; crf: text of the instance network's. Numbers that ground-truth boxes helped to are bounds.
     """
     method, found = common.get("method", "weakly-supervised panoptic"), []
 
-    def add(name, values, protocol, groups=("all", "things", "stuff"), role=None):
+    def add(name, values, protocol, groups=("all", "things", "stuff"), role=None, counts=None):
+        thing = np.isin(np.arange(len(space)), list(space.things))
+        rows = {"all": slice(None), "things": thing, "stuff": ~thing}
         for group, value in split_means(values, space.things).items():
+            kept = {} if counts is None else {"counts": counts[:, rows[group]], "measure": "panoptic quality"}
             if group in groups and np.isfinite(value):
                 detail = {c: 100 * float(v) for c, v in zip(space.names, values, strict=True) if np.isfinite(v)}
                 found.append({"name": f"{name} ({group})", "value": 100 * value, "unit": "%", "protocol": protocol,
-                              "detail": detail if group == groups[0] else {}} | ({"role": role} if role else {}))
+                              "detail": detail if group == groups[0] else {}, **kept,
+                              **({"role": role} if role else {})})
 
     for place, (detector, table) in enumerate(tables.items()):
         role = "bound" if detector == "ground truth" else None
         for name in OTHERS if place else WANTED:
             protocol = {**common, "crf": crf, "method": f"{method}, boxes: {detector}", **matching(name)}
-            add(name, table[name], protocol, GROUPS.get(name, ("all", "things", "stuff")), role)
+            add(name, table[name], protocol, GROUPS.get(name, ("all", "things", "stuff")), role,
+                counted[detector].get(name))
     add("IoU", metrics.scores(confusion)["iou"], {**common, "method": method})
     return found

@@ -17,6 +17,7 @@ from wsnb.files import FileError
 from wsnb.ops import grabcut, hierarchies, proposals
 
 CONSTANTS = "constants of GrabCut+ and proposals chosen on some training pictures with their masks"
+NODES = ("pixels", "regions")
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,7 @@ class Settings:
     side            GrabCut works on a picture whose longer side has this many pixels; 0: its own size
     iterations      of GrabCut and GrabCut+
     inner           share of a box's area that Box^i keeps, around its middle
+    nodes           of GrabCut+'s graph: "pixels", or "regions", the fast choice
     margin          GrabCut+ learns the background from this share of the box's sides around it; 0: from all
     runs            jittered GrabCut+ a box for GrabCut+^i
     shift           largest move of a box's sides, share of its size
@@ -37,6 +39,7 @@ class Settings:
     side: int = 0
     iterations: int = 5
     inner: float = 0.2
+    nodes: str = "pixels"
     margin: float = 0.4
     runs: int = 150
     shift: float = 0.05
@@ -45,11 +48,15 @@ class Settings:
     doubt: float = 0.2
     seed: int = 0
 
+    def __post_init__(self):
+        if self.nodes not in NODES:
+            raise ValueError(f"grabcut_plus_nodes {self.nodes!r}: choose of {', '.join(NODES)}")
+
 
 def settings_from(p) -> Settings:
     """Make the settings of a stage's parameters."""
-    return Settings(p.grabcut_side, p.grabcut_iterations, p.inner_share, p.background_margin, p.jitter_runs,
-                    p.jitter_shift, tuple(p.jitter_margins), p.votes_certain, p.votes_doubt, p.seed)
+    return Settings(p.grabcut_side, p.grabcut_iterations, p.inner_share, p.grabcut_plus_nodes, p.background_margin,
+                    p.jitter_runs, p.jitter_shift, tuple(p.jitter_margins), p.votes_certain, p.votes_doubt, p.seed)
 
 
 class Picture:
@@ -77,6 +84,8 @@ class Picture:
 
     @cached_property
     def graph(self):
+        if self.settings.nodes == "pixels":
+            return grabcut.pixel_graph(self.image, self.boundary)
         return grabcut.region_graph(self.image, self.boundary, self.hierarchy.leaves)
 
     @cached_property

@@ -59,9 +59,9 @@ def best_and_full(tables) -> list[str]:
 
 
 def all_background(table) -> np.ndarray:
-    """Make the confusion [C, C] of predicting background everywhere."""
+    """Make the confusions [N, C, C] of predicting background everywhere."""
     bound = np.zeros_like(table)
-    bound[:, 0] = table.sum(1)
+    bound[..., 0] = table.sum(-1)
     return bound
 
 
@@ -146,6 +146,19 @@ def instance_table(found, n_classes) -> tuple[pd.DataFrame, dict]:
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("masks"), detail
 
 
+def picture_counts(found, n_classes, ids) -> dict:
+    """Count for `instance_table`'s measures what adds over pictures: {kind: {measure: fields of a result for
+    Stage.finish}}, pictures in the order of their IDS, those of the records."""
+    order, counted = np.argsort(ids), {}
+    for kind, records_ in found.items():
+        level = equal_scores([records_[k] for k in order])
+        counted[kind] = {f"mAP^r@{t:g}": {"counts": instance_metrics.unranked_counts(level, n_classes, t),
+                                          "measure": "recall times precision"} for t in THRESHOLDS}
+        counted[kind]["ABO"] = {"counts": instance_metrics.best_overlap_counts(level, n_classes),
+                                "measure": "mean over objects"}
+    return counted
+
+
 def ranked(found, n_classes) -> dict:
     """Score the networks with their masks ranked by the network's own probability: {kind: mAP^r at 0.5 in %}."""
     return {kind: 100 * instance_metrics.mean(instance_metrics.average_precision(found[kind], n_classes, 0.5))
@@ -157,10 +170,11 @@ def best_overlaps(records_) -> np.ndarray:
     return np.concatenate([np.diag(r.ious) for r in records_] or [np.zeros(0)])
 
 
-def results(detail, classes, common, weights, params_train, ranking, label_kind, clipped) -> list[dict]:
+def results(detail, counted, classes, common, weights, params_train, ranking, label_kind, clipped) -> list[dict]:
     """Rows for Stage.finish: three measures of every kind, and the networks' ranked mAP^r; none without a true object.
 
-    LABEL_KIND: the labels of the network "weak"; CLIPPED: whether the networks' masks were cut at their boxes.
+    COUNTED: of `picture_counts`; LABEL_KIND: the labels of the network "weak"; CLIPPED: whether the networks' masks
+    were cut at their boxes.
     """
     rows, tuned = [], {"proposal", "grabcut_plus", *({"weak"} if label_kind == "grabcut_plus" else ())}
     network = {"backbone": BACKBONES[params_train.backbone], "weights": weights,
@@ -178,7 +192,7 @@ def results(detail, classes, common, weights, params_train, ranking, label_kind,
         for measure, values in measures.items():
             rows.append({"name": measure, "value": instance_metrics.mean(values), "unit": "%", "protocol": protocol,
                          "role": "bound" if kind == "full" else "final",
-                         "detail": dict(zip(classes[1:], values.tolist(), strict=True))})
+                         "detail": dict(zip(classes[1:], values.tolist(), strict=True)), **counted[kind][measure]})
         if kind in ranking:
             ranked_by = {**protocol, "matching": f"{protocol['matching']}, by the network's probability"}
             rows.append({"name": "mAP^r@0.5, ranked", "value": ranking[kind], "unit": "%", "protocol": ranked_by,

@@ -1,5 +1,6 @@
 """Training and applying the instance network: net surgery, samples from pair files, steps, predictions."""
 
+import itertools
 from pathlib import Path
 
 import cv2
@@ -9,7 +10,7 @@ import torch
 from wsnb.data import read
 from wsnb.data.transforms import normalise, to_unit
 from wsnb.files import FileError, read_index
-from wsnb.models import backbones
+from wsnb.models import backbones, training
 from wsnb.ops import grabcut
 from wsnb.papers.simple_does_it import data, losses, model
 from wsnb.papers.simple_does_it.losses import rate_at
@@ -104,35 +105,22 @@ def stage_steps(last_steps) -> list[int]:
     return [last - first for first, last in zip([0, *last_steps], last_steps, strict=False)]
 
 
-def sample_groups(count, samples, first_step):
-    """Yield the SAMPLES sample numbers of each step from FIRST_STEP on, without end, in the original's order."""
-    order = data.original_order(count)
-    for _ in range(first_step * samples):
-        next(order)
-    while True:
-        yield [next(order) for _ in range(samples)]
+def steps_of(samples, p, number, first):
+    """Yield (samples of a step, learning rate) of stage NUMBER (from 0) of supervision, from step FIRST on, in the
+    original's order; workers read them. Of processes that train together each gets its part."""
+    begin, end = [0, *p.last_steps][number : number + 2]
+    order = list(itertools.islice(data.original_order(len(samples)), begin * p.samples, end * p.samples))
+    loaded = training.batches(samples, order, p.samples, first, workers=p.workers, collate=list)
+    for step, chosen in enumerate(loaded, begin + first):
+        yield chosen, rate_at(step, p.boundaries, p.rates)
 
 
-def steps_of(count, p, number, first):
-    """Yield (sample numbers, learning rate) of the steps of stage NUMBER (from 0) of supervision, from FIRST on."""
-    begin = [0, *p.last_steps][number]
-    chosen = sample_groups(count, p.samples, begin + first)
-    for step in range(begin + first, p.last_steps[number]):
-        yield next(chosen), rate_at(step, p.boundaries, p.rates)
-
-
-def sample_losses(net, samples, chosen, supervision, p, device, check):
-    """Yield the total loss of each of the CHOSEN samples in turn, with the decay of the stage's parameters P.
-
-    CHECK(loss, name) may refuse it.
-    """
-    for i in chosen:
-        x, label, name = samples[i]
+def sample_losses(net, samples, supervision, p, device):
+    """Yield the total loss of each of SAMPLES in turn, with the decay of the stage's parameters P."""
+    for x, label, _ in samples:
         main, sides = net(x.to(device))
         loss = losses.total_loss(main, sides, label.to(device), supervision)
-        loss = loss + losses.decay(net, p.weight_decay, data.faithful(p.preset))
-        check(loss, name)
-        yield loss
+        yield loss + losses.decay(net, p.weight_decay, data.faithful(p.preset))
 
 
 def record_loss(run, every=10) -> None:
@@ -141,7 +129,7 @@ def record_loss(run, every=10) -> None:
     if since >= every:
         rows = run.kept.setdefault("losses", [])
         rows.append({"step": run.kept.get("steps", 0) + int(since), "stage": run.epoch + 1,
-                     "loss": (run.running["loss"] - run.running.get("noted_loss", 0.0)) / since})
+                     "loss": float(run.running["loss"] - run.running.get("noted_loss", 0.0)) / since})
         run.kept["steps"] = rows[-1]["step"]
         run.running["noted"], run.running["noted_loss"] = run.running["steps"], run.running["loss"]
 

@@ -4,6 +4,8 @@ each variable, averaged gradients, momentum, a piecewise learning rate."""
 import torch
 import torch.nn.functional as F
 
+from wsnb.models import distributed
+
 SIDE_WEIGHT = {1: 1.0, 2: 0.5, 3: 0.0}  # of the side outputs' losses in the three stages of supervision
 FACTORS = {"fuse": (0.01, 0.02), "score": (0.1, 0.2)}  # of weights and biases; 1 and 2 for all others
 
@@ -83,20 +85,24 @@ class AveragedGradients:
                       for own, times in ((True, 1.0), (False, 10.0))]
             self.inner = torch.optim.AdamW(groups, lr=0.0, weight_decay=0.0)  # decay is in the loss
 
-    def step(self, losses, rate) -> float:
-        """Step from an iterable of losses, one a sample; returns the value of the last, which the original prints."""
+    def step(self, losses, rate, check):
+        """Step from an iterable of losses, one a sample, of all processes; returns the value of the last, which the
+        original prints, in a tensor. CHECK(values), of this process's samples, may refuse them before a weight changes.
+        """
         self.inner.zero_grad(set_to_none=True)
-        last, count = float("nan"), 0
+        values = []
         for loss in losses:
             loss.backward()
-            last, count = float(loss.detach()), count + 1
+            values.append(loss.detach())
+        check(torch.stack(values))
+        distributed.average_gradients([parameter for _, parameter in self.named])
         for name, parameter in self.named:
             if parameter.grad is not None:
-                parameter.grad.mul_((factor(name) if self.kind == "momentum" else 1.0) / count)
+                parameter.grad.mul_((factor(name) if self.kind == "momentum" else 1.0) / len(values))
         for group in self.inner.param_groups:
             group["lr"] = rate * group.get("times", 1.0)
         self.inner.step()
-        return last
+        return distributed.of_last_process(values[-1])
 
     def state_dict(self):
         return self.inner.state_dict()

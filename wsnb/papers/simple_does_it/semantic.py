@@ -10,15 +10,12 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-import torch
 
-from wsnb import metrics
 from wsnb.data import read
 from wsnb.data.own import dataset
 from wsnb.data.weak import VOID, draw_boxes
-from wsnb.files import load_npz, load_torch, read_index, save_npz, save_torch
-from wsnb.models import backbone_wrapper, backbones, heads, training
-from wsnb.ops import label_maps, segmentation
+from wsnb.files import load_npz, read_index, save_npz
+from wsnb.ops import label_maps, segmenter
 from wsnb.ops.crf import dense_crf
 from wsnb.ops.grabcut import inside_picture
 from wsnb.papers.simple_does_it.box_labels import NAMES, boxes_of
@@ -70,74 +67,6 @@ def title(name) -> str:
     method, _, number = name.partition("@")
     shown = {**NAMES, "rectangles": "Box" if number else "Rectangles", FULL: "full"}[method]
     return f"{shown}, round {number}" if number else shown
-
-
-def build(p, n_classes):
-    """Build the segmenter of a stage's parameters; returns (segmenter, where its weights came from)."""
-    return heads.build(p.head, p.backbone, n_classes, p.weights, p.output_stride, p.width, p.freeze)
-
-
-def rate_of(p):
-    """Choose the factor of the learning rate, a function of step and steps.
-
-    "poly"; or "step": a tenth after `lr_drop` steps (the paper's). Raises ValueError.
-    """
-    if p.lr_schedule not in ("poly", "step"):
-        raise ValueError(f"lr_schedule {p.lr_schedule!r}: poly or step")
-    return segmentation.poly if p.lr_schedule == "poly" else lambda step, steps: 1.0 if step < p.lr_drop else 0.1
-
-
-def train(p, items, label_of, n_classes, folder, device, progress, log):
-    """Train a segmenter on LABEL_OF(item): (network in evaluation mode, origin of its weights, losses of the epochs).
-
-    FOLDER keeps the checkpoint, and network.pth at the end; a finished network is loaded, a stopped one continues.
-    """
-    folder = Path(folder)
-    training.seed_everything(p.seed, p.threads, p.deterministic)
-    network, origin = build(p, n_classes)
-    network = network.to(device, memory_format=torch.channels_last)
-    if (folder / "network.pth").exists():
-        backbones.fill(network, load_torch(folder / "network.pth"), str(folder / "network.pth"))
-        return network.eval(), origin, load_torch(folder / "epochs.pt")
-    groups = backbone_wrapper.parameter_groups(network, p.lr, p.weight_decay, p.bias_multiplier, new_multiplier=10)
-    optimiser = backbone_wrapper.optimiser(p.optimiser, groups)
-
-    def loader(epoch, first):
-        crops = segmentation.LabelledCrops(items, label_of, p.crop, p.seed, epoch, tuple(p.train_scales), base=p.base)
-        order = training.epoch_order(len(items), p.seed, epoch)
-        return training.batches(crops, order, p.batch, first, workers=p.workers)
-
-    def step(batch):
-        x = batch["x"].to(device, memory_format=torch.channels_last)
-        return segmentation.loss(network(x), batch["label"].to(device))
-
-    network.train()
-    run = training.Training(folder / "training.pt", log=log, network=network, optimiser=optimiser)
-    steps = max(1, len(items) // p.batch)
-    segmentation.fit(run, optimiser, step, loader, p.epochs, steps, progress, log, rate=rate_of(p))
-    epochs = run.kept.get("epochs", [])
-    save_torch(folder / "epochs.pt", epochs)
-    save_torch(folder / "network.pth", network.state_dict())
-    (folder / "training.pt").unlink(missing_ok=True)
-    return network.eval(), origin, epochs
-
-
-def scorer(p, network, device):
-    """Make scores_of(image) -> class probabilities float32 [C, H, W] at test."""
-    return lambda image: segmentation.predict(network, image, p.scales, p.flip, device, base=p.base)
-
-
-def write_predictions(p, network, items, folders, crf, device):
-    """Write label maps of the network's predictions into the first of FOLDERS, after the CRF into the second, if there
-    is one; yield once a picture."""
-    scores_of = scorer(p, network, device)
-
-    def prepare(item):
-        image = read.image(item)
-        return image, scores_of(image)
-
-    labels_of = partial(label_maps.winners, crf=crf if len(folders) > 1 else None)
-    return label_maps.write_labels(labels_of, items, folders, p.workers, prepare)
 
 
 def class_boxes(shape, boxes, labels, n_classes) -> np.ndarray:
@@ -193,7 +122,7 @@ def write_denoised(p, network, items, inputs, crf, first, folder, device):
 
     FIRST: the folder of the first round's label maps.
     """
-    scores_of = scorer(p, network, device)
+    scores_of = segmenter.scorer(p, network, device)
 
     def prepare(item):
         image = read.image(item)
@@ -203,20 +132,16 @@ def write_denoised(p, network, items, inputs, crf, first, folder, device):
     return label_maps.write_labels(labels_of, items, [folder], p.workers, prepare)
 
 
-def label_table(items, layout, n_classes, folder) -> tuple[np.ndarray, float]:
-    """Score the label maps in FOLDER on the pixels that they label: (confusion [C, C], the share of these pixels)."""
-    table, known, total = np.zeros((n_classes, n_classes), np.int64), 0, 0
-    for item in items:
-        truth, label = read.mask(layout, item, n_classes), read_index(Path(folder) / f"{item.id}.png")
-        labelled = label != VOID
-        known, total = known + int((labelled & (truth != VOID)).sum()), total + int((truth != VOID).sum())
-        truth = np.where(labelled, truth, VOID).astype(np.uint8)
-        table += metrics.confusion(truth, np.where(labelled, label, 0).astype(np.uint8), n_classes)
-    return table, known / total if total else float("nan")
+def label_tables(items, layout, n_classes, folder) -> tuple[np.ndarray, float]:
+    """Score the label maps in FOLDER on the pixels that they label: (confusions [N, C, C], the share of these pixels).
+    """
+    tables = label_maps.with_unlabelled(items, partial(read.mask, layout, n_classes=n_classes),
+                                        lambda item: read_index(Path(folder) / f"{item.id}.png"), n_classes)
+    return tables[..., :n_classes], label_maps.known_share(tables)
 
 
 def save_tables(path, tables) -> None:
-    """Write the confusions of labels and of networks: {("labels" or "val", name): [C, C]}."""
+    """Write the confusions of labels and of networks: {("labels" or "val", name): [N, C, C], of N pictures}."""
     save_npz(path, **{f"{kind}__{name}": table for (kind, name), table in tables.items()})
 
 

@@ -1,7 +1,7 @@
 """Results of this paper, each with its protocol."""
 
 from wsnb import metrics
-from wsnb.ops.label_maps import BACKBONES, crf_from, crf_text, miou_row
+from wsnb.ops.label_maps import BACKBONES, counted, crf_from, crf_text, miou_row
 from wsnb.papers.single_stage.inference import TAGS
 
 METHODS = {"single_stage": "single-stage", "cam_baseline": "CAM baseline"}
@@ -56,7 +56,8 @@ def results(tables, kinds, params_masks, common, classes) -> list[dict]:
             protocol["threshold"] = common["threshold"].partition(", ")[2]
         objects = 100 * metrics.mean_iou(tables[kind], background=False)
         rows += [miou_row(tables[kind], protocol, classes),
-                 {"name": "mIoU of objects", "value": objects, "unit": "%", "protocol": protocol, "detail": {}}]
+                 {"name": "mIoU of objects", "value": objects, "unit": "%", "protocol": protocol, "detail": {},
+                  **counted(tables[kind], "mean IoU of objects")}]
     empty = dict.fromkeys(("crf", "threshold", "backbone", "weights", "threshold_split"), "")
     bound = {**common, **empty, "method": "all background", "supervision": "none", "image_labels": "none",
              "scales": [], "flip": False}

@@ -12,6 +12,8 @@ from wsnb.files import load_torch
 from wsnb.models import backbones
 from wsnb.models.backbone_wrapper import BackboneWrapper
 
+RATES = (12, 24, 36)
+
 
 class AtrousBranch(nn.Module):
     """Convolution at one rate, normalised and rectified."""
@@ -30,18 +32,19 @@ class AtrousBranch(nn.Module):
 class ASPP(nn.Module):
     """Atrous spatial pyramid pooling: x [B, inputs, h, w] -> [B, outputs, h, w].
 
-    The rates 1, 12, 24, 36 are those of output stride 8, also for the stride-16 ResNets (as in the original).
+    A 1x1 convolution, three dilated ones of RATES and the mean. RATES are those of output stride 8, also for the
+    stride-16 ResNets (as in the original).
     """
 
-    def __init__(self, inputs, outputs=256, rates=(1, 12, 24, 36)):
+    def __init__(self, inputs, outputs=256, rates=RATES):
         super().__init__()
-        for i, rate in enumerate(rates, start=1):
+        for i, rate in enumerate((1, *rates), start=1):
             self.add_module(f"aspp{i}", AtrousBranch(inputs, outputs, rate))
-        self.branches = len(rates)
+        self.branches = 1 + len(rates)
         self.global_avg_pool = nn.Sequential(
             nn.AdaptiveAvgPool2d(1), nn.Conv2d(inputs, outputs, 1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU()
         )
-        self.conv1 = nn.Conv2d(outputs * (len(rates) + 1), outputs, 1, bias=False)
+        self.conv1 = nn.Conv2d(outputs * (len(rates) + 2), outputs, 1, bias=False)
         self.bn1 = nn.BatchNorm2d(outputs)
         self.dropout = nn.Dropout(0.5)
 
@@ -102,11 +105,11 @@ class SingleStage(BackboneWrapper):
     background's constant logit 1. psi: see `stochastic_gate`. width: channels of the decoder.
     """
 
-    def __init__(self, backbone, n_classes=21, width=256, psi=0.3, freeze=True):
+    def __init__(self, backbone, n_classes=21, width=256, psi=0.3, freeze=True, rates=RATES):
         super().__init__(backbone, freeze)
         shallow = backbone.channels[backbone.strides.index(4)]
         self.psi = psi
-        self.aspp = ASPP(backbone.channels[-1], width)
+        self.aspp = ASPP(backbone.channels[-1], width, rates)
         self._aff = _pamr_kernels()
         self.shallow_mask = GlobalCueInjection(shallow, width)
         skip = width * 48 // 256
@@ -194,19 +197,19 @@ MODELS = ("single_stage", "cam_baseline")
 
 
 def build(model, backbone, weights="random", n_classes=21, width=256, psi=0.3, output_stride=0, checkpoint="",
-          freeze=True):
+          freeze=True, rates=RATES):
     """Build a network; returns (network, where its weights came from).
 
     model: "single_stage" or "cam_baseline". weights: the backbone's, see `backbones.load_imagenet`. checkpoint: a whole
     network's file (the authors' `model_enc_e020Xs0.928.pth`, or one of ours), loaded strictly; it overrides weights.
-    freeze: never train the backbone's first layers and BatchNorms.
+    freeze: never train the backbone's first layers and BatchNorms. rates: of single_stage's pyramid.
     Raises ValueError for an unknown model and FileError for a file that does not fit, key for key.
     """
     if model not in MODELS:
         raise ValueError(f"model {model!r}: choose one of {', '.join(MODELS)}")
     body = backbones.build(backbone, output_stride)
     origin = "" if checkpoint else backbones.load_imagenet(body, backbone, weights)
-    network = (SingleStage(body, n_classes, width, psi, freeze) if model == "single_stage"
+    network = (SingleStage(body, n_classes, width, psi, freeze, rates) if model == "single_stage"
                else CAMBaseline(body, n_classes, freeze))
     if checkpoint:
         load_network(network, checkpoint)

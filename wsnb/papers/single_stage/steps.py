@@ -53,8 +53,8 @@ def batch_losses(network, x, image, tags, settings=losses.Settings(), with_masks
     """Compute the losses of a batch, with gradients. Its PARTS go through the network apart (`replicas.forward`).
 
     x [B, 3, S, S] normalised, image the same in [0, 1], tags [B, C - 1] -> dict: scores [B, C - 1], tag_loss (scalar),
-    mask_loss (scalar, 0 for the baseline or without masks), complete (share of pictures whose pseudo labels hold all
-    tags). The loss of the paper is tag_loss + mask_weight mask_loss once the masks take part (section 3.3).
+    mask_loss (scalar, 0 for the baseline or without masks), complete (scalar, share of pictures whose pseudo labels
+    hold all tags). The loss of the paper is tag_loss + mask_weight mask_loss once the masks take part (section 3.3).
     """
     if isinstance(network, CAMBaseline):
         scores, _ = replicas.forward(network, x, parts)
@@ -63,22 +63,22 @@ def batch_losses(network, x, image, tags, settings=losses.Settings(), with_masks
         logits = replicas.forward(network, x, parts)
         scores = losses.class_scores(logits, settings.focal_power, settings.focal_floor)
     result = {"scores": scores, "tag_loss": losses.tag_loss(scores, tags), "mask_loss": x.new_zeros(()),
-              "complete": 0.0}
+              "complete": x.new_zeros(())}
     if with_masks:
         _, pseudo = losses.refined_pseudo_labels(image, logits, tags, x.shape[-2:], settings)
         each = losses.balanced_mask_loss(logits, pseudo, tags)
-        result |= {"mask_loss": each.mean(), "complete": float(losses.complete(pseudo, tags).float().mean())}
+        result |= {"mask_loss": each.mean(), "complete": losses.complete(pseudo, tags).float().mean()}
     return result
 
 
 @torch.no_grad()
-def validate(network, loader, device="cpu", settings=losses.Settings(), with_masks=True):
+def validate(network, loader, settings=losses.Settings(), with_masks=True):
     """Mean losses over the batches of a loader in evaluation mode, and average precision of the tags (NaN without
     positives). A smaller last batch counts as much as the others, as in the original.
 
     Returns {"tag_loss", "mask_loss", "loss", "mAP", "AP": [C - 1]}; `loss` is the total that the checkpoint rule uses.
     """
-    was_training = network.training
+    was_training, device = network.training, next(network.parameters()).device
     network.eval()
     sums, count, tags, scores = np.zeros(2), 0, [], []
     for batch in loader:

@@ -5,7 +5,7 @@ import numpy as np
 from wsnb import metrics
 from wsnb.data import read, weak
 from wsnb.files import read_index
-from wsnb.ops.label_maps import miou_row
+from wsnb.ops.label_maps import counted, miou_row
 from wsnb.papers.spml import weak_labels
 
 SUPERVISIONS = {"tag": "image labels", "box": "boxes", "scribble": "scribbles", "point": "points", "full": "full"}
@@ -119,7 +119,7 @@ def results(tables, instances, kinds, conditions, common, classes) -> list[dict]
         rows.append({**miou_row(tables[kind], protocol, classes), "role": role})
         objects = 100 * metrics.mean_iou(tables[kind], background=False)
         rows.append({"name": "mIoU of objects", "value": objects, "unit": "%", "role": role,
-                     "protocol": protocol})
+                     "protocol": protocol, **counted(tables[kind], "mean IoU of objects")})
         value = None if instances[kind] is None else 100 * instances[kind]
         rows.append({"name": "IoU per instance", "value": value, "unit": "%", "role": role,
                      "protocol": {**protocol, "aggregation": "mean over pictures, weighted by instances"}})

@@ -6,6 +6,7 @@ import torch
 from torch.utils.checkpoint import checkpoint
 
 from wsnb.ops.segsort import contrast
+from wsnb.ops.segsort.chunks import cells_at_once
 from wsnb.ops.segsort.retrieval import MemoryBank
 from wsnb.ops.segsort.segments import (
     frequent_labels,
@@ -19,7 +20,7 @@ from wsnb.ops.segsort.segments import (
 )
 from wsnb.papers.spml.model import cross_entropy
 
-CELLS = 2**22  # pixel-prototype pairs of the plain form at a time
+CELLS = 2**22  # pixel-prototype pairs of the plain form at a time on a processor
 TERMS = ("annotation", "co_occurrence", "image_similarity", "feature_affinity")
 
 
@@ -155,7 +156,7 @@ def _contrast(values, relation, candidates, kappa, settings):
     values, candidates = values[relation.pixels], candidates[relation.prototypes]
     if not settings.faithful:
         return contrast.contrastive_loss(values, relation.own, relation.group, relation.positive, candidates, kappa)
-    rows = max(1, CELLS // len(candidates))
+    rows = max(1, cells_at_once(values.device, CELLS, 48) // len(candidates))
     chunks = zip(values.split(rows), relation.own.split(rows), relation.group.split(rows), strict=True)
     return torch.cat([checkpoint(contrast.plain_contrastive_loss, v, own, group, relation.positive, candidates, kappa,
                                  use_reentrant=False, preserve_rng_state=False) for v, own, group in chunks])

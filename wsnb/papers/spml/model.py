@@ -10,7 +10,7 @@ from torch import nn
 
 from wsnb.files import FileError, load_torch
 from wsnb.models import backbone_wrapper, backbones
-from wsnb.models.distributed import synchronised
+from wsnb.models.distributed import mean_over_processes, synchronised
 from wsnb.models.resnet import ResNet
 
 RATES = (6, 12, 18, 24)
@@ -32,14 +32,6 @@ class DilatedSum(nn.Module):
 
     def forward(self, x):
         return sum(branch(x) for branch in self.children())
-
-
-def dead_taps(rates, crop, stride) -> tuple[int, int]:
-    """Count (taps that never learn, all taps) of 3x3 convolutions dilated by RATES on crops of CROP pixels at STRIDE:
-    those that lie outside the map wherever the kernel stands. They keep their first values, and larger pictures at
-    test reach them."""
-    side = -(-crop // stride)
-    return sum(8 for rate in rates if rate >= side), 9 * len(rates)
 
 
 class PyramidPooling(nn.Module):
@@ -75,12 +67,14 @@ class SoftmaxHead(nn.Module):
         return self.semantic_classifier(F.normalize(embedding, dim=1))
 
 
-def cross_entropy(logits, semantic, n_classes):
+def cross_entropy(logits, semantic, n_classes, over_processes=False):
     """Average the cross-entropy of LOGITS [B, C, h, w], enlarged to the labels' size, over the labelled pixels (<
-    n_classes) of semantic int64 [B, H, W]; 0, with a gradient of zeros, if there is none (the original gives NaN)."""
+    n_classes) of semantic int64 [B, H, W]; 0, with a gradient of zeros, if there is none (the original gives NaN).
+    OVER_PROCESSES: over those of all processes that train together, not of each by itself."""
     target = torch.where(semantic < n_classes, semantic, 255)
     total = F.cross_entropy(upsample(logits, semantic.shape[-2:]), target, ignore_index=255, reduction="sum")
-    return total / (target != 255).sum().clamp_min(1)
+    count = (target != 255).sum()
+    return total / (mean_over_processes(count) if over_processes else count).clamp_min(1)
 
 
 DEEP_STEM = "resnet101_deep"
@@ -101,7 +95,7 @@ class Embedding(backbone_wrapper.BackboneWrapper):
         for name in backbone.frozen:
             for parameter in backbone.get_submodule(name).parameters():
                 parameter.requires_grad = False
-        inputs, self.stride = backbone.channels[-1], backbone.strides[-1]
+        inputs = backbone.channels[-1]
         if head == "deeplab":
             self.aspp = DilatedSum(inputs, dim, rates)
         else:

@@ -47,14 +47,15 @@ def labels(stage, name, choices, truth_of=None):
     return weak_labels.in_folder(folder / inner)
 
 
-def embedding_network(stage, n_classes):
-    """Load (embedding network, joint head) of 04, in evaluation mode."""
+def embedding_network(stage, n_classes, device=None):
+    """Load (embedding network, joint head) of 04 to DEVICE (the stage's), in evaluation mode."""
     params = stage.upstream_params("04_embedding")
     net, _ = model.build(params.backbone, params.head, params.dim, "random", params.norms, params.norm_momentum,
-                         params.output_stride, params.head_width, rates=params.rates)
+                         params.output_stride, params.head_width, rates=params.head_rates)
     head = model.SoftmaxHead(params.dim, n_classes)
     model.load_snapshot(stage.upstream("04_embedding") / "network.pth", net, head)
-    return net.to(stage.device).eval(), head.to(stage.device).eval()
+    device = device or stage.device
+    return net.to(device).eval(), head.to(device).eval()
 
 
 def classifier(stage, n_classes):

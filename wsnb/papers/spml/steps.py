@@ -77,9 +77,9 @@ def epoch_means(running) -> dict:
 
 
 @torch.no_grad()
-def write_embeddings(network, items, base, path, device="cpu"):
+def write_embeddings(network, items, base, path):
     """Write the raw embeddings of a few pictures, float16 [C, h, w] each, under their numbers."""
-    was = network.training
+    was, device = network.training, next(network.parameters()).device
     network.eval()
     inputs = (data.network_input(data.labelled(item, None, None, base)[0]).to(device) for item in items)
     found = {str(i): network(x)[0].cpu().numpy().astype(np.float16) for i, x in enumerate(inputs)}

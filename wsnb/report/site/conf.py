@@ -13,7 +13,7 @@ html_title = "wsnb"
 html_short_title = "wsnb"
 language = "en"
 extensions = ["myst_nb", "sphinx_design"]
-exclude_patterns = ["_static"]
+exclude_patterns = ["_static", "_written"]
 
 nb_execution_mode = "off"
 nb_ipywidgets_js = {}  # the default loads scripts from the network
@@ -32,6 +32,10 @@ html_theme = "furo"
 html_theme_options = {"sidebar_hide_name": False, "navigation_with_keys": True}
 html_static_path = ["_static"]
 html_css_files = ["book.css"]
+html_js_files = ["book.js"]
+html_favicon = "_static/favicon.svg"
+myst_html_meta = {"description": "Segmentation from image tags, boxes, scribbles and points: published methods as "
+                                 "chains of notebooks, with every number from the record of a run."}
 html_copy_source = False
 html_show_sourcelink = False
 html_show_copyright = False

@@ -1,0 +1,60 @@
+"""The student's chain by the real command: labels of another chapter, exported, and brought back."""
+
+import re
+
+import pytest
+
+from tests.student import chain
+from wsnb.data.synthetic import make_voc
+from wsnb.files import FileError
+from wsnb.run import export
+from wsnb.run.paths import BadName
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """(data, runs): a student of the labels of another chapter."""
+    root = tmp_path_factory.mktemp("student")
+    data = make_voc.shapes(root / "VOCdevkit", train=6, val=3, size=(64, 80))
+    done = chain.run("shapes", data, root / "runs", **chain.BOXES)
+    assert done.returncode == 0, done.stdout
+    return data, root / "runs"
+
+
+def measured(runs, experiment, stage):
+    """{(name, method, CRF): (value, classes)} of a stage's results."""
+    return {(row["name"], row["protocol"]["method"], row["protocol"]["crf"]): (row["value"], row["detail"])
+            for row in chain.manifest(runs, experiment, stage)["results"]}
+
+
+def test_labels_and_student_are_scored(made):
+    labels = measured(made[1], "shapes", "01_labels")
+    assert {name for name, *_ in labels} == {f"label {one}" for one in ("mIoU", "precision", "recall", "coverage")}
+    values = {name: value for (name, *_), (value, _) in labels.items()}
+    assert values["label coverage"] == 100 > values["label recall"] > values["label mIoU"] > 20
+    student = measured(made[1], "shapes", "03_evaluate")
+    assert [(method, bool(crf)) for _, method, crf in student] == [
+        ("student of Rectangles, DeepLabV3+", False), ("student of Rectangles, DeepLabV3+", True),
+        ("all background", False)]
+
+
+def test_exported_labels_brought_back_teach_the_same_student(made, tmp_path):
+    data, runs = made
+    place = "student/shapes/06_labels/labels/rectangles"  # of a stage of simple_does_it
+    done = chain.wsnb("export", "labels", place, tmp_path / "out", "--runs", runs)
+    assert done.returncode == 0 and "6 files" in done.stdout, done.stdout
+    done = chain.run("shapes_full", data, runs, labels_dir=tmp_path / "out", source="Rectangles", supervision="boxes")
+    assert done.returncode == 0, done.stdout
+    for stage in ("01_labels", "03_evaluate"):
+        assert measured(runs, "shapes_full", stage) == measured(runs, "shapes", stage)  # to the last bit
+
+
+@pytest.mark.parametrize("place, said", [
+    ("student/shapes/01_labels", "give student/shapes/01_labels/FOLDER, of labels"),
+    ("student/shapes/01_labels/masks", "no label maps there"),
+    ("student/none/01_labels/labels", "no finished stage; run `wsnb run student/none --until 01_labels`"),
+    ("student", "use letters"), ("student/shapes/01_labels/../../..", "leaves")])
+def test_an_export_of_nothing_is_refused(made, tmp_path, place, said):
+    with pytest.raises((FileError, BadName), match=re.escape(said)):
+        export.labels(made[1], place, tmp_path / "out", print)
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,170 @@
+"""Training labels of any origin as label maps: index PNGs, class activation maps, COCO's run lengths and polygons.
+
+A folder of labels holds, for every picture, one of
+
+- ID.png   a label map: 0 background, 1.. the classes, 255 not known;
+- ID.npz   class activation maps of this book (`wsnb.ops.cam.write`), or `keys` [K] and `cam` or `high_res` [K, h, w];
+- ID.npy   a dictionary of these (IRN), a dictionary {class: map [h, w]} (AffinityNet, SEAM), classes counted from 0
+           without background, or one array [C - 1, h, w] of all classes but the background;
+
+or a single file *.json for all: a COCO data set, whose categories are named as the classes, or a COCO list of results,
+whose `image_id` is the picture's id and whose `category_id` is the class, 1... Crowds become 255.
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from wsnb.data import coco_masks, read
+from wsnb.data.item import VOID, classes_only, of_image_size
+from wsnb.files import FileError, inside, load_json, load_legacy_array, load_npz, read_index
+from wsnb.ops import cam
+
+ENDINGS = (".png", ".npz", ".npy")
+MAPS = ("high_res", "cam", "maps")  # names under which programs keep the maps, the largest first
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where labels come from, and how class activation maps become labels.
+
+    folder: see the module, None for the masks of the set itself; layout: of the set; names: its classes, background
+    first; background: score of the background beside maps of 0..1; normalise: see `wsnb.ops.cam.normalised`.
+    """
+
+    folder: Path | None
+    layout: str
+    names: tuple[str, ...]
+    background: float = 0.3
+    normalise: str = "per class"
+
+
+def folder_of(labels_stage, labels_dir, upstream) -> Path | None:
+    """Find the folder of labels: LABELS_STAGE "STAGE/FOLDER" below UPSTREAM(stage), or LABELS_DIR; None without either.
+
+    Raises ValueError if both are given, or if the stage has no such folder.
+    """
+    if labels_stage and labels_dir:
+        raise ValueError(f"labels_stage {labels_stage!r} and labels_dir {labels_dir!r}: give one of them")
+    if not labels_stage:
+        return Path(labels_dir) if labels_dir else None
+    name, _, below = labels_stage.partition("/")
+    stage = upstream(name)
+    if not below or not inside(stage, below).is_dir():
+        found = sorted(path.relative_to(stage).as_posix() for path in stage.rglob("*") if path.is_dir())
+        raise ValueError(f"labels_stage {labels_stage!r}: {name} has no such folder; give {name}/FOLDER, of "
+                         f"{', '.join(found) or 'none'}")
+    return inside(stage, below)
+
+
+def sampled(items, count, seed) -> list:
+    """Draw COUNT of the ITEMS at random by SEED, in their order; all with 0. Raises ValueError if there are fewer."""
+    if not 0 <= count <= len(items):
+        raise ValueError(f"sample {count}: there are {len(items)} pictures; take 0 (all) to {len(items)}")
+    drawn_ = np.random.default_rng([seed, 2**30]).permutation(len(items))[:count] if count else range(len(items))
+    return [items[k] for k in sorted(drawn_)]
+
+
+def of_maps(source, items) -> bool:
+    """Tell whether the source holds class activation maps, whose labels depend on the background's score."""
+    return bool(source.folder and items) and place(source.folder, items[0]).suffix in (".npz", ".npy")
+
+
+def label_map(item, source) -> np.ndarray:
+    """Make the label map uint8 [H, W] of a picture from SOURCE. Raises FileError."""
+    if source.folder is None:
+        return read.mask(source.layout, item, len(source.names))
+    path = place(source.folder, item)
+    if path.suffix == ".png":
+        return classes_only(path, of_image_size(item, path, read_index(path)), len(source.names))
+    size = read.image(item).shape[:2]
+    if path.suffix == ".json":
+        return drawn(path, outlines(path, source.names).get(item.id, ()), size)
+    keys, maps = class_maps(path, len(source.names) - 1)
+    maps = cam.normalised(cam.resized(torch.from_numpy(maps)[None], size)[0].numpy(), source.normalise)
+    return cam.labels(maps, keys + 1, source.background)
+
+
+def place(folder, item) -> Path:
+    """Find the file that holds the labels of a picture. Raises FileError naming what was looked for."""
+    found = [path for path in (Path(folder) / f"{item.id}{ending}" for ending in ENDINGS) if path.is_file()]
+    found = found or sorted(Path(folder).glob("*.json"))
+    if len(found) != 1:
+        what = "no labels" if not found else f"several files of labels ({', '.join(path.name for path in found)})"
+        raise FileError(f"{folder}: {what} of {item.id}; give one of {item.id}{{{','.join(ENDINGS)}}} for each "
+                        "picture, or a single .json for all")
+    return found[0]
+
+
+def need_all(items, source) -> None:
+    """Raise FileError, before any label is made, if a picture has none in the source's folder."""
+    for item in items if source.folder else ():
+        place(source.folder, item)
+
+
+def class_maps(path, n_tags) -> tuple[np.ndarray, np.ndarray]:
+    """Read class activation maps of any program: (classes from 0 int64 [K], maps float32 [K, h, w]). Raises FileError.
+    """
+    kept = load_npz(path) if path.suffix == ".npz" else load_legacy_array(path)
+    if isinstance(kept, dict) and {"maps", "peak", "cover"} <= set(kept):
+        keys, maps = cam.read(path.parent, path.stem)
+    elif isinstance(kept, dict):
+        name = next((name for name in MAPS if name in kept), None)
+        keys = kept.get("keys") if name else list(kept)
+        maps = kept[name] if name else list(kept.values())
+    else:
+        keys, maps = range(len(kept)), kept
+    try:
+        keys, maps = np.asarray(keys, np.int64), np.asarray(maps, np.float32)
+    except (TypeError, ValueError) as error:
+        raise FileError(f"{path}: its class maps cannot be read ({error}); see wsnb/papers/student/sources.py for the "
+                        "forms that can") from error
+    if not len(keys) and maps.size == 0:
+        return keys, np.zeros((0, 1, 1), np.float32)
+    if maps.ndim != 3 or len(keys) != len(maps) or keys.min() < 0 or keys.max() >= n_tags:
+        raise FileError(f"{path}: maps {maps.shape} of the classes {keys.tolist()[:9]}; give a map [h, w] for each of "
+                        f"some classes 0 to {n_tags - 1}, without the background")
+    if not np.isfinite(maps).all():
+        raise FileError(f"{path}: its maps hold NaN or Inf; make them again")
+    return keys, maps
+
+
+@lru_cache(maxsize=2)
+def outlines(path, names) -> dict[str, list]:
+    """Read {picture id: [(class, outline, crowd)]} of a COCO data set or list of results. Raises FileError."""
+    content = load_json(path)
+    of_set = isinstance(content, dict)
+    stems, classes = {}, {str(k): k for k in range(1, len(names))}
+    try:
+        if of_set:
+            stems = {str(one["id"]): Path(one["file_name"]).stem for one in content["images"]}
+            classes = {str(one["id"]): names.index(one["name"]) for one in content["categories"]
+                       if one["name"] in names}
+        found = {}
+        for one in content["annotations"] if of_set else content:
+            key, label = str(one["image_id"]), classes.get(str(one["category_id"]))
+            if label is None:
+                raise FileError(f"{path}: category_id {one['category_id']} of the picture {key} is no class of this "
+                                f"set ({', '.join(names[1:6])}, ...); correct it, or its category's name")
+            crowd = bool(one.get("iscrowd"))
+            found.setdefault(stems[key] if of_set else key, []).append((label, one["segmentation"], crowd))
+    except (KeyError, TypeError, AttributeError) as error:
+        raise FileError(f"{path}: not COCO's images, annotations and categories, nor a list of results ({error!r}); "
+                        "export it again") from error
+    return found
+
+
+def drawn(path, found, size) -> np.ndarray:
+    """Draw the outlines FOUND [(class, outline, crowd)] into a label map uint8 [H, W], the smaller ones in front; what
+    no outline covers is background. Raises FileError naming PATH."""
+    try:
+        masks = [(VOID if crowd else label, coco_masks.region(outline, size)) for label, outline, crowd in found]
+    except ValueError as error:
+        raise FileError(f"{path}: {error}; export it again") from error
+    labels = np.zeros(size, np.uint8)
+    for label, mask in sorted(masks, key=lambda pair: -int(pair[1].sum())):
+        labels[mask] = label
+    return labels

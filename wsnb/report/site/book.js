@@ -1,0 +1,18 @@
+// A button that copies the text of a code block, as it stands; without a clipboard there is none.
+document.addEventListener("DOMContentLoaded", () => {
+  if (!navigator.clipboard) return;
+  document.querySelectorAll("div.highlight").forEach((block) => {
+    const button = document.createElement("button");
+    button.className = "copy";
+    button.type = "button";
+    button.textContent = "copy";
+    button.setAttribute("aria-label", "Copy this code");
+    button.addEventListener("click", () =>
+      navigator.clipboard.writeText(block.querySelector("pre").innerText.trimEnd()).then(() => {
+        button.textContent = "copied";
+        setTimeout(() => { button.textContent = "copy"; }, 1500);
+      })
+    );
+    block.append(button);
+  });
+});
