@@ -55,11 +55,10 @@ def hostile(root, runs):
     """A run whose every free text is HTML, Markdown, LaTeX and line breaks, and a notebook with such a name."""
     row = made.result(1.0, EVIL, dataset=EVIL, method=EVIL, backbone=EVIL, weights=EVIL, detail={EVIL: 1.0})
     folder = made.manifest(runs, "single_stage/hostile", "01_train", [row, made.step(1.0, EVIL, dataset=EVIL)],
-                           notes={"figures": {"good_and_bad.png": EVIL}})  # fmt: skip
-    record = json.loads((folder / "manifest.json").read_text())
-    (folder / "manifest.json").write_text(json.dumps({**record, "params": {**record["params"], "split": EVIL}}))
+                           notes={"figures": {"good_and_bad.png": EVIL}}, params={"seed": 0, "split": EVIL})
     made.notebook(folder / "notebook.ipynb", "Training")
     (folder / "good_and_bad.png").write_bytes(made.png())
+    made.again(folder)
     name = "<img src=x onerror=alert(1)>.ipynb"
     made.notebook(root / "notebooks" / name)
     written = json.loads((root / "notebooks" / name).read_text())

@@ -14,7 +14,7 @@ from wsnb.data import densepose, imagenet_det, read, sbd, voc, voc_lists
 from wsnb.data import item as checked
 from wsnb.data.item import Item
 from wsnb.data.own.names import is_background
-from wsnb.files import FileError
+from wsnb.files import FileError, printable
 
 LAYOUTS = {"voc12": "voc", "shapes": "voc", "sbd": "sbd", "cityscapes": "cityscapes", "imagenet_det": "imagenet_det",
            "densepose": "densepose"}  # name of the set -> its reader
@@ -48,7 +48,7 @@ class Report:
         lines += [f"  PROBLEM {problem}" for problem in self.problems]
         count = len(self.problems)
         lines.append("  all files are sound" if not count else f"  {count} problem{'s' if count > 1 else ''}")
-        return "\n".join(lines)
+        return printable("\n".join(lines))
 
 
 def usual_splits(root, layout="voc12") -> list[str]:
