@@ -76,7 +76,7 @@ def test_the_doctor_looks_at_weights(tmp_path, capsys):
     state = backbones.build("mobilenet_v2").state_dict()
     save_torch(tmp_path / "net.pth", state)
     assert main(["data", "doctor", "weights", str(tmp_path / "net.pth")]) == 0
-    assert "note: weights of mobilenet_v2\n" in capsys.readouterr().out
+    assert f"note: {len(state)} tensors, " in capsys.readouterr().out
     next(iter(state.values())).view(-1)[0] = float("nan")
     save_torch(tmp_path / "net.pth", state)
     assert main(["data", "doctor", "weights", str(tmp_path / "net.pth"), "--json"]) == 1

@@ -21,7 +21,7 @@ def add(parser) -> None:
     look = data.add_parser("doctor", help="list everything that is missing or damaged")
     look.add_argument("name", choices=(*doctor.LAYOUTS, "weights"))
     look.add_argument("root", help="the set's folder; for weights, the file")
-    look.add_argument("--json", action="store_true", help="the findings as JSON; the exit code is 1 if there are problems")
+    look.add_argument("--json", action="store_true", help="the findings as JSON; exit code 1 if there are problems")
     look.add_argument("--splits", nargs="+", default=None, metavar="SPLIT")
     look.set_defaults(call=_doctor)
     make = data.add_parser("make", help="write a synthetic data set")
@@ -71,9 +71,7 @@ def _doctor(args) -> int:
 
     place = Path(args.root).expanduser()
     if args.name == "weights":
-        from wsnb.models import weights
-
-        found = weights.check(place)
+        found = doctor.weights(place)
     else:
         splits = args.splits or doctor.usual_splits(place, args.name)
         progress = None if args.json else every_5_s("pictures")
