@@ -19,5 +19,4 @@ for stage in config["stages"]:
         params: command=stage["command"]
         resources: gpu=stage["gpus"], **{name: stage[name] for name in ("mem_mb", "runtime") if stage[name]}
         threads: stage["threads"]
-        message: stage["title"]
         shell: "{params.command}"

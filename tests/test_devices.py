@@ -117,13 +117,18 @@ def run(device, kills, experiment, data, runs, small, without=(), **more):
         assert device.calls > before or "device" not in stage.params, f"{stage.name} left the device alone"
         assert kills[:2] == (["killed", "continued"] if "gpus" in stage.params else []), stage.name
         if trains is not None:
-            one = trained(names["stage"].folder)
+            folder = names["stage"].folder
+            one = trained(folder)
+            for path in [*folder.rglob("*.pt"), *folder.rglob("*/network.pth")]:
+                path.unlink()
             names["p"].gpus, Stage.device = 2, "cpu"
             try:
                 run_cells(contextlib.nullcontext(), stage, first, trains, names)
             finally:
                 Stage.device = NAME
-            torch.testing.assert_close(trained(names["stage"].folder), one, rtol=1e-3, atol=1e-5)
+            two = trained(folder)
+            for name, value in one.items():
+                torch.testing.assert_close(two[name], value, rtol=5e-3, atol=1e-4 if name.endswith("losses") else 1e-3)
 
 
 def run_cells(device, stage, first, last, names):
@@ -136,8 +141,8 @@ def run_cells(device, stage, first, last, names):
 
 
 def trained(folder):
-    """The losses and the weights of all trainings in FOLDER, whose files are taken away. Running statistics are not
-    among them: several processes keep the first one's."""
+    """The losses and the weights of all trainings in FOLDER. Running statistics are not among them: several processes
+    keep the first one's."""
     found = {}
     for path in sorted([*folder.rglob("training.pt"), *folder.rglob("epochs.pt"), *folder.rglob("*/network.pth")]):
         state = load_torch(path)
@@ -150,7 +155,6 @@ def trained(folder):
             parts = [state]
         found[f"{path}"] = [{name: value for name, value in part.items() if not name.endswith(NOT_LEARNED)}
                             for part in parts]
-        path.unlink()
     return found
 
 
@@ -180,7 +184,7 @@ def test_spml(experiment, layout, without, more, device, kills, data, tmp_path):
 
 def test_panoptic(device, kills, data, tmp_path):
     run(device, kills, "panoptic/shapes", data("cityscapes"), tmp_path, panoptic.SMALL, batch=2, flip="true",
-        cam_flip="true", scales="[1.0, 0.75]", bound_epochs=1)
+        cam_flip="true", scales="[1.0, 0.75]", bound_epochs=1, head="aspp", full_scores="false")
 
 
 def test_boxes_to_instances(device, kills, data, tmp_path):
@@ -190,13 +194,14 @@ def test_boxes_to_instances(device, kills, data, tmp_path):
 
 def test_boxes_to_segmentation(device, kills, data, tmp_path):
     run(device, kills, "simple_does_it/shapes_semantic", data("voc"), tmp_path, simple_does_it.SEMANTIC,
-        ["08_evaluate"], batch=2, label_methods="[rectangles]", train_labels="[full, rectangles]",
+        ["08_evaluate"], head="largefov", batch=2, label_methods="[rectangles]", train_labels="[full, rectangles]",
         scales="[1.0, 0.75]", deterministic="true")
 
 
 def test_no_people_allowed(device, kills, data, tmp_path):
     run(device, kills, "no_people_allowed/shapes", data("voc"), tmp_path, no_people_allowed.SMALL,
-        test_scales="[1.0, 0.75]", batch=2, irnet_batch=2, seg_batch=2, replicas=2, seg_optimiser="sgd")
+        test_scales="[1.0, 0.75]", batch=2, irnet_batch=2, seg_batch=2, replicas=2, seg_optimiser="sgd",
+        seg_head="largefov")
 
 
 def test_what_may_not_meet(device):

@@ -12,6 +12,7 @@ import io
 import json
 import os
 import pickle
+import pickletools
 import re
 import shutil
 import struct
@@ -26,7 +27,16 @@ FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP", "PPM")  # of pictures; Pillow w
 
 
 class FileError(ValueError):
-    """A file that cannot be used; the message names it and the remedy."""
+    """A file that cannot be used; the message names it and the remedy. Long lines lose their middle."""
+
+    def __init__(self, message=""):
+        super().__init__(readable(message))
+
+
+def readable(message) -> str:
+    """MESSAGE with lines of at most 1000 characters: it may quote what it found in a damaged file."""
+    lines = str(message).split("\n")
+    return "\n".join(line if len(line) <= 1000 else f"{line[:500]} ... {line[-500:]}" for line in lines)
 
 
 class NoRoom(FileError, OSError):
@@ -130,10 +140,26 @@ def save_npz(path, **arrays) -> None:
 def load_npz(path) -> dict:
     """Read named arrays; pickled objects are refused. Raises FileError."""
     try:
+        with zipfile.ZipFile(path) as archive:
+            _check_members(archive)
         with np.load(path, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
+            found = {name: archive[name] for name in archive.files}
+            if bytes in map(type, found.values()):  # NumPy's way with what is no array
+                raise ValueError("it holds something else")
+            return found
     except Exception as error:  # of zipfile, zlib and NumPy for damaged archives, TypeError for a lone .npy
         raise FileError(f"{path}: not a readable .npz of plain arrays ({error}); make or fetch it again") from error
+
+
+def _check_members(archive) -> None:
+    """Raise ValueError if a zip's list leaves members out: the last one in it has to end where the list begins."""
+    last = max(archive.infolist(), key=lambda one: one.header_offset, default=None)
+    if last is not None:
+        archive.fp.seek(last.header_offset + 26)
+        name, extra = struct.unpack("<HH", archive.fp.read(4))
+        end = last.header_offset + 30 + name + extra + last.compress_size
+        if archive.start_dir - end not in range(25):  # a record of up to 24 bytes may stand between
+            raise ValueError("its list of arrays is damaged")
 
 
 def save_torch(path, value) -> None:
@@ -160,12 +186,31 @@ def load_torch(path, map_location="cpu"):
         if zipfile.is_zipfile(path):
             with zipfile.ZipFile(path) as archive:
                 damaged = archive.testzip()
-            if damaged is not None:
-                raise ValueError(f"the checksum of {damaged} does not match")
+                if damaged is not None:
+                    raise ValueError(f"the checksum of {damaged} does not match")
+                for name in archive.namelist():
+                    if name.endswith("/data.pkl"):
+                        _check_names(io.BytesIO(archive.read(name)), 1)
+        else:
+            with open(path, "rb") as file:
+                _check_names(file, 5)  # format, version, machine, content, its tensors
         return torch.load(path, map_location=map_location, weights_only=True)
     except Exception as error:  # a damaged pickle raises nearly anything: IndexError, struct.error, AssertionError
         reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise FileError(f"{path}: not a readable file of tensors ({reason}); fetch or make it again") from error
+
+
+def _check_names(stream, count) -> None:
+    """Raise ValueError for a name of thousands of letters in COUNT pickles: torch's message about it takes minutes."""
+    for _ in range(count):
+        words = ["", ""]
+        for code, argument, _ in pickletools.genops(stream):
+            if code.name in ("GLOBAL", "INST", "STACK_GLOBAL"):
+                named = argument if isinstance(argument, str) else max(words[-2:], key=len)
+                if len(named) > 1000:
+                    raise ValueError(f"it asks for a name of {len(named)} letters")
+            elif isinstance(argument, str):
+                words = [words[-1], argument]
 
 
 def open_image(path):

@@ -44,7 +44,7 @@ def test_everything_wrong_is_listed_at_once(root):
         place(root, masks, NAMES[8]): ("RGB", lambda p: save_png(p, voc.PALETTE[tree.mask()])),
         place(root, masks, NAMES[9]): ("label 99", lambda p: save_png(p, tree.mask(99))),
         place(root, xml, NAMES[10], "xml"): ("broken XML", lambda p: p.write_text("<annotation>")),
-        place(root, xml, NAMES[11], "xml"): ("leaves the 16x12", lambda p: p.write_text(larger)),
+        place(root, xml, NAMES[11], "xml"): ("of a 99x12 picture", lambda p: p.write_text(larger)),
         place(root, "SegmentationObject", NAMES[11]): ("its picture", lambda p: save_png(p, tree.mask()[1:])),
     }
     for path, (_, spoil) in wrong.items():

@@ -145,6 +145,14 @@ def test_endings_in_any_case(folder):
     refused(folder, "a.png: a.PNG has the same name", root=folder / "again")
 
 
+@pytest.mark.parametrize("place", ["masks/b.bmp", "masks/b.tif", "masks/b.JPG", "masks/train/b.png"])
+def test_label_maps_that_would_be_left_out(folder, place):
+    masks(folder, stems=STEMS[:1])
+    (folder / place).parent.mkdir(exist_ok=True)
+    Image.fromarray(np.ones(SIZE, np.uint8)).save(folder / place)
+    refused(folder, "masks: label maps are PNG files that lie in it", "would be left out, 1 in all")
+
+
 def test_hidden_files_are_left_out(folder):
     masks(folder)
     (folder / "Annotations").mkdir()
@@ -264,7 +272,7 @@ def test_polygons_give_their_boxes(folder):
                                      {"size": [30, 40], "counts": [10, 20]}, {"size": [30, 40], "counts": [1, 9999]}])
 def test_outlines_beyond_the_picture(folder, outline):
     save_json(folder / "boxes.json", coco(changes={"segmentation": outline}))
-    refused(folder, "boxes: a: the outline of object 1 (cat)")
+    refused(folder, "boxes.json: a: the outline of object 1 (cat)")
 
 
 def test_ids_as_text(folder):
@@ -312,6 +320,18 @@ def test_xml_without_upright_boxes(folder, part, said):
         tree.text(folder / f"Annotations/{name}.xml",
                   f"<annotation><object><name>cat</name>{part}</object></annotation>")
     refused(folder, "a.xml: object 1", "b.xml: object 1", said)
+
+
+def test_xml_beside_the_pictures(folder):
+    for name in STEMS:
+        voc.save_xml(folder / f"{name}.xml", "", SIZE, [(10, 5, 20, 15)], [1], ("background", "cat"))
+    assert dataset.make(folder).known == {"boxes": 4}
+
+
+@pytest.mark.parametrize("name", ["labels.xlsx", "_annotations.csv", "project.ls"])
+def test_a_file_that_is_not_read_is_named(folder, name):
+    (folder / name).write_bytes(b"x")
+    refused(folder, f"no tags, boxes, scribbles, points or masks were found ({name} is not read)")
 
 
 def test_xml_without_names(folder):
@@ -387,3 +407,45 @@ def test_the_doctor_reports_boxes_of_a_picture_of_another_size(root, width, heig
     tree.text(root / "VOC2012/Annotations/2007_000001.xml",
               small.replace("<width>16", f"<width>{width}").replace("<height>12", f"<height>{height}"))
     assert f"2007_000001.xml: of a {width}x{height} picture, but it is 16x12" in problem(root)
+
+
+@pytest.mark.parametrize("width, height", [(12, 16), (32, 24)])
+def test_boxes_of_a_picture_of_another_size_are_not_read(root, width, height):
+    small = tree.XML.replace("<xmax>16", "<xmax>11").replace("<ymax>12", "<ymax>11")
+    tree.text(root / "VOC2012/Annotations/2007_000001.xml",
+              small.replace("<width>16", f"<width>{width}").replace("<height>12", f"<height>{height}"))
+    item = next(item for item in voc.items(root, "train") if item.id == "2007_000001")
+    with pytest.raises(FileError, match=f"of a {width}x{height} picture, but it is 16x12"):
+        voc.read_boxes(item)
+
+
+def test_a_class_that_is_listed_twice(root):
+    tree.text(root / "VOC2012/classes.txt", "background\ncat\ncat\n")
+    with pytest.raises(FileError, match="classes.txt: cat stands there twice"):
+        voc.class_names(root)
+
+
+def test_names_in_another_normal_form(root):
+    """é as one letter in the classes, as e and an accent in an XML and a tag."""
+    place = root / "VOC2012"
+    tree.text(place / "classes.txt", "background\n\u00e9l\u00e9phant\n")
+    xml = tree.XML.replace("person", "e\u0301le\u0301phant").replace("cat", "e\u0301le\u0301phant")
+    tree.text(place / "Annotations/2007_000001.xml", xml)
+    save_json(place / "tags.json", {"2007_000001": ["e\u0301le\u0301phant"]})
+    item = next(item for item in voc.items(root, "train") if item.id == "2007_000001")
+    assert item.tags == (1,) and set(voc.read_boxes(item, voc.class_names(root))[1]) == {1}
+
+
+@pytest.mark.parametrize("written, said", [({"a": ["none"]}, "'none': no such class"), (["a"], "not an object of"),
+                                           ({"a": "cat"}, "not an object of lists"), ({"a": [1]}, "not an object")])
+def test_tags_that_no_class_has(root, written, said):
+    save_json(root / "VOC2012/tags.json", written)
+    with pytest.raises(FileError, match=f"tags.json: {said}"):
+        voc.items(root, "train")
+
+
+def test_lists_with_the_separators_of_windows(root, tmp_path):
+    listed = tmp_path / "list.txt"
+    tree.text(listed, "\ufeff\\JPEGImages\\2007_000001.jpg \\SegmentationClass\\2007_000001.png\r\n")
+    item, = voc.items(root, str(listed))
+    assert item.image.is_file() and item.mask.is_file()

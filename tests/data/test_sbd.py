@@ -47,4 +47,4 @@ def test_doctor(tmp_path):
     item.mask.write_bytes(item.mask.read_bytes()[:150])
     tree.mat(item.instances, "GTinst", Segmentation=np.ones((5, 5), np.uint8), Categories=np.uint8([[7]]))
     report = doctor.check(tmp_path, layout="sbd")
-    assert len(report.problems) == 2 and "GTcls" in report.problems[0] and "5x5" in report.problems[1]
+    assert len(report.problems) == 2 and "no readable MAT file" in report.problems[0] and "5x5" in report.problems[1]

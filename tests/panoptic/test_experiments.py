@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests import departures
+from tests import configuration, departures
 from wsnb.run import experiments, notebooks, params
 
 ROOT = Path(__file__).parents[2]
@@ -72,3 +72,7 @@ def test_departures_from_the_paper_say_why(name):
                                          ("voc_small", "voc12_weak")])
 def test_every_departure_is_marked_with_the_papers_value(name, paper):
     assert not departures.unmarked(f"panoptic/{name}", f"panoptic/{paper}")
+
+
+def test_every_value_stands_beside_the_originals():
+    assert not configuration.faults("panoptic", ["cityscapes_weak", "cityscapes_semi", "cityscapes_full", "voc12_weak"])

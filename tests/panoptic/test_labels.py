@@ -4,7 +4,9 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
+import cv2
 import numpy as np
 import pytest
 import scipy.io
@@ -15,7 +17,7 @@ from wsnb.papers.panoptic import boxes, cleanup, data, iterate
 from wsnb.papers.panoptic.boxes import load_boxes, save_boxes
 from wsnb.papers.panoptic.cleanup import instance_labels
 from wsnb.papers.panoptic.label_space import CITYSCAPES, IGNORE
-from wsnb.papers.panoptic.predict import load_scores, save_scores
+from wsnb.papers.panoptic.predict import load_scores, save_scores, scores_file, write_predictions
 
 ROOT = Path(__file__).parents[2]
 CAR, PERSON = 13, 11
@@ -243,3 +245,23 @@ def test_a_picture_is_written_once(tmp_path):
     save_scores(folders.scores / "a.mat", np.zeros((5, 5)))
     with pytest.raises(FileError, match="make both alike"):
         written()
+
+
+def test_predictions_are_written_by_workers_whole_or_reduced(tmp_path):
+    rng = np.random.default_rng(0)
+    made = {name: (rng.integers(0, 19, (32, 64)).astype(np.uint8), cv2.blur(rng.random((32, 64), np.float32), (9, 9)))
+            for name in "abc"}
+    items = [SimpleNamespace(id=name) for name in made]
+    for stride, workers, near in ((0, 1, 0.0), (4, 2, 0.1)):
+        folder = tmp_path / str(stride)
+        left = dict(made)
+        for _ in range(2):  # what is there stays, and is not predicted again
+            written = write_predictions(lambda item, left=left: left.pop(item.id), items, folder, CITYSCAPES.palette,
+                                        stride, workers)
+            assert len(list(written)) == 3 and not left
+        for name, (label, score) in made.items():
+            path = scores_file(folder / "scores", name)
+            assert path.suffix == (".npz" if stride else ".mat")
+            assert np.array_equal(read_index(folder / f"labels/{name}.png"), label)
+            assert np.abs(load_scores(path, label.shape) - score).max() <= near
+    assert load_scores(path).shape == (8, 16)

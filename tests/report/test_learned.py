@@ -12,7 +12,7 @@ def value_of(tables):
     return float(counts.percent("mean IoU", counts.added_up(tables, "mean IoU").sum(0)))
 
 
-def student(runs, name, label, right, seed=0, supervision="boxes"):
+def student(runs, name, label, right, seed=0, **stated):
     """Records of a chain of a student: labels on 30 pictures, the network on 40 others."""
     labels, found = pictures(30, seed, right), pictures(40, seed + 50, right - 0.1)
     folder = made.manifest(runs, f"student/{name}", "01_labels")
@@ -22,7 +22,8 @@ def student(runs, name, label, right, seed=0, supervision="boxes"):
     more = [{**made.result(90.0, f"label {one}"), **step} for one in ("precision", "recall", "coverage")]
     made.manifest(runs, f"student/{name}", "01_labels", counts.kept(folder, [row, *more]))
     folder = made.manifest(runs, f"student/{name}", "03_evaluate")
-    rows = [{**made.result(value_of(found), supervision=supervision, method=f"student of {label}", crf=crf),
+    stated = {"supervision": "boxes", **stated}
+    rows = [{**made.result(value_of(found), **stated, method=f"student of {label}", crf=crf),
              "counts": found, "measure": "mean IoU"} for crf in ("", "10 iterations")]
     made.manifest(runs, f"student/{name}", "03_evaluate", counts.kept(folder, [*rows, made.bound(3.5)]), seed=seed)
 
@@ -56,6 +57,19 @@ def test_the_picture_has_every_point(found):
     assert {text.get_text() for text in axis.get_legend().get_texts()} == {"boxes", "image labels"}
 
 
+def test_the_same_hours_of_full_masks(tmp_path):
+    for k, (name, size) in enumerate({"full": 600, "full_50": 50}.items()):
+        student(tmp_path, name, f"{size} full masks", 0.6 + k / 10, seed=k, supervision="full", train_size=size)
+    student(tmp_path, "cam", "CAM", 0.5, supervision="image labels", train_size=600)
+    found = learned.pairs(made.found(tmp_path))
+    plain = found[found.crf == ""]
+    hours = learned.table(plain).set_index("labels")["labels, h"]
+    assert hours["600 full masks"] == "40.0" and hours["50 full masks"] == hours["CAM"] == "3.3"
+    line = learned.by_price(plain).axes[0].lines[0]
+    assert line.get_xdata().round(1).tolist() == [3.3, 40.0]
+
+
 def test_nothing_was_run(tmp_path):
     found = learned.pairs(made.found(tmp_path))
-    assert found.empty and learned.scatter(found).axes and learned.table(found).empty and learned.by_class(found).empty
+    assert found.empty and learned.table(found).empty and learned.by_class(found).empty
+    assert learned.scatter(found).axes and learned.by_price(found).axes

@@ -8,14 +8,15 @@ import pandas as pd
 from PIL import Image
 
 from tests.report import made
-from wsnb.report import frame, front, headline, match, pages, table, text
+from wsnb.report import claims, frame, front, headline, match, pages, table, text
 
 REAL = {"dataset": "VOC2012 subset", "dataset_size": 200}
 
 
 def page(runs, paper, found=()):
     """A paper's page."""
-    return pages.paper(paper, found, *match.compare(made.found(runs)))
+    rows = made.found(runs)
+    return pages.paper(paper, found, *match.compare(rows), claims.judged(rows))
 
 
 def opened(page):

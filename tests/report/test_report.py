@@ -95,6 +95,8 @@ def test_it_is_there_and_sphinx_had_nothing_to_say(built):
         "compare/02_same_pictures.html",
         "compare/03_ladders.html",
         "compare/04_cost.html",
+        "compare/05_student.html",
+        "compare/06_claims.html",
         "single_stage/index.html",
         "single_stage/shapes/index.html",
         "single_stage/shapes/01_train.html",

@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 
 from wsnb.files import FileError
-from wsnb.report import match
+from wsnb.report import frame, match, table
 from wsnb.run import papers
 
 ROWS = match.load()
@@ -103,3 +103,19 @@ def test_damage_is_named(tmp_path, line):
 def test_missing_file_is_named(tmp_path):
     with pytest.raises(FileError, match=r"gone\.csv"):
         match.read(tmp_path / "gone.csv")
+
+
+def test_what_others_got_stands_beside_the_number_that_they_ran_again():
+    again = match.reruns()
+    assert len(again) == 18 and again.paper.value_counts().to_dict() == {
+        "IRNet CVPR2019": 6, "single_stage": 5, "SEAM CVPR2020": 4, "spml": 3}
+    pairs = set(zip(again.paper, again.value, again.reported, strict=True))
+    assert {("single_stage", 60.07, 62.7), ("single_stage", 58.21, 62.7), ("IRNet CVPR2019", 64.9, 66.5),
+            ("spml", 65.77, 73.5)} <= pairs
+    assert again[again.method == "single-stage, no flip"].reported.isna().all()  # no paper reports it
+    lines, _ = match.compare(frame.results([]))
+    beside = {(row.paper, row.value): row.others for row in lines.itertuples() if row.others}
+    assert beside["single_stage", 62.7] == (60.07, 58.21) and beside["single_stage", 59.7] == (58.5,)
+    assert (table.comparison(lines)["re-run by others"] != "").sum() == len(beside) == 5
+    shown = table.reruns(again).iloc[0]
+    assert (shown["re-run"], shown.source) == ("50.19", "github issue visinf/1-stage-wseg#12")

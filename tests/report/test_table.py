@@ -179,7 +179,7 @@ def test_markdown(tmp_path):
     made.manifest(tmp_path, "single_stage/a", "03_evaluate", [made.result(59.2, dataset_size=200)])
     page = save(tmp_path, tmp_path / "out")["table"].read_text(encoding="utf-8")
     row = next(line for line in page.splitlines() if "| 59.7 |" in line)
-    assert "| 59.2 (a) | (−0.5) | no: dataset_size: 200, theirs 1449 |" in row
+    assert "| 59.2 (a) | 58.5 | (−0.5) | no: dataset_size: 200, theirs 1449 |" in row
     assert "\n1. authors' README: `visinf/1-stage-wseg" in page
     assert "2 min 05 s | 1.24 GB | none | 2 CPU cores | ffffffff |" in page
     widths = {len(line.replace("\\|", "").split("|")) for line in page.splitlines() if line.startswith("|")}

@@ -152,3 +152,12 @@ def test_a_profile_is_passed_on(project):
     text = project.run(*ENGINE, "--profile", str(profile))
     assert "dry-run" in text.lower() or "dry run" in text.lower()
     assert not project.manifest("01_make")
+
+
+def test_a_dry_run_shows_the_plan_of_snakemake(project):
+    text = project.run(*ENGINE, "--dry-run")
+    for name in ("01_make", "02_train", "03_score"):
+        assert f"rule toy__tiny__{name}:" in text and f"toy/tiny --only {name}" in text
+    assert "resources:" in text and not project.runs.exists()
+    project.run()
+    assert "nothing to run" in project.run(*ENGINE, "--dry-run")

@@ -1,6 +1,7 @@
 """Parameters: everything wrong is refused before a kernel starts, with the remedy (reliability rows 13 and 14)."""
 
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -392,8 +393,8 @@ def test_a_split_with_a_list_counts_by_the_list(project):
 
 
 def test_folders_count_by_what_lies_in_them(tmp_path):
-    from wsnb.files import save_json
-    from wsnb.run import fingerprint
+    from wsnb.files import FileError, save_json
+    from wsnb.run import fingerprint, manifest
     from wsnb.run.contents import Contents
 
     declared = {"cam_dir": params.Param("cam_dir", "str", ""), "run_dir": params.Param("run_dir", "str", "")}
@@ -409,9 +410,15 @@ def test_folders_count_by_what_lies_in_them(tmp_path):
     (cams / "a.npz").write_bytes(b"123")
     second = key(cam_dir=str(cams))
     assert first["cam_dir"].startswith("sha256:") and first != second
-    save_json(tmp_path / "manifest.json", {"key": "k1"})  # a stage's folder: its key says it all
-    third = key(cam_dir="cams")
-    (cams / "a.npz").write_bytes(b"1234")
-    assert key(cam_dir="cams") == third != second
-    save_json(tmp_path / "manifest.json", {"key": "k2"})
-    assert key(cam_dir="cams") != third
+    found = {second["cam_dir"]}
+    for name in ("k1", "k2"):  # of a finished stage, its key says it all
+        stage = tmp_path / ".store" / name
+        shutil.copytree(cams, stage / "cams")
+        record = {"key": name, "parts": {}, "results": []}
+        save_json(stage / "results.json", record)
+        manifest.write(stage, record)
+        found.add(key(cam_dir=str(stage / "cams"))["cam_dir"])
+        (stage / "cams/a.npz").write_bytes(b"1234")
+        with pytest.raises(FileError, match=f"{name}/cams: not as its stage left it: cams/a.npz has 4 bytes instead"):
+            key(cam_dir=str(stage / "cams"))
+    assert len(found) == 3

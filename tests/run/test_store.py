@@ -128,6 +128,31 @@ def test_damaged_results_are_computed_from_scratch(finished, damage):
     assert finished.hashes() == before and finished.run("--verify").count("done already") == 3
 
 
+def test_every_damage_of_every_file_is_seen(finished):
+    """Other sizes and missing or added files at each start, other content under the old times with --verify."""
+    seen, folders = {"at each start": 0, "with --verify": 0}, [path.resolve() for path in finished.runs.glob("0*")]
+    for folder in folders:
+        for name in store.examine(folder)[0]["files"]:
+            path, times = folder / name, os.stat(folder / name)
+            whole = path.read_bytes()
+            flipped = bytes([whole[0] ^ 1]) + whole[1:]
+            for damage in (whole[:-1], b"", whole + b" ", None, flipped, whole[::-1]):
+                if damage is None:
+                    path.unlink()
+                else:
+                    path.write_bytes(damage)
+                    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+                hidden = damage is not None and len(damage) == len(whole) and name != "results.json"
+                faults = store.examine(folder, verify=hidden)[1]
+                assert len(faults) == 1 and name in faults[0], (name, damage)
+                seen["with --verify" if hidden else "at each start"] += 1
+                path.write_bytes(whole)
+                os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+        assert store.examine(folder, verify=True)[1] == []
+    print("damages seen:", ", ".join(f"{count} of {count} {when}" for when, count in seen.items()))
+    assert len(folders) == 3 and min(seen.values()) > 20
+
+
 def test_a_damaged_stage_is_not_read_by_a_later_one(finished, monkeypatch):
     monkeypatch.setenv("WSNB_ROOT", str(finished.root))
     values = {"data_root": "", "run_dir": "runs/toy/tiny", "device": "cpu", "workers": 0, "seed": 0, "steps": 6,
@@ -143,6 +168,19 @@ def test_a_damaged_stage_is_not_read_by_a_later_one(finished, monkeypatch):
     with pytest.raises(FileError, match="network.json: not as its stage left it: other.json is not in its manifest"):
         (path.parent / "other.json").write_text("{}")
         fingerprint.file_fingerprint(path.with_name("network.json"), contents.Contents())
+
+
+@pytest.mark.parametrize("place", [".", "masks"])
+def test_nothing_is_written_through_a_link(tmp_path, place):
+    folder, other = tmp_path / "runs/.store" / ("a" * 64), tmp_path / "mine"
+    other.mkdir()
+    (folder / place).parent.mkdir(parents=True)
+    (folder / place).symlink_to(other)
+    with pytest.raises(FileError, match="a link to .*mine, where a stage would write; remove the link"):
+        store.open_folder(folder)
+    assert not list(other.iterdir())
+    (folder / place).unlink()
+    assert store.open_folder(folder) == "" and folder.is_dir()
 
 
 def test_a_place_that_cannot_become_a_link(project, tmp_path, monkeypatch):

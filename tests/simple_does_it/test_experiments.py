@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests import departures
+from tests import configuration, departures
 from wsnb.run import experiments, notebooks, params
 
 ROOT = Path(__file__).parents[2]
@@ -74,3 +74,8 @@ def test_the_paper_trains_deeplab_largefov(name):
     wanted = {"head": "largefov", "backbone": "vgg16", "width": 0, "freeze": False, "lr": 0.001, "bias_multiplier": 2,
               "batch": 30, "lr_schedule": "step", "lr_drop": 2000, "weight_decay": 0.0005, "optimiser": "sgd"}
     assert {key: values[key] for key in wanted} == wanted
+
+
+def test_every_value_stands_beside_the_originals():
+    names = [name.split("/")[1] for name in NAMES if "/voc12_semantic" in name or "/sbd_" in name]
+    assert len(names) == 7 and not configuration.faults("simple_does_it", names)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests import departures
+from tests import configuration, departures
 from wsnb.run import experiments, notebooks, params
 
 ROOT = Path(__file__).parents[2]
@@ -69,3 +69,8 @@ def test_run_all_is_shapes_tag(path):
     found = values("shapes_tag")
     for name, param in params.declared(notebooks.read(path)).items():
         assert name == "round" or param.default == found[name], name
+
+
+def test_every_value_stands_beside_the_originals():
+    names = ["voc12_tag", "voc12_box", "voc12_scribble", "voc12_point", "densepose_point"]
+    assert not configuration.faults("spml", names)

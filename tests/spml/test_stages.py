@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 
+from wsnb.ops.segsort import segments
 from wsnb.papers.spml import evaluate, inference, prototypes, pseudo_labels
 from wsnb.papers.spml.model import SoftmaxHead
 
@@ -48,6 +50,28 @@ def test_nearest_seeds_follow_the_embedding():
     walker = pseudo_labels.Walk(Colours(), None, 3, seeds="nearest", steps=1, clusters=(4, 4))
     found = walker(image, weak, regions=np.zeros((32, 48), np.uint8)).argmax(axis=0)
     assert (found[:, :16] == 1).all() and (found[:, -16:] == 2).all()
+
+
+def test_the_walk_from_nearest_segments_reduces_the_embedding_twice(monkeypatch):
+    """First to a half, padding included, then to an eighth, as DensePose's script does; odd sides tell it from once."""
+    torch.manual_seed(0)
+    raw, kept, weak = torch.randn(1, 4, 64, 64), [], np.full((51, 37), 254, np.uint8)
+    weak[:4, :4], weak[20:24, 20:24] = 255, 1
+    monkeypatch.setattr(pseudo_labels.random_walk, "affinity", lambda rows: kept.append(rows) or torch.eye(24))
+    seen = []
+    monkeypatch.setattr(pseudo_labels, "segment", lambda *given: seen.append(given) or segments.segment(*given))
+
+    def net(x):
+        return raw[..., ::4, ::4]
+
+    walker = pseudo_labels.Walk(net, None, 3, seeds="nearest", flip=False, steps=1, clusters=(2, 2), crop=64, stride=64)
+    walker(np.zeros((51, 37, 3), np.uint8), weak, regions=np.zeros((51, 37), np.uint8))
+    full = F.interpolate(raw[..., ::4, ::4], size=(64, 64), mode="bilinear", align_corners=False)
+    half = F.interpolate(full, size=(32, 32), mode="bilinear", align_corners=False)[..., :25, :18]
+    rows = F.interpolate(half, size=(6, 4), mode="bilinear", align_corners=False)[0].flatten(1).T
+    torch.testing.assert_close(kept[0][0], F.normalize(rows, dim=1))
+    torch.testing.assert_close(seen[0][0], half)
+    assert seen[0][1].unique().tolist() == [1, 3, 254]  # void alone becomes a label of its own: segments stay apart
 
 
 def test_a_class_that_is_nowhere_gives_no_nan():

@@ -59,7 +59,7 @@ def first_clusters(height, width, rows, columns):
 
 
 def segments_of(embedding, batch, clusters, rounds):
-    """Rows of (picture, own segment, semantic, region, unit embedding, unit feature) of pixels not void."""
+    """Rows (picture, own segment, semantic, region, unit embedding, unit feature) of the pixels that are not void."""
     height, width = embedding.shape[-2:]
     place = torch.stack(torch.meshgrid(torch.linspace(-0.5, 0.5, height), torch.linspace(-0.5, 0.5, width),
                                        indexing="ij"), -1)
@@ -79,7 +79,7 @@ def segments_of(embedding, batch, clusters, rounds):
 
 
 def prototypes_of(values, own):
-    return {k: unit(torch.stack([v for v, o in zip(values, own, strict=True) if o == k]).sum(0))
+    return {k: unit(torch.stack([value for value, of in zip(values, own, strict=True) if of == k]).sum(0))
             for k in sorted(set(own))}
 
 
@@ -146,9 +146,9 @@ def test_the_embedding_and_its_joint_head(losses, monkeypatch, tmp_path, preset)
     p = SimpleNamespace(seed=1, threads=1, backbone="tiny", head="deeplab", dim=DIM, weights="random", norms="sync",
                         norm_momentum=0.0003, output_stride=0, head_width=8, checkpoint="", head_rates=[1, 2],
                         crop=SIDE, gpus=1, devices=1, clusters=[2, 3], kmeans_iterations=4, colour_features=False,
-                        memory=1,
-                        preset=preset, feature_affinity_kappa=0.0, feature_affinity_weight=0.0, lr=LR, batch=2,
-                        weight_decay=DECAY, optimiser="inner_sgd", iterations=4, warm_up=2, workers=0, base=1.0)
+                        memory=1, preset=preset, feature_affinity_kappa=0.0, feature_affinity_weight=0.0, lr=LR,
+                        batch=2, weight_decay=DECAY, optimiser="inner_sgd", iterations=4, warm_up=2, workers=0,
+                        base=1.0)
     for name, (kappa, weight) in TERMS.items():
         setattr(p, f"{name}_kappa", kappa), setattr(p, f"{name}_weight", weight)
     known = dict(torch=torch, files=files, training=training, distributed=distributed, segmentation=segmentation,

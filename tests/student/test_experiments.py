@@ -10,7 +10,8 @@ from wsnb.run import experiments, notebooks, params
 ROOT = Path(__file__).parents[2]
 NAMES = [name for name in experiments.names(ROOT) if name.startswith("student/")]
 SMALL = [name for name in NAMES if "/voc_small" in name]
-OF_LABELS = {"run_dir", "labels_stage", "labels_dir", "source", "supervision", "annotation", "cam_background", "sample"}
+OF_LABELS = {"run_dir", "labels_stage", "labels_dir", "source", "supervision", "annotation", "tuned_masks",
+             "cam_background", "sample"}
 
 
 @pytest.mark.parametrize("name", SMALL)

@@ -57,7 +57,8 @@ def items(root, split: str, limit: int = 0) -> list[Item]:
         have = sorted(path.name for path in (root / "leftImg8bit").glob("*") if path.is_dir())
         raise FileError(f"{images}: no such folder; there are {', '.join(have) or 'none'}: see `wsnb data fetch "
                         "cityscapes`, or make one: `wsnb data make shapes --layout cityscapes`")
-    found = {path.name.removesuffix("_leftImg8bit.png"): path for path in sorted(images.glob("*/*_leftImg8bit.png"))}
+    found = {path.name.removesuffix("_leftImg8bit.png"): path
+             for path in sorted(images.glob("[!.]*/[!.]*_leftImg8bit.png"))}  # macOS puts ._NAME beside a file
     names = read_list(listed) if listed else list(found)
     missing = [name for name in names if name not in found]
     if missing:

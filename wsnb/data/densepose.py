@@ -140,8 +140,11 @@ def people(path) -> list[tuple[dict, list[dict]]]:
         for person in content["annotations"]:
             found[person["image_id"]][1].append(person)
         wrong = [p["file_name"] for p, _ in found.values() if Path(p["file_name"]).name != p["file_name"]]
+        sizes = {(p["height"], p["width"]) for p, _ in found.values()}
     except (KeyError, TypeError) as error:
         raise FileError(f"{path}: no COCO annotations ({error!r} is missing); fetch the file again") from error
+    if any(type(side) is not int or not 0 < side < 10**5 for size in sizes for side in size):
+        raise FileError(f"{path}: a picture's height or width is no number of pixels; fetch the file again")
     if wrong:
         raise FileError(f"{path}: file name {wrong[0]!r} leaves its folder; fetch the file again")
     return list(found.values())

@@ -184,21 +184,13 @@ def _look(item: Item, layout: str, n_classes: int, names) -> tuple[list[str], li
                     problems.append(str(error))
         return None
 
-    image = attempt(lambda: read.image(item), item.image)
+    attempt(lambda: read.image(item), item.image)
     mask = attempt(lambda: reader.read_mask(item, n_classes), item.mask)
     attempt(lambda: reader.read_instances(item), item.instances)
-    boxes = attempt(lambda: reader.read_boxes(item, names), item.boxes)
+    attempt(lambda: reader.read_boxes(item, names), item.boxes)
     attempt(lambda: checked.regions(item), item.regions)
     for what in ("scribbles", "points"):
         attempt(lambda what=what: checked.weak_map(item, what, n_classes), getattr(item, what))
-    if image is not None and boxes is not None:  # the reader compares with the XML's own size only
-        height, width = image.shape[:2]
-        stated = reader.stated_size(item) if hasattr(reader, "stated_size") else (height, width)
-        if (boxes[0][:, 2:] > (width, height)).any():
-            problems.append(f"{item.boxes}: a box leaves the {width}x{height} picture; correct its numbers")
-        elif stated != (height, width):
-            problems.append(f"{item.boxes}: of a {stated[1]}x{stated[0]} picture, but it is {width}x{height}; the "
-                            "boxes may lie elsewhere (a turned photo?): correct them, or the stated size")
     return problems, list(item.tags or ()) if mask is None else np.unique(mask).tolist()
 
 

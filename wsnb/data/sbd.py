@@ -4,14 +4,11 @@
 val.txt. Both structs carry `Segmentation`; GTinst also carries `Categories`, the class of each instance. No void.
 """
 
-import zlib
 from pathlib import Path
 
 import numpy as np
-from scipy.io import loadmat
-from scipy.io.matlab import MatReadError
 
-from wsnb.data import weak
+from wsnb.data import mat, weak
 from wsnb.data.item import Item, classes_only, given, of_image_size
 from wsnb.data.voc_lists import CLASSES, read_list
 from wsnb.files import FileError, save_png, voc_palette
@@ -19,10 +16,6 @@ from wsnb.files import FileError, save_png, voc_palette
 PALETTE = voc_palette()
 BACKGROUND = 0
 OFFICIAL = {"train": 8498, "val": 2857}
-
-# What scipy raises for truncated or foreign files; its reader has no single kind of its own.
-_BROKEN = (OSError, EOFError, ValueError, TypeError, KeyError, IndexError, AttributeError, NotImplementedError,
-           OverflowError, MemoryError, MatReadError, zlib.error)
 
 
 def dataset(root) -> Path:
@@ -86,11 +79,10 @@ def read_boxes(item: Item, names=CLASSES) -> tuple[np.ndarray, np.ndarray, np.nd
 
 def _field(path, struct: str, name: str) -> np.ndarray:
     """Field NAME of the 1x1 struct STRUCT in a .mat file."""
+    content = mat.load(path, [struct])
     try:
-        return loadmat(path, variable_names=[struct])[struct][0, 0][name]
-    except FileNotFoundError as error:
-        raise FileError(f"{path}: missing; run `wsnb data doctor` to list all that is missing") from error
-    except _BROKEN as error:
+        return content[struct][0, 0][name]
+    except (KeyError, IndexError, ValueError, TypeError) as error:
         raise FileError(f"{path}: no readable {struct}.{name} ({error}); fetch SBD again") from error
 
 

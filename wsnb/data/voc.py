@@ -4,6 +4,7 @@ Roots and lists are those of `voc_lists`; the usual root is the folder VOCdevkit
 255 void. XML boxes count pixels from 1 with both ends inside; they are converted here and only here.
 """
 
+import unicodedata
 from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
@@ -13,7 +14,7 @@ import numpy as np
 from wsnb.data import sbd, weak
 from wsnb.data.item import Item, classes_only, given, of_image_size, read_numbers
 from wsnb.data.voc_lists import CLASSES, Places, is_file, places, read_list, resolve, split_lines
-from wsnb.files import FileError, load_json, read_index, read_rgb, voc_palette, write
+from wsnb.files import FileError, load_json, open_image, read_index, read_rgb, voc_palette, write
 
 PALETTE = voc_palette()  # uint8 [256, 3]; 255 is void
 BACKGROUND = 0
@@ -21,9 +22,21 @@ OFFICIAL = {"train": 1464, "val": 1449, "trainval": 2913, "trainaug": 10582, "te
 
 
 def class_names(root) -> tuple[str, ...]:
-    """List the set's class names, background first: VOC2012/classes.txt (one a line) if it is there, else VOC's 21."""
+    """List the set's class names, background first: VOC2012/classes.txt (one a line) if it is there, else VOC's 21.
+
+    Raises FileError for a name that stands there twice.
+    """
     path = places(root).voc / "classes.txt"
-    return tuple(read_list(path)) if path.exists() else CLASSES
+    names = tuple(map(_composed, read_list(path))) if path.exists() else CLASSES
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise FileError(f"{path}: {', '.join(twice)} stands there twice; give each class a name of its own")
+    return names
+
+
+def _composed(name: str) -> str:
+    """NAME in Unicode's composed form: some systems write é as e and an accent."""
+    return unicodedata.normalize("NFC", name)
 
 
 def items(root, split: str, limit: int = 0) -> list[Item]:
@@ -58,7 +71,7 @@ def find(root, split: str, lines, errors: list | None = None) -> list[Item]:
             names[path.parent] = {p.name for p in path.parent.iterdir()} if path.parent.is_dir() else set()
         return path.name in names[path.parent]
 
-    for line in lines:
+    for line in (line.replace("\\", "/") for line in lines):
         try:
             item = _from_paths(at, line, split) if "/" in line else _from_id(at, line, split, there)
         except FileError as error:
@@ -77,10 +90,14 @@ def find(root, split: str, lines, errors: list | None = None) -> list[Item]:
 def _tags(path, names) -> dict[str, tuple[int, ...]]:
     """Read {id: classes} of a set that comes with tags, as `wsnb data new` writes them; the background is no tag."""
     written, number = load_json(path), {name: k for k, name in enumerate(names)}
-    try:
-        return {name: tuple(sorted({number[tag] for tag in tags} - {BACKGROUND})) for name, tags in written.items()}
-    except (AttributeError, TypeError, KeyError) as error:
-        raise FileError(f"{path}: not {{id: [class names of classes.txt]}} ({error!r}); correct it") from error
+    lists = written.values() if isinstance(written, dict) else [None]
+    if not all(isinstance(tags, list) and all(isinstance(tag, str) for tag in tags) for tags in lists):
+        raise FileError(f"{path}: not an object of lists of class names, {{id: [name, ...]}}; make it again")
+    unknown = sorted({tag for tags in lists for tag in tags if _composed(tag) not in number})
+    if unknown:
+        raise FileError(f"{path}: {', '.join(map(repr, unknown))}: no such class; the classes are {', '.join(names)}")
+    return {name: tuple(sorted({number[_composed(tag)] for tag in tags} - {BACKGROUND}))
+            for name, tags in written.items()}
 
 
 def _from_id(at: Places, name: str, split: str, there) -> Item:
@@ -156,13 +173,19 @@ def read_tags(item: Item, n_classes: int = 21) -> np.ndarray:
 
 
 def read_boxes(item: Item, names=CLASSES) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Read boxes int64 [N, 4] half-open, labels [N], difficult bool [N] of the picture's XML; see `read_xml`."""
-    return read_xml(given(item, "boxes"), tuple(names))
+    """Read boxes int64 [N, 4] half-open, labels [N], difficult bool [N] of the picture's XML; see `read_xml`.
 
-
-def stated_size(item: Item) -> tuple[int, int]:
-    """Read the (height, width) that the picture's XML states. Raises FileError."""
-    return _stated(item.boxes, _annotation(item.boxes))
+    Raises FileError, too, where the XML states another size than the picture's: the boxes would lie elsewhere.
+    """
+    path = given(item, "boxes")
+    tree = _annotation(path)
+    stated = _stated(path, tree)
+    with open_image(item.image) as image:  # reads the header only
+        width, height = image.size
+    if stated != (height, width):
+        raise FileError(f"{path}: of a {stated[1]}x{stated[0]} picture, but it is {width}x{height}; the boxes may lie "
+                        "elsewhere (a turned photo?): correct them, or the stated size")
+    return _boxes(path, tree, tuple(names))
 
 
 # XML boxes
@@ -200,11 +223,14 @@ def read_xml(path, names) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     half-open), labels int64 [N] (1..len(names) - 1) and difficult bool [N], in the file's order. Raises FileError
     for broken XML, unknown names and boxes that are empty or leave the picture.
     """
-    tree = _annotation(path)
+    return _boxes(path, _annotation(path), names)
+
+
+def _boxes(path, tree, names) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     height, width = _stated(path, tree)
     boxes, labels, difficult = [], [], []
     for element in tree.findall("object"):  # direct children only: <part> boxes of people lie deeper
-        name, box = element.findtext("name", "").strip(), element.find("bndbox")
+        name, box = _composed(element.findtext("name", "").strip()), element.find("bndbox")
         if name not in names[1:]:
             raise FileError(f"{path}: unknown class {name!r}; the classes are {', '.join(names[1:])}")
         if box is None:

@@ -10,8 +10,6 @@ a class like the others, and stuff classes give objects as well.
 
 import cv2
 import numpy as np
-from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import dijkstra
 
 VOID = 255
 _GRID = 48  # paths are sought on a grid of at most this many cells a side: enough for a stroke, and quick
@@ -173,6 +171,9 @@ def _largest(grid) -> np.ndarray:
 
 def _longest(inside, depth, rng) -> np.ndarray:
     """Find a path between two far ends of INSIDE that keeps to the deep cells: cells [N, 2] (row, column)."""
+    from scipy.sparse import coo_matrix  # half a second, which the runner spares
+    from scipy.sparse.csgraph import dijkstra
+
     number = np.full(inside.shape, -1)
     number[inside] = np.arange(inside.sum())
     cost = 1 / (depth + 0.5) * rng.uniform(0.6, 1.4, inside.shape)  # shallow cells are dear

@@ -4,6 +4,7 @@ Grad-CAM is in `gradcam`. `write` and `read` keep the maps of many pictures on d
 scale by itself, only the classes that are there.
 """
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -121,6 +122,16 @@ def write(folder, name, keys, maps, size, cover=(1.0, 1.0), grid=None) -> None:
              grid=np.asarray(shapes[0] if grid is None else grid, np.int64))
 
 
+def _is_placed(kept) -> bool:
+    """Whether the sizes and the cover of a file of `write` can be: a picture, which the maps reach at least."""
+    size, cover, grid, shapes = (kept[name] for name in ("size", "cover", "grid", "shapes"))
+    sizes = (size, grid, *shapes) if shapes.ndim == 2 else ()
+    return (len(sizes) > 2 and kept["maps"].ndim == 2 and kept["peak"].shape == () and cover.shape == (2,)
+            and all(one.shape == (2,) and one.dtype.kind == "i" and (one > 0).all()
+                    and math.prod(one.tolist()) < 10**9 for one in sizes)
+            and (1 <= cover).all() and (cover < 1e4).all())
+
+
 def read(folder, name, size=None):
     """Read (keys int64 [K], maps float32 [K, H, W]) of a picture, each scale enlarged bilinearly to SIZE (H, W), then
     `summed`.
@@ -131,9 +142,11 @@ def read(folder, name, size=None):
     path = Path(folder) / f"{name}.npz"
     kept = load_npz(path)
     fields = {"keys", "maps", "shapes", "peak", "size", "cover", "grid"}
-    areas = kept["shapes"].prod(1) if fields <= set(kept) else []
-    if not fields <= set(kept) or kept["maps"].shape != (len(kept["keys"]), sum(areas)):
+    if not fields <= set(kept):
         raise FileError(f"{path}: not a file of class activation maps; remove it and run the CAM stage again")
+    areas = kept["shapes"].prod(1) if _is_placed(kept) else []
+    if not len(areas) or kept["maps"].shape != (len(kept["keys"]), sum(areas)):
+        raise FileError(f"{path}: the sizes of its maps are damaged; remove it and run the CAM stage again")
     cover = kept["cover"]
     if isinstance(size, str):
         size, cover = kept["grid"], (1.0, 1.0)

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from wsnb.data import mat
 from wsnb.files import FileError, load_json, loaded_image, save_text, write
 
 SUFFIXES = (".json", ".txt", ".mat")  # of files of detections
@@ -177,7 +178,11 @@ def _class(value, class_names):
 def _json(path):
     entries = load_json(path)
     try:
-        return [(entry["class"], *entry["box"], entry["score"]) for entry in entries], 0
+        rows = [(entry["class"], *entry["box"], entry["score"]) for entry in entries]
+        wrong = [row for row in rows if len(row) != 6]
+        if wrong:
+            raise FileError(f"{path}: a box of {len(wrong[0]) - 2} numbers; write its four corners")
+        return rows, 0
     except (TypeError, KeyError) as error:
         raise FileError(f"{path}: {error!r}; each entry has class, box and score") from error
 
@@ -196,12 +201,11 @@ def _txt(path):
 
 
 def _mat(path):
-    from scipy.io import loadmat
-
+    content = mat.load(path)
     try:
-        table = next(v for k, v in loadmat(path).items() if not k.startswith("__"))
+        table = next(iter(content.values()))
         rows = np.asarray(table, float).reshape(-1, 6) if np.size(table) else np.zeros((0, 6))
-    except Exception as error:  # of scipy and zlib for damaged files, StopIteration for an empty one
+    except (StopIteration, TypeError, ValueError) as error:  # the first for a file without variables
         raise FileError(f"{path}: no N x 6 numbers in it ({error!r}); write class, x0, y0, x1, y1, score") from error
     return rows.tolist(), 1
 

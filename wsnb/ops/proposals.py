@@ -7,10 +7,11 @@ instead (`read_mcg`).
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
-from scipy.io import loadmat
 
+from wsnb.data import mat
 from wsnb.files import FileError
 from wsnb.ops.hierarchies import Hierarchy
 
@@ -162,13 +163,13 @@ def read_mcg(path) -> Candidates:
     """Candidates of an official MCG file ID.mat: `superpixels` [H, W] from 1, `labels` a cell of superpixel numbers a
     proposal, best ranked first. Raises FileError for another content.
     """
+    if not Path(path).exists():
+        raise FileError(f"{path}: no MCG proposals; fetch them, or give no folder of them")
+    content = mat.load(path, ["superpixels", "labels"])
     try:
-        content = loadmat(path, variable_names=["superpixels", "labels"])
         leaves = np.asarray(content["superpixels"]).astype(np.int32) - 1
         cells = [np.asarray(cell).ravel().astype(np.int64) - 1 for cell in content["labels"].ravel()]
-    except FileNotFoundError as error:
-        raise FileError(f"{path}: no MCG proposals; fetch them, or give no folder of them") from error
-    except Exception as error:  # scipy raises nearly anything for truncated or foreign files
+    except (KeyError, ValueError, TypeError, AttributeError) as error:
         raise FileError(f"{path}: no superpixels and labels of MCG in it ({error}); fetch it again") from error
     count = int(leaves.max()) + 1 if leaves.size else 0
     if leaves.ndim != 2 or not count or leaves.min() < 0 or not cells or any(

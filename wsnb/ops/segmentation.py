@@ -122,9 +122,15 @@ def fit(run, optimiser, step, loader_of, epochs, steps_an_epoch, progress, rate=
     run.to(device)
 
 
-@torch.no_grad()
 def predict(network, image, scales=(1.0,), flip=False, device="cpu", tags=None, base=1.0):
-    """Class probabilities of a picture: uint8 [H, W, 3] -> float32 [C, H, W], the mean softmax over scales and mirror.
+    """Compute `probabilities` as an array float32 [C, H, W]."""
+    return probabilities(network, image, scales, flip, device, tags, base).cpu().numpy()
+
+
+@torch.no_grad()
+def probabilities(network, image, scales=(1.0,), flip=False, device="cpu", tags=None, base=1.0):
+    """Class probabilities of a picture on DEVICE: uint8 [H, W, 3] -> float32 [C, H, W], the mean softmax over scales
+    and mirror.
 
     A picture and its mirror image go through the network together. tags: 0/1 [C - 1]; absent classes get 0 before the
     mean is taken (image labels known at test). base: as in LabelledCrops, the size at which the network was trained.
@@ -146,4 +152,4 @@ def predict(network, image, scales=(1.0,), flip=False, device="cpu", tags=None, 
         if flip:
             maps = (maps[:1] + maps[1:].flip(-1)) / 2
         total = total + upsample(maps, (height, width))[0]
-    return (total / len(scales)).cpu().numpy()
+    return total / len(scales)

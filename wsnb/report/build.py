@@ -12,7 +12,21 @@ from pathlib import Path
 
 from wsnb import viz
 from wsnb.files import FileError, save_text, write
-from wsnb.report import chains, chapters, charts, compare, frame, front, ladder, match, pages, same_data, table, text
+from wsnb.report import (
+    chains,
+    chapters,
+    charts,
+    claims,
+    compare,
+    frame,
+    front,
+    ladder,
+    match,
+    pages,
+    same_data,
+    table,
+    text,
+)
 from wsnb.report import publish as publishing
 from wsnb.run import clean, experiments, locks, papers, params
 from wsnb.run import paths as root
@@ -73,6 +87,7 @@ class Tables:
     def __init__(self, records):
         self.results, self.stages = frame.results(records), frame.stages(records)
         self.lines, self.rest = match.compare(self.results, None if records else ())
+        self.claims = claims.judged(self.results)
         self.entries, self.steps = same_data.entries(self.results), ladder.steps(self.results)
 
     def save(self, folder) -> dict:
@@ -115,7 +130,7 @@ def _site_files(records, runs, figures, project, work) -> dict:
     for paper in names:
         mine, cards = [one for one in found if one.paper == paper], chains.stages(project, paper)
         unrun = _unrun(paper, cards, mine, project, files)
-        made[f"{paper}/index"] = pages.paper(paper, mine, tables.lines, tables.rest, cards, unrun)
+        made[f"{paper}/index"] = pages.paper(paper, mine, tables.lines, tables.rest, tables.claims, cards, unrun)
     made |= {f"{one.title}/index": pages.experiment(one) for one in found}
     files |= {f"{name}.md": page.encode() for name, page in made.items()}
     files["references.bib"] = publishing.references().encode()

@@ -57,6 +57,7 @@ def table(found) -> pd.DataFrame:
         "student mIoU": [_value(row.value, row.low, row.high) for row in rows],
         "95 %, seeds": [same_data.seeds(row) for row in rows],
         "alike": list(found.alike),
+        "labels, h": ["" if pd.isna(row.label_total) else f"{row.label_total / 3600:.1f}" for row in rows],
         "gain": [text.signed(row.value - row.label_value) for row in rows],
         "experiment": list(found.title),
     }, dtype=object)  # fmt: skip
@@ -77,6 +78,29 @@ def by_class(found) -> pd.DataFrame:
                 each = [scores(counts.read(path, name))["iou"] for path, name, _ in tables]
                 made[row.label, which] = 100 * pd.DataFrame(each).mean()
     return pd.DataFrame(made)
+
+
+def by_price(found) -> viz.Picture:
+    """A point a row of `pairs`: hours that the labels took, on a logarithmic scale, and the network's mIoU; full masks
+    are joined by a line, from few to all."""
+    figure = viz.Picture(figsize=(11, 7), dpi=viz.DPI, layout="constrained")
+    axis = figure.subplots()
+    priced = found[found.label_total > 0].assign(hours=lambda rows: rows.label_total / 3600).sort_values("hours")
+    full = priced[priced.supervision == "full"]
+    axis.plot(full.hours, full.value, color=colour("full"), lw=1.5, zorder=1)
+    for row in priced.itertuples():
+        tint = colour(row.supervision)
+        axis.plot([row.hours] * 2, [row.low, row.high], color=tint, lw=1.2, alpha=0.6, zorder=2)
+        axis.plot(row.hours, row.value, color=tint, marker="o", ms=9, lw=0, zorder=3)
+        axis.annotate(row.label, (row.hours, row.value), (7, 5), textcoords="offset points", fontsize=POINTS - 3,
+                      parse_math=False, bbox=BEHIND, zorder=2)
+    if len(priced):
+        axis.set_xscale("log")
+    axis.set_xlabel("hours of a person for the labels", fontsize=POINTS - 1)
+    axis.set_ylabel("mIoU of the student on new pictures, %", fontsize=POINTS - 1)
+    axis.margins(0.08)
+    axis.spines[["top", "right"]].set_visible(False)
+    return figure
 
 
 def scatter(found) -> viz.Picture:

@@ -26,6 +26,9 @@ SIZES = {("VOC2012", "train"): 1464, ("VOC2012", "val"): 1449, ("VOC2012", "test
          ("VOC2012+COCO", "val"): 1449, ("VOC2012+COCO", "test"): 1456, ("Cityscapes", "val"): 500,
          ("Cityscapes", "test"): 1525, ("DensePose", "minival2014"): 1508}  # fmt: skip
 UNSTATED = ("", "unstated")
+NUMBER_OF = ("paper", "dataset", "split", "supervision", "method", "metric", "unit")
+ENDS = (" (user re-run)", " (student re-run)")
+RERUN = rf"(.+)(?:{'|'.join(map(re.escape, ENDS))})$"  # of the `paper` of a number that is not its authors'
 SAME = ["method", "supervision"]  # stated by both and equal, else two numbers do not speak of the same method
 PLACE = ("dataset", "split")  # equal as well, else the numbers are not comparable
 WEIGHTS = {"image_labels": 10, "crf": 10, "backbone": 5, "dataset_size": 3}  # how far a difference takes them apart
@@ -100,6 +103,43 @@ def _agrees(known, row) -> bool:
     return all(known[name] == row[name] or row[name] in UNSTATED for name in ("backbone", "crf"))
 
 
+@functools.cache
+def reruns() -> pd.DataFrame:
+    """Numbers that others got when they ran a paper's program again, a row each.
+
+    `paper` is the name of the publication as in `load`, or the chapter's; `reported` is the number that it reported
+    under the same conditions, and whether it did so with a CRF counts only where the others say; NaN without one.
+    """
+    rows = load()
+    again = rows.paper.str.extract(RERUN)[0]
+    mine = {name: key for key, paper in papers.load().items() if paper.reported.is_file()
+            for name in read(paper.reported).paper}  # the chapter in whose table a publication stands
+    found = rows[again.notna()].assign(paper=again.dropna())
+    chapter = {name: mine[f"{name}{end}"] for name in set(found.paper) for end in ENDS if f"{name}{end}" in mine}
+    known = merged(rows[again.isna()])
+    found["paper"] = [name if (known.paper == name).any() else chapter.get(name, name) for name in found.paper]
+    return found.assign(reported=[_first(known, row) for _, row in found.iterrows()])
+
+
+def _is_of(number, row) -> bool:
+    """Whether ROW is a re-run of NUMBER: whoever says nothing of image tags predicted them where there are some."""
+    return (all(number[name] == row[name] for name in NUMBER_OF) and _agrees(number, row)
+            and number.image_labels in (row.image_labels, "predicted"))
+
+
+def _first(known, row) -> float:
+    """The number among KNOWN that ROW is a re-run of; NaN without one, and where it may be of several."""
+    same = {one.value for _, one in known.iterrows() if _is_of(one, row)}
+    return same.pop() if len(same) == 1 else math.nan
+
+
+def _others(numbers) -> list:
+    """The values that others got for each of the NUMBERS, a tuple each."""
+    again = [row for _, row in reruns().iterrows()]
+    return [tuple(row.value for row in again if row.reported == number.value and _is_of(number, row))
+            for _, number in numbers.iterrows()]
+
+
 def common(paper: str, fields: dict, of: str) -> dict:
     """FIELDS of a protocol, OF "ours" or "reported", in the names of the paper's tables: the alias rules of its
     paper.toml, one after the other, each where all its patterns fit whole fields."""
@@ -146,7 +186,8 @@ def compare(results, only=None) -> tuple[pd.DataFrame, pd.DataFrame]:
     """(lines, rest): a line for every reported number of the chapters' papers, of the papers ONLY if they are given;
     and the rows of the results frame that stand in none.
 
-    A line has the columns of merged, `found`, `differs` and those of the results frame as our_NAME. found is
+    A line has the columns of merged, `others` (values that others got when they ran the program again), `found`,
+    `differs` and those of the results frame as our_NAME. found is
       "ours"  where a row measures the same metric, data set, split, method and supervision. Of several the nearest
               protocol is taken, then the last round of a recursive training, then the first by name; never the best
               value;
@@ -156,6 +197,7 @@ def compare(results, only=None) -> tuple[pd.DataFrame, pd.DataFrame]:
     difference is ours minus theirs, NaN unless found is "ours"; differs holds (field, our value, theirs).
     """
     numbers = merged(load().pipe(lambda rows: rows[rows.paper.isin(papers.load() if only is None else only)]))
+    numbers["others"] = _others(numbers)
     rows, theirs = list(results.itertuples()), [reported_terms(row) for row in numbers.itertuples()]
     ours = [our_terms(row) if row.stated else {} for row in rows]
     known = results.reset_index(drop=True)[["experiment", "stage"]].assign(

@@ -8,7 +8,7 @@ import jinja2
 import pandas as pd
 
 from wsnb.files import FileError
-from wsnb.report import chains, headline, ladder, publish, same_data, table, text
+from wsnb.report import chains, claims, headline, ladder, publish, same_data, table, text
 from wsnb.report.protocol import FIELDS
 from wsnb.run import experiments, papers, params
 
@@ -163,10 +163,11 @@ def _how(row, rows) -> str:
     return ", ".join(filter(None, (row.method, preset, "CRF" if row.crf else "no CRF")))
 
 
-def paper(name: str, found, lines, rest, cards=(), unrun=()) -> str:
-    """A paper's page: its chain, its experiments, its tables.
+def paper(name: str, found, lines, rest, judged, cards=(), unrun=()) -> str:
+    """A paper's page: its chain, its experiments, its tables, its claims.
 
-    CARDS are chains.StageCards; UNRUN names the stages that have a page in notebooks/ since none of them was run.
+    JUDGED are the rows of claims.judged; CARDS are chains.StageCards; UNRUN names the stages that have a page in
+    notebooks/ since none of them was run.
     """
     about, ran = papers.find(name), {card.name: _ran(card.name, found) for card in cards}
     links = {stage: f"{places[0][1] if places else f'notebooks/{stage}'}.html" for stage, places in ran.items()}
@@ -194,6 +195,7 @@ def paper(name: str, found, lines, rest, cards=(), unrun=()) -> str:
         closed=[(f"{title}: {len(more)}", linked(text.filled(table.own(more)), pages))
                 for title, more in closed.items() if len(more)],
         unrun=[(short(stage), f"notebooks/{stage}") for stage in unrun],
+        claims=text.filled(claims.table(judged[judged.of == name])),
     )  # fmt: skip
 
 

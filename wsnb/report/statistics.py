@@ -136,8 +136,7 @@ def add(rows) -> pd.DataFrame:
         _, *seeds = over_seeds(row.values)
         pictures = (math.nan, math.nan)
         if all(row.tables):
-            found = [_scored(*table, Path(table[0]).stat().st_mtime_ns) for table in row.tables]
-            value, drawn, without = (np.mean(part, axis=0) for part in zip(*found, strict=True))
+            value, drawn, without = scored(row.tables)
             known[row.Index] = row.values, drawn, len(without)
             pictures = interval(value, drawn, without)
         made.loc[row.Index] = [*pictures, *seeds, ""]
@@ -148,6 +147,12 @@ def add(rows) -> pd.DataFrame:
     if len(known) > 1:
         made.loc[list(known), "alike"] = alike(_distinct(list(known.values())))
     return pd.concat([rows, made.astype({name: float for name in COLUMNS[:-1]})], axis=1)
+
+
+def scored(tables) -> tuple:
+    """The mean over seeds of `drawn_again`; TABLES: of `merged`, one a seed."""
+    found = [_scored(*table, Path(table[0]).stat().st_mtime_ns) for table in tables]
+    return tuple(np.mean(part, axis=0) for part in zip(*found, strict=True))
 
 
 @functools.lru_cache(maxsize=512)

@@ -4,6 +4,7 @@ time and memory of the stages."""
 import pandas as pd
 
 from wsnb.report import match, text
+from wsnb.run import papers
 
 NOT_RUN = "not run"
 NAMED = 6  # undefined classes that are named; the CSV has all
@@ -14,6 +15,7 @@ CSV = ["paper", "dataset", "split", "supervision", "method", "backbone", "crf", 
        "nearest_differs"]  # nearest: ours under other conditions where none of ours measures the number  # fmt: skip
 LEGEND = """*difference*: ours minus reported; in brackets where the protocols differ, and it is no verdict.
 *protocols match?*: compared is what both sides state; what differs is named.
+*re-run by others*: what strangers report after running the authors' program again.
 *not run*: nothing of ours measures it. *[25.9]*: neither does this one, it is the nearest of ours with the same method
 and supervision under other conditions, not comparable; no difference is computed.
 *unverified*: no source was found that states the number.
@@ -55,9 +57,28 @@ def comparison(lines, numbered=None) -> pd.DataFrame:
         "CRF": ["" if row.crf == "" else text.crf(row.crf) for row in rows],
         "reported": [reported(row) for row in rows],
         "ours": [ours(row) for row in rows],
+        "re-run by others": ["; ".join(text.reported(value, row.unit) for value in row.others) for row in rows],
         "difference": [difference(row) for row in rows],
         "protocols match?": [matching(row) for row in rows],
         "source": [", ".join(map(str, sorted({numbered[source] for source in row.sources}))) for row in rows],
+    }, dtype=object)  # fmt: skip
+
+
+def reruns(found) -> pd.DataFrame:
+    """Rows of match.reruns as text."""
+    rows = list(found.itertuples())
+    return pd.DataFrame({
+        "paper": [papers.load()[row.paper].name if row.paper in papers.load() else row.paper for row in rows],
+        "data, metric": [f"{text.pictures(row.dataset, row.split)}, {row.metric}" for row in rows],
+        "supervision": list(found.supervision),
+        "method, backbone": [f"{row.method}, {'?' if row.backbone in match.UNSTATED else row.backbone}"
+                             for row in rows],
+        "CRF": [text.crf(row.crf) for row in rows],
+        "reported": ["" if pd.isna(row.reported) else text.reported(row.reported, row.unit) for row in rows],
+        "re-run": [text.reported(row.value, row.unit) for row in rows],
+        "difference": [text.signed(row.value - row.reported) for row in rows],
+        "source": list(found.source),
+        "note": list(found.note),
     }, dtype=object)  # fmt: skip
 
 

@@ -67,7 +67,9 @@ def parser(arguments) -> argparse.ArgumentParser:
         help="snakemake: stages as its jobs, for more than one machine (pip install -e '.[cluster]')",
     )
     run.add_argument("--profile", metavar="NAME", help="snakemake: its profile, which says where jobs run")
-    run.add_argument("--dry-run", action="store_true", help="only say what would run and why")
+    run.add_argument(
+        "--dry-run", action="store_true", help="only say what would run and why; with --engine snakemake: its plan"
+    )
     run.set_defaults(call=_run)
 
     predict = commands.add_parser("predict", help="masks of your own pictures, by the network of a finished run")
@@ -201,12 +203,12 @@ def _run(args) -> int:
         raise ParamsError("--profile: it goes with --engine snakemake")
     if args.jobs < 1:
         raise ParamsError(f"--jobs {args.jobs}: use 1 or more")
-    if args.dry_run:
-        return overview.dry_run(options, titles)
     if args.engine == "snakemake":
         from wsnb.run import cluster
 
-        return cluster.run(options, titles, args.jobs, args.profile)
+        return (cluster.dry_run if args.dry_run else cluster.run)(options, titles, args.jobs, args.profile)
+    if args.dry_run:
+        return overview.dry_run(options, titles)
     return schedule.run(options, titles, args.jobs)
 
 

@@ -23,11 +23,7 @@ def run(options: schedule.Options, titles: list, jobs: int, profile: str | None 
     The experiments stay locked until the end. What Snakemake keeps lies in runs/.snakemake, and is left there if a
     job failed, for the logs of a cluster's scheduler.
     """
-    snakefile = options.project / "Snakefile"
-    if importlib.util.find_spec("snakemake") is None:
-        raise params.ParamsError("--engine snakemake: it is not installed; pip install -e '.[cluster]'")
-    if not snakefile.is_file():
-        raise FileError(f"{snakefile}: missing; restore it from git")
+    snakefile = _snakefile(options)
     interrupts = Interrupts(schedule.say_in_handler)
     with interrupts.installed(), contextlib.ExitStack() as locked:
         try:
@@ -39,7 +35,7 @@ def run(options: schedule.Options, titles: list, jobs: int, profile: str | None 
                 home.mkdir(parents=True, exist_ok=True)
                 place = Path(tempfile.mkdtemp(prefix="", dir=home))
                 save_json(place / "plan.json", {"stages": stages})
-            code = _snakemake(snakefile, place, jobs, profile, interrupts)
+            code = _snakemake(_words(snakefile, place, jobs, profile, "--quiet", "host", "rules"), interrupts)
         except LockedError as error:
             schedule.say(f"{error}")
             return schedule.LOCKED
@@ -56,6 +52,29 @@ def run(options: schedule.Options, titles: list, jobs: int, profile: str | None 
     return schedule.DONE
 
 
+def dry_run(options: schedule.Options, titles: list, jobs: int, profile: str | None = None) -> int:
+    """Show Snakemake's plan: each stage that is not finished with its threads and resources, and why it would run.
+    Nothing is made or locked. Returns an exit code. Raises ParamsError if Snakemake is not installed."""
+    snakefile, rows = _snakefile(options), overview.plan(options, titles)["stages"]
+    if not rows:
+        schedule.say("nothing to run: all stages are finished")
+        return schedule.DONE
+    with tempfile.TemporaryDirectory() as place:
+        save_json(Path(place) / "plan.json", {"stages": rows})
+        words = _words(snakefile, Path(place), jobs, profile, "--dry-run", "--printshellcmds")
+        return schedule.FAILED if subprocess.run(words, stdin=subprocess.DEVNULL).returncode else schedule.DONE
+
+
+def _snakefile(options) -> Path:
+    """The project's Snakefile. Raises ParamsError without Snakemake, FileError without the file."""
+    if importlib.util.find_spec("snakemake") is None:
+        raise params.ParamsError("--engine snakemake: it is not installed; pip install -e '.[cluster]'")
+    path = options.project / "Snakefile"
+    if not path.is_file():
+        raise FileError(f"{path}: missing; restore it from git")
+    return path
+
+
 def _stages(options, titles, locked, profile) -> list:
     """The plan's rows, with LOCKED experiments and their data in place. A cluster is given the threads of each stage;
     here a stage counts as one, so that as many run as were asked for."""
@@ -66,11 +85,15 @@ def _stages(options, titles, locked, profile) -> list:
     return rows if profile else [{**row, "threads": 1} for row in rows]
 
 
-def _snakemake(snakefile, place, jobs, profile, interrupts) -> int:
+def _words(snakefile, place, jobs, profile, *more) -> list:
+    """The command of Snakemake for the plan in the folder PLACE."""
+    return [sys.executable, "-m", "snakemake", "--snakefile", snakefile, "--configfile", place / "plan.json",
+            "--directory", place, "--jobs", str(jobs), "--keep-going", "--rerun-incomplete", "--nolock", *more,
+            *(["--profile", profile] if profile else [])]
+
+
+def _snakemake(words, interrupts) -> int:
     """Snakemake's exit code; its jobs print through. Signals go to all of its processes."""
-    words = [sys.executable, "-m", "snakemake", "--snakefile", snakefile, "--configfile", place / "plan.json",
-             "--directory", place, "--jobs", str(jobs), "--keep-going", "--rerun-incomplete", "--nolock",
-             "--quiet", "host", "rules", *(["--profile", profile] if profile else [])]
     process = subprocess.Popen(words, start_new_session=True, stdin=subprocess.DEVNULL)
 
     def stop(kill=False):

@@ -27,7 +27,7 @@ class Paper:
     book_network  the experiment whose network comes with the book, see wsnb.run.export
     label_maps    STAGE/FOLDER of the label maps that the front page shows
     own_pictures  how its experiments take a reader's own data set; see wsnb.run.own_pictures
-    claims        statements of the paper that its numbers are to support
+    claims        statements of the paper that its numbers are to support; see wsnb.report.claims
     """
 
     key: str

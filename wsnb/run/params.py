@@ -16,7 +16,7 @@ from pathlib import Path
 
 import yaml
 
-from wsnb.files import FileError
+from wsnb.files import FileError, readable
 from wsnb.run import allowed, notebooks
 
 SCALARS = {"int": int, "float": float, "bool": bool, "str": str}
@@ -28,6 +28,9 @@ MACHINE = ("data_root", "run_dir", "device", "workers")  # where and how fast, n
 
 class ParamsError(ValueError):
     """A parameter that cannot be used; the message names it, its place, and the remedy."""
+
+    def __init__(self, message=""):
+        super().__init__(readable(message))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -51,8 +51,13 @@ def open_folder(folder, verify=False) -> str:
     """Make FOLDER ready to begin or continue its stage; the caller holds its locks. VERIFY as in examine.
 
     A folder with faults is set aside as KEY.N, whole: nothing of it is reused. Returns a line about that, or "".
+    Raises FileError for one that is, or holds, a link: what it leads to is somebody else's.
     """
     folder, said = Path(folder), ""
+    links = [path for path in (folder, *(folder.iterdir() if folder.is_dir() else ())) if path.is_symlink()]
+    if links:
+        raise FileError(f"{links[0]}: a link to {os.readlink(links[0])}, where a stage would write; remove the link, "
+                        "or keep all runs there with --runs DIR")
     _, faults = examine(folder, verify)
     if faults:
         aside = next(path for n in range(1, 10**6) if not (path := folder.with_name(f"{folder.name}.{n}")).exists())

@@ -29,7 +29,7 @@ def labels_in(folder: Path, places: dict, errors: list) -> dict:
             at[kind] = next((folder / name for name in usual if (folder / name).exists()), None)
     if not places.get("boxes") and not any(at.get(kind) for kind in KINDS if kind != "boxes"):
         at["boxes"] = _boxes_in(folder, at["boxes"], errors)
-    found = {"classes": at.get("classes"), "sizes": {},
+    found = {"classes": at.get("classes"), "sizes": {}, "places": at, "folder": folder,
              "pictures": labels.pictures(at.get("images") or folder, errors)}
     outlined = {}
     for kind in KINDS:
@@ -45,17 +45,25 @@ def labels_in(folder: Path, places: dict, errors: list) -> dict:
         if path is not None and not found[kind] and not any(str(path) in error for error in errors):
             errors.append(f"{path}: no {kind} in it; remove it, or put some in")
     if at.get("boxes") is None and yolo.label_files(folder):
-        found["boxes"] = yolo.read(folder, found["pictures"], errors)
+        at["boxes"], found["boxes"] = folder / yolo.FOLDER, yolo.read(folder, found["pictures"], errors)
     found["objects"] = found["objects"] or outlined
     if not any(found[kind] for kind in KINDS) and not errors:
         errors.append(_foreign(folder))
     return found
 
 
+def place(found: dict, kind: str):
+    """The file or folder that labels of a KIND were read from, as messages name it; outlines are in the boxes' file."""
+    return found["places"].get(kind) or found["places"].get("boxes") or kind
+
+
 def _boxes_in(folder: Path, usual: Path | None, errors: list) -> Path | None:
-    """Find the boxes: at their USUAL place, else the one COCO JSON in FOLDER or its annotations, of any name."""
+    """Find the boxes: at their USUAL place, else VOC XML beside the pictures, else the one COCO JSON in FOLDER or its
+    annotations, of any name."""
     if usual is not None and (usual.is_file() or names.files(usual, (".xml",))):
         return usual
+    if usual is None and names.files(folder, (".xml",)):
+        return folder
     found = []
     for path in (path for place in (folder, usual) if place is not None for path in names.files(place, (".json",))):
         try:
@@ -77,7 +85,10 @@ def _foreign(folder: Path) -> str:
     for path in names.files(folder, (".txt",)):
         if path.name != "classes.txt":
             return f"{path}: looks like YOLO's boxes; put them into {folder / 'labels'}, with classes.txt beside it"
-    return (f"{folder}: no tags, boxes, scribbles, points or masks were found; put tags.csv, boxes.json, "
+    others = [path.name for path in sorted(folder.iterdir()) if path.is_file() and path.name[0] != "."
+              and path.suffix.lower() not in names.PICTURES and path.name != "classes.txt"]
+    known = f" ({', '.join(others[:3])} is not read)" if others else ""
+    return (f"{folder}: no tags, boxes, scribbles, points or masks were found{known}; put tags.csv, boxes.json, "
             "scribbles/*.png or points.csv beside the pictures")
 
 
@@ -97,7 +108,7 @@ def classes_of(found: dict, errors: list) -> tuple[str, ...]:
             errors.append("classes.txt: missing; PNG labels hold numbers; list the classes: background, then the "
                           "name of 1, of 2, ...")
     if not classes and not errors:
-        errors.append("no class is named by any label; tag, box or mark an object")
+        errors.append(f"{found['folder']}: no class is named by any label; tag, box or mark an object")
     if len(classes) > 254 or len(set(classes)) < len(classes):
         errors.append(f"{len(classes)} classes, {len(set(classes))} different: at most 254, each once")
     return ("background", *classes)
@@ -141,7 +152,8 @@ def pictures_of(found: dict, errors: list, notes: list) -> dict[str, Path]:
     for kind in KINDS:
         for stem in found[kind]:
             if stem not in pictures:
-                errors.append(f"{kind}: {stem} is no picture of the folder; rename it, or add the picture")
+                errors.append(f"{place(found, kind)}: {stem} is no picture of the folder; rename it, or add the "
+                              "picture")
     ids = {stem: path for stem, path in pictures.items() if any(stem in found[kind] for kind in KINDS)}
     if len(ids) < len(pictures):
         left = sorted(set(pictures) - set(ids))
@@ -156,5 +168,5 @@ def pictures_of(found: dict, errors: list, notes: list) -> dict[str, Path]:
     errors += [f"{stem}: becomes {names.plain(stem)}, as another picture does; rename one" for stem in ids
                if became[names.plain(stem)] > 1]
     if len(ids) == 1 and not errors:
-        errors.append("only one picture has labels; two at least: one to train on, one to look at")
+        errors.append(f"{found['folder']}: only one picture has labels; two at least: one to train on, one to look at")
     return ids

@@ -23,7 +23,13 @@ def pictures(folder, errors: list) -> dict[str, Path]:
 
 
 def maps(folder, errors: list) -> dict[str, Path]:
-    """List the label maps *.png of a folder by their name without ending."""
+    """List the label maps *.png of a folder by their name without ending; pictures of other kinds and folders in it go
+    to ERRORS."""
+    others = [path.name for path in names.files(folder, names.PICTURES) if path.suffix.lower() != ".png"]
+    others += [f"{path.name}/" for path in sorted(Path(folder).iterdir()) if path.is_dir() and path.name[0] != "."]
+    if others:
+        errors.append(f"{folder}: label maps are PNG files that lie in it; {', '.join(others[:3])} would be left out, "
+                      f"{len(others)} in all: write them as PNG, or move them away")
     return names.by_stem(folder, (".png",), errors)
 
 

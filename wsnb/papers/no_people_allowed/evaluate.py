@@ -5,7 +5,7 @@ import cv2
 import numpy as np
 
 from wsnb import files, metrics
-from wsnb.ops.label_maps import BACKBONES, counted, miou_row
+from wsnb.ops.label_maps import BACKBONES, by_id, counted, miou_row
 
 
 def segmentation_scores(table) -> dict[str, float]:
@@ -112,19 +112,20 @@ def label_row(method, table, shared, preset, classes, threshold, tuned_on="", cr
 
 
 def confusions(items, truth_of, folders, n_classes) -> dict:
-    """Count {title: confusion} of label maps of any size, enlarged to the truth by the nearest pixel; 255 counts as
-    background.
+    """Count {title: confusions uint32 [N, C, C]} of label maps of any size, enlarged to the truth by the nearest pixel;
+    255 counts as background. Pictures are in the order of their ids.
 
     A missing map raises FileError.
     """
-    tables = {title: np.zeros((n_classes, n_classes), np.int64) for title in folders}
+    tables = {title: {} for title in folders}
     for item in items:
         truth = truth_of(item)
         for title, folder in folders.items():
             found = files.read_index(folder / f"{item.id}.png")
             found = cv2.resize(found, truth.shape[::-1], interpolation=cv2.INTER_NEAREST)
-            tables[title] += metrics.confusion(truth, np.where(found == 255, 0, found).astype(np.uint8), n_classes)
-    return tables
+            found = np.where(found == 255, 0, found).astype(np.uint8)
+            tables[title][item.id] = metrics.confusion(truth, found, n_classes).astype(np.uint32)
+    return {title: by_id(found, n_classes) for title, found in tables.items()}
 
 
 def rungs(results, tables) -> dict:

@@ -6,10 +6,12 @@ the whole picture.
 
 import io
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import scipy.io
 
+from wsnb.data import mat
 from wsnb.files import FileError, write
 from wsnb.papers.panoptic.label_space import IGNORE
 
@@ -121,9 +123,11 @@ def save_mat(path, content) -> None:
 
 def load_boxes(path, names) -> Objects:
     """Read a file of `save_boxes`; labels are places in NAMES. Raises FileError for another format or unknown names."""
+    if not Path(path).exists():
+        raise FileError(f"{path}: missing; run the stage that extracts boxes, or check the folder")
+    content = mat.load(path)
     try:
-        with open(path, "rb") as file:
-            annotation = scipy.io.loadmat(file, struct_as_record=True)["dets"]["annotation"][0, 0]
+        annotation = content["dets"]["annotation"][0, 0]
         if not annotation.size:
             return objects([])
         found = [
@@ -131,9 +135,7 @@ def load_boxes(path, names) -> Objects:
              int(_text(row["is_grp"])), int(_text(row["is_stuff"])))
             for row in annotation["object"][0, 0].ravel()
         ]
-    except FileNotFoundError as error:
-        raise FileError(f"{path}: missing; run the stage that extracts boxes, or check the folder") from error
-    except Exception as error:  # of scipy and zlib for damaged files, KeyError and IndexError for other structures
+    except (KeyError, IndexError, ValueError, TypeError, AttributeError) as error:
         raise FileError(f"{path}: not a file of boxes (dets.annotation.object) ({error}); make it again") from error
     rows = []
     for name, (x0, y0, x1, y1), group, stuff in found:

@@ -17,7 +17,7 @@ from wsnb.data.transforms import denormalise
 from wsnb.files import read_index
 from wsnb.papers.panoptic import cams, cleanup, data, evaluate, instance_network
 from wsnb.papers.panoptic.label_space import IGNORE
-from wsnb.papers.panoptic.predict import load_scores
+from wsnb.papers.panoptic.predict import load_scores, scores_file
 from wsnb.viz import charts
 from wsnb.viz.pictures import known_truth, segments_overlay
 from wsnb.viz.tiles import SIDE, side_for, smaller, smaller_labels, tiles
@@ -289,7 +289,7 @@ def predictions_figure(items, folder, space):
         return shown(read.image(item), read_index(folder / "labels" / f"{item.id}.png"), space)
 
     def scores(item):
-        found = load_scores(folder / "scores" / f"{item.id}.mat")
+        found = load_scores(scores_file(folder / "scores", item.id), read.image(item).shape[:2])
         return (255 * found).astype(np.uint8), f"score, mean {found.mean():.2f}"
 
     return viz.rows(items, {"picture": read.image, "prediction": labels, "score": scores}, width=12)

@@ -12,7 +12,7 @@ from wsnb.papers.panoptic import cleanup, evaluate
 from wsnb.papers.panoptic.boxes import clipped, load_boxes
 from wsnb.papers.panoptic.cleanup import RULES, Options
 from wsnb.papers.panoptic.data import file_of, saved_tags
-from wsnb.papers.panoptic.predict import load_scores
+from wsnb.papers.panoptic.predict import load_scores, scores_file
 
 
 def notes(folder) -> dict:
@@ -73,8 +73,9 @@ def read_inputs(name, options: Options, folders: Folders) -> dict:
         return array
 
     if options.run_score_thresh:
-        path = file_of(folders.scores, name, ".mat")
-        inputs["scores"] = of_one_size(path, load_scores(path))
+        path = scores_file(folders.scores, name)
+        path = file_of(folders.scores, name, path.suffix)
+        inputs["scores"] = of_one_size(path, load_scores(path, labels.shape))
     if options.run_merge_with_mcg_and_grabcut:
         path = file_of(folders.mandg, name, ".png")
         inputs["mandg"] = of_one_size(path, read_index(path))

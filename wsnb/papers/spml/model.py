@@ -10,7 +10,7 @@ from torch import nn
 
 from wsnb.files import FileError, load_torch
 from wsnb.models import backbone_wrapper, backbones
-from wsnb.models.distributed import synchronised
+from wsnb.models.distributed import mean_over_processes, synchronised
 from wsnb.models.resnet import ResNet
 
 RATES = (6, 12, 18, 24)
@@ -67,12 +67,14 @@ class SoftmaxHead(nn.Module):
         return self.semantic_classifier(F.normalize(embedding, dim=1))
 
 
-def cross_entropy(logits, semantic, n_classes):
+def cross_entropy(logits, semantic, n_classes, over_processes=False):
     """Average the cross-entropy of LOGITS [B, C, h, w], enlarged to the labels' size, over the labelled pixels (<
-    n_classes) of semantic int64 [B, H, W]; 0, with a gradient of zeros, if there is none (the original gives NaN)."""
+    n_classes) of semantic int64 [B, H, W]; 0, with a gradient of zeros, if there is none (the original gives NaN).
+    OVER_PROCESSES: over those of all processes that train together, not of each by itself."""
     target = torch.where(semantic < n_classes, semantic, 255)
     total = F.cross_entropy(upsample(logits, semantic.shape[-2:]), target, ignore_index=255, reduction="sum")
-    return total / (target != 255).sum().clamp_min(1)
+    count = (target != 255).sum()
+    return total / (mean_over_processes(count) if over_processes else count).clamp_min(1)
 
 
 DEEP_STEM = "resnet101_deep"

@@ -13,7 +13,7 @@ from wsnb import files
 from wsnb.data import read
 from wsnb.ops import cam
 from wsnb.ops.segsort import random_walk, retrieval
-from wsnb.ops.segsort.segments import prototypes_of, segment, segment_mean
+from wsnb.ops.segsort.segments import VOID, prototypes_of, segment, segment_mean
 from wsnb.papers.spml import data, inference, weak_labels
 
 
@@ -120,7 +120,7 @@ def nearest_seeds(embedding, semantic, regions, n_classes, clusters):
 
     embedding raw [1, C, H, W]; semantic (void 255 is taken as unlabelled), regions int64 [1, H, W].
     """
-    semantic = torch.where(semantic >= n_classes, n_classes, semantic)
+    semantic = torch.where(semantic == VOID, n_classes, semantic)
     found = segment(embedding, semantic, regions, clusters)
     share = segment_mean(nearest_classes(found, n_classes).float(), found.index, found.count)
     return share[found.index].T.reshape(n_classes, *semantic.shape[1:])
@@ -186,9 +186,9 @@ class Walk:
             for mirrored in (False, True) if self.flip else (False,):
                 x = data.network_input(image, self.size, scale, mirrored).to(self.device)
                 raw = inference.over_windows(partial(inference.full_size, self.network), x, self.crop, self.stride)
-                if first is None and self.seeds == "nearest":
-                    first = halved(raw[None], x.shape[2:])
-                raw = raw[None, :, : x.shape[2], : x.shape[3]]
+                nearest = self.seeds == "nearest"  # whose embedding is halved first, for seeds and affinity alike
+                raw = halved(raw[None], x.shape[2:]) if nearest else raw[None, :, : x.shape[2], : x.shape[3]]
+                first = raw if first is None else first
                 turned = raw.flip(-1) if mirrored else raw
                 rows.append(random_walk.embedding_at(turned, small))
                 if self.seeds == "softmax":

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 
 from wsnb import metrics
+from wsnb.data import read
 from wsnb.ops import label_maps
 
 HEADS = {"largefov": "DeepLab-LargeFOV", "aspp": "DeepLab v2", "deeplabv3plus": "DeepLabV3+"}
@@ -36,6 +37,21 @@ def label_rows(tables, protocol, classes, source) -> list[dict]:
     first = {**label_maps.miou_row(tables[..., :-1], protocol, classes, name="label mIoU"), **step}
     return [first, *({"name": f"label {name}", "value": scores[name], "unit": "%", "protocol": protocol, **step}
                      for name in ("precision", "recall", "coverage"))]
+
+
+def annotations(supervision, layout, items, classes, tuned_masks) -> dict:
+    """Count what a person had to give for the labels of ITEMS: {"pictures", and "tags" (decisions), "boxes", "points",
+    "scribbles" or "masks" (pictures)}; the TUNED_MASKS that chose a threshold are paid too. Other kinds of labels are
+    not counted."""
+    n = len(items)
+    paid = {"pictures": n, "masks": n if supervision == "full" else tuned_masks}
+    if supervision == "image labels":
+        paid["tags"] = n * (len(classes) - 1)
+    elif supervision == "boxes":
+        paid["boxes"] = sum(len(read.boxes(layout, item, classes)[1]) for item in items)
+    elif supervision in ("points", "scribbles"):
+        paid[supervision] = n
+    return paid
 
 
 def need_apart(items, train_ids, val_split) -> None:

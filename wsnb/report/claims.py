@@ -1,0 +1,126 @@
+"""What papers claim, and whether it holds here: verdicts computed from records, at the scale of what was run.
+
+A claim of paper.toml says that numbers whose fields match `better` are above those that match `worse`, or reach at
+least the share `at_least` of them:
+
+    [[claims]]
+    says = "M∩G+ reaches 95 % of full supervision"
+    where = "table 1"
+    better = {method = '.*M∩G\\+.*'}     # patterns of whole fields of the results frame
+    worse = {supervision = "full"}
+    at_least = 0.95
+"""
+
+import math
+
+import numpy as np
+import pandas as pd
+
+from wsnb.files import FileError
+from wsnb.report import statistics, text
+from wsnb.run import papers
+
+HOLDS, FAILS, UNCLEAR = "holds here", "does not hold here", "cannot be distinguished here"
+NOT_RUN = "nothing of ours bears on it"
+UNKNOWN = "not tested: no counts of single pictures"
+KEYS = {"says", "where", "better", "worse"}
+ALIKE = ["paper", "dataset", "split", "split_hash", "metric", "unit", "crf", "backbone", "image_labels", "matching"]
+
+
+def of_papers() -> dict:
+    """{paper: its claims}, checked. Raises FileError naming the file and what is wrong."""
+    found = {key: paper.claims for key, paper in papers.load().items()}
+    for key, claims in found.items():
+        for claim in claims:
+            wrong = KEYS - set(claim) or set(claim) - KEYS - {"at_least"}
+            if wrong:
+                raise FileError(f"{papers.PLACE / key / papers.NAME}: a claim lacks or has too much: "
+                                f"{', '.join(sorted(wrong))}; it has {', '.join(sorted(KEYS))} and may have at_least")
+    return found
+
+
+def judged(results) -> pd.DataFrame:
+    """A row for each claim and each set of alike measurements of real pictures that bear on it, of any chapter; one row
+    without values for a claim that nothing bears on.
+
+    Columns: of (the paper), says, where, verdict, better and worse ("GrabCut+: 44.9"), difference in points, or the
+    share, low and high (95 %, other pictures), pictures, paper, experiments. Of several numbers that match a side the
+    last of a chain counts. The p of all comparisons are corrected together.
+    """
+    rows = results[results.stated & results.value.notna() & ~results.synthetic]
+    rows = statistics.merged(rows).reset_index(drop=True)
+    on_the_way = rows.role == "ladder"  # steps of a chain on the same pictures: each has its own tags and CRF
+    rows = rows.assign(image_labels=rows.image_labels.mask(on_the_way, ""), crf=rows.crf.mask(on_the_way, ""))
+    made = []
+    for key, claims in of_papers().items():
+        for claim in claims:
+            one = {"of": key, "says": claim["says"], "where": claim["where"]}
+            found = [{**one, **pair} for _, alike in rows.groupby(ALIKE, sort=False, dropna=False)
+                     for pair in _pairs(_fits(alike, claim["better"]), _fits(alike, claim["worse"]), claim)]
+            made += found or [{**one, "verdict": NOT_RUN}]
+    made = pd.DataFrame(made, columns=["of", "says", "where", "verdict", "better", "worse", "difference", "low", "high",
+                                       "pictures", "crf", "paper", "experiments", "p", "share"])
+    known = made.p.notna()
+    made.loc[known, "p"] = statistics.holm(made.p[known])
+    made.loc[known, "verdict"] = [
+        UNCLEAR if row.p >= 1 - statistics.LEVEL else
+        HOLDS if row.difference > (0 if pd.isna(row.share) else row.share) else FAILS
+        for row in made[known].itertuples()]
+    return made
+
+
+def _fits(rows, patterns):
+    """Which ROWS match all PATTERNS {field: pattern}."""
+    fits = [rows[name].astype(str).str.fullmatch(pattern) for name, pattern in patterns.items()]
+    return rows[np.logical_and.reduce(fits)]
+
+
+def _pairs(better, worse, claim) -> list:
+    """The judgements of a claim on measurements that are alike: one for each experiment that has both sides, else one
+    of two experiments; none where a side is missing."""
+    if better.empty or worse.empty:
+        return []
+    both = sorted(set(better.experiment) & set(worse.experiment))
+    sides = [[side[side.experiment == name].iloc[-1] for side in (better, worse)] for name in both]
+    return [_judged(*pair, claim.get("at_least")) for pair in sides or [(better.iloc[-1], worse.iloc[-1])]]
+
+
+def _judged(first, second, share) -> dict:
+    """Compare two rows of `statistics.merged`; SHARE: of the second that the first has to reach, or None."""
+    value = first.value / second.value if share else first.value - second.value
+    made = {"verdict": UNKNOWN, "difference": value, "share": share or math.nan, "pictures": first.dataset_size,
+            "crf": first.crf, "paper": first.paper,
+            "better": f"{first.step or first.method}: {text.ours(first.value, first.unit)}",
+            "worse": f"{second.step or second.method}: {text.ours(second.value, second.unit)}",
+            "experiments": ", ".join(dict.fromkeys([first.experiment, second.experiment]))}
+    if not all((*first.tables, *second.tables)):
+        return made
+    (_, drawn, without), (_, other, others) = (statistics.scored(row.tables) for row in (first, second))
+    low, high = (statistics.interval(value, drawn / other, without / others) if share else
+                 statistics.interval(value, drawn - other, without - others))
+    held = share or 1.0
+    p = statistics.difference((first["values"], drawn), (held * np.asarray(second["values"]), held * other),
+                              len(without))
+    return {**made, "low": low, "high": high, "p": p}
+
+
+def table(found) -> pd.DataFrame:
+    """Rows of `judged` as text."""
+    rows = list(found.itertuples())
+    return pd.DataFrame({
+        "claim": list(found.says), "where": list(found["where"]), "verdict at this scale": list(found.verdict),
+        **{side: ["" if pd.isna(value) else value for value in found[side]] for side in ("better", "worse")},
+        "difference, or share": [_said(row) for row in rows],
+        "measured by": ["" if pd.isna(row.paper) else f"{row.paper}/{row.experiments}" for row in rows],
+        "CRF": ["" if pd.isna(row.paper) else text.crf(row.crf) for row in rows],
+    }, dtype=object)  # fmt: skip
+
+
+def _said(row) -> str:
+    if pd.isna(row.difference):
+        return ""
+    if not pd.isna(row.share):
+        limits = "" if pd.isna(row.low) else f" [{100 * row.low:.0f}–{100 * row.high:.0f}]"
+        return f"{100 * row.difference:.0f} %{limits}"
+    limits = "" if pd.isna(row.low) else f" [{text.signed(row.low)}, {text.signed(row.high)}]"
+    return f"{text.signed(row.difference)}{limits}"
