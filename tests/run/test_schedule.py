@@ -34,6 +34,21 @@ def test_the_command_starts_without_large_libraries(words):
     assert processor < 0.3  # 0.15 on an idle machine
 
 
+def test_a_run_that_waits_needs_little_memory():
+    """What a run has loaded before its first kernel: all that a plan of the real experiments needs."""
+    code = (
+        f"import resource, sys\nfrom wsnb.run import cli\n"
+        f"code = cli.main(['run', '--all', '--dry-run'])\n"
+        f"print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024, *({HEAVY!r} & sys.modules.keys()))\n"
+        f"sys.exit(code)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=Path(__file__).parents[2])
+    assert done.returncode == 0, done.stderr
+    size, *heavy = done.stdout.splitlines()[-1].split()
+    print(f"a run that waits: {size} MiB")
+    assert not heavy and int(size) < 120
+
+
 def chains(project):
     """Make 02_train and 02_other two stages that need 01_make only and wait for each other."""
     for mine, theirs in (("02_train", "02_other"), ("02_other", "02_train")):
