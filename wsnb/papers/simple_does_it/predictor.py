@@ -1,12 +1,11 @@
 """A finished chain on new pictures: the best network that learned from boxes, or the one that fills given boxes."""
 
 import numpy as np
-import torch
 
 from wsnb.data import read
 from wsnb.files import load_torch
-from wsnb.models import backbones, heads, training
-from wsnb.ops import label_maps
+from wsnb.models import backbones, training
+from wsnb.ops import label_maps, segmenter
 from wsnb.ops.prediction import Predictor
 from wsnb.papers.simple_does_it import data, evaluate, instances, semantic
 
@@ -26,12 +25,8 @@ def _of_pictures(run) -> Predictor:
     p = run.upstream_params(stage)
     classes = read.class_names(p.layout, run.data_root)
     training.seed_everything(p.seed, p.threads)
-    network, _ = heads.build(p.head, p.backbone, len(classes), "random", p.output_stride, p.width, p.freeze,
-                             rates=p.head_rates)
     file = f"{name}/network.pth"
-    backbones.fill(network, load_torch(run.upstream(stage) / file), file)
-    network = network.to(run.device, memory_format=torch.channels_last).eval()
-    scores_of = semantic.scorer(p, network, run.device)
+    scores_of = segmenter.scorer(p, segmenter.load(p, len(classes), run.upstream(stage) / file, run.device), run.device)
     field = label_maps.crf_from(p) if p.crf_at_test and p.crf_iterations else None
 
     kind = "val_crf" if field else "val"
