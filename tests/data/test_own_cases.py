@@ -357,13 +357,19 @@ def test_xml_without_names(folder):
 
 @pytest.mark.parametrize("place, content, said", [
     ("a.json", '{"version": "5.4.1", "shapes": [], "imagePath": "a.jpg"}', "a.json: a file of LabelMe"),
-    ("labels/a.txt", "0 0.5 0.5 0.2 0.2\n", "a.txt: looks like YOLO"), ("a.txt", "0 0.5 0.5 0.2 0.2\n", "YOLO"),
+    ("labels/a.txt", "2 0.5 0.5 0.2 0.2\n0 0.5\n", "labels/a.txt: line 1: '2 0.5 0.5 0.2 0.2' is not"),
+    ("a.txt", "0 0.5 0.5 0.2 0.2\n", "looks like YOLO"),
     ("project.json", "[]", "project.json: no COCO JSON"), ("annotations/x.json", "[]", "no boxes in it"),
 ])
 def test_files_of_other_tools_are_named(folder, place, content, said):
     tree.text(folder / place, content)
     tree.text(folder / "classes.txt", "cat\ndog\n")
-    assert "COCO JSON" in refused(folder, said) or "annotations" in place
+    refused(folder, said)
+
+
+def test_boxes_of_yolo_without_names(folder):
+    tree.text(folder / "labels/a.txt", "0 0.5 0.5 0.2 0.2\n")
+    refused(folder, "YOLO's boxes hold numbers; name the classes in")
 
 
 def test_a_field_without_end(folder):

@@ -106,7 +106,7 @@ def test_a_signal_reaches_all_stages_that_run(project):
     logs = [project.root / f"runs/toy/{name}/01_make/log.txt" for name in ("tiny", "other")]
     wait_for(lambda: all(log.with_name("in").exists() for log in logs))
     process.terminate()
-    process.communicate(timeout=20)
+    process.communicate(timeout=120)
     assert process.returncode == 75 and not kernels(project)
     assert all("saved\n" in log.read_text() and "interrupted" in log.read_text() for log in logs)
 
@@ -122,7 +122,7 @@ def test_a_signal_ends_what_waits_for_a_gpu(project, tmp_path):
         line = next(line for line in process.stdout if "waiting for a GPU" in line)
         assert f"process {os.getpid()}" in line
         process.terminate()
-        process.communicate(timeout=10)
+        process.communicate(timeout=120)
     assert process.returncode == 75
 
 
