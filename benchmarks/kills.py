@@ -16,6 +16,7 @@ from pathlib import Path
 
 import psutil
 
+from wsnb.files import load_torch
 from wsnb.run import manifest, paths
 
 CHAPTERS = ("single_stage/shapes", "simple_does_it/shapes_semantic", "panoptic/shapes", "spml/shapes_tag",
@@ -39,6 +40,13 @@ def whole(title, runs) -> dict:
     found = {path.name: manifest.read(path) for path in sorted(Path(runs, title).glob("*")) if path.is_symlink()}
     return {(stage, name): of["sha256"] for stage, record in found.items() for name, of in record["files"].items()
             if name not in APART}
+
+
+def same_values(one, other) -> bool:
+    """Whether two checkpoints hold the same values: their bytes depend on what was read before they were written."""
+    if one.suffix != ".pt" or not (one.is_file() and other.is_file()):
+        return False
+    return manifest.plain(load_torch(one)) == manifest.plain(load_torch(other))
 
 
 def kill(process, chance) -> str:
@@ -70,7 +78,8 @@ def main(kills=50, *titles):
                 name = kill(process, chance)
                 struck[name] = struck.get(name, 0) + 1
             found = whole(title, Path(place, "killed"))
-            differing = [key for key in right.keys() | found.keys() if right.get(key) != found.get(key)]
+            differing = [key for key in right.keys() | found.keys() if right.get(key) != found.get(key)
+                         and not same_values(*(Path(place, name, title, *key) for name in ("whole", "killed")))]
             print(f"{title}: {struck}, {len(right)} artefacts, {len(differing)} differ {differing[:3]}", flush=True)
             if differing:
                 raise SystemExit(1)

@@ -7,8 +7,6 @@ import math
 import struct
 import zlib
 
-from scipy.io import loadmat
-
 from wsnb.files import FileError
 
 MATRIX, COMPRESSED = 14, 15
@@ -19,6 +17,8 @@ LAST_CLASS, COMPLEX, DEPTH = 15, 0x800, 20
 
 def load(path, names=None) -> dict:
     """Read {name: array} of the variables NAMES, or of all. Raises FileError for a missing or damaged file."""
+    from scipy.io import loadmat  # half a second, which the runner spares
+
     try:
         with open(path, "rb") as file:
             check(file.read())

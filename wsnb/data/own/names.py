@@ -66,3 +66,8 @@ def class_name(written) -> str:
     if low in _NOTHING or low.strip("_") in _NOTHING:
         raise FileError(f"{name!r} seems to mean that there is no object; write background, or rename the class")
     return name
+
+
+def place(found: dict, kind: str):
+    """The file or folder that labels of a KIND were read from, as messages name it; outlines are in the boxes' file."""
+    return found["places"].get(kind) or found["places"].get("boxes") or kind
