@@ -11,6 +11,7 @@ import pytest
 from tests.browser.conftest import ROOT
 from tests.report import made
 from wsnb.report import build
+from wsnb.run import papers
 
 By = pytest.importorskip("selenium.webdriver.common.by", reason="selenium is not installed").By
 
@@ -119,3 +120,39 @@ def test_the_chain_is_drawn_and_leads_on(site, driver, screenshots):
     driver.execute_script("arguments[0].dispatchEvent(new MouseEvent('click', {bubbles: true}))",
                           chain.find_element(By.TAG_NAME, "a"))
     assert driver.current_url.endswith("single_stage/shapes/01_train.html")
+
+
+def test_a_table_becomes_cards_on_a_phone(site, driver, screenshots):
+    driver.set_window_size(420, 1600)
+    driver.get((site / "index.html").as_uri())
+    cell = driver.find_element(By.CSS_SELECTOR, "article table.docutils:has(thead th:nth-child(4)) tbody td")
+    assert driver.execute_script("return getComputedStyle(arguments[0]).display", cell) == "grid"
+    name = driver.execute_script("return getComputedStyle(arguments[0], '::before').content", cell)
+    assert name.strip('"') == cell.get_attribute("data-column") != ""
+    driver.execute_script("arguments[0].scrollIntoView()", cell)
+    driver.save_screenshot(str(screenshots / "site-phone-table.png"))
+    driver.set_window_size(1300, 1600)
+    assert driver.execute_script("return getComputedStyle(arguments[0]).display", cell) == "table-cell"
+
+
+def test_the_front_page_begins_with_the_papers(site, driver, screenshots):
+    driver.set_window_size(1300, 1600)
+    driver.get((site / "index.html").as_uri())
+    cards = driver.find_elements(By.CSS_SELECTOR, "article .sd-card:has(a[href$='/index.html'])")
+    assert [card.text.splitlines()[0] for card in cards] == [paper.name for paper in papers.load().values()]
+    first, second = (driver.find_element(By.XPATH, f"//h2[contains(., '{title}')]") for title in (
+        "The same pictures", "Reported and ours"))
+    assert cards[0].location["y"] < 500 and cards[0].location["y"] < first.location["y"] < second.location["y"]
+    driver.save_screenshot(str(screenshots / "site-front.png"))
+
+
+def test_code_is_copied_and_a_notebook_taken_along(site, driver):
+    driver.get((site / "single_stage/notebooks/02_masks.html").as_uri())
+    block = driver.find_element(By.CSS_SELECTOR, "div.highlight")
+    driver.execute_script("""window.copied = null; Object.defineProperty(navigator, 'clipboard',
+      {value: {writeText: text => { window.copied = text; return Promise.resolve(); }}});
+      arguments[0].querySelector('button.copy').click()""", block)
+    assert driver.execute_script("return window.copied").strip() == block.find_element(By.TAG_NAME, "pre").text.strip()
+    link = driver.find_element(By.CSS_SELECTOR, "a.download").get_attribute("href")
+    taken = Path(urllib.parse.unquote(urllib.parse.urlsplit(link).path))
+    assert taken.read_bytes() == (ROOT / "notebooks/single_stage/02_masks.ipynb").read_bytes()

@@ -86,6 +86,24 @@ def test_coco_boxes(folder):
     assert read.tags("voc", items["dog-2"], 3).tolist() == [0, 1] and doctor.check(made.root).ok
 
 
+@pytest.mark.parametrize("listed", [("classes.txt", "dog\ncat\n"), ("data.yaml", "names: [dog, cat]\n"),
+                                    ("data.yaml", "names:\n  0: dog\n  1: cat\n")])
+def test_boxes_of_yolo(folder, listed):
+    """Shares of the picture, 40 x 30: a centre with a size, a polygon, and a picture without an object."""
+    tree.text(folder / listed[0], listed[1])
+    tree.text(folder / "labels/cat 1.txt", "1 0.25 0.5 0.25 0.4\n")
+    tree.text(folder / "labels/both 4.txt", "0 0.5 0.5 0.9 0.5 0.9 1.0 0.5 1.0\n1 0.125 0.1 0.25 0.2\n")
+    tree.text(folder / "labels/empty_3.txt", "")
+    made = dataset.make(folder, val=1)
+    items = everything(made)
+    assert made.known["boxes"] == 3 and set(made.classes) == {"background", "cat", "dog"}
+    boxes, labels, _ = voc.read_boxes(items["both_4"], made.classes)
+    assert boxes.tolist() == [[20, 15, 36, 30], [0, 0, 10, 6]]
+    assert [made.classes[label] for label in labels] == ["dog", "cat"]
+    assert voc.read_boxes(items["cat_1"], made.classes)[0].tolist() == [[5, 9, 15, 21]]
+    assert voc.read_boxes(items["empty_3"], made.classes)[0].shape == (0, 4)
+
+
 def test_voc_boxes(folder):
     (folder / "boxes").mkdir()
     names = ("background", "cat", "bird")

@@ -153,6 +153,16 @@ def test_label_maps_that_would_be_left_out(folder, place):
     refused(folder, "masks: label maps are PNG files that lie in it", "would be left out, 1 in all")
 
 
+def test_places_in_any_case(folder):
+    masks(folder)
+    (folder / "masks").rename(folder / "Masks")
+    (folder / "classes.txt").rename(folder / "Classes.TXT")
+    (folder / "Tags.CSV").write_text("a,cat\nb,cat\nc,cat\nd,cat\n")
+    assert dataset.make(folder).known == {"tags": 4, "masks": 4}
+    masks(folder, stems=("a",))
+    refused(folder, "Masks: masks could be meant too", root=folder / "again")
+
+
 def test_hidden_files_are_left_out(folder):
     masks(folder)
     (folder / "Annotations").mkdir()
@@ -269,6 +279,9 @@ def test_polygons_give_their_boxes(folder):
 
 
 @pytest.mark.parametrize("outline", [[[1e9, 0, 5, 5, 9, 0]], [[0, 0, 5, -1e8, 9, 0]],
+                                     {"size": [40, 30], "counts": [1200]}, {"size": [30, 40], "counts": [-5, 1205]},
+                                     {"size": [30, 40], "counts": [10.5, 1189.5]},
+                                     {"size": [30, 40], "counts": "abc"}, {"size": [30], "counts": [1200]},
                                      {"size": [30, 40], "counts": [10, 20]}, {"size": [30, 40], "counts": [1, 9999]}])
 def test_outlines_beyond_the_picture(folder, outline):
     save_json(folder / "boxes.json", coco(changes={"segmentation": outline}))
@@ -344,13 +357,19 @@ def test_xml_without_names(folder):
 
 @pytest.mark.parametrize("place, content, said", [
     ("a.json", '{"version": "5.4.1", "shapes": [], "imagePath": "a.jpg"}', "a.json: a file of LabelMe"),
-    ("labels/a.txt", "0 0.5 0.5 0.2 0.2\n", "a.txt: looks like YOLO"), ("a.txt", "0 0.5 0.5 0.2 0.2\n", "YOLO"),
+    ("labels/a.txt", "2 0.5 0.5 0.2 0.2\n0 0.5\n", "labels/a.txt: line 1: '2 0.5 0.5 0.2 0.2' is not"),
+    ("a.txt", "0 0.5 0.5 0.2 0.2\n", "looks like YOLO"),
     ("project.json", "[]", "project.json: no COCO JSON"), ("annotations/x.json", "[]", "no boxes in it"),
 ])
 def test_files_of_other_tools_are_named(folder, place, content, said):
     tree.text(folder / place, content)
     tree.text(folder / "classes.txt", "cat\ndog\n")
-    assert "COCO JSON" in refused(folder, said) or "annotations" in place
+    refused(folder, said)
+
+
+def test_boxes_of_yolo_without_names(folder):
+    tree.text(folder / "labels/a.txt", "0 0.5 0.5 0.2 0.2\n")
+    refused(folder, "YOLO's boxes hold numbers; name the classes in")
 
 
 def test_a_field_without_end(folder):

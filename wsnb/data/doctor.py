@@ -60,8 +60,8 @@ def usual_splits(root, layout="voc12") -> list[str]:
         have = [name for name in ("train", "val", "train_extra") if (root / "leftImg8bit" / name).is_dir()]
         return have or ["train", "val"]
     if layout == "densepose":
-        folders = (root / "lists", root)
-        have = sorted({path.stem.removeprefix("panoptic_") for folder in folders for path in folder.glob("*2014*.txt")})
+        lists = [path for folder in (root / "lists", root) for path in folder.glob("[!.]*2014*.txt")]
+        have = sorted({path.stem.removeprefix("panoptic_") for path in lists})
         return have or ["train2014", "minival2014"]
     return ["train", "val"]
 

@@ -43,7 +43,7 @@ def add(parser) -> None:
     for kind, what in (
         ("images", "folder of the pictures"),
         ("tags", ".csv or .txt: NAME and its classes on a line"),
-        ("boxes", "COCO .json (outlines in it are masks of single objects), or folder of VOC .xml"),
+        ("boxes", "COCO .json (outlines are masks of single objects), or folder of VOC .xml"),
         ("scribbles", "folder of index .png (255 unknown), or .csv: NAME,class,x,y,x,y,..."),
         ("points", "folder of index .png (255 unknown), or .csv: NAME,class,x,y"),
         ("masks", "folder of index .png (255 void)"),

@@ -3,7 +3,7 @@
 from collections import Counter
 from pathlib import Path
 
-from wsnb.data.own import coco, labels, names
+from wsnb.data.own import coco, labels, names, yolo
 from wsnb.data.voc_lists import read_list
 from wsnb.files import FileError, load_json
 
@@ -18,7 +18,9 @@ _PLACES = {  # where a kind of label is looked for in the folder
 
 def labels_in(folder: Path, places: dict, errors: list) -> dict:
     """Read {kind: {stem: labels}} of all that is given or found in FOLDER under its usual name."""
-    at = {}
+    at, there = {}, {}
+    for path in sorted(folder.iterdir()):
+        there.setdefault(path.name.lower(), []).append(path)
     for kind, usual in _PLACES.items():
         if places.get(kind):
             at[kind] = Path(places[kind]).expanduser()
@@ -26,7 +28,10 @@ def labels_in(folder: Path, places: dict, errors: list) -> dict:
                 errors.append(f"{at[kind]}: no such {kind}; correct the path")
                 del at[kind]
         else:
-            at[kind] = next((folder / name for name in usual if (folder / name).exists()), None)
+            found = next((there[name.lower()] for name in usual if name.lower() in there), [None])
+            at[kind] = found[0]
+            if len(found) > 1:
+                errors.append(f"{found[0]}: {found[1].name} could be meant too; rename or remove one of them")
     if not places.get("boxes") and not any(at.get(kind) for kind in KINDS if kind != "boxes"):
         at["boxes"] = _boxes_in(folder, at["boxes"], errors)
     found = {"classes": at.get("classes"), "sizes": {}, "places": at, "folder": folder,
@@ -44,6 +49,8 @@ def labels_in(folder: Path, places: dict, errors: list) -> dict:
             found[kind] = (labels.tags if kind == "tags" else labels.strokes)(path, errors)
         if path is not None and not found[kind] and not any(str(path) in error for error in errors):
             errors.append(f"{path}: no {kind} in it; remove it, or put some in")
+    if at.get("boxes") is None and yolo.label_files(folder):
+        at["boxes"], found["boxes"] = folder / yolo.FOLDER, yolo.read(folder, found["pictures"], errors)
     found["objects"] = found["objects"] or outlined
     if not any(found[kind] for kind in KINDS) and not errors:
         errors.append(_foreign(folder))
@@ -80,10 +87,9 @@ def _foreign(folder: Path) -> str:
         if isinstance(content, dict) and "shapes" in content:
             return f"{path}: a file of LabelMe, which is not read; convert its folder to one COCO JSON: boxes.json"
         return f"{path}: no COCO JSON; export the boxes as COCO JSON: boxes.json"
-    for place in (folder / "labels", folder):
-        for path in names.files(place, (".txt",)) if place.is_dir() else ():
-            if path.name != "classes.txt":
-                return f"{path}: looks like YOLO's boxes, which are not read; export them as COCO JSON: boxes.json"
+    for path in names.files(folder, (".txt",)):
+        if path.name != "classes.txt":
+            return f"{path}: looks like YOLO's boxes; put them into {folder / 'labels'}, with classes.txt beside it"
     others = [path.name for path in sorted(folder.iterdir()) if path.is_file() and path.name[0] != "."
               and path.suffix.lower() not in names.PICTURES and path.name != "classes.txt"]
     known = f" ({', '.join(others[:3])} is not read)" if others else ""

@@ -1,3 +1,11 @@
+// Cells of a table know their column's name: on a phone, where a row becomes a card (book.css), it stands before them.
+document.addEventListener("DOMContentLoaded", () => {
+  document.querySelectorAll("article table.docutils").forEach((table) => {
+    const names = [...table.querySelectorAll("thead th")].map((cell) => cell.textContent.trim());
+    table.querySelectorAll("tbody tr").forEach((row) => [...row.cells].forEach((cell, k) => { cell.dataset.column = names[k] ?? ""; }));
+  });
+});
+
 // A button that copies the text of a code block, as it stands; without a clipboard there is none.
 document.addEventListener("DOMContentLoaded", () => {
   if (!navigator.clipboard) return;

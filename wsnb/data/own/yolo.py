@@ -1,0 +1,73 @@
+"""YOLO's boxes: a .txt a picture, its lines `class x y width height` of centres and sizes in shares of the picture."""
+
+from pathlib import Path
+
+import yaml
+
+from wsnb.data.own import names, picture
+from wsnb.data.voc_lists import read_list
+from wsnb.files import FileError
+
+FOLDER, LISTS, YAML = "labels", ("classes.txt", "labels/classes.txt", "obj.names"), ("data.yaml", "dataset.yaml")
+
+
+def label_files(folder: Path) -> dict[str, Path]:
+    """List the files of labels of a folder as YOLO lays it out, by their pictures' names; {} where there are none."""
+    place = folder / FOLDER
+    found = names.files(place, (".txt",)) if place.is_dir() else []
+    return {names.stem(path.stem): path for path in found if path.name != "classes.txt"}
+
+
+def class_names(folder: Path) -> list[str] | None:
+    """Read the names of the classes 0, 1, ...: of a list, or of `names` in the YAML; None without. Raises FileError."""
+    for name in LISTS:
+        if (folder / name).is_file():
+            return [one for one in read_list(folder / name) if not names.is_background(one)]
+    for path in (folder / name for name in YAML if (folder / name).is_file()):
+        try:
+            listed = yaml.safe_load(path.read_text(encoding="utf-8-sig")).get("names")
+        except (OSError, ValueError, AttributeError, yaml.YAMLError) as error:
+            raise FileError(f"{path}: no readable YAML ({error}); write `names: [cat, dog]` into it") from error
+        return list(listed.values()) if isinstance(listed, dict) else listed
+    return None
+
+
+def read(folder: Path, pictures: dict, errors: list) -> dict[str, list[tuple[str, tuple, bool]]]:
+    """Read (class, (x0, y0, x1, y1) half-open, difficult) of every box; PICTURES {name: file}, faults go to ERRORS.
+
+    A line of a polygon, `class x y x y ...`, gives its box. An empty file says that there is no object.
+    """
+    classes, found = class_names(folder), {}
+    if classes is None:
+        errors.append(f"{folder / FOLDER}: YOLO's boxes hold numbers; name the classes in {folder / LISTS[0]}, 0 first")
+        return found
+    for stem, path in label_files(folder).items():
+        size = picture.size(pictures[stem], 0, errors) if stem in pictures else None
+        found[stem] = []
+        for number, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), 1):
+            if not line.strip():
+                continue
+            try:
+                label, *values = (float(value) for value in line.split())
+                box = _box(values)
+                name = names.class_name(classes[int(label)]) if label == int(label) >= 0 else None
+            except (ValueError, IndexError):
+                box = name = None
+            if box is None or name is None:
+                errors.append(f"{path}: line {number}: {line[:60]!r} is not `class x y width height`, a class below "
+                              f"{len(classes)} and shares of 0 to 1; correct it")
+            elif size is not None:
+                height, width = size[0]
+                sides = (box[0] * width, box[1] * height, box[2] * width, box[3] * height)
+                found[stem].append((name, tuple(map(round, sides)), False))
+    return found
+
+
+def _box(values) -> tuple | None:
+    """(x0, y0, x1, y1) in shares of the picture: of a centre and a size, or around a polygon; None for neither."""
+    if len(values) < 4 or len(values) % 2 or not all(-0.01 <= value <= 1.01 for value in values):
+        return None
+    if len(values) == 4:
+        x, y, width, height = values
+        return x - width / 2, y - height / 2, x + width / 2, y + height / 2
+    return min(values[::2]), min(values[1::2]), max(values[::2]), max(values[1::2])
