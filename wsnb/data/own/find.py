@@ -57,11 +57,6 @@ def labels_in(folder: Path, places: dict, errors: list) -> dict:
     return found
 
 
-def place(found: dict, kind: str):
-    """The file or folder that labels of a KIND were read from, as messages name it; outlines are in the boxes' file."""
-    return found["places"].get(kind) or found["places"].get("boxes") or kind
-
-
 def _boxes_in(folder: Path, usual: Path | None, errors: list) -> Path | None:
     """Find the boxes: at their USUAL place, else VOC XML beside the pictures, else the one COCO JSON in FOLDER or its
     annotations, of any name."""
@@ -157,8 +152,8 @@ def pictures_of(found: dict, errors: list, notes: list) -> dict[str, Path]:
     for kind in KINDS:
         for stem in found[kind]:
             if stem not in pictures:
-                errors.append(f"{place(found, kind)}: {stem} is no picture of the folder; rename it, or add the "
-                              "picture")
+                errors.append(f"{labels.file_of(found, kind)}: {stem} is no picture of the folder; rename it, or add "
+                              "the picture")
     ids = {stem: path for stem, path in pictures.items() if any(stem in found[kind] for kind in KINDS)}
     if len(ids) < len(pictures):
         left = sorted(set(pictures) - set(ids))

@@ -14,6 +14,11 @@ from wsnb.files import FileError
 _HEADS = {"image", "file", "filename", "name", "id", "picture"}
 
 
+def file_of(found: dict, kind: str):
+    """The file or folder that labels of a KIND were read from, as messages name it; outlines are in the boxes' file."""
+    return found["places"].get(kind) or found["places"].get("boxes") or kind
+
+
 def pictures(folder, errors: list) -> dict[str, Path]:
     """List the pictures of a folder by their name without ending."""
     found = names.by_stem(folder, names.PICTURES, errors)

@@ -9,7 +9,8 @@ from PIL import Image
 
 from wsnb.data import coco_masks, voc
 from wsnb.data.item import read_numbers
-from wsnb.data.own import find, outlines
+from wsnb.data.own import outlines
+from wsnb.data.own.labels import file_of
 from wsnb.data.synthetic.writing import jpeg
 from wsnb.files import ON_ITS_SIDE, FileError, loaded_colour, open_image, orientation, read_index, read_rgb, save_png
 
@@ -53,7 +54,7 @@ def check(found: dict, stem: str, shape, classes, errors: list) -> set[int]:
     seen = set()
     for label, (x0, y0, x1, y1), _ in found["boxes"].get(stem, ()):
         if not (-1 <= x0 < x1 <= width + 1 and -1 <= y0 < y1 <= height + 1):  # rounding may cost a pixel
-            errors.append(f"{find.place(found, 'boxes')}: {stem}: box {x0},{y0},{x1},{y1} of {label} is empty or "
+            errors.append(f"{file_of(found, 'boxes')}: {stem}: box {x0},{y0},{x1},{y1} of {label} is empty or "
                           f"leaves the {width}x{height} picture (turned upright); correct it")
     _objects_fit(found, stem, (height, width), errors)
     for kind in ("scribbles", "points", "masks"):
@@ -74,7 +75,7 @@ def check(found: dict, stem: str, shape, classes, errors: list) -> set[int]:
                 seen = set(np.unique(drawn).tolist())
         for label, corners in labels if isinstance(labels, list) else ():
             if any(not (0 <= x < width and 0 <= y < height) for x, y in corners):
-                errors.append(f"{find.place(found, kind)}: {stem}: a mark of {label} leaves the {width}x{height} "
+                errors.append(f"{file_of(found, kind)}: {stem}: a mark of {label} leaves the {width}x{height} "
                               "picture; correct it")
     return seen
 
@@ -96,13 +97,13 @@ def _objects_fit(found: dict, stem: str, size, errors: list) -> None:
             errors.append(f"{objects}: {numbers.shape[1]}x{numbers.shape[0]}, but its picture is {size[1]}x{size[0]}; "
                           "give it in the picture's size")
     elif objects is not None and len(objects) > outlines.MOST:
-        errors.append(f"{find.place(found, 'boxes')}: {stem}: {len(objects)} outlined objects; take at most "
+        errors.append(f"{file_of(found, 'boxes')}: {stem}: {len(objects)} outlined objects; take at most "
                       f"{outlines.MOST} a picture")
     for k, outline in enumerate(objects if isinstance(objects, list) else ()):
         try:
             coco_masks.region(outline, size)
         except ValueError as error:
-            errors.append(f"{find.place(found, 'boxes')}: {stem}: the outline of object {k + 1} "
+            errors.append(f"{file_of(found, 'boxes')}: {stem}: the outline of object {k + 1} "
                           f"({found['boxes'][stem][k][0]}): {error}; correct it, or remove its segmentation")
 
 
