@@ -10,7 +10,7 @@ import torch
 
 from wsnb.data.item import Item
 from wsnb.files import FileError, save_npz, save_png
-from wsnb.ops import cam, label_maps
+from wsnb.ops import cam, label_maps, segmenter
 from wsnb.ops.crf import CRF
 from wsnb.papers.no_people_allowed import inference as npa
 from wsnb.papers.no_people_allowed import instances, irnet
@@ -100,7 +100,7 @@ def npa_instances(net, items, out, monkeypatch):
 
 WRITERS = {
     "single_stage": labels_of_single_stage,
-    "simple_does_it": lambda net, items, out: semantic.write_predictions(P, net, items, [out], NO_CRF, "cpu"),
+    "simple_does_it": lambda net, items, out: segmenter.write_predictions(P, net, items, [out], NO_CRF, "cpu"),
     "simple_does_it, the next round": denoised,
     "spml, softmax": spml_softmax,
     "spml, retrieval": spml_retrieval,
