@@ -159,7 +159,7 @@ def trained(folder):
 
 
 @pytest.mark.parametrize("more", [{"select": "best", "epochs": 1, "pretrain": 0},
-                                  {"model": "cam_baseline", "epochs": 0}], ids=["own masks", "CAM baseline"])
+                                  {"model": "cam_baseline", "epochs": 1}], ids=["own masks", "CAM baseline"])
 def test_single_stage(more, device, kills, data, tmp_path):
     run(device, kills, "single_stage/shapes", data("voc"), tmp_path, single_stage.SMALL, ["03_evaluate"], batch=2,
         psi=0.0, padded_side=96, pamr_iterations=2, pamr_dilations="[1, 2]", tag_sources="[predicted]", **more)

@@ -166,7 +166,8 @@ def trained(supervision, steps=4, samples=2):
     drawn = [(*sample(j), str(j)) for j in range(steps * samples)]
     for step in range(steps):
         each = step_losses(network, drawn, range(step * samples, (step + 1) * samples), supervision)
-        printed.append(averaged.step(each, losses.rate_at(step, (1, 2), (1e-8, 1e-9, 1e-8)), lambda values: None))
+        rate = losses.rate_at(step, (1, 2), (1e-8, 1e-9, 1e-8))
+        printed.append(float(averaged.step(each, rate, lambda values: None)))
     state = averaged.inner.state
     changes, momenta = {}, {}
     for theirs in order:
