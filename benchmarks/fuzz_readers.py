@@ -110,9 +110,20 @@ def readers(folder: Path) -> dict[str, Reader]:
          },
         {"cell_type": "code", "metadata": {}, "source": "stage.finish()"}], "metadata": {}, "nbformat": 4}),
         lambda p: params.declared(notebooks.read(p)))
-    add("manifest", ".json", lambda p: json.dumps({"format": manifest.FORMAT, "key": "k", "parts": {}, "results": [],
-                                                          "files": {"a.png": {"size": 3, "sha256": "0"}}}),
-        lambda p: manifest.problems(_as(p, manifest.NAME), manifest.read(p.with_suffix(".folder")), full=True))
+    record = {"key": "k", "parts": {}, "results": [], "notes": {"undefined": ["cat"]}}
+
+    def manifest_of(path):
+        place = _as(path, manifest.RESULTS)
+        files.save_json(place / manifest.RESULTS, record)
+        manifest.write(place, record)
+        return (place / manifest.NAME).read_bytes()
+
+    def read_manifest(path):
+        place = _as(path, manifest.NAME)
+        files.save_json(place / manifest.RESULTS, record)
+        return manifest.problems(place, manifest.read(place), full=True)
+
+    add("manifest", ".json", manifest_of, read_manifest)
     add("LID list", ".json", lambda p: json.dumps([["a/b", [1, 2]], ["a/c", []]]),
         lambda p: imagenet_det.read_entries(p, 3))
     person = {"id": 1, "image_id": 7, "bbox": [1, 1, 8, 8], "segmentation": [[1, 1, 8, 1, 8, 8]], "dp_masks": [
@@ -143,7 +154,7 @@ def _as(path, name):
     folder = path.with_suffix(".folder")
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
-    (folder / name).write_bytes(path.read_bytes())
+    (folder / name).write_bytes(path.read_bytes() if path.exists() else b"")
     return folder
 
 

@@ -16,7 +16,7 @@ from types import SimpleNamespace
 import pandas as pd
 import torch
 
-from wsnb.models import backbones, heads, replicas, training
+from wsnb.models import heads, replicas, training
 from wsnb.ops import segmentation
 from wsnb.ops.segsort.retrieval import MemoryBank
 from wsnb.papers.no_people_allowed import irnet
@@ -100,7 +100,7 @@ def segmenter(title, stage, classes):
 def embedding(side, batch):
     p = values("spml/voc12_tag", "04_embedding")
     network, _ = spml_model.build(p.backbone, p.head, p.dim, "random", p.norms, p.norm_momentum, p.output_stride,
-                                  p.head_width, rates=p.rates)
+                                  p.head_width, rates=p.head_rates)
     joint, memory, side = spml_model.joint_head(p.dim, 21, p.norms), MemoryBank(p.memory), side or p.crop
     settings = spml_steps.settings_from(p, 21)
 
@@ -129,7 +129,7 @@ def boxes(side, batch):
 
 def tagged(side, batch):
     p = values("spml/voc12_tag", "02_cam")
-    network = heads.Classifier(backbones.build(p.backbone, p.output_stride), 20, p.freeze)
+    network = heads.Classifier(spml_model.trunk(p.backbone, "random", p.output_stride)[0], 20, p.freeze)
     tags = torch.zeros(20).index_fill(0, torch.tensor([3]), 1)
 
     def step(x):

@@ -28,7 +28,7 @@ def wsnb(*arguments) -> SimpleNamespace:
     text = io.StringIO()
     with mock.patch.dict(os.environ, environment(), clear=True), contextlib.redirect_stdout(text):
         with contextlib.redirect_stderr(text):
-            code = cli.main(arguments)
+            code = cli.main([str(word) for word in arguments])
     return SimpleNamespace(returncode=code, stdout=text.getvalue())
 
 

@@ -243,6 +243,13 @@ def test_one_flipped_bit_of_a_mask_or_a_checkpoint_is_an_error(tmp_path):
         assert silent == 0
 
 
+def test_messages_and_logs_hold_no_control_characters_and_no_floods():
+    said = str(files.FileError("a\x1b[2J\rb\u202ec\n\tü" + "x" * 5000))
+    assert said.startswith("a\\x1b[2J\\rb\\u202ec\n\tüxxx") and len(said) < 1100 and " ... " in said
+    assert str(files.FileError("one\ntwo")) == "one\ntwo" and str(files.NoRoom("full")) == "full"
+    assert isinstance(files.NoRoom("full"), OSError) and str(pickle.loads(pickle.dumps(files.FileError("a")))) == "a"
+
+
 def test_formats_that_start_programs_are_refused(tmp_path):
     """Pillow would hand PostScript to Ghostscript, whatever the name says."""
     (tmp_path / "a.jpg").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\nshowpage\n")

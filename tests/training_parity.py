@@ -22,26 +22,40 @@ def losses(monkeypatch):
     found, check = [], training.Training.check
     monkeypatch.setattr(F, "dropout", lambda x, *_, **__: x)
     monkeypatch.setattr(F, "dropout2d", lambda x, *_, **__: x)
-    monkeypatch.setattr(training.Training, "check", lambda *given: found.append(check(*given)) or found[-1])
+    monkeypatch.setattr(training.Training, "check", lambda run, loss, *more, **named: found.extend(
+        loss.detach().flatten().tolist()) or check(run, loss, *more, **named))
     torch.set_default_dtype(torch.float64)
     yield found
     torch.set_default_dtype(torch.float32)
 
 
+def imports(title, **names) -> dict:
+    """What the notebook TITLE imports, and NAMES in place of some of it."""
+    known = {}
+    for source in sources(title):
+        if all(isinstance(node, ast.Import | ast.ImportFrom) for node in ast.parse(source).body):
+            exec(compile(source, title, "exec"), known)  # noqa: S102
+    return {**known, **names}
+
+
+def sources(title) -> list:
+    """The code cells of the notebook TITLE but for its parameters."""
+    path = next((ROOT / "notebooks").glob(f"{title}*.ipynb"))
+    return ["".join(cell["source"]) for cell in json.loads(path.read_text())["cells"]
+            if cell["cell_type"] == "code" and "parameters" not in cell["metadata"].get("tags", ())]
+
+
 def cells(title, known, *names) -> dict:
     """KNOWN after those code cells of the notebook TITLE have run in it, in their order, that bind one of NAMES."""
-    path = next((ROOT / "notebooks").glob(f"{title}*.ipynb"))
     left = set(names)
-    for cell in json.loads(path.read_text())["cells"]:
-        source = "".join(cell["source"])
-        if cell["cell_type"] == "code" and "parameters" not in cell["metadata"].get("tags", ()):
-            bound = {getattr(node, "id", None) or node.name for node in ast.walk(ast.parse(source))
-                     if isinstance(node, ast.FunctionDef) or isinstance(getattr(node, "ctx", None), ast.Store)
-                     and isinstance(node, ast.Name)}
-            if bound & left:
-                exec(compile(source, f"{path.name}: {min(bound & left)}", "exec"), known)  # noqa: S102
-                left -= bound
-    assert not left, f"{path.name} binds no {', '.join(left)}"
+    for source in sources(title):
+        bound = {getattr(node, "id", None) or node.name for node in ast.walk(ast.parse(source))
+                 if isinstance(node, ast.FunctionDef) or isinstance(getattr(node, "ctx", None), ast.Store)
+                 and isinstance(node, ast.Name)}
+        if bound & left:
+            exec(compile(source, f"{title}: {min(bound & left)}", "exec"), known)  # noqa: S102
+            left -= bound
+    assert not left, f"{title} binds no {', '.join(left)}"
     return known
 
 

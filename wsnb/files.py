@@ -23,6 +23,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")  # but for line breaks and tabs
 FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP", "PPM")  # of pictures; Pillow would start programs for some others
 
 
@@ -33,9 +34,14 @@ class FileError(ValueError):
         super().__init__(readable(message))
 
 
+def printable(text: str) -> str:
+    """TEXT with control characters written out: a terminal would obey them."""
+    return CONTROL.sub(lambda found: repr(found[0])[1:-1], text)
+
+
 def readable(message) -> str:
-    """MESSAGE with lines of at most 1000 characters: it may quote what it found in a damaged file."""
-    lines = str(message).split("\n")
+    """MESSAGE, `printable`, with lines of at most 1000 characters: it may quote what it found in a damaged file."""
+    lines = printable(str(message)).split("\n")
     return "\n".join(line if len(line) <= 1000 else f"{line[:500]} ... {line[-500:]}" for line in lines)
 
 

@@ -63,6 +63,8 @@ def test_every_page_on_a_phone(site, driver, screenshots):
         faults += [(address, "no text", url) for url in found["silent"]]
         faults += [(address, "too wide by", found["wide"])] if found["wide"] > 1 else []
         faults += [(address, "request", url) for url in requests(driver)]
+        faults += [(address, "refused", entry["message"]) for entry in driver.get_log("browser")
+                   if "Content Security Policy" in entry["message"]]
         for link in found["links"]:
             parts = urllib.parse.urlsplit(link)
             if parts.scheme != "file":

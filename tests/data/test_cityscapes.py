@@ -54,6 +54,15 @@ def test_splits_and_lists(root):
         cityscapes.items(root, "trian")
 
 
+def test_hidden_files_are_no_pictures(root):
+    before = cityscapes.items(root, "train")
+    city = root / "leftImg8bit/train/bonn"
+    (city / "._bonn_000000_000019_leftImg8bit.png").write_bytes(b"\0\5\26\7")
+    picture(root, "train", "ghost_000000_000019")
+    (city.parent / "ghost").rename(city.parent / ".ghost")
+    assert cityscapes.items(root, "train") == before
+
+
 def test_train_ids(root):
     item = cityscapes.items(root, "train")[0]
     mask = cityscapes.read_mask(item)

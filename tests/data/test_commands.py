@@ -1,10 +1,16 @@
 """The data commands as they are typed."""
 
+import json
+
+import numpy as np
 import pytest
 
 from tests.data import tree
 from tests.data.test_twins import SMALL
 from wsnb.data import sbd, synthetic
+from wsnb.data.synthetic import make_voc
+from wsnb.files import save_npz, save_torch
+from wsnb.models import backbones
 from wsnb.run.cli import main
 
 
@@ -52,3 +58,33 @@ def test_a_root_that_is_no_such_set(layout, tmp_path, capsys):
     said = capsys.readouterr()
     assert str(tmp_path) in said.out + said.err
     assert main(["data", "doctor", layout, str(tmp_path / "nothing")]) == 2
+
+
+def test_the_doctor_as_json(tmp_path, capsys):
+    made = make_voc.shapes(tmp_path / "VOCdevkit", train=2, val=1, size=(32, 48))
+    capsys.readouterr()
+    assert main(["data", "doctor", "shapes", str(made), "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["ok"] and said["pictures"] == {"train": 2, "val": 1} and said["problems"] == []
+    (victim := next((made / "VOC2012/JPEGImages").iterdir())).unlink()
+    assert main(["data", "doctor", "shapes", str(made), "--json"]) == 1
+    said = json.loads(capsys.readouterr().out)
+    assert not said["ok"] and [victim.name in one for one in said["problems"]] == [True]
+
+
+def test_the_doctor_looks_at_weights(tmp_path, capsys):
+    state = backbones.build("mobilenet_v2").state_dict()
+    save_torch(tmp_path / "net.pth", state)
+    assert main(["data", "doctor", "weights", str(tmp_path / "net.pth")]) == 0
+    assert f"note: {len(state)} tensors, " in capsys.readouterr().out
+    next(iter(state.values())).view(-1)[0] = float("nan")
+    save_torch(tmp_path / "net.pth", state)
+    assert main(["data", "doctor", "weights", str(tmp_path / "net.pth"), "--json"]) == 1
+    assert "1 tensors hold NaN or Inf" in json.loads(capsys.readouterr().out)["problems"][0]
+    save_npz(tmp_path / "other.npz", a=np.zeros(3))
+    assert main(["data", "doctor", "weights", str(tmp_path / "other.npz")]) == 0
+    assert "1 tensors, 3 numbers" in capsys.readouterr().out
+    for content in (b"", b"no weights"):
+        (tmp_path / "bad.pth").write_bytes(content)
+        assert main(["data", "doctor", "weights", str(tmp_path / "bad.pth")]) == 1
+        assert "bad.pth: not a readable file of tensors" in capsys.readouterr().out

@@ -50,6 +50,7 @@ def test_everything_wrong_is_listed_at_once(root):
     for path, (_, spoil) in wrong.items():
         spoil(path)
     report = doctor.check(root)
+    print(f"{len(report.problems)} of {len(wrong)} faults listed at once")
     assert len(report.problems) == len(wrong), report.text()
     for path, (word, _) in wrong.items():
         lines = [problem for problem in report.problems if problem.startswith(f"{path}:")]

@@ -153,6 +153,16 @@ def test_label_maps_that_would_be_left_out(folder, place):
     refused(folder, "masks: label maps are PNG files that lie in it", "would be left out, 1 in all")
 
 
+def test_places_in_any_case(folder):
+    masks(folder)
+    (folder / "masks").rename(folder / "Masks")
+    (folder / "classes.txt").rename(folder / "Classes.TXT")
+    (folder / "Tags.CSV").write_text("a,cat\nb,cat\nc,cat\nd,cat\n")
+    assert dataset.make(folder).known == {"tags": 4, "masks": 4}
+    masks(folder, stems=("a",))
+    refused(folder, "Masks: masks could be meant too", root=folder / "again")
+
+
 def test_hidden_files_are_left_out(folder):
     masks(folder)
     (folder / "Annotations").mkdir()
@@ -269,6 +279,9 @@ def test_polygons_give_their_boxes(folder):
 
 
 @pytest.mark.parametrize("outline", [[[1e9, 0, 5, 5, 9, 0]], [[0, 0, 5, -1e8, 9, 0]],
+                                     {"size": [40, 30], "counts": [1200]}, {"size": [30, 40], "counts": [-5, 1205]},
+                                     {"size": [30, 40], "counts": [10.5, 1189.5]},
+                                     {"size": [30, 40], "counts": "abc"}, {"size": [30], "counts": [1200]},
                                      {"size": [30, 40], "counts": [10, 20]}, {"size": [30, 40], "counts": [1, 9999]}])
 def test_outlines_beyond_the_picture(folder, outline):
     save_json(folder / "boxes.json", coco(changes={"segmentation": outline}))

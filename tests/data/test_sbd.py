@@ -48,3 +48,11 @@ def test_doctor(tmp_path):
     tree.mat(item.instances, "GTinst", Segmentation=np.ones((5, 5), np.uint8), Categories=np.uint8([[7]]))
     report = doctor.check(tmp_path, layout="sbd")
     assert len(report.problems) == 2 and "no readable MAT file" in report.problems[0] and "5x5" in report.problems[1]
+
+
+def test_hidden_files_are_not_converted(tmp_path):
+    tree.sbd(tmp_path)
+    folder = sbd.dataset(tmp_path) / "cls"
+    count = len(list(folder.glob("*.mat")))
+    (folder / "._2007_000001.mat").write_bytes(b"\0\5\26\7")
+    assert sbd.to_png(tmp_path) == count

@@ -131,3 +131,11 @@ def test_batches_are_quartered_where_they_lie_as_pictures_are(rule):
     labels = np.random.default_rng(0).integers(0, 256, (2, 33, 47)).astype(np.uint8)
     found = data.quartered(torch.from_numpy(labels).long(), rule).numpy()
     assert (found == np.stack([affinity.quarter(one, rule) for one in labels])).all()
+
+
+@pytest.mark.parametrize("count", [random_walk.FEW, random_walk.FEW + 1])
+def test_maps_walk_together_as_each_alone(count):
+    rng = np.random.default_rng(0)
+    cam, edge = rng.random((count, 9, 12)).astype(np.float32), rng.random((9, 12)).astype(np.float32)
+    each = np.concatenate([random_walk.random_walk(one[None], edge, 3, 2, 4) for one in cam])
+    assert np.array_equal(random_walk.random_walk(cam, edge, 3, 2, 4), each)

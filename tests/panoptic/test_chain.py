@@ -122,7 +122,7 @@ def test_killed_while_labels_are_made(data, whole, tmp_path):
 def test_whole_masks_need_no_weak_labels(data, tmp_path):
     without = dict.fromkeys(("crop_input", "cam_epochs", "cam_flip"))
     done = chain.run(data, tmp_path, experiment="panoptic/cityscapes_full", backbone="tiny", **without,
-                     weights="random", freeze="false", output_stride=0, head="largefov", device="cpu")
+                     weights="random", freeze="false", output_stride=0, head="largefov", head_rates="[]", device="cpu")
     assert done.returncode == 0, done.stdout
     notes = chain.manifest(tmp_path, "06_train", "panoptic/cityscapes_full")["notes"]
     assert notes["whole masks"] == 4 and notes["label_quality"] == []

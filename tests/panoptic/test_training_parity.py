@@ -7,9 +7,6 @@ import torch.nn.functional as F
 
 from tests import training_parity as plain
 from tests.training_parity import losses  # noqa: F401
-from wsnb import files
-from wsnb.models import backbone_wrapper, backbones, heads, training
-from wsnb.ops import segmentation
 
 LR, DECAY, CLASSES = 0.01, 0.003, 5
 NOTHING = SimpleNamespace(loss_figure=lambda history: None)
@@ -31,10 +28,9 @@ def test_the_segmenter(losses, tmp_path):  # noqa: F811
     recorded = plain.Recorded(made)
     p = SimpleNamespace(seed=1, round=1, threads=1, deterministic=False, head="aspp", head_rates=[1, 2], width=8,
                         backbone="tiny", weights="random", output_stride=0, freeze=True, lr=LR, weight_decay=DECAY,
-                        crop=32, batch=2, workers=0)
-    known = dict(torch=torch, files=files, backbone_wrapper=backbone_wrapper, heads=heads, training=training,
-                 segmentation=segmentation, charts=NOTHING, p=p, stage=plain.stage(tmp_path), space=range(CLASSES),
-                 goes_on=False, items=made, crops=lambda epoch: recorded, epochs=1)
+                        crop=32, batch=2, workers=0, gpus=1, speed="exact")
+    known = plain.imports("panoptic/06", charts=NOTHING, p=p, stage=plain.stage(tmp_path), space=range(CLASSES),
+                          goes_on=False, items=made, crops=lambda epoch: recorded, epochs=1)
     net = plain.cells("panoptic/06", known, "net")["net"]
     w = plain.copied(net)
     plain.cells("panoptic/06", known, "step", "run")
@@ -56,11 +52,11 @@ def test_the_tag_classifier(losses, tmp_path):  # noqa: F811
     for sample in recorded.samples:
         sample["tags"] = sample["tags"].double()
     p = SimpleNamespace(seed=1, threads=1, backbone="tiny", weights="random", output_stride=0, freeze=True, cam_lr=LR,
-                        weight_decay=DECAY, crop_input=[32, 32], cam_batch=2, cam_epochs=1, cam_dir="", workers=0)
-    known = dict(torch=torch, files=files, backbone_wrapper=backbone_wrapper, backbones=backbones, heads=heads,
-                 training=training, segmentation=segmentation, charts=NOTHING, p=p, stage=plain.stage(tmp_path),
-                 data=SimpleNamespace(TaggedCrops=lambda *_: recorded), space=range(CLASSES), places={}, tags={},
-                 pictures=SimpleNamespace(all=[]))
+                        weight_decay=DECAY, crop_input=[32, 32], cam_batch=2, cam_epochs=1, cam_dir="", workers=0,
+                        gpus=1, speed="exact")
+    known = plain.imports("panoptic/02", charts=NOTHING, p=p, stage=plain.stage(tmp_path), space=range(CLASSES),
+                          data=SimpleNamespace(TaggedCrops=lambda *_: recorded), places={}, tags={},
+                          pictures=SimpleNamespace(all=[]))
     net = plain.cells("panoptic/02", known, "net")["net"]
     w = plain.copied(net)
     plain.cells("panoptic/02", known, "step", "run")

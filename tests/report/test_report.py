@@ -1,5 +1,7 @@
 """The HTML book: built once from a made run, offline; the comparisons are run, once."""
 
+import base64
+import hashlib
 import html.parser
 import json
 import re
@@ -46,6 +48,25 @@ def runs_in(root):
     return runs
 
 
+EVIL = "<img src=x onerror=alert(1)> <script>alert(1)</script> [y](javascript:alert(1)) `$\\frac{a$` | *z*\n# h\n```"
+
+
+def hostile(root, runs):
+    """A run whose every free text is HTML, Markdown, LaTeX and line breaks, and a notebook with such a name."""
+    row = made.result(1.0, EVIL, dataset=EVIL, method=EVIL, backbone=EVIL, weights=EVIL, detail={EVIL: 1.0})
+    folder = made.manifest(runs, "single_stage/hostile", "01_train", [row, made.step(1.0, EVIL, dataset=EVIL)],
+                           notes={"figures": {"good_and_bad.png": EVIL}}, params={"seed": 0, "split": EVIL})
+    made.notebook(folder / "notebook.ipynb", "Training")
+    (folder / "good_and_bad.png").write_bytes(made.png())
+    made.again(folder)
+    name = "<img src=x onerror=alert(1)>.ipynb"
+    made.notebook(root / "notebooks" / name)
+    written = json.loads((root / "notebooks" / name).read_text())
+    live = {"output_type": "display_data", "metadata": {}, "data": {"text/html": "<script>alert(1)</script>"}}
+    written["cells"] = [{**written["cells"][4], "outputs": [live]}]  # no heading: the name becomes one
+    (root / "notebooks" / name).write_text(json.dumps(written))
+
+
 @pytest.fixture(scope="session")
 def built(tmp_path_factory):
     """(root, what build returned) of a site in a folder with a space in its name."""
@@ -54,6 +75,7 @@ def built(tmp_path_factory):
     assert (runs / "single_stage/shapes/01_train/notebook.ipynb").stat().st_size > 4_500_000
     (root / "params").mkdir()
     shutil.copytree(ROOT / "notebooks/compare", root / "notebooks/compare")
+    hostile(root, runs)
     return root, build.build(runs, root / "figures", root / "_site", project=root)
 
 
@@ -123,6 +145,50 @@ def test_nothing_comes_from_the_network(built):
         ), path
 
 
+class Live(html.parser.HTMLParser):
+    """Collects what a page runs: scripts, handlers, addresses of scripts; and its pictures' places."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.policy, self.scripts, self.handlers, self.pictures, self._inside = "", [], [], [], False
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        attrs = dict(attrs)
+        self._inside = tag == "script" and "src" not in attrs and attrs.get("type") in (None, "text/javascript")
+        self.scripts += [""] * self._inside
+        self.handlers += [name for name, value in attrs.items()
+                          if name.startswith("on") or str(value).strip().lower().startswith("javascript:")]  # fmt: skip
+        self.pictures += [attrs.get("src")] * (tag == "img")
+        if attrs.get("http-equiv") == "Content-Security-Policy":
+            self.policy = attrs["content"]
+
+    def handle_endtag(self, tag):
+        self._inside = False
+
+    def handle_data(self, data):
+        if self._inside:
+            self.scripts[-1] += data
+
+
+def test_names_and_outputs_run_nothing(built):
+    """The policy lets the theme's scripts run; one in a notebook's output is in the page, and not allowed."""
+    root, _ = built
+    refused = 0
+    for path in pages(root):
+        page = Live(path.read_text(encoding="utf-8"))
+        assert "x" not in page.pictures and page.handlers == [], path
+        assert re.search(r"default-src 'none'; script-src 'self' 'sha256-[^;]*; style-src 'self' 'unsafe-inline'; "
+                         r"img-src 'self' data:;", page.policy), path  # fmt: skip
+        assert "http" not in page.policy and "*" not in page.policy
+        for script in page.scripts:
+            digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+            allowed = f"'sha256-{digest}'" in page.policy
+            assert allowed != ("alert" in script), (path, script)
+            refused += not allowed
+    assert refused == 1 and "alert(1)" in (root / "_site/single_stage/hostile/index.html").read_text(encoding="utf-8")
+
+
 def test_all_that_is_loaded_or_linked_exists(built):
     root, _ = built
     found = pages(root)
@@ -189,7 +255,7 @@ def test_experiment_page_says_it_all(built):
 def test_cells_know_their_column_and_long_names_may_break(built):
     root, _ = built
     page = (root / "_site/index.html").read_text(encoding="utf-8")
-    assert page.count('<td class="col-results">') == page.count('<td class="col-time">') == 2
+    assert page.count('<td class="col-results">') == page.count('<td class="col-time">') == 3
     assert '<th class="head col-experiment">' in page
     name = "single_<wbr>stage/<wbr>shapes"
     assert re.search(rf'<td class="col-experiment"><p><a [^>]*href="single_stage/shapes/index.html">.*{name}', page)

@@ -183,7 +183,7 @@ def test_markdown(tmp_path):
     assert "\n1. authors' README: `visinf/1-stage-wseg" in page
     assert "2 min 05 s | 1.24 GB | none | 2 CPU cores | ffffffff |" in page
     widths = {len(line.replace("\\|", "").split("|")) for line in page.splitlines() if line.startswith("|")}
-    assert widths == {11, 9}
+    assert widths == {12, 9}
 
 
 def test_markdown_shows_text_as_it_stands():

@@ -2,23 +2,15 @@
 
 import shutil
 import signal
-import time
 from pathlib import Path
 
 import pytest
 
 from tests.run import toy
+from tests.run.test_kills import wait_for
 
 pytest.importorskip("snakemake", reason="snakemake is not installed: pip install -e .[cluster]")
 ENGINE = ("--engine", "snakemake")
-
-
-def wait_for(path, seconds=120):
-    """Wait until PATH is there."""
-    end = time.monotonic() + seconds
-    while not path.exists():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.02)
 
 
 @pytest.fixture
@@ -84,9 +76,9 @@ def test_a_failure_keeps_the_rest_and_the_same_command_continues(project):
 def test_a_signal_reaches_the_stage_and_the_next_call_continues(project, finished):
     project.hold("step 2")
     process = project.start("run", "toy/tiny", *ENGINE)
-    wait_for(project.runs / "02_train/state.json")
+    wait_for((project.runs / "02_train/state.json").exists)
     process.send_signal(signal.SIGTERM)
-    text, _ = process.communicate(timeout=60)
+    text, _ = process.communicate(timeout=120)
     assert process.returncode == 75, text
     assert "saved at an interrupt" in (project.runs / "02_train/log.txt").read_text()
     assert not project.manifest("02_train")
@@ -98,7 +90,7 @@ def test_a_signal_reaches_the_stage_and_the_next_call_continues(project, finishe
 def test_killed_it_continues_and_nothing_stays_locked(project, finished):
     project.hold("step 2")
     process = project.start("run", "toy/tiny", *ENGINE)
-    wait_for(project.runs / "02_train/state.json")
+    wait_for((project.runs / "02_train/state.json").exists)
     toy.kill(process)
     project.hold()
     project.run(*ENGINE)
@@ -108,11 +100,11 @@ def test_killed_it_continues_and_nothing_stays_locked(project, finished):
 def test_a_second_run_is_refused(project):
     project.hold("item 1")
     process = project.start("run", "toy/tiny", *ENGINE)
-    wait_for(project.runs / "01_make/0.json")
+    wait_for((project.runs / "01_make/0.json").exists)
     assert "is in use by process" in project.run(code=3)
     assert "is in use by process" in project.run(*ENGINE, code=3)
     process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=60)
+    process.communicate(timeout=120)
 
 
 def test_one_stage_alone(project):

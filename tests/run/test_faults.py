@@ -158,7 +158,7 @@ def test_a_list_whose_reader_has_left_is_no_fault(project):
     os.close(reader)
     process = project.start("list", stdout=writer, stderr=subprocess.PIPE)
     os.close(writer)
-    assert (process.communicate(timeout=60)[1], process.returncode) == ("", 0)
+    assert (process.communicate(timeout=120)[1], process.returncode) == ("", 0)
 
 
 FILL = """

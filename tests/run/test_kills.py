@@ -70,14 +70,10 @@ def test_orphan_dies_with_the_runner(project):
     project.hold("item 0")
     process = project.start("run", "toy/tiny")
     wait_for((project.runs / "01_make/.computed").exists)
-    orphans = kernels(project)
-    assert orphans
+    (orphan,) = kernels(project)
+    orphan.suspend()  # it cannot look for its parent any more: the system has to end it
     kill(process)
-    began = time.monotonic()
-    psutil.wait_procs(orphans, timeout=60)
-    took = time.monotonic() - began
-    print(f"orphan gone after {took:.2f} s")
-    assert took < 1.5
+    orphan.wait(timeout=60)
 
 
 def test_kernel_killed(project, finished):
@@ -86,7 +82,7 @@ def test_kernel_killed(project, finished):
     wait_for((project.runs / "02_train/state.json").exists)
     for found in kernels(project):
         found.kill()
-    text, _ = process.communicate(timeout=30)
+    text, _ = process.communicate(timeout=120)
     assert process.returncode == 1
     assert "FAILED" in text and "kernel died (SIGKILL; perhaps out of memory)" in text and "continue" in text
     assert project.manifest("01_make") and not project.manifest("02_train")
@@ -111,7 +107,7 @@ def test_interrupts(project, finished):
         wait_for(lambda step=step: state.exists() and f'"step": {step}' in state.read_text())
         began = time.monotonic()
         process.send_signal(number)
-        text, _ = process.communicate(timeout=20)
+        text, _ = process.communicate(timeout=120)
         assert process.returncode == 75, text
         assert "saved at an interrupt" in text and "interrupted; the same command continues" in text
         assert time.monotonic() - began < 10 and not project.manifest("02_train")
@@ -128,7 +124,7 @@ def test_interrupt_at_any_moment(project):
         time.sleep(delay)
         began = time.monotonic()
         process.send_signal(signal.SIGTERM)
-        text, _ = process.communicate(timeout=20)
+        text, _ = process.communicate(timeout=120)
         assert process.returncode in (75, -signal.SIGTERM), text  # the latter while Python itself starts
         assert time.monotonic() - began < 10
     assert not project.manifest("01_make")
@@ -136,7 +132,7 @@ def test_interrupt_at_any_moment(project):
 
 def test_a_kernel_that_ignores_interrupts_can_be_killed(project):
     project.single(  # the log's line is inside of the try: the file has it before stage.log returns
-        "import time\nend = time.time() + 30\nwhile time.time() < end:\n    try:\n        stage.log('in')\n"
+        "import time\nend = time.time() + 600\nwhile time.time() < end:\n    try:\n        stage.log('in')\n"
         "        time.sleep(30)\n    except KeyboardInterrupt:\n        stage.log('no')"
     )
     process = project.start("run", "toy/tiny")
@@ -145,15 +141,15 @@ def test_a_kernel_that_ignores_interrupts_can_be_killed(project):
     process.send_signal(signal.SIGTERM)
     wait_for(lambda: " no" in log.read_text())
     process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=20)
+    process.communicate(timeout=120)
     assert process.returncode == 75 and not kernels(project)
 
 
 def test_workers_do_not_outlive_a_killed_kernel(project):
     project.single(
         "import multiprocessing, time\ncontext = multiprocessing.get_context('fork')\n"
-        "worker = context.Process(target=time.sleep, args=(60,))\nworker.start()\n"
-        "(stage.folder / 'pid').write_text(str(worker.pid))\ntime.sleep(60)"
+        "worker = context.Process(target=time.sleep, args=(600,))\nworker.start()\n"
+        "(stage.folder / 'pid').write_text(str(worker.pid))\ntime.sleep(600)"
     )
     process = project.start("run", "toy/tiny")
     wait_for(lambda: (project.runs / "01_make/pid").exists() and (project.runs / "01_make/pid").read_text())

@@ -34,6 +34,21 @@ def test_the_command_starts_without_large_libraries(words):
     assert processor < 0.3  # 0.15 on an idle machine
 
 
+def test_a_run_that_waits_needs_little_memory():
+    """What a run has loaded before its first kernel: all that a plan of the real experiments needs."""
+    code = (
+        f"import resource, sys\nfrom wsnb.run import cli\n"
+        f"code = cli.main(['run', '--all', '--dry-run'])\n"
+        f"print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024, *({HEAVY!r} & sys.modules.keys()))\n"
+        f"sys.exit(code)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=Path(__file__).parents[2])
+    assert done.returncode == 0, done.stderr
+    size, *heavy = done.stdout.splitlines()[-1].split()
+    print(f"a run that waits: {size} MiB")
+    assert not heavy and int(size) < 120
+
+
 def chains(project):
     """Make 02_train and 02_other two stages that need 01_make only and wait for each other."""
     for mine, theirs in (("02_train", "02_other"), ("02_other", "02_train")):
@@ -91,7 +106,7 @@ def test_a_signal_reaches_all_stages_that_run(project):
     logs = [project.root / f"runs/toy/{name}/01_make/log.txt" for name in ("tiny", "other")]
     wait_for(lambda: all(log.with_name("in").exists() for log in logs))
     process.terminate()
-    process.communicate(timeout=20)
+    process.communicate(timeout=120)
     assert process.returncode == 75 and not kernels(project)
     assert all("saved\n" in log.read_text() and "interrupted" in log.read_text() for log in logs)
 
@@ -107,7 +122,7 @@ def test_a_signal_ends_what_waits_for_a_gpu(project, tmp_path):
         line = next(line for line in process.stdout if "waiting for a GPU" in line)
         assert f"process {os.getpid()}" in line
         process.terminate()
-        process.communicate(timeout=10)
+        process.communicate(timeout=120)
     assert process.returncode == 75
 
 

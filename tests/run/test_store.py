@@ -69,7 +69,7 @@ def test_two_runs_at_once_on_one_key(project, finished):
     assert f"waiting: {project.root}/runs/toy/other/01_make is in use by process {first.pid}" in text
     project.hold()
     for process in (first, second):
-        said, _ = process.communicate(timeout=60)
+        said, _ = process.communicate(timeout=120)
         assert process.returncode == 0, said
     assert computed(project) == 5 and len(entries(project)) == 3
     assert project.hashes() == finished.hashes()
@@ -84,7 +84,7 @@ def test_one_that_waits_computes_if_the_other_is_killed(project, finished):
     wait_for((project.root / "runs/toy/other/01_make").is_symlink)
     toy.kill(first)
     project.hold()
-    said, _ = second.communicate(timeout=60)
+    said, _ = second.communicate(timeout=120)
     assert second.returncode == 0, said
     assert computed(project) <= 6 and project.run().count("done already") == 3
     assert project.hashes() == finished.hashes()
@@ -98,7 +98,7 @@ def test_one_that_waits_can_be_interrupted(project):
     second = project.start("run", "toy/other")
     wait_for((project.root / "runs/toy/other/01_make").is_symlink)
     second.send_signal(signal.SIGTERM)
-    assert second.communicate(timeout=10) and second.returncode == 75
+    assert second.communicate(timeout=120) and second.returncode == 75
     toy.kill(first)
 
 

@@ -243,4 +243,4 @@ class Project:
 def kill(process):
     """SIGKILL, and wait."""
     process.send_signal(signal.SIGKILL)
-    process.communicate(timeout=60)
+    process.communicate(timeout=120)

@@ -10,9 +10,8 @@ import torch.nn.functional as F
 from tests import training_parity as plain
 from tests.training_parity import losses  # noqa: F401
 from wsnb.models import training
-from wsnb.ops import segmentation
-from wsnb.papers.simple_does_it import instances, model, semantic
-from wsnb.papers.simple_does_it import losses as instance_losses
+from wsnb.ops import segmentation, segmenter
+from wsnb.papers.simple_does_it import instances, model
 
 CLASSES, DECAY = 4, 0.004
 
@@ -29,11 +28,11 @@ def test_the_segmenter(losses, monkeypatch, tmp_path, schedule):  # noqa: F811
     p = SimpleNamespace(seed=2, threads=1, deterministic=False, head="largefov", head_rates=[2], backbone="tiny", lr=lr,
                         weights="random", output_stride=0, width=8, freeze=False, optimiser="sgd", bias_multiplier=2.0,
                         lr_schedule=schedule, lr_drop=3, weight_decay=DECAY, batch=2, epochs=2, crop=32, base=1.0,
-                        train_scales=[0.5, 1.5], workers=0)
+                        train_scales=[0.5, 1.5], workers=0, gpus=1, speed="exact")
     training.seed_everything(p.seed, p.threads)
-    w = plain.copied(semantic.build(p, CLASSES)[0])
+    w = plain.copied(segmenter.build(p, CLASSES)[0])
     stage = plain.stage(tmp_path)
-    net, _, _ = semantic.train(p, made, None, CLASSES, tmp_path, "cpu", stage.progress, stage.log)
+    net, _, _ = segmenter.train(p, made, None, CLASSES, tmp_path, "cpu", stage.progress, stage.log)
     state, expected = {}, []
     for t, batch in enumerate(recorded.batches(2)):
         x = plain.tiny(w, batch["x"])
@@ -103,21 +102,25 @@ def test_the_instance_network(losses, monkeypatch, tmp_path):  # noqa: F811
         def __init__(self, *_):
             pass
 
+        def __len__(self):
+            return len(made)
+
         def __getitem__(self, k):
             asked.append(k)
             return made[k]
 
     monkeypatch.setattr(instances, "Samples", Samples)
     p = SimpleNamespace(samples=2, last_steps=[1, 2, 4], boundaries=[1, 2], rates=[0.003, 0.001, 0.0005], side=0,
-                        momentum=0.9, optimiser="momentum", weight_decay=DECAY, preset="faithful", backbone="vgg16")
+                        momentum=0.9, optimiser="momentum", weight_decay=DECAY, preset="faithful", backbone="vgg16",
+                        workers=0, gpus=1, speed="exact")
     training.seed_everything(4, 1)
     net = instances.build("vgg16")
     for parameter in net.parameters():  # the first kernels of score and fuse are too small to be seen to learn
         parameter.data += 0.1 * torch.randn(parameter.shape)
     w = plain.copied(net)
-    known = dict(torch=torch, training=training, instances=instances, losses=instance_losses, p=p, pairs=made, items={},
-                 prepare_folder=tmp_path, training_device="cpu", stage=plain.stage(tmp_path))
-    plain.cells("simple_does_it/03", known, "run")["train"]("weak", net)
+    known = plain.imports("simple_does_it/03", p=p, pairs=made, items={}, prepare_folder=tmp_path,
+                          stage=plain.stage(tmp_path))
+    plain.cells("simple_does_it/03", known, "learn", "train")["train"]("weak", net)
 
     def factor(name):
         weights, biases = {"score": (0.1, 0.2), "fuse": (0.01, 0.02)}.get(name.split(".")[0], (1, 2))

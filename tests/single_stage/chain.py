@@ -3,7 +3,8 @@
 from tests import command
 
 SMALL = {"threads": 1, "workers": 0, "width": 16, "crop": 48, "batch": 4, "epochs": 8, "pretrain": 1,
-         "validate_every": 1, "scales": "[1.0, 0.5]", "padded_side": 128, "crf_iterations": 2}
+         "validate_every": 1, "scales": "[1.0, 0.5]", "padded_side": 128, "crf_iterations": 2,
+         "head_rates": "[1, 2, 3]"}
 EXPERIMENT = "single_stage/shapes"
 
 

@@ -88,7 +88,8 @@ def test_plain_papermill_gives_the_same(data, whole, tmp_path):
             "run_dir": tmp_path / "by_papermill",
         }.items():
             words += ["-y", f"{key}: {value}"]
-        done = subprocess.run(words, env=command.environment(), cwd=tmp_path, text=True, capture_output=True)
+        done = subprocess.run(words, env=command.environment(), cwd=tmp_path, text=True, capture_output=True,
+                              timeout=600)  # fmt: skip
         assert done.returncode == 0, done.stderr[-3000:]
     own = tmp_path / "by_papermill"
     assert same_weights(own / "01_train", chain.stage(whole, "01_train"))

@@ -1,7 +1,6 @@
 """Four steps of the notebooks' own trainings against a plain formulation in double precision: losses, every tensor. The
 segments, their prototypes and the relations are written out pixel by pixel."""
 
-from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,11 +10,6 @@ import torch.nn.functional as F
 
 from tests import training_parity as plain
 from tests.training_parity import losses  # noqa: F401
-from wsnb import files
-from wsnb.models import distributed, heads, training
-from wsnb.ops import segmentation
-from wsnb.ops.segsort.retrieval import MemoryBank
-from wsnb.papers.spml import losses as spml_losses
 from wsnb.papers.spml import model, steps
 
 CLASSES, LR, DECAY, DIM, SIDE, VOID = 4, 0.02, 0.003, 6, 32, 255
@@ -148,17 +142,16 @@ def test_the_embedding_and_its_joint_head(losses, monkeypatch, tmp_path, preset)
                         crop=SIDE, gpus=1, devices=1, clusters=[2, 3], kmeans_iterations=4, colour_features=False,
                         memory=1, preset=preset, feature_affinity_kappa=0.0, feature_affinity_weight=0.0, lr=LR,
                         batch=2, weight_decay=DECAY, optimiser="inner_sgd", iterations=4, warm_up=2, workers=0,
-                        base=1.0)
+                        base=1.0, speed="exact")
     for name, (kappa, weight) in TERMS.items():
         setattr(p, f"{name}_kappa", kappa), setattr(p, f"{name}_weight", weight)
-    known = dict(torch=torch, files=files, training=training, distributed=distributed, segmentation=segmentation,
-                 model=model, heads=heads, steps=steps, losses=spml_losses, MemoryBank=MemoryBank, partial=partial, p=p,
-                 stage=plain.stage(tmp_path), train=SimpleNamespace(classes=range(CLASSES), items=recorded.samples),
-                 shown=[], crops=lambda epoch: recorded)
+    known = plain.imports("spml/04", p=p, stage=plain.stage(tmp_path), shown=[], crops=lambda epoch: recorded,
+                          train=SimpleNamespace(classes=range(CLASSES), items=recorded.samples))
     plain.cells("spml/04", known, "net", "settings")
     net, joint = known["net"], known["joint"]
     w = plain.copied(net, joint)
-    plain.cells("spml/04", known, "checkpoint", "steps_an_epoch", "step", "keep_epoch", "learn", "first_device")
+    plain.cells("spml/04", known, "run", "loader", "step", "keep_epoch")
+    exec(next(cell for cell in plain.sources("spml/04") if "segmentation.fit(" in cell), known)  # noqa: S102
     state, expected, memory = {}, [], []
     for t, batch in enumerate(recorded.batches(2)):
         deep = plain.tiny(w, batch["x"], momentum=0.0003, clamped=True)
@@ -179,14 +172,14 @@ def test_the_classifier(losses, tmp_path):  # noqa: F811
     recorded = plain.Recorded(samples())
     p = SimpleNamespace(seed=1, round=1, rounds=1, threads=1, classifier_dropout=0.65, classifier_checkpoint="",
                         classifier_lr=LR, weight_decay=DECAY, classifier_optimiser="inner_sgd",
-                        classifier_iterations=4, classifier_batch=2, warm_up=2, workers=0)
+                        classifier_iterations=4, classifier_batch=2, warm_up=2, workers=0, gpus=1, speed="exact")
     torch.manual_seed(0)
     net = model.build("tiny", dim=DIM, rates=(1, 2))[0].eval()
-    known = dict(torch=torch, files=files, training=training, segmentation=segmentation, model=model, steps=steps, p=p,
-                 SoftmaxHead=model.SoftmaxHead, cross_entropy=model.cross_entropy, stage=plain.stage(tmp_path),
-                 stages=SimpleNamespace(embedding_network=lambda *_: (net, None)), classes=range(CLASSES),
-                 params_embedding=SimpleNamespace(dim=DIM), items=recorded.samples, crops=lambda epoch: recorded,
-                 figures=SimpleNamespace(losses_figure=lambda *_: None), viz=SimpleNamespace(save=lambda *_: None))
+    known = plain.imports("spml/08", p=p, stage=plain.stage(tmp_path), classes=range(CLASSES), items=recorded.samples,
+                          stages=SimpleNamespace(embedding_network=lambda *_: (net, None)),
+                          params_embedding=SimpleNamespace(dim=DIM), crops=lambda epoch: recorded,
+                          figures=SimpleNamespace(losses_figure=lambda *_: None),
+                          viz=SimpleNamespace(save=lambda *_: None))
     head = plain.cells("spml/08", known, "head")["head"]
     w, fixed = plain.copied(head), plain.copied(net)
     plain.cells("spml/08", known, "step", "steps_an_epoch", "run")

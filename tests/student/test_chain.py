@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from tests import command
 from tests.student import chain
 from wsnb.data.synthetic import make_voc
 from wsnb.files import FileError
@@ -41,7 +42,7 @@ def test_labels_and_student_are_scored(made):
 def test_exported_labels_brought_back_teach_the_same_student(made, tmp_path):
     data, runs = made
     place = "student/shapes/06_labels/labels/rectangles"  # of a stage of simple_does_it
-    done = chain.wsnb("export", "labels", place, tmp_path / "out", "--runs", runs)
+    done = command.wsnb("export", "labels", place, tmp_path / "out", "--runs", runs)
     assert done.returncode == 0 and "6 files" in done.stdout, done.stdout
     done = chain.run("shapes_full", data, runs, labels_dir=tmp_path / "out", source="Rectangles", supervision="boxes")
     assert done.returncode == 0, done.stdout

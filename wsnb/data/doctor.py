@@ -14,7 +14,7 @@ from wsnb.data import densepose, imagenet_det, read, sbd, voc, voc_lists
 from wsnb.data import item as checked
 from wsnb.data.item import Item
 from wsnb.data.own.names import is_background
-from wsnb.files import FileError
+from wsnb.files import FileError, load_npz, load_torch, printable
 
 LAYOUTS = {"voc12": "voc", "shapes": "voc", "sbd": "sbd", "cityscapes": "cityscapes", "imagenet_det": "imagenet_det",
            "densepose": "densepose"}  # name of the set -> its reader
@@ -48,7 +48,7 @@ class Report:
         lines += [f"  PROBLEM {problem}" for problem in self.problems]
         count = len(self.problems)
         lines.append("  all files are sound" if not count else f"  {count} problem{'s' if count > 1 else ''}")
-        return "\n".join(lines)
+        return printable("\n".join(lines))
 
 
 def usual_splits(root, layout="voc12") -> list[str]:
@@ -60,8 +60,8 @@ def usual_splits(root, layout="voc12") -> list[str]:
         have = [name for name in ("train", "val", "train_extra") if (root / "leftImg8bit" / name).is_dir()]
         return have or ["train", "val"]
     if layout == "densepose":
-        folders = (root / "lists", root)
-        have = sorted({path.stem.removeprefix("panoptic_") for folder in folders for path in folder.glob("*2014*.txt")})
+        lists = [path for folder in (root / "lists", root) for path in folder.glob("[!.]*2014*.txt")]
+        have = sorted({path.stem.removeprefix("panoptic_") for path in lists})
         return have or ["train2014", "minival2014"]
     return ["train", "val"]
 
@@ -114,6 +114,27 @@ def check(root, splits=("train", "val"), n_classes: int = 0, workers: int = 0, p
                                "for the first")
     for split, items in found.items():
         _remarks(split, items, present[split], names, background, report)
+    return report
+
+
+def weights(path) -> Report:
+    """Report on a file of named tensors, .npz or what torch.save writes: one that cannot be read, that holds anything
+    else, or numbers that are not finite."""
+    report = Report(str(path))
+    try:
+        state = load_npz(path) if Path(path).suffix == ".npz" else load_torch(path)
+    except FileError as error:
+        report.problems.append(str(error))
+        return report
+    state = state.get("model", state) if isinstance(state, dict) else state
+    state = {name: np.asarray(one) for name, one in state.items() if hasattr(one, "shape")} if isinstance(
+        state, dict) else {}
+    report.notes.append(f"{len(state)} tensors, {sum(one.size for one in state.values()):,} numbers")
+    wrong = [name for name, one in state.items() if one.dtype.kind == "f" and not np.isfinite(one).all()]
+    if not state:
+        report.problems.append(f"{path}: holds no named tensors; give a bare state dict")
+    if wrong:
+        report.problems.append(f"{path}: {len(wrong)} tensors hold NaN or Inf, the first is {wrong[0]}; fetch it again")
     return report
 
 

@@ -123,7 +123,7 @@ def to_png(root, progress=None) -> int:
     PROGRESS(done, total) is called after each file. Raises FileError.
     """
     folder = dataset(root)
-    sources = sorted((folder / "cls").glob("*.mat"))
+    sources = sorted((folder / "cls").glob("[!.]*.mat"))
     if not sources:
         raise FileError(f"{folder / 'cls'}: no .mat masks; fetch SBD again")
     written = 0

@@ -4,6 +4,7 @@ only for a comparison (notebooks/compare) whose records changed."""
 import importlib.util
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -159,7 +160,7 @@ def _front(records, results, found, runs, figures, project, files) -> tuple:
 
 def _page(files, target, path, written, project, *more, note="", **options) -> None:
     """Add the notebook PATH to FILES as the page TARGET, with a NOTE and a link to WRITTEN, of which it was made."""
-    place = Path(written).relative_to(Path(project, "notebooks")).as_posix()
+    place = re.sub(r"[^\w./-]", "_", Path(written).relative_to(Path(project, "notebooks")).as_posix())
     page = chapters.chapter(path, *more, written=written, project=project, **options)
     if Path(written).is_file():
         files[f"{chapters.WRITTEN}/{place}"] = Path(written).read_bytes()
@@ -168,12 +169,13 @@ def _page(files, target, path, written, project, *more, note="", **options) -> N
 
 
 def _lessons(runs, project, files) -> list:
-    """Names of the notebooks that belong to no paper, added to FILES: as they were run (runs/NAME), else as written."""
-    written = sorted(Path(project, "notebooks").glob("*.ipynb"))
-    for path in written:
+    """Pages of the notebooks that belong to no paper, added to FILES: as they were run (runs/NAME), else as written.
+    A page is called as its notebook, with _ for what an address or a list of pages would misread."""
+    pages_ = {re.sub(r"[^\w.-]", "_", path.stem): path for path in sorted(Path(project, "notebooks").glob("*.ipynb"))}
+    for name, path in pages_.items():
         ran = runs / path.name
-        _page(files, f"lessons/{path.name}", ran if ran.is_file() else path, path, project, path.stem)
-    return [path.stem for path in written]
+        _page(files, f"lessons/{name}.ipynb", ran if ran.is_file() else path, path, project, path.stem)
+    return list(pages_)
 
 
 def _comparisons(records, runs, figures, project, work, files) -> list:

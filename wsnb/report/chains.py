@@ -11,6 +11,7 @@ import networkx as nx
 
 from wsnb.report.chapters import text
 from wsnb.run import notebooks, papers
+from wsnb.run.paths import check_name
 
 BOX, TALL, GAP, ROW = 300, 48, 24, 84  # of the diagram, in its units
 
@@ -36,7 +37,7 @@ def stages(project, paper: str) -> list:
     """StageCards of the notebooks in notebooks/PAPER, in their order. Raises FileError."""
     made = []
     for path in sorted(Path(project, "notebooks", paper).glob("[0-9]*.ipynb")):
-        found = notebooks.read(path)
+        found = notebooks.read(path.with_name(f"{check_name('notebook', path.stem)}.ipynb"))
         before = tuple(made[i].name for i in range(len(made)))
         needs = before[-1:] if found.needs is None else tuple(need.removesuffix("?") for need in found.needs)
         made.append(StageCard(path.stem, *heading(path), needs, path))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from wsnb.files import FileError, load_json
 from wsnb.report import publish
+from wsnb.report.text import escape
 from wsnb.run import manifest
 from wsnb.run.fingerprint import ASIDE
 
@@ -54,7 +55,7 @@ def chapter(path, title: str, others=(), written=None, project=None, titles=()) 
             cells.append(cell)
     first = next((text(cell["source"]) for cell in cells if cell.get("cell_type") == "markdown"), "")
     if not re.match(r"\s*#\s", first):
-        cells.insert(0, {"cell_type": "markdown", "id": "title", "metadata": {}, "source": f"# {title}"})
+        cells.insert(0, {"cell_type": "markdown", "id": "title", "metadata": {}, "source": f"# {escape(title)}"})
     elif round_ := re.search(r"@(\d+)$", title):  # a later round reads like the first one
         head = next(i for i, cell in enumerate(cells) if cell.get("cell_type") == "markdown")
         source = re.sub(r"^#\s.*?$", rf"\g<0>, round {round_[1]}", cells[head]["source"], count=1, flags=re.M)

@@ -10,6 +10,7 @@ from wsnb import viz
 from wsnb.files import save_text
 from wsnb.run import papers
 from wsnb.run.fingerprint import digest
+from wsnb.run.paths import check_name
 
 FOLDER = "compare"  # of notebooks/; no paper
 AT_ONCE = 2  # kernels
@@ -21,7 +22,8 @@ class CompareError(RuntimeError):
 
 def notebooks(project) -> list:
     """The comparisons of a project, in their order."""
-    return sorted(Path(project, "notebooks", FOLDER).glob("[0-9]*.ipynb"))
+    found = sorted(Path(project, "notebooks", FOLDER).glob("[0-9]*.ipynb"))
+    return [path for path in found if check_name("notebook", path.stem)]
 
 
 def run(project, records, runs, figures, work) -> list:

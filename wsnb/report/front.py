@@ -8,7 +8,7 @@ from PIL import Image
 
 from wsnb import viz
 from wsnb.data import voc, weak
-from wsnb.files import FileError, read_index, write
+from wsnb.files import FileError, open_image, read_index, write
 from wsnb.run import papers
 from wsnb.viz import pictures
 
@@ -23,7 +23,7 @@ FEWEST = 2  # methods that make the picture worth drawing
 
 def thumbnail(data: bytes) -> bytes:
     """The first row, or the left half of a long one, of the figure in the bytes of a picture file, as a small JPEG."""
-    with Image.open(io.BytesIO(data)) as image:
+    with open_image(io.BytesIO(data)) as image:
         image = image.convert("RGB")
     blank = (np.asarray(image) > 250).all(axis=(1, 2))
     top = int(np.argmin(blank))

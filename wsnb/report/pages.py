@@ -62,7 +62,8 @@ class Experiment:
 def _environment() -> jinja2.Environment:
     made = jinja2.Environment(loader=jinja2.FileSystemLoader(TEMPLATES), undefined=jinja2.StrictUndefined,
                               trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True)  # fmt: skip
-    made.filters |= {"table": text.table, "escape": text.escape, "counted": text.counted}
+    made.filters |= {"table": text.table, "escape": text.escape, "counted": text.counted,
+                     "fenced": text.fenced, "quoted": text.quoted}
     return made
 
 

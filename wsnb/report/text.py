@@ -1,6 +1,7 @@
 """Values as text, and data frames of text as Markdown tables."""
 
 import html
+import json
 import re
 
 import pandas as pd
@@ -97,6 +98,17 @@ def escape(text) -> str:
         return text
     text = " ".join(str(text).split())
     return re.sub(r"[\\|*`<>$\[\]^~]|(?<!\w)_|_(?!\w)", lambda sign: f"\\{sign[0]}", text)
+
+
+def fenced(content, language: str = "") -> str:
+    """A Markdown block of code, whose fence is longer than any in CONTENT."""
+    fence = "`" * max(3, 1 + max(map(len, re.findall("`+", content)), default=0))
+    return Markdown(f"{fence}{language}\n{content.strip()}\n{fence}")
+
+
+def quoted(text) -> str:
+    """Text on one line in quotes, for an option of a directive."""
+    return json.dumps(" ".join(str(text).split()), ensure_ascii=False)
 
 
 def link(name: str, page: str | None) -> str:

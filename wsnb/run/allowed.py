@@ -44,7 +44,7 @@ def _fault_of(found, one):
         words = [word.strip('"') for word in found["words"].split(" | ")]
         if str(one) in words:
             return None
-        close = difflib.get_close_matches(str(one), words, n=1, cutoff=0.5)
+        close = difflib.get_close_matches(str(one), words, n=1, cutoff=0.65)
         return f"is {one!r}; {f'did you mean {close[0]!r}? ' if close else ''}use one of {', '.join(words)}"
     if found["sign"]:
         bound = float(found["bound"])

@@ -319,7 +319,7 @@ def main(arguments=None) -> int:
         print(f"wsnb: {error}", file=sys.stderr)
         if isinstance(error, LockedError):
             return schedule.LOCKED
-        return schedule.BAD if isinstance(error, ParamsError | FileError | paths.BadName) else schedule.FAILED
+        return schedule.FAILED if isinstance(error, OSError) else schedule.BAD  # a full disk, or bad input
 
 
 if __name__ == "__main__":

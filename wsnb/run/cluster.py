@@ -112,7 +112,7 @@ def _snakemake(words, interrupts) -> int:
 def _stopped_without_us(group):
     """Inside, the process group GROUP gets a SIGTERM when this process is killed: a shell waits for the end of a pipe
     that nobody else writes to."""
-    words = ["sh", "-c", 'read _; kill -TERM -- "-$0"', str(group)]
+    words = ["sh", "-c", 'read _; kill -s TERM -- "-$0"', str(group)]
     with subprocess.Popen(words, stdin=subprocess.PIPE, start_new_session=True) as watcher:
         try:
             yield

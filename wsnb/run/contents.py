@@ -53,10 +53,10 @@ class Contents:
         size = sum(now[name][0] for name in new)
         if size > LARGE:
             sys.stderr.write(f"wsnb: reads {size / 1e9:.1f} GB below {real}, to see later what changes there\n")
-        start = time.time_ns()
+        start, hashes = time.time_ns(), same
         with ThreadPoolExecutor(THREADS) as pool:
-            read = pool.map(sha256, [os.path.join(real, name) if name else real for name in new], chunksize=64)
-            hashes = {**same, **dict(zip(new, read, strict=True))}
+            for found in pool.map(lambda part: _hashes(real, part), [new[k::THREADS] for k in range(THREADS)]):
+                hashes |= found
         if file and (new or len(before) != len(now)):
             kept = {name: [state, hashes[name]] for name, state in now.items() if max(state[1:3]) < start - AT_REST}
             _remember(file, real, kept)
@@ -88,6 +88,10 @@ def _states(real: str):
                     waiting.append((f"{prefix}{entry.name}/", entry.path))
                 elif stat.S_ISREG(status.st_mode):
                     yield f"{prefix}{entry.name}", _state(status)
+
+
+def _hashes(real: str, names) -> dict:
+    return {name: sha256(os.path.join(real, name) if name else real) for name in names}
 
 
 def _state(status) -> list:

@@ -1,5 +1,7 @@
 """The commands `wsnb data ...`: get a data set, look at it, convert it, draw a synthetic one, begin one's own."""
 
+import dataclasses
+import json
 import time
 from pathlib import Path
 
@@ -17,8 +19,9 @@ def add(parser) -> None:
     fetch.add_argument("--root", metavar="DIR", help="where the set goes (default: data/ of the project)")
     fetch.set_defaults(call=_fetch)
     look = data.add_parser("doctor", help="list everything that is missing or damaged")
-    look.add_argument("name", choices=tuple(doctor.LAYOUTS))
-    look.add_argument("root")
+    look.add_argument("name", choices=(*doctor.LAYOUTS, "weights"))
+    look.add_argument("root", help="the set's folder; for weights, the file")
+    look.add_argument("--json", action="store_true", help="the findings as JSON; exit code 1 if there are problems")
     look.add_argument("--splits", nargs="+", default=None, metavar="SPLIT")
     look.set_defaults(call=_doctor)
     make = data.add_parser("make", help="write a synthetic data set")
@@ -67,9 +70,13 @@ def _doctor(args) -> int:
     from wsnb.data import doctor
 
     place = Path(args.root).expanduser()
-    splits = args.splits or doctor.usual_splits(place, args.name)
-    found = doctor.check(place, splits, progress=every_5_s("pictures"), layout=args.name)
-    print(found.text())
+    if args.name == "weights":
+        found = doctor.weights(place)
+    else:
+        splits = args.splits or doctor.usual_splits(place, args.name)
+        progress = None if args.json else every_5_s("pictures")
+        found = doctor.check(place, splits, progress=progress, layout=args.name)
+    print(json.dumps({"ok": found.ok, **dataclasses.asdict(found)}, indent=1) if args.json else found.text())
     return schedule.FAILED if found.problems else schedule.DONE
 
 

@@ -8,7 +8,7 @@ import sys
 import threading
 from pathlib import Path
 
-from wsnb.files import FileError, load_json, write
+from wsnb.files import FileError, load_json, readable, write
 from wsnb.run import fingerprint, interactive, locks, manifest, notebooks, output_limits, plan, store
 from wsnb.run import stage as stages
 
@@ -170,8 +170,8 @@ def _failed(project, wanted, notebook, error) -> StageFailed:
 
 
 def reason(error) -> str:
-    """The message of an error, without its traceback; at most six lines of it, each cut at 2000 characters."""
-    return "\n".join(line if len(line) <= 2000 else f"{line[:2000]} ..." for line in _reason(error).split("\n"))
+    """The message of an error, without its traceback; at most six lines of it."""
+    return readable(_reason(error))
 
 
 def _reason(error):

@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 from types import SimpleNamespace
 
-from wsnb.files import load_json, save_json
+from wsnb.files import load_json, printable, save_json
 from wsnb.run import contents, experiments, interactive, locks, manifest, notebooks, output_limits, params, paths, store
 from wsnb.run.manifest import plain
 
@@ -238,7 +238,7 @@ class Stage:
     def log(self, text) -> None:
         """Write a line with the time of day to log.txt and to the cell's output. A stage's lines, and what an error
         says, are cut as a cell's printing is."""
-        text = self._log_room.keep(str(text))
+        text = self._log_room.keep(printable(str(text)))
         if not text:
             return
         stamped = f"{datetime.datetime.now():%H:%M:%S} " + text.replace("\n", "\n" + " " * 9)

@@ -18,7 +18,9 @@ _PLACES = {  # where a kind of label is looked for in the folder
 
 def labels_in(folder: Path, places: dict, errors: list) -> dict:
     """Read {kind: {stem: labels}} of all that is given or found in FOLDER under its usual name."""
-    at = {}
+    at, there = {}, {}
+    for path in sorted(folder.iterdir()):
+        there.setdefault(path.name.lower(), []).append(path)
     for kind, usual in _PLACES.items():
         if places.get(kind):
             at[kind] = Path(places[kind]).expanduser()
@@ -26,7 +28,10 @@ def labels_in(folder: Path, places: dict, errors: list) -> dict:
                 errors.append(f"{at[kind]}: no such {kind}; correct the path")
                 del at[kind]
         else:
-            at[kind] = next((folder / name for name in usual if (folder / name).exists()), None)
+            found = next((there[name.lower()] for name in usual if name.lower() in there), [None])
+            at[kind] = found[0]
+            if len(found) > 1:
+                errors.append(f"{found[0]}: {found[1].name} could be meant too; rename or remove one of them")
     if not places.get("boxes") and not any(at.get(kind) for kind in KINDS if kind != "boxes"):
         at["boxes"] = _boxes_in(folder, at["boxes"], errors)
     found = {"classes": at.get("classes"), "sizes": {}, "places": at, "folder": folder,

@@ -20,7 +20,7 @@ def predictor(run) -> Predictor:
     space = label_space.at(p.layout, run.data_root)
     training.seed_everything(trained.seed, p.threads)
     net, _ = heads.build(trained.head, trained.backbone, len(space), "random", trained.output_stride, trained.width,
-                         trained.freeze)
+                         trained.freeze, rates=trained.head_rates)
     path = run.upstream("06_train") / "network.pth"
     backbones.fill(net, load_torch(path), str(path))
     net = net.to(run.device, memory_format=torch.channels_last).eval()

@@ -26,7 +26,8 @@ def _of_pictures(run) -> Predictor:
     p = run.upstream_params(stage)
     classes = read.class_names(p.layout, run.data_root)
     training.seed_everything(p.seed, p.threads)
-    network, _ = heads.build(p.head, p.backbone, len(classes), "random", p.output_stride, p.width, p.freeze)
+    network, _ = heads.build(p.head, p.backbone, len(classes), "random", p.output_stride, p.width, p.freeze,
+                             rates=p.head_rates)
     file = f"{name}/network.pth"
     backbones.fill(network, load_torch(run.upstream(stage) / file), file)
     network = network.to(run.device, memory_format=torch.channels_last).eval()

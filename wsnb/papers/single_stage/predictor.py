@@ -16,7 +16,7 @@ def predictor(run) -> Predictor:
     classes = read.class_names("voc", run.data_root)
     training.seed_everything(trained.seed, p.threads)
     net, _ = model.build(trained.model, trained.backbone, "random", len(classes), trained.width, trained.psi,
-                         trained.output_stride)
+                         trained.output_stride, rates=trained.head_rates)
     model.load_network(net, run.upstream("01_train") / "network.pth")
     net = net.to(run.device, memory_format=torch.channels_last).eval()
     infer = inference.inference_from(p, net, losses.settings_from(trained), run.device)

@@ -91,7 +91,7 @@ def label_map(item, source) -> np.ndarray:
 def place(folder, item) -> Path:
     """Find the file that holds the labels of a picture. Raises FileError naming what was looked for."""
     found = [path for path in (Path(folder) / f"{item.id}{ending}" for ending in ENDINGS) if path.is_file()]
-    found = found or sorted(Path(folder).glob("*.json"))
+    found = found or sorted(Path(folder).glob("[!.]*.json"))
     if len(found) != 1:
         what = "no labels" if not found else f"several files of labels ({', '.join(path.name for path in found)})"
         raise FileError(f"{folder}: {what} of {item.id}; give one of {item.id}{{{','.join(ENDINGS)}}} for each "

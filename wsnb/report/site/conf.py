@@ -1,6 +1,10 @@
 """Settings of the HTML book for Sphinx: executed notebooks; nothing is run, nothing fetched at build or view."""
 
+import base64
+import hashlib
+import json
 import re
+from pathlib import Path
 
 from docutils import nodes
 
@@ -63,7 +67,28 @@ def breakable(app, page, template, context, doctree):
                                context.get(part, ""))
 
 
+INLINE = re.compile(r"<script>(.*?)</script>", re.DOTALL)
+POLICY = ("default-src 'none'; script-src 'self' {scripts}; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
+          "font-src 'self' data:; base-uri 'none'; form-action 'self'")  # fmt: skip
+
+
+def protected(app, error):
+    """Let each page load what lies beside it and run the theme's scripts: nothing from the network, and no script of a
+    notebook's output or of a name."""
+    if error:
+        return
+    own = INLINE.findall(Path(app.outdir, "genindex.html").read_text(encoding="utf-8"))  # a page without our content
+    own.append(f"window.MathJax = {json.dumps(mathjax3_config)}")
+    digests = (base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in own)
+    policy = POLICY.format(scripts=" ".join(f"'sha256-{digest}'" for digest in digests))
+    for path in Path(app.outdir).rglob("*.html"):
+        page = path.read_text(encoding="utf-8")
+        head = f'<head><meta http-equiv="Content-Security-Policy" content="{policy}"/>'
+        path.write_text(page.replace("<head>", head, 1), encoding="utf-8")
+
+
 def setup(app):
     """Called by Sphinx."""
+    app.connect("build-finished", protected)
     app.connect("doctree-resolved", named)
     app.connect("html-page-context", breakable, priority=900)  # after the theme has made its lists
