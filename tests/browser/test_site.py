@@ -35,7 +35,8 @@ def site(driver, tmp_path_factory):
     for stage in ("01_train", "03_evaluate"):
         folder = made.manifest(root / "runs", "single_stage/shapes", stage, [made.result(52.3, dataset="shapes")])
         made.notebook(folder / "notebook.ipynb", stage)
-    (folder / "good_and_bad.png").write_bytes(made.png())
+        (folder / "good_and_bad.png").write_bytes(made.png())
+        made.again(folder)
     build.build(root / "runs", root / "figures", root / "_site", project=root)
     return root / "_site"
 

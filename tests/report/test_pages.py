@@ -8,6 +8,9 @@ import pandas as pd
 from PIL import Image
 
 from tests.report import made
+from wsnb.data import voc
+from wsnb.data.synthetic import make_voc
+from wsnb.files import save_png
 from wsnb.report import claims, frame, front, headline, match, pages, table, text
 
 REAL = {"dataset": "VOC2012 subset", "dataset_size": 200}
@@ -157,3 +160,22 @@ def test_a_thumbnail_is_the_first_row_of_a_figure():
     Image.fromarray(figure).save(buffer, "PNG")
     small = Image.open(io.BytesIO(front.thumbnail(buffer.getvalue())))
     assert small.size == (400, 200) and not (np.asarray(small)[..., 2] > 100).any()
+
+
+def test_the_front_picture_shows_what_the_methods_made_of_one_picture(tmp_path):
+    data = make_voc.shapes(tmp_path / "data/VOCdevkit", train=2, val=3, size=(64, 80))
+    places = {"single_stage": "02_masks/masks_crf", "no_people_allowed": "07_inference/labels"}
+    for number, (paper, place) in enumerate(places.items()):
+        stage, folder = place.split("/")
+        made.manifest(tmp_path / "runs", f"{paper}/voc", "08_evaluate", [made.result(30.0 + number, **REAL)])
+        at = made.manifest(tmp_path / "runs", f"{paper}/voc", stage, params={"data_root": str(data)})
+        for item in voc.items(data, "val"):
+            save_png(at / folder / f"{item.id}.png", np.full((64, 80), 1, np.uint8))
+        made.again(at)
+        records = frame.records(tmp_path / "runs")
+        results = frame.results(records)
+        assert (front.figure(tmp_path, records, results) is None) == (number == 0)  # one method is no comparison
+    shown = [name.partition("\n")[0] for name in front.methods(records, results)]
+    assert shown == ["Single-stage", "No people allowed"]
+    front.publish(tmp_path, records, results, tmp_path)
+    assert Image.open(tmp_path / front.NAME).size[0] > 1000

@@ -8,7 +8,6 @@ import re
 import shutil
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 from wsnb import viz
@@ -61,6 +60,9 @@ def build(runs, figures, out, publish=(), project=None, say=lambda text: None) -
     made = {}
     for title in publish:
         made[f"published {title}"] = publishing.publish(runs, title, figures, project)
+    if publish:
+        local = frame.records(runs)
+        front.publish(project, local, frame.results(local), figures)
     published = frame.published(figures)
     if published:
         say(f"tables of the {len({record.title for record in published})} published experiments")
@@ -143,19 +145,17 @@ def _site_files(records, runs, figures, project, work) -> dict:
 def _front(records, results, found, runs, figures, project, files) -> tuple:
     """(text of the front picture or "", {paper: text of its thumbnail}); both are added to FILES."""
     drawn, thumbnails = front.figure(project, records, results), {}
-    published = figures / "front.png"
     if drawn is not None:
-        with tempfile.TemporaryDirectory() as folder:
-            files["front.png"] = viz.save(drawn, Path(folder, "front.png")).read_bytes()
-    elif published.is_file():
-        files["front.png"] = published.read_bytes()
+        files[front.NAME] = front.jpeg(drawn)
+    elif (figures / front.NAME).is_file():
+        files[front.NAME] = (figures / front.NAME).read_bytes()
     for one in sorted(found, key=lambda one: one.synthetic):
         best = [(name, alt) for name, alt in one.pictures if pages.GOOD_AND_BAD in name]
         if best and one.paper not in thumbnails and not best[0][0].endswith(".svg"):
             name, alt = best[0]
             files[f"thumbnails/{one.paper}.jpg"] = front.thumbnail(files[f"{one.title}/{name}"])
             thumbnails[one.paper] = f"The first row of: {alt}"
-    return front.TEXT if "front.png" in files else "", thumbnails
+    return front.TEXT if front.NAME in files else "", thumbnails
 
 
 def _page(files, target, path, written, project, *more, note="", **options) -> None:

@@ -8,11 +8,12 @@ from PIL import Image
 
 from wsnb import viz
 from wsnb.data import voc, weak
-from wsnb.files import FileError, open_image, read_index
+from wsnb.files import FileError, open_image, read_index, write
 from wsnb.run import papers
 from wsnb.viz import pictures
 
 TEXT = "One picture, its weak labels and its whole mask; below, what each method that learned from such labels made."
+NAME = "front.jpg"
 WIDTH, HEIGHT = 640, 220  # pixels of a thumbnail, at most
 WIDE = 5  # times as wide as high: the left half of such a row is shown
 GAP = 6  # white rows between two rows of a figure
@@ -40,7 +41,7 @@ def methods(records, results) -> dict:
     """{name of a method: (data root, folder of its label maps)} of the finished runs among RECORDS, one a paper and
     supervision, on the data set in VOC's layout that most of them share; real pictures before synthetic ones."""
     found = {}
-    for record in records:
+    for record in sorted(records, key=lambda record: papers.find(record.paper).order):
         stage, _, folder = papers.find(record.paper).label_maps.partition("/")
         params = record.manifest["params"]
         own = results[(results.paper == record.paper) & (results.experiment == record.experiment)]
@@ -52,6 +53,22 @@ def methods(records, results) -> dict:
         found.setdefault(root, {}).setdefault(name, Path(record.folder, folder))
     root = min(found, key=lambda root: (root[1], -len(found[root])), default=None)
     return {} if root is None else {name: (root[0], folder) for name, folder in found[root].items()}
+
+
+def publish(project, records, results, figures) -> None:
+    """Write the front picture of runs on real pictures into FIGURES, where a fresh clone's site finds it."""
+    drawn = figure(project, records, results[~results.synthetic])
+    if drawn is not None:
+        with write(Path(figures, NAME)) as file:
+            file.write(jpeg(drawn))
+
+
+def jpeg(drawn) -> bytes:
+    """A figure as JPEG, which photographs want."""
+    with Image.open(io.BytesIO(drawn._repr_png_())) as image:
+        buffer = io.BytesIO()
+        image.convert("RGB").save(buffer, "JPEG", quality=88, optimize=True)
+    return buffer.getvalue()
 
 
 def figure(project, records, results):
