@@ -73,7 +73,7 @@ POLICY = ("default-src 'none'; script-src 'self' {scripts}; style-src 'self' 'un
 
 
 def protected(app, error):
-    """Let each page load what lies beside it and run the theme's scripts: nothing from the network, and no script of a
+    """Let each page load the files beside it and run the theme's scripts: nothing from the network, and no script of a
     notebook's output or of a name."""
     if error:
         return
