@@ -3,10 +3,11 @@
 from pathlib import Path
 
 import yaml
+from PIL import ImageOps
 
-from wsnb.data.own import names, picture
+from wsnb.data.own import names
 from wsnb.data.voc_lists import read_list
-from wsnb.files import FileError
+from wsnb.files import FileError, open_image
 
 FOLDER, LISTS, YAML = "labels", ("classes.txt", "labels/classes.txt", "obj.names"), ("data.yaml", "dataset.yaml")
 
@@ -42,7 +43,7 @@ def read(folder: Path, pictures: dict, errors: list) -> dict[str, list[tuple[str
         errors.append(f"{folder / FOLDER}: YOLO's boxes hold numbers; name the classes in {folder / LISTS[0]}, 0 first")
         return found
     for stem, path in label_files(folder).items():
-        size = picture.size(pictures[stem], 0, errors) if stem in pictures else None
+        size = _upright_size(pictures[stem]) if stem in pictures else None
         found[stem] = []
         for number, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), 1):
             if not line.strip():
@@ -57,10 +58,19 @@ def read(folder: Path, pictures: dict, errors: list) -> dict[str, list[tuple[str
                 errors.append(f"{path}: line {number}: {line[:60]!r} is not `class x y width height`, a class below "
                               f"{len(classes)} and shares of 0 to 1; correct it")
             elif size is not None:
-                height, width = size[0]
+                width, height = size
                 sides = (box[0] * width, box[1] * height, box[2] * width, box[3] * height)
                 found[stem].append((name, tuple(map(round, sides)), False))
     return found
+
+
+def _upright_size(path) -> tuple[int, int] | None:
+    """(width, height) of a picture as it is shown; None for one that cannot be read, which is named with the others."""
+    try:
+        with open_image(path) as image:
+            return ImageOps.exif_transpose(image).size
+    except (FileError, OSError):
+        return None
 
 
 def _box(values) -> tuple | None:
