@@ -42,6 +42,7 @@ def test_background_alone_has_no_mean_iou(found, background):
     """Of boxes alone only the background outside of them is known: whoever finds nothing would score 100 %."""
     assert np.isnan(metrics.mean_iou([found, [0, 0, 0], [0, 0, 0]], background))
     assert metrics.mean_iou([found, [0, 1, 0], [0, 0, 0]]) > 0
+    assert metrics.mean_iou([[found, [0, 1, 0], [0, 0, 0]]]) > 0  # of single pictures, here of one
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.int64, np.int32])

@@ -56,8 +56,9 @@ def _simple(p):
         detail = dict.fromkeys(instance_scores.TITLES, {"mAP^r@0.5": np.ones(2)})
         shared = {"train_size": 9, "matching": "same class", "preset": p.preset, "dataset": p.dataset,
                   "dataset_size": 10, "split": p.val_split}
+        counted = {kind: {measure: {} for measure in measures} for kind, measures in detail.items()}
         return [{**one["protocol"], "metric": one["name"]} for one in instance_scores.results(
-            detail, ["ground", "a", "b"], shared, "", p, {}, p.label_kind, p.clip_to_box)]
+            detail, counted, ["ground", "a", "b"], shared, "", p, {}, p.label_kind, p.clip_to_box)]
     last = 1 + sum(stage.startswith("07_train@") for stage in p.stages)
     names = [semantic.round_name(one, k) for one in p.label_methods for k in range(1, last + 1)]
     return [{**instance_scores.conditions(p), **instance_scores.network_conditions(name, kind, p)}
@@ -69,7 +70,8 @@ def _panoptic(p):
              "ground truth": dict.fromkeys(reporting.OTHERS, np.ones(19))}
     shared = {"supervision": p.supervision, "weights": f"ResNet101, {p.weights}",
               **reporting.conditions(p, p, p, 2975)}
-    found = reporting.results(kinds, np.eye(19, dtype=int), shared, "3 iterations", CITYSCAPES)
+    counted = {kind: {} for kind in kinds}
+    found = reporting.results(kinds, counted, np.eye(19, dtype=int), shared, "3 iterations", CITYSCAPES)
     return [{**one["protocol"], "metric": one["name"]} for one in found]
 
 

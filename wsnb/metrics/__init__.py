@@ -51,7 +51,7 @@ def mean_iou(table, background=True, absent=float("nan")) -> float:
     NaN too where the truth holds class 0 alone, as of pictures of which only boxes are known: to find nothing there
     would be 100 %.
     """
-    if np.isnan(absent) and not np.asarray(table)[1:].any():
+    if np.isnan(absent) and not total(table)[1:].any():
         return float("nan")
     iou = scores(table)["iou"][0 if background else 1 :]
     iou = np.where(np.isnan(iou), absent, iou)
