@@ -25,21 +25,24 @@ def test_the_command_starts_without_large_libraries(words):
         f"atexit.register(lambda: print('LOADED', *({HEAVY!r} & sys.modules.keys()), file=sys.stderr))\n"
         f"sys.exit(cli.main({list(words)!r}))"
     )
-    before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=Path(__file__).parents[2])
-    after, took = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic() - began
-    processor = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    print(f"wsnb {' '.join(words)}: {took:.2f} s, {processor:.2f} s of a processor")
-    assert (done.returncode, done.stderr.split()) == (0, ["LOADED"])
-    assert processor < 0.3  # 0.15 on an idle machine
+    spent = []
+    for _ in range(3):  # the least of three: other work on the machine costs processor time too
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=Path(__file__).parents[2])
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        spent.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+        assert (done.returncode, done.stderr.split()) == (0, ["LOADED"])
+    print(f"wsnb {' '.join(words)}: {min(spent):.2f} s of a processor")
+    assert min(spent) < 0.3  # 0.15 on an idle machine
 
 
 def test_a_run_that_waits_needs_little_memory():
     """What a run has loaded before its first kernel: all that a plan of the real experiments needs."""
     code = (
-        f"import resource, sys\nfrom wsnb.run import cli\n"
+        f"import re, sys\nfrom pathlib import Path\nfrom wsnb.run import cli\n"
         f"code = cli.main(['run', '--all', '--dry-run'])\n"
-        f"print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024, *({HEAVY!r} & sys.modules.keys()))\n"
+        f"peak = re.search('VmHWM: *(.*) kB', Path('/proc/self/status').read_text().replace(chr(9), ' '))[1]\n"
+        f"print(int(peak) // 1024, *({HEAVY!r} & sys.modules.keys()))\n"  # of getrusage the parent's would be a part
         f"sys.exit(code)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=Path(__file__).parents[2])

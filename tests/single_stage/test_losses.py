@@ -164,6 +164,7 @@ def test_validation_is_a_mean_over_batches():
     class Scores(CAMBaseline):
         def __init__(self):
             torch.nn.Module.__init__(self)
+            self.place = torch.nn.Parameter(torch.zeros(()))  # says which device the network is on
 
         def train(self, mode=True):
             return self
