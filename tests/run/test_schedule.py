@@ -5,7 +5,6 @@ import os
 import resource
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -25,15 +24,22 @@ def test_the_command_starts_without_large_libraries(words):
         f"atexit.register(lambda: print('LOADED', *({HEAVY!r} & sys.modules.keys()), file=sys.stderr))\n"
         f"sys.exit(cli.main({list(words)!r}))"
     )
-    spent = []
+    ours, numpys = [], []
     for _ in range(3):  # the least of three: other work on the machine costs processor time too
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=Path(__file__).parents[2])
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        spent.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+        done, spent = processor_time(code)
         assert (done.returncode, done.stderr.split()) == (0, ["LOADED"])
-    print(f"wsnb {' '.join(words)}: {min(spent):.2f} s of a processor")
-    assert min(spent) < 0.3  # 0.15 on an idle machine
+        ours.append(spent)
+        numpys.append(processor_time("import numpy")[1])
+    print(f"wsnb {' '.join(words)}: {min(ours):.2f} s of a processor; to import NumPy: {min(numpys):.2f} s")
+    assert min(ours) < max(0.3, 3.5 * min(numpys))  # 0.2 s and 0.1 s on an idle machine; a busy one is slower in both
+
+
+def processor_time(code):
+    """Run CODE in a new Python: the finished process, the seconds of a processor that it took."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=Path(__file__).parents[2])
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return done, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
 def test_a_run_that_waits_needs_little_memory():

@@ -65,7 +65,7 @@ def publish(project, records, results, figures) -> None:
 
 def jpeg(drawn) -> bytes:
     """A figure as JPEG, which photographs want."""
-    with Image.open(io.BytesIO(drawn._repr_png_())) as image:
+    with open_image(io.BytesIO(drawn._repr_png_())) as image:
         buffer = io.BytesIO()
         image.convert("RGB").save(buffer, "JPEG", quality=88, optimize=True)
     return buffer.getvalue()
