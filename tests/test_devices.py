@@ -128,7 +128,7 @@ def run(device, kills, experiment, data, runs, small, without=(), **more):
                 Stage.device = NAME
             two = trained(folder)
             for name, value in one.items():
-                torch.testing.assert_close(two[name], value, rtol=5e-3, atol=1e-4 if name.endswith("losses") else 1e-3)
+                torch.testing.assert_close(two[name], value, rtol=5e-3, atol=1e-4 if name.endswith("losses") else 3e-3)
 
 
 def run_cells(device, stage, first, last, names):
@@ -184,7 +184,7 @@ def test_spml(experiment, layout, without, more, device, kills, data, tmp_path):
 
 def test_panoptic(device, kills, data, tmp_path):
     run(device, kills, "panoptic/shapes", data("cityscapes"), tmp_path, panoptic.SMALL, batch=2, flip="true",
-        cam_flip="true", scales="[1.0, 0.75]", bound_epochs=1, head="aspp", full_scores="false")
+        cam_flip="true", scales="[1.0, 0.75]", bound_epochs=1, head="aspp", head_rates="[]", full_scores="false")
 
 
 def test_boxes_to_instances(device, kills, data, tmp_path):
@@ -194,7 +194,8 @@ def test_boxes_to_instances(device, kills, data, tmp_path):
 
 def test_boxes_to_segmentation(device, kills, data, tmp_path):
     run(device, kills, "simple_does_it/shapes_semantic", data("voc"), tmp_path, simple_does_it.SEMANTIC,
-        ["08_evaluate"], head="largefov", batch=2, label_methods="[rectangles]", train_labels="[full, rectangles]",
+        ["08_evaluate"], head="largefov", head_rates="[]", batch=2,
+        label_methods="[rectangles]", train_labels="[full, rectangles]",
         scales="[1.0, 0.75]", deterministic="true")
 
 
