@@ -23,7 +23,8 @@ RUNS = {  # experiment -> a function that runs it by the command, with the least
     "simple_does_it/shapes_semantic": lambda data, runs, *more: simple_does_it.run(
         "shapes_semantic", voc(data), runs, *more),
     "single_stage/shapes": lambda data, runs, *more: single_stage.run(  # until a picture has more than one class
-        voc(data), runs, *more, epochs=16, pretrain=15, validate_every=16, lr=0.02),
+        voc(data), runs, *more, epochs=16, pretrain=15, validate_every=16, lr=0.02,
+        head_rates="[12, 24, 36]"),
     "student/shapes_full": lambda data, runs, *more: student.run("shapes_full", voc(data), runs, *more),
     "spml/shapes_tag": lambda data, runs, *more: spml.run(
         "shapes_tag", voc(data), runs, *more, cam_epochs=1, cam_crop=48, cam_batch=3, walk_crf="[1, 0]"),
