@@ -32,6 +32,23 @@ def test_one_process_for_the_same_variables(environment):
     assert other is not first and first.process.poll() is not None
 
 
+def test_other_variables_end_no_kernel_that_runs(environment, tmp_path):
+    """A library that the runner loads between two stages, as OpenCV, may set variables."""
+    words = ["python", "-m", "ipykernel_launcher", "-f", str(tmp_path / "connection.json")]
+    kernel = kernel_forkserver.launch(words, environment, str(tmp_path))
+    first, other = kernel.server, kernel_forkserver.ready({**environment, "WSNB_TEST": "other"})
+    time.sleep(0.5)
+    assert other is not first and kernel.poll() is None
+    kernel.kill()
+    end = time.monotonic() + 20
+    while kernel.poll() is None:
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    assert kernel.poll() == -signal.SIGKILL
+    assert first.process.poll() is not None, "it had no kernel any more"
+    assert kernel_forkserver.ready({**environment, "WSNB_TEST": "other", "QT_QPA_FONTDIR": "set"}) is other
+
+
 def test_one_that_ended_is_replaced(environment):
     first = kernel_forkserver.ready(environment)
     first.process.kill()

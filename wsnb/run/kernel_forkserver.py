@@ -22,7 +22,8 @@ from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 
 LIBRARIES = ("ipykernel.kernelapp", "torch", "torch._dynamo", "pandas", "matplotlib.pyplot", "cv2", "scipy.io",
              "scipy.ndimage", "ipywidgets")  # torch._dynamo: every optimiser and torchvision load it
-OWN = ("WSNB_STAGE", "IPYTHONDIR", "CUDA_VISIBLE_DEVICES", "JPY_")  # variables that no library reads while it loads
+OWN = ("WSNB_STAGE", "IPYTHONDIR", "CUDA_VISIBLE_DEVICES", "JPY_",
+       "QT_QPA_")  # variables that no library reads while it loads; OpenCV sets the last
 PROCESS_NAME = "wsnb-kernel"  # of a kernel's process, where the system keeps names
 PR_SET_PDEATHSIG, PR_SET_NAME = 1, 15
 
@@ -32,6 +33,7 @@ class ForkServer:
 
     def __init__(self, environment: dict):
         self.environment, self.lock = environment, threading.Lock()
+        self.kernels = set()  # process ids of those that run
         self.socket, theirs = socket.socketpair()
         with theirs:
             self.process = subprocess.Popen(
@@ -68,6 +70,7 @@ class ForkedKernel:
     def __init__(self, server: ForkServer, command: list, environment: dict, folder: str):
         self.server, self.returncode = server, None
         self.pid = server.ask(arguments=command[3:], environment=environment, folder=folder)
+        server.kernels.add(self.pid)
 
     def poll(self):
         """Its exit code, None while it runs."""
@@ -76,6 +79,9 @@ class ForkedKernel:
                 self.returncode = self.server.ask(ended=self.pid)
             except RuntimeError:  # its kernels were killed with it
                 self.returncode = -signal.SIGKILL
+            if self.returncode is not None:
+                self.server.kernels.discard(self.pid)
+                _close_unused(self.server)
         return self.returncode
 
     def wait(self):
@@ -102,10 +108,16 @@ def start(environment: dict) -> ForkServer:
     shared = {name: value for name, value in environment.items() if not name.startswith(OWN)}
     with _starting:
         if _server is None or _server.environment != shared or _server.process.poll() is not None:
-            if _server is not None:
-                _server.close()
-            _server = ForkServer(shared)
+            before, _server = _server, ForkServer(shared)
+            if before is not None:
+                _close_unused(before)
         return _server
+
+
+def _close_unused(server) -> None:
+    """End a process that no kernel will be forked from again, once the last of its kernels has ended."""
+    if server is not _server and not server.kernels:
+        server.close()
 
 
 def ready(environment: dict) -> ForkServer:
