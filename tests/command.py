@@ -59,3 +59,27 @@ def give(stages, runs):
     """Have RUNS hold copies of finished STAGES, which are folders of other runs: the same stages are done already."""
     for folder in stages:
         shutil.copytree(folder.resolve(), Path(runs) / ".store" / folder.resolve().name)
+
+
+class Chain:
+    """An experiment of a chapter, made small by the values SMALL; `experiment` names another one of the same values."""
+
+    def __init__(self, experiment, small):
+        self.experiment, self.small = experiment, small
+
+    def _words(self, data, runs, *more, experiment=None, **overrides):
+        return run_words(experiment or self.experiment, data, runs, *more, **{**self.small, **overrides})
+
+    def run(self, data, runs, *more, **overrides):
+        """Run it to its end; its exit code and its text. None: a parameter is not given."""
+        return wsnb(*self._words(data, runs, *more, **overrides))
+
+    def start(self, data, runs, *more, **overrides):
+        """Start it as a process of its own."""
+        return start(*self._words(data, runs, *more, **overrides))
+
+    def stage(self, runs, name, experiment=None):
+        return stage(runs, experiment or self.experiment, name)
+
+    def manifest(self, runs, name, experiment=None):
+        return manifest(runs, experiment or self.experiment, name)

@@ -8,28 +8,8 @@ SMALL = {"threads": 1, "workers": 0, "epochs": 1, "irnet_epochs": 1, "seg_epochs
          "irnet_side": 64, "walk_side": 64, "seg_side": 64, "seg_width": 16, "irnet_radius": 3,
          "crf_iterations": 2, "walk_exp_times": 4, "centroid_steps": 20, "cam_scales": "[1.0, 0.5]",
          "test_scales": "[1.0]", "tune_every": 2, "batch": 4}
-
-
-def words(data, runs, *more, experiment=EXPERIMENT, **overrides):
-    return command.run_words(experiment, data, runs, *more, **{**SMALL, **overrides})
-
-
-def run(data, runs, *more, **overrides):
-    """Run a small experiment to its end; its exit code and its text. None: a parameter is not given."""
-    return command.wsnb(*words(data, runs, *more, **overrides))
-
-
-def start(data, runs, *more, **overrides):
-    """Start it as a process of its own."""
-    return command.start(*words(data, runs, *more, **overrides))
-
-
-def stage(runs, name, experiment=EXPERIMENT):
-    return command.stage(runs, experiment, name)
-
-
-def manifest(runs, name, experiment=EXPERIMENT):
-    return command.manifest(runs, experiment, name)
+_CHAIN = command.Chain(EXPERIMENT, SMALL)
+run, start, stage, manifest = _CHAIN.run, _CHAIN.start, _CHAIN.stage, _CHAIN.manifest
 
 
 def values(record):

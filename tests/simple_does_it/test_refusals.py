@@ -28,13 +28,6 @@ def test_networks_need_the_labels_that_were_made():
         rounds(["full", "mcg"], [])
 
 
-def test_unknown_rules():
-    semantic.check_rules(["crf", "outside"])
-    semantic.check_rules([])
-    with pytest.raises(ValueError, match=r"rules \['crv'\]: choose of outside, reset, crf"):
-        semantic.check_rules(["crf", "crv"])
-
-
 def test_largefov_without_a_width_wants_vgg16():
     with pytest.raises(ValueError, match="width=0.*1024"):
         heads.build("largefov", "tiny", 6, width=0)

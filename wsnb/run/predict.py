@@ -7,18 +7,20 @@ import contextlib
 import importlib
 import tempfile
 import zipfile
+import zlib
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 
 from wsnb import viz
-from wsnb.files import FileError, load_json, loaded_colour, save_png, save_text
+from wsnb.files import FileError, inside, load_json, read_rgb, save_png, save_text
 from wsnb.files import write as whole
 from wsnb.run import experiments, manifest, papers, params, paths
 
 BOOK = "weights/book.zip"  # the small network that comes with the book, as `wsnb export network` writes it
 CARD = "card.json"  # of a file of `wsnb export network`
+MOST_BYTES = 4 * 10**9  # of a file of `wsnb export network`, unpacked
 LONGEST = 500  # pixels: VOC's pictures have no longer side; photographs are reduced to it
 ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 
@@ -82,14 +84,18 @@ def of_file(path, device: str):
     with tempfile.TemporaryDirectory(prefix="wsnb-") as folder:
         try:
             with zipfile.ZipFile(path) as packed:
+                if (size := sum(member.file_size for member in packed.infolist())) > MOST_BYTES:
+                    raise FileError(f"{path}: {size / 1e9:.0f} GB, which no network of the book has; get it anew")
                 packed.extractall(folder)  # names that leave the folder are cut by zipfile
+            card = load_json(Path(folder, CARD))
+            stages = {name: inside(folder, name) for name in card["stages"]}
+            paper = paths.check_name("paper", card["paper"])
+            run = Run(paper, card["experiment"], stages, list(stages), Path(folder, "data"), device)
         except FileNotFoundError as error:
             raise FileError(f"{path}: no such file; `wsnb export network PAPER/NAME FILE` makes one") from error
-        except (OSError, zipfile.BadZipFile) as error:
+        except (OSError, zipfile.BadZipFile, zlib.error, RuntimeError, KeyError, TypeError) as error:
             raise FileError(f"{path}: not a file of `wsnb export network` ({error}); make it again") from error
-        card = load_json(Path(folder, CARD))
-        stages = {name: Path(folder, name) for name in card["stages"]}
-        yield Run(card["paper"], card["experiment"], stages, list(stages), Path(folder, "data"), device)
+        yield run
 
 
 def predictor(run: Run):
@@ -124,7 +130,7 @@ class Model:
         A picture whose longer side is above LONGEST pixels (0: any) is reduced for the network. BOXES [N, 4] half-open
         (x0, y0, x1, y1) are for chains that fill boxes: the labels number them from 1. Raises FileError.
         """
-        image = read(image) if isinstance(image, str | Path) else np.asarray(image)
+        image = read_rgb(image, by_exif=True) if isinstance(image, str | Path) else np.asarray(image)
         small, scale = reduced(image, min(filter(None, (longest, self.predictor.longest)), default=0))
         if self.predictor.of_boxes:
             if boxes is None or not len(boxes):
@@ -154,13 +160,6 @@ def load(title: str, runs=None, device: str = "auto") -> Model:
     """
     project = paths.find()
     return Model(of_runs(project, Path(runs) if runs else project / "runs", title, checked_device(device)))
-
-
-def read(path) -> np.ndarray:
-    """Read a photograph upright: uint8 [H, W, 3]. Raises FileError."""
-    from PIL import ImageOps
-
-    return np.array(ImageOps.exif_transpose(loaded_colour(path)).convert("RGB"))
 
 
 def reduced(image, longest: int) -> tuple:
@@ -206,7 +205,7 @@ def write(model: Model, given: list, out, say, boxes=None, longest: int = LONGES
     out, files = Path(out), pictures(given)
     save_text(out / "classes.txt", "".join(f"{number} {name}\n" for number, name in enumerate(model.classes)))
     for path in files:
-        image = read(path)
+        image = read_rgb(path, by_exif=True)
         labels = model.predict(image, boxes, longest)
         save_png(out / f"{path.stem}.png", labels, model.predictor.palette)
         save_png(out / f"{path.stem}_overlay.png", model.overlay(image, labels))

@@ -24,13 +24,6 @@ FULL = "full"  # training on the ground truth: the bound
 RULES = ("outside", "reset", "crf")
 
 
-def check_methods(wanted, known=(*NAMES, FULL)) -> None:
-    """Raise ValueError for unknown label methods, before anything long starts."""
-    wrong = [name for name in wanted if name not in known]
-    if wrong:
-        raise ValueError(f"label methods {wrong}: choose of {', '.join(known)}")
-
-
 def check_rounds(p, label_methods) -> None:
     """Raise ValueError for labels that 06 did not make, or that go on in later rounds without a first one."""
     missing = [name for name in p.train_labels if name not in (*label_methods, FULL)]
@@ -42,13 +35,6 @@ def check_rounds(p, label_methods) -> None:
     if alone:
         raise ValueError(f"recursive_labels {alone}: later rounds go on from networks that round 1 trained on boxes; "
                          f"choose of train_labels, as recursive_labels=[{', '.join(first)}]")
-
-
-def check_rules(rules) -> None:
-    """Raise ValueError for an unknown rule."""
-    wrong = [rule for rule in rules if rule not in RULES]
-    if wrong:
-        raise ValueError(f"rules {wrong}: choose of {', '.join(RULES)}")
 
 
 def need_masks(wanted, items) -> None:
