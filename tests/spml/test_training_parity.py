@@ -139,6 +139,7 @@ def test_the_embedding_and_its_joint_head(losses, monkeypatch, tmp_path, preset)
     recorded, faithful = plain.Recorded(samples()), preset == "faithful"
     p = SimpleNamespace(seed=1, threads=1, backbone="tiny", head="deeplab", dim=DIM, weights="random", norms="sync",
                         norm_momentum=0.0003, output_stride=0, head_width=8, checkpoint="", head_rates=[1, 2],
+                        joint_multiplier=10.0,
                         crop=SIDE, gpus=1, devices=1, clusters=[2, 3], kmeans_iterations=4, colour_features=False,
                         memory=1, preset=preset, feature_affinity_kappa=0.0, feature_affinity_weight=0.0, lr=LR,
                         batch=2, weight_decay=DECAY, optimiser="inner_sgd", iterations=4, warm_up=2, workers=0,

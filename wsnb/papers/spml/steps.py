@@ -18,16 +18,16 @@ from wsnb.papers.spml import data, weak_labels
 from wsnb.papers.spml.losses import TERMS, Settings, Term, labels_at
 
 
-def parameter_groups(network, head, lr, weight_decay, new_multiplier=10) -> list:
-    """Group parameters: trunk weights lr, biases 2 lr; embedding head and softmax head weights 10 lr, biases 20 lr;
-    biases (BatchNorms' too) do not decay. Frozen parameters are in no group; empty groups are left out."""
+def parameter_groups(network, head, lr, weight_decay, head_multiplier=10) -> list:
+    """Group parameters: trunk weights lr, biases 2 lr; embedding head 10 lr and 20 lr; softmax HEAD HEAD_MULTIPLIER
+    times lr and twice that; biases (BatchNorms' too) do not decay. Frozen parameters and empty groups are left out."""
     groups = []
     if network is not None:
-        groups += backbone_wrapper.parameter_groups(network, lr, weight_decay, new_multiplier=new_multiplier)
+        groups += backbone_wrapper.parameter_groups(network, lr, weight_decay, new_multiplier=10)
     if head is not None:
         for bias in (False, True):
             chosen = [p for name, p in head.named_parameters() if name.endswith("bias") == bias]
-            groups.append({"params": chosen, "lr": new_multiplier * lr * (2 if bias else 1),
+            groups.append({"params": chosen, "lr": head_multiplier * lr * (2 if bias else 1),
                            "weight_decay": 0.0 if bias else weight_decay})
     return [group for group in groups if group["params"]]
 
