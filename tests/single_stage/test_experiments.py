@@ -18,6 +18,7 @@ def test_all_that_the_paper_has_are_there():
         "voc_small_cam_baseline",
         "voc_small_train",
         "voc12_resnet38",
+        "voc12_resnet38_fixed",
         "voc12_vgg16",
         "voc12_resnet50",
         "voc12_resnet101",

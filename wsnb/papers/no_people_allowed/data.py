@@ -125,14 +125,15 @@ class Squashed(torch.utils.data.Dataset):
 
     samples[i] -> {"x" [3, S, S] normalised, "id"} with "tags" [C - 1] if TAGS_OF(item) is given, and "label" int64
     [S, S] if LABEL_OF(item) -> uint8 is. A label map of another size than the picture is first enlarged to it (ALIGNED)
-    or augmented in its own pixels, as the original does. A sample is a function of (seed, epoch, i).
+    or augmented in its own pixels, as the original does. A sample is a function of (seed, epoch, i). PIXELS, ABOUT: see
+    `augmentation.bent`.
     """
 
     def __init__(self, items, side, seed=0, epoch=0, tags_of=None, label_of=None, scope="strong", pixels=50,
-                 aligned=True):
+                 aligned=True, about="transposed"):
         self.items, self.side, self.seed, self.epoch = items, side, seed, epoch
         self.tags_of, self.label_of, self.scope = tags_of, label_of, scope
-        self.pixels, self.aligned = pixels, aligned
+        self.pixels, self.aligned, self.about = pixels, aligned, about
 
     def __len__(self):
         return len(self.items)
@@ -145,7 +146,7 @@ class Squashed(torch.utils.data.Dataset):
             label = np.asarray(self.label_of(item), np.uint8)
             if self.aligned:
                 label = cv2.resize(label, image.shape[1::-1], interpolation=cv2.INTER_NEAREST)
-        image, label = augmented(image, rng, label, self.scope, self.pixels)
+        image, label = augmented(image, rng, label, self.scope, self.pixels, self.about)
         sample = {"x": network_input(image, self.side)[0], "id": item.id}
         if self.tags_of is not None:
             sample["tags"] = torch.as_tensor(self.tags_of(item))

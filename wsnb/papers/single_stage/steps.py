@@ -72,9 +72,9 @@ def batch_losses(network, x, image, tags, settings=losses.Settings(), with_masks
 
 
 @torch.no_grad()
-def validate(network, loader, settings=losses.Settings(), with_masks=True):
+def validate(network, loader, settings=losses.Settings(), with_masks=True, of_batches=True):
     """Mean losses over the batches of a loader in evaluation mode, and average precision of the tags (NaN without
-    positives). A smaller last batch counts as much as the others, as in the original.
+    positives). OF_BATCHES: a smaller last batch counts as much as the others, as in the original; else by its pictures.
 
     Returns {"tag_loss", "mask_loss", "loss", "mAP", "AP": [C - 1]}; `loss` is the total that the checkpoint rule uses.
     """
@@ -84,8 +84,9 @@ def validate(network, loader, settings=losses.Settings(), with_masks=True):
     for batch in loader:
         x, image, y = (batch[k].to(device) for k in ("x", "image", "tags"))
         out = batch_losses(network, x, image, y, settings, with_masks)
-        sums += [float(out["tag_loss"]), float(out["mask_loss"])]
-        count += 1
+        weight = 1 if of_batches else len(x)
+        sums += [weight * float(out["tag_loss"]), weight * float(out["mask_loss"])]
+        count += weight
         tags.append(y.cpu().numpy())
         scores.append(out["scores"].sigmoid().cpu().numpy())
     network.train(was_training)
