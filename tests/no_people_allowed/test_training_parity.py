@@ -9,7 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import log, sigmoid
 
-from tests.plain import Cells, Plain
+from tests.notebook_cells import Cells
+from tests.plain import Plain, scaled
 
 CLASSES = ["background", "one", "two", "three"]
 NO_CHARTS = SimpleNamespace(sweep_figure=lambda *_, **__: None, loss_figure=lambda *_, **__: None)
@@ -90,7 +91,7 @@ def group_norm(plain, x, name, groups):
     batch, channels, height, width = x.shape
     parts = x.reshape(batch, groups, -1)
     parts = (parts - parts.mean(2, keepdim=True)) / (parts.var(2, unbiased=False, keepdim=True) + 1e-5).sqrt()
-    return plain.scaled(parts.reshape(batch, channels, height, width), name)
+    return scaled(plain.t, parts.reshape(batch, channels, height, width), name)
 
 
 def branches(plain, taps, npa):
