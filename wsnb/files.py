@@ -168,12 +168,21 @@ def _check_members(archive) -> None:
             raise ValueError("its list of arrays is damaged")
 
 
+class _ByValue:
+    """What torch.save takes for the module pickle: equal values give equal bytes, whichever of them are one object."""
+
+    class Pickler(pickle.Pickler):
+        def __init__(self, *args, **options):
+            super().__init__(*args, **options)
+            self.fast = True  # writes each text again; else bytes would tell which of them were read from a checkpoint
+
+
 def save_torch(path, value) -> None:
-    """Write tensors and plain containers with torch.save."""
+    """Write tensors and plain containers with torch.save; equal values give equal bytes."""
     import torch
 
     with write(path, size=_bytes(value)) as file:
-        torch.save(value, file)
+        torch.save(value, file, pickle_module=_ByValue)
 
 
 def _bytes(value) -> int:
