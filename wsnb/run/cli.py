@@ -10,7 +10,7 @@ import traceback
 from importlib.metadata import version
 from pathlib import Path
 
-from wsnb.files import FileError
+from wsnb.files import FileError, read_text
 from wsnb.run import command_line, experiments, overview, paths, schedule
 from wsnb.run.locks import LockedError
 from wsnb.run.params import ParamsError
@@ -188,7 +188,7 @@ def _chosen(args) -> tuple:
 
 
 def _is_for_all(project, title) -> bool:
-    text = (project / "params" / f"{title}.yaml").read_text(encoding="utf-8")
+    text = read_text(project / "params" / f"{title}.yaml")
     return title.split("/")[1].startswith(experiments.SYNTHETIC) and f"\n{APART}" not in text
 
 

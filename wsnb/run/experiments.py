@@ -5,7 +5,7 @@ import re
 import time
 from pathlib import Path
 
-from wsnb.files import FileError
+from wsnb.files import FileError, read_text
 from wsnb.run import locks, notebooks, papers, params, paths
 
 SYNTHETIC = "shapes"  # experiments whose name starts so need no data but the built-in set
@@ -69,7 +69,7 @@ def header(path) -> dict:
     Raises FileError if the file is not UTF-8 text.
     """
     found, field = {}, ""
-    for line in params.read_text(path).splitlines():
+    for line in read_text(path).splitlines():
         if not line.startswith("#"):
             break
         line = line.lstrip("#").strip()

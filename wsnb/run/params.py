@@ -16,7 +16,7 @@ from pathlib import Path
 
 import yaml
 
-from wsnb.files import FileError, readable
+from wsnb.files import read_text, readable
 from wsnb.run import allowed, notebooks
 
 SCALARS = {"int": int, "float": float, "bool": bool, "str": str}
@@ -179,16 +179,6 @@ _Loader.add_constructor("tag:yaml.org,2002:float", _Loader.construct_number)
 
 def _refusal(what, at) -> yaml.YAMLError:
     return yaml.constructor.ConstructorError(None, None, what, at.start_mark)
-
-
-def read_text(path) -> str:
-    """Read the text of a parameter file. Raises FileError if it cannot be read or is not UTF-8."""
-    try:
-        return Path(path).read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise FileError(f"{path}: cannot be read ({error.strerror}); check the path") from error
-    except UnicodeDecodeError as error:
-        raise FileError(f"{path}: byte {error.start} is not UTF-8; save the file as UTF-8") from error
 
 
 def load_yaml(path) -> dict:

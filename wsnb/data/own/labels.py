@@ -9,7 +9,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from wsnb.data.own import names
-from wsnb.files import FileError
+from wsnb.files import FileError, read_text, regular
 
 _HEADS = {"image", "file", "filename", "name", "id", "picture"}
 
@@ -83,7 +83,7 @@ def xml(folder, errors: list, sizes: dict) -> dict[str, list[tuple[str, tuple, b
     for stem, path in names.by_stem(folder, (".xml",), errors).items():
         boxes = found.setdefault(stem, [])
         try:
-            root = ElementTree.parse(path).getroot()
+            root = ElementTree.parse(regular(path)).getroot()
         except (OSError, ElementTree.ParseError, ValueError, LookupError) as error:
             errors.append(f"{path}: no readable VOC annotation ({error}); export it again")
             continue
@@ -128,12 +128,11 @@ def _class(written, where: str, errors: list) -> str | None:
 def _rows(path, errors: list):
     """Read (line number, fields) of a table; a heading line, empty lines and # comments are left out."""
     try:
-        with open(path, encoding="utf-8-sig", newline="") as file:
-            text = file.read().splitlines()
+        text = read_text(path).splitlines()
         lines = list(csv.reader(text, delimiter=";" if _semicolons(text) else ",")) if (
             Path(path).suffix.lower() == ".csv") else [line.split() for line in text]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise FileError(f"{path}: no readable table ({error}); save it as UTF-8 text") from error
+    except csv.Error as error:
+        raise FileError(f"{path}: no readable table ({error}); correct it") from error
     for number, row in enumerate(lines, 1):
         fields = [field.strip() for field in row]
         if not any(fields) or fields[0].startswith("#") or number == 1 and fields[0].lower() in _HEADS:

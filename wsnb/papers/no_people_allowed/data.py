@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 
-from wsnb import files
+from wsnb import files, legacy_pickle
 from wsnb.data import read, transforms
 from wsnb.ops.affinity import quarter_index
 from wsnb.papers.no_people_allowed.augmentation import Draws, augmented, crop_box, placed
@@ -24,7 +24,7 @@ def tags_of(layout, n_classes, tags_file=""):
     tags_file: IRN's `cls_labels.npy` (a dictionary of vectors by the picture's number without underscore) instead of
     the layout's own tags. Raises FileError for a file without the picture.
     """
-    table = files.load_legacy_array(tags_file) if tags_file else None
+    table = legacy_pickle.load_legacy_array(tags_file) if tags_file else None
     if isinstance(table, np.ndarray):
         table = table.item() if table.ndim == 0 else None
     if tags_file and not isinstance(table, dict):

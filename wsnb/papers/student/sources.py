@@ -20,7 +20,8 @@ import torch
 
 from wsnb.data import coco_masks, read
 from wsnb.data.item import VOID, classes_only, of_image_size
-from wsnb.files import FileError, inside, load_json, load_legacy_array, load_npz, read_index
+from wsnb.files import FileError, inside, load_json, load_npz, read_index
+from wsnb.legacy_pickle import load_legacy_array
 from wsnb.ops import cam
 
 ENDINGS = (".png", ".npz", ".npy")
