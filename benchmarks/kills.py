@@ -3,7 +3,7 @@
 `python -m benchmarks.kills FOLDER [kills] [experiment ...]` runs each experiment once undisturbed, then again under
 kills of the runner, of a kernel, of the process that forks kernels, of a worker, of Snakemake and its jobs, until the
 kills are used up; hashes of all artefacts are compared. Runs that are told to stop (SIGTERM) have to save and end with
-exit code 75; the seconds that it takes are shown. FOLDER/kills.csv gets a row for each; the same command continues there.
+exit code 75; how long that takes is shown. FOLDER/kills.csv gets a row for each; the same command continues there.
 """
 
 import csv

@@ -23,6 +23,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")  # but for line breaks and tabs
 FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP", "PPM")  # of pictures; Pillow would start programs for some others
+PAGED = ("PNG", "TIFF", "WEBP")  # of these files hold several pictures, or a moving one
 
 
 class FileError(ValueError):
@@ -265,6 +266,8 @@ def loaded_image(path):
     try:
         if image.format == "PNG":
             _check_png(Path(path).read_bytes())
+        if image.format in PAGED and image.n_frames > 1:
+            raise ValueError(f"it holds {image.n_frames} pictures: save each as a file of its own")
         image.load()
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise FileError(f"{path}: not a readable picture ({_why(error)}); fetch it again") from error
@@ -317,6 +320,8 @@ def loaded_colour(path):
 def read_index(path) -> np.ndarray:
     """Read a label map as uint8 [H, W], indices whatever the palette. Raises FileError for colour or 16 bits."""
     image = loaded_image(path)
+    if image.format == "JPEG":
+        raise FileError(f"{path}: a JPEG, whatever its ending, which changes labels; write the label map as PNG")
     if image.format == "PNG" and image.mode == "L" and _png_depth(path) < 8:
         raise FileError(f"{path}: grey with {_png_depth(path)} bits, whose values readers scale; write 8-bit indices")
     if image.mode not in ("P", "L"):

@@ -3,7 +3,7 @@
 import os
 from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
@@ -14,10 +14,11 @@ from wsnb.data import densepose, imagenet_det, read, sbd, voc, voc_lists
 from wsnb.data import item as checked
 from wsnb.data.item import Item
 from wsnb.data.own.names import is_background
-from wsnb.files import FileError, load_npz, load_torch, printable
+from wsnb.files import FileError, load_npz, load_torch, printable, regular
 
 LAYOUTS = {"voc12": "voc", "shapes": "voc", "sbd": "sbd", "cityscapes": "cityscapes", "imagenet_det": "imagenet_det",
            "densepose": "densepose"}  # name of the set -> its reader
+KINDS = ("image", "mask", "instances", "boxes", "regions", "scribbles", "points")  # fields of Item
 _PATIENT = (densepose, imagenet_det)  # readers that go on after a bad line
 _NAMED = 20  # class names that are listed, then the number of the others
 _AT_HOME = 100  # pictures, at most, that are looked at in this process: starting others takes longer
@@ -67,8 +68,9 @@ def usual_splits(root, layout="voc12") -> list[str]:
 
 
 def check(root, splits=("train", "val"), n_classes: int = 0, workers: int = 0, progress=None,
-          layout: str = "voc12") -> Report:
-    """Open every file of the pictures of SPLITS of a data set; nothing is written. LAYOUT is one of LAYOUTS.
+          layout: str = "voc12", kinds=KINDS, bare: bool = False) -> Report:
+    """Open every file of the pictures of SPLITS of a data set; nothing is written. LAYOUT is one of LAYOUTS; KINDS are
+    those of the pictures' files that are looked at. BARE: a split may come without any mask.
 
     Finds what is missing, empty, truncated, of another size than its picture, in colour or 16 bits where it must not
     be, labels at or above N_CLASSES (0: as many as the set names), broken XML and boxes outside, unreadable list
@@ -78,23 +80,31 @@ def check(root, splits=("train", "val"), n_classes: int = 0, workers: int = 0, p
     if layout not in LAYOUTS:
         raise ValueError(f"layout {layout!r}: take one of {', '.join(LAYOUTS)}")
     reader = read.of(LAYOUTS[layout])
-    if reader is sbd:
-        sbd.dataset(root)  # raises if the root is wrong altogether, as class_names of the others does
-    names = reader.class_names(root)
     if not Path(root).expanduser().is_dir():
         raise FileError(f"{root}: no such folder; see `wsnb data fetch {layout}`")
+    report = Report(str(root))
+    names = _names(reader, root, report)
     drawn = (Path(root).expanduser() / "shapes.json").exists() or reader in (voc, sbd) and names != voc.CLASSES
     official = {} if drawn else reader.OFFICIAL
-    report = Report(str(root), official={split: official[split] for split in splits if split in official})
+    report.official.update((split, official[split]) for split in splits if split in official)
     listed = _listed_voc if reader is voc else partial(_listed, reader)
     found = {split: listed(root, split, report) for split in splits}
+    if bare:
+        found = {split: items if any(item.mask and item.mask.exists() for item in items) else
+                 [replace(item, mask=None) for item in items] for split, items in found.items()}
     report.pictures.update((split, len(items)) for split, items in found.items())
+    for split, count in report.official.items():
+        if report.pictures[split] != count:
+            report.notes.append(f"{split}: {report.pictures[split]:,} pictures, the published list has {count:,}")
     _leaks(found, report)
-    if reader is voc and not is_background(names[0]):
+    if not names:
+        kinds = [kind for kind in kinds if kind != "boxes"]  # they name classes
+    elif reader is voc and not is_background(names[0]):
         report.problems.append(f"classes.txt: the first line is {names[0]!r}, but 0 is the background; put background "
                                "first, and see that the masks count from it")
     everything = [(split, item) for split, items in found.items() for item in items]
-    look = partial(_look, layout=LAYOUTS[layout], n_classes=n_classes or len(names), names=names)
+    look = partial(_look, layout=LAYOUTS[layout], n_classes=n_classes or len(names) or checked.VOID, names=names,
+                   kinds=kinds)
     background = reader.BACKGROUND
     present = {split: Counter() for split in found}
     said, held = set(report.problems), set()
@@ -109,10 +119,10 @@ def check(root, splits=("train", "val"), n_classes: int = 0, workers: int = 0, p
             held |= set(labels)
         if progress is not None:
             progress(done, len(everything))
-    if background == 0 and held == {0, checked.VOID}:
+    if background == 0 and held in ({0, checked.VOID}, {checked.VOID}):
         report.problems.append("masks: all hold nothing but 0 and 255; 255 means unknown: write the class's number, 1 "
                                "for the first")
-    for split, items in found.items():
+    for split, items in found.items() if names else ():
         _remarks(split, items, present[split], names, background, report)
     return report
 
@@ -138,6 +148,17 @@ def weights(path) -> Report:
     return report
 
 
+def _names(reader, root, report: Report) -> tuple[str, ...]:
+    """Read the class names; () where their file is broken, which goes to the report. Raises FileError if the root is
+    wrong altogether."""
+    {voc: voc_lists.places, sbd: sbd.dataset, imagenet_det: imagenet_det.names_file}.get(reader, Path)(root)
+    try:
+        return reader.class_names(root)
+    except FileError as error:
+        report.problems.append(str(error))
+        return ()
+
+
 def _listed_voc(root, split: str, report: Report) -> list[Item]:
     """List the pictures of a split, each once; faults of the list go to the report."""
     try:
@@ -150,7 +171,7 @@ def _listed_voc(root, split: str, report: Report) -> list[Item]:
         if item.id in once:
             report.problems.append(f"list {split}: {item.id} occurs twice; remove one of its lines")
         once[item.id] = item
-    report.problems += [str(error) for error in errors]
+    report.problems += [str(error) for error in errors if str(error) not in report.problems]
     return list(once.values())
 
 
@@ -160,7 +181,7 @@ def _listed(reader, root, split: str, report: Report) -> list[Item]:
         items = reader.items(root, split, errors=errors) if reader in _PATIENT else reader.items(root, split)
     except FileError as error:
         errors.append(error)
-    report.problems += [str(error) for error in errors]
+    report.problems += [str(error) for error in errors if str(error) not in report.problems]
     return items
 
 
@@ -188,31 +209,47 @@ def _each(look, everything, workers: int):
         pool.shutdown(cancel_futures=True)
 
 
-def _look(item: Item, layout: str, n_classes: int, names) -> tuple[list[str], list[int]]:
+def _look(item: Item, layout: str, n_classes: int, names, kinds) -> tuple[list[str], list[int]]:
     """Find all problems of one picture's files, and its labels: of the mask, or the list's tags where there is none."""
     problems, reader = [], read.of(layout)
 
-    def attempt(look, path):
+    def attempt(kind, look):
+        path = getattr(item, kind) if kind in kinds else None
         if path is not None:
             try:
                 if not path.exists():
                     raise FileError(f"{path}: missing; fetch it, or take {item.id} out of the list")
-                if path.stat().st_size == 0:
+                if regular(path).stat().st_size == 0:
                     raise FileError(f"{path}: empty, 0 bytes; fetch it again")
                 return look()
             except FileError as error:
                 if not problems or not str(error).startswith(f"{item.image}:"):  # a bad image is reported once
                     problems.append(str(error))
+            except Exception as error:  # noqa: BLE001 - the other files' report must not be lost
+                problems.append(f"{path}: cannot be read ({type(error).__name__}: {error}); fetch or make it again")
         return None
 
-    attempt(lambda: read.image(item), item.image)
-    mask = attempt(lambda: reader.read_mask(item, n_classes), item.mask)
-    attempt(lambda: reader.read_instances(item), item.instances)
-    attempt(lambda: reader.read_boxes(item, names), item.boxes)
-    attempt(lambda: checked.regions(item), item.regions)
+    attempt("image", lambda: read.image(item))
+    mask = attempt("mask", lambda: reader.read_mask(item, n_classes))
+    instances = attempt("instances", lambda: reader.read_instances(item))
+    if mask is not None and instances is not None and (lone := _without_class(mask, instances, reader.BACKGROUND)):
+        problems.append(f"{item.instances}: {len(lone)} objects lie on background or void of {item.mask.name} only, "
+                        f"the first is {lone[0]}; give two masks of one picture")
+    attempt("boxes", lambda: reader.read_boxes(item, names))
+    attempt("regions", lambda: checked.regions(item))
     for what in ("scribbles", "points"):
-        attempt(lambda what=what: checked.weak_map(item, what, n_classes), getattr(item, what))
+        attempt(what, lambda what=what: checked.weak_map(item, what, n_classes))
     return problems, list(item.tags or ()) if mask is None else np.unique(mask).tolist()
+
+
+def _without_class(mask, instances, background) -> list[int]:
+    """List the numbers of objects that have no pixel of a class."""
+    if mask.shape != instances.shape:
+        return []  # said of one of them already
+    there = np.unique(instances)
+    own = np.unique(instances[(mask != checked.VOID) & (mask != (checked.VOID if background is None else background))])
+    lone = np.setdiff1d(there[there > 0], own)
+    return lone[lone != checked.VOID].tolist() if instances.dtype == np.uint8 else lone.tolist()
 
 
 def _remarks(split: str, items, present: Counter, names, background, report: Report) -> None:

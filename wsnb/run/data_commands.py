@@ -131,13 +131,13 @@ def _size(text: str) -> tuple[int, int]:
     return int(height), int(width or height)
 
 
-def every_5_s(what):
-    """A progress(done, total) that prints a line every 5 s."""
+def every_5_s(what, file=None):
+    """A progress(done, total) that prints a line every 5 s, into FILE (standard output)."""
     last = [time.monotonic()]
 
     def progress(done, total):
         if time.monotonic() - last[0] >= 5:
             last[0] = time.monotonic()
-            print(f"{done}/{total} {what}", flush=True)
+            print(f"{done}/{total} {what}", file=file, flush=True)
 
     return progress

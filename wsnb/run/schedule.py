@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 from wsnb.files import FileError, load_json
-from wsnb.run import contents, execute, experiments, locks, manifest, paths, plan, store
+from wsnb.run import contents, data_check, execute, experiments, locks, manifest, paths, plan, store
 from wsnb.run.interrupts import Interrupts
 
 DONE, FAILED, BAD, LOCKED, INTERRUPTED = 0, 1, 2, 3, 75  # exit codes
@@ -94,10 +94,13 @@ def known_contents(options: Options) -> contents.Contents:
 
 
 def wanted(options: Options, experiment, known: contents.Contents) -> list:
-    """The experiment's stages as they stand (plan.Wanted)."""
+    """The experiment's stages as they stand (plan.Wanted). Raises FileError if one is to run on damaged data."""
     place = paths.run_folder(options.runs, experiment.paper, experiment.name)
     until = options.only or options.until
-    return plan.wanted(options.project, experiment, place, until, options.verify, contents=known)
+    items = plan.wanted(options.project, experiment, place, until, options.verify, contents=known)
+    if not all(item.done for item in items):
+        data_check.before(options, experiment, known)
+    return items
 
 
 def link_finished(items: list) -> None:

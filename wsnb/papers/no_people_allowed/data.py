@@ -37,7 +37,10 @@ def tags_of(layout, n_classes, tags_file=""):
         number = int(digits) if (digits := item.id.replace("_", "")).isdigit() else item.id
         if number not in table or len(table[number]) != n_classes - 1:
             raise files.FileError(f"{tags_file}: no {n_classes - 1} tags for {item.id}; give the list's own file")
-        return np.asarray(table[number], np.float32)
+        written = np.asarray(table[number])
+        if written.dtype.kind not in "biuf" or not np.isin(written, (0, 1)).all():
+            raise files.FileError(f"{tags_file}: the tags of {item.id} are not all 0 or 1; give the list's own file")
+        return written.astype(np.float32)
 
     return tags
 

@@ -20,6 +20,8 @@ import torch
 
 from wsnb.data import coco_masks, read
 from wsnb.data.item import VOID, classes_only, of_image_size
+from wsnb.data.own.names import stem
+from wsnb.data.own.numbers import is_set
 from wsnb.files import FileError, inside, load_json, load_npz, read_index
 from wsnb.legacy_pickle import load_legacy_array
 from wsnb.ops import cam
@@ -141,7 +143,9 @@ def outlines(path, names) -> dict[str, list]:
     stems, classes = {}, {str(k): k for k in range(1, len(names))}
     try:
         if of_set:
-            stems = {str(one["id"]): Path(one["file_name"]).stem for one in content["images"]}
+            stems = {str(one["id"]): stem(one["file_name"]) for one in content["images"]}
+            if len(set(stems.values())) < len(content["images"]):
+                raise FileError(f"{path}: an image occurs twice, by its id or its name without folder; rename one")
             classes = {str(one["id"]): names.index(one["name"]) for one in content["categories"]
                        if one["name"] in names}
         found = {}
@@ -150,7 +154,7 @@ def outlines(path, names) -> dict[str, list]:
             if label is None:
                 raise FileError(f"{path}: category_id {one['category_id']} of the picture {key} is no class of this "
                                 f"set ({', '.join(names[1:6])}, ...); correct it, or its category's name")
-            crowd = bool(one.get("iscrowd"))
+            crowd = is_set(one.get("iscrowd"))
             found.setdefault(stems[key] if of_set else key, []).append((label, one["segmentation"], crowd))
     except (KeyError, TypeError, AttributeError) as error:
         raise FileError(f"{path}: not COCO's images, annotations and categories, nor a list of results ({error!r}); "
