@@ -15,11 +15,15 @@ from wsnb.data import item as checked
 from wsnb.data.item import Item
 from wsnb.data.own.names import is_background
 from wsnb.files import FileError, load_npz, load_torch, printable, regular
+from wsnb.legacy_pickle import load_legacy_array
 
 LAYOUTS = {"voc12": "voc", "shapes": "voc", "sbd": "sbd", "cityscapes": "cityscapes", "imagenet_det": "imagenet_det",
            "densepose": "densepose"}  # name of the set -> its reader
 KINDS = ("image", "mask", "instances", "boxes", "regions", "scribbles", "points")  # fields of Item
 _PATIENT = (densepose, imagenet_det)  # readers that go on after a bad line
+RELEASED = {  # file of weights -> its tensors, without the counters of batch normalisation that newer files have
+    "model_enc_e020Xs0.928.pth": 259, "ilsvrc-cls_rna-a1_cls1000_ep-0001.pth": 191, "vgg16_20M.pth": 30,
+    "resnet50-19c8e357.pth": 267, "resnet101-5d3b4d8f.pth": 522, "mobilenet_v2_imagenet.pth": 262}
 _NAMED = 20  # class names that are listed, then the number of the others
 _AT_HOME = 100  # pictures, at most, that are looked at in this process: starting others takes longer
 
@@ -129,23 +133,55 @@ def check(root, splits=("train", "val"), n_classes: int = 0, workers: int = 0, p
 
 def weights(path) -> Report:
     """Report on a file of named tensors, .npz or what torch.save writes: one that cannot be read, that holds anything
-    else, or numbers that are not finite."""
+    else, numbers that are not finite, or another number of tensors than the RELEASED file of its name."""
     report = Report(str(path))
     try:
         state = load_npz(path) if Path(path).suffix == ".npz" else load_torch(path)
     except FileError as error:
         report.problems.append(str(error))
         return report
-    state = state.get("model", state) if isinstance(state, dict) else state
-    state = {name: np.asarray(one) for name, one in state.items() if hasattr(one, "shape")} if isinstance(
-        state, dict) else {}
+    state = {name: np.asarray(one) for name, one in _tensors(state)}
     report.notes.append(f"{len(state)} tensors, {sum(one.size for one in state.values()):,} numbers")
     wrong = [name for name, one in state.items() if one.dtype.kind == "f" and not np.isfinite(one).all()]
+    published, count = RELEASED.get(Path(path).name), sum(not name.endswith("num_batches_tracked") for name in state)
     if not state:
         report.problems.append(f"{path}: holds no named tensors; give a bare state dict")
+    elif published not in (None, count):
+        report.problems.append(f"{path}: {count} tensors without counters, the released file of this name has "
+                               f"{published}; fetch it again")
     if wrong:
         report.problems.append(f"{path}: {len(wrong)} tensors hold NaN or Inf, the first is {wrong[0]}; fetch it again")
     return report
+
+
+def tags(path) -> Report:
+    """Report on a table of tags in an .npy file, {picture: vector of 0 and 1}, as IRN's cls_labels.npy."""
+    report, table = Report(str(path)), None
+    try:
+        table = load_legacy_array(path)
+    except FileError as error:
+        report.problems.append(str(error))
+        return report
+    if not isinstance(table, dict) or not table:
+        report.problems.append(f"{path}: holds no dictionary of tags; give IRN's cls_labels.npy")
+        return report
+    vectors = {name: np.asarray(vector) for name, vector in table.items()}
+    shape = next(iter(vectors.values())).shape
+    wrong = [name for name, vector in vectors.items() if vector.shape != shape or vector.ndim != 1
+             or vector.dtype.kind not in "biuf" or not np.isin(vector, (0, 1)).all()]
+    if wrong:
+        report.problems.append(f"{path}: {len(wrong)} of {len(table)} pictures have no vector of 0 and 1 of one "
+                               f"length, the first is {wrong[0]}; make the table again")
+    report.notes.append(f"{len(table):,} pictures, vectors of {shape}")
+    return report
+
+
+def _tensors(state, prefix=""):
+    """Yield (name, tensor) of a dictionary, and of those within it."""
+    for name, one in state.items() if isinstance(state, dict) else ():
+        if hasattr(one, "shape"):
+            yield f"{prefix}{name}", one
+        yield from _tensors(one, f"{prefix}{name}.")
 
 
 def _names(reader, root, report: Report) -> tuple[str, ...]:

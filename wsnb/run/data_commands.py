@@ -19,8 +19,9 @@ def add(parser) -> None:
     fetch.add_argument("--root", metavar="DIR", help="where the set goes (default: data/ of the project)")
     fetch.set_defaults(call=_fetch)
     look = data.add_parser("doctor", help="list everything that is missing or damaged")
-    look.add_argument("name", choices=(*doctor.LAYOUTS, "weights"))
-    look.add_argument("root", help="the set's folder; for weights, the file")
+    look.add_argument("name", choices=(*doctor.LAYOUTS, "own", "tags", "weights"))
+    look.add_argument("root", help="the set's folder; own: of pictures and labels as for `new`; "
+                      "tags: an .npy of vectors; weights: a file of tensors")
     look.add_argument("--json", action="store_true", help="the findings as JSON; exit code 1 if there are problems")
     look.add_argument("--splits", nargs="+", default=None, metavar="SPLIT")
     look.set_defaults(call=_doctor)
@@ -68,10 +69,13 @@ def _fetch(args) -> int:
 
 def _doctor(args) -> int:
     from wsnb.data import doctor
+    from wsnb.data.own import dataset
 
     place = Path(args.root).expanduser()
-    if args.name == "weights":
-        found = doctor.weights(place)
+    if args.name in ("tags", "weights"):
+        found = getattr(doctor, args.name)(place)
+    elif args.name == "own":
+        found = dataset.look(place)
     else:
         splits = args.splits or doctor.usual_splits(place, args.name)
         progress = None if args.json else every_5_s("pictures")
