@@ -27,7 +27,7 @@ CHAPTERS = ("single_stage/shapes", "simple_does_it/shapes_semantic", "panoptic/s
 APART = (manifest.PARAMS, manifest.RESULTS, "notebook.ipynb")  # hold times
 COLUMNS = ("experiment", "struck", "engine", "after_s", "code", "ended_s")
 STOPPED, EQUAL = "SIGTERM", "equal"
-SEED, START = 0, 4  # seconds until the first cell of a run, about
+SEED, START, PATIENCE = 0, 4, 30  # seconds: until the first cell of a run, about; for a run that was struck
 
 
 def start(title, runs, engine="local") -> subprocess.Popen:
@@ -55,7 +55,7 @@ def kind(process, runner) -> str:
     if process.name() == kernel_forkserver.PROCESS_NAME and parent.name() != kernel_forkserver.PROCESS_NAME:
         return "kernel"
     if any(one.name() == kernel_forkserver.PROCESS_NAME for one in process.parents()):
-        return "worker"
+        return "" if "resource_tracker" in words else "worker"
     known = {"kernel_forkserver.py": "fork server", "--only": "Snakemake's job", "snakemake": "Snakemake"}
     return next((name for word, name in known.items() if word in words), "")
 
@@ -99,14 +99,18 @@ def disturb(title, place, seconds, share, rows, note) -> None:
         began, name = time.monotonic(), STOPPED if stop else strike(process, struck, chance)
         if stop:
             process.send_signal(signal.SIGTERM)
-        said, _ = process.communicate()
+        try:
+            said, _ = process.communicate(timeout=PATIENCE)
+        except subprocess.TimeoutExpired:  # it goes on without that process, or still saves
+            process.send_signal(signal.SIGTERM)
+            said, _ = process.communicate()
         ended = time.monotonic() - began
         if stop and process.returncode not in (schedule.DONE, schedule.INTERRUPTED):
             raise SystemExit(f"{title}: exit code {process.returncode} {ended:.1f} s after a SIGTERM\n{said}")
         _, left = psutil.wait_procs(below, timeout=60)
         if left:
             raise SystemExit(f"{title}: {left} outlived the {name} that was struck\n{said}")
-        if name and process.returncode:  # 0: it went on without that process, to its end
+        if name and process.returncode:
             note({"experiment": title, "struck": name, "engine": engine, "after_s": round(after, 1),
                   "code": process.returncode, "ended_s": round(ended, 1)})
             kills, stops, struck[name] = kills + (not stop), stops + stop, struck[name] + 1

@@ -123,7 +123,7 @@ def check(root, splits=("train", "val"), n_classes: int = 0, workers: int = 0, p
             held |= set(labels)
         if progress is not None:
             progress(done, len(everything))
-    if background == 0 and held in ({0, checked.VOID}, {checked.VOID}):
+    if background == 0 and held == {0, checked.VOID}:
         report.problems.append("masks: all hold nothing but 0 and 255; 255 means unknown: write the class's number, 1 "
                                "for the first")
     for split, items in found.items() if names else ():
@@ -279,12 +279,12 @@ def _look(item: Item, layout: str, n_classes: int, names, kinds) -> tuple[list[s
 
 
 def _without_class(mask, instances, background) -> list[int]:
-    """List the numbers of objects that have no pixel of a class."""
-    if mask.shape != instances.shape:
-        return []  # said of one of them already
+    """List the numbers of objects that have no pixel of a class, in a mask that holds some class."""
+    of_class = (mask != checked.VOID) & (mask != (checked.VOID if background is None else background))
+    if mask.shape != instances.shape or not of_class.any():
+        return []  # said already
     there = np.unique(instances)
-    own = np.unique(instances[(mask != checked.VOID) & (mask != (checked.VOID if background is None else background))])
-    lone = np.setdiff1d(there[there > 0], own)
+    lone = np.setdiff1d(there[there > 0], instances[of_class])
     return lone[lone != checked.VOID].tolist() if instances.dtype == np.uint8 else lone.tolist()
 
 

@@ -38,7 +38,7 @@ def read(path, errors: list, sizes: dict) -> tuple[dict, dict]:
         stems[key] = stem
         height, width = (number(image.get(side)) for side in ("height", "width"))
         if height and width:
-            sizes[stem] = (path, height, width)
+            sizes[stem] = (path, round(height), round(width))
     if twice := names.alike({labels[key] for key in labels if key in used}):
         errors.append(f"{path}: the categories {' and '.join(twice)} differ by their letters' case only; make them one")
     boxes, outlines = {stem: [] for stem in stems.values()}, {stem: [] for stem in stems.values()}
