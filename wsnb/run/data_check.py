@@ -7,7 +7,7 @@ are the book's own drawings: they are whole once they are there.
 import sys
 from pathlib import Path
 
-from wsnb.files import FileError, save_text
+from wsnb.files import FileError, save_text, sha256
 from wsnb.run import contents, experiments, fingerprint, store
 
 SHOWN = 20  # faults that are listed, then the number of the others
@@ -22,13 +22,13 @@ def before(options, experiment, known: contents.Contents) -> None:
     from wsnb.data import doctor
     from wsnb.run.data_commands import every_5_s
 
-    problems = []
+    problems, readers = [], [sha256(path) for path in sorted((fingerprint.PACKAGE / "data").rglob("*.py"))]
     for root, layout, split in sorted(_splits(experiment)):
         if experiments.is_builtin(options.project, root):
             continue
         place = options.project / root
         listed = Path(split.rpartition(":")[2])
-        parts = [fingerprint.data_fingerprint(place, known), known.hash(fingerprint.PACKAGE / "data"), layout, split,
+        parts = [fingerprint.data_fingerprint(place, known), readers, layout, split,
                  known.hash(listed) if listed.is_file() else ""]
         sound = options.runs / store.FOLDER / contents.FOLDER / f"sound-{fingerprint.digest(parts)}"
         if sound.exists():

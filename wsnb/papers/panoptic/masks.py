@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from wsnb.data import read
+from wsnb.data.item import classes_only
 from wsnb.files import FileError, read_index
 from wsnb.ops import hierarchies, proposals
 from wsnb.ops.grabcut import enlarged, grabcut_label, reduced
@@ -107,7 +108,7 @@ def mandg_labels(item, box_folder, space: Space, settings: Settings, given_folde
     labels = read_index(path)
     if labels.shape != image.shape[:2]:
         raise FileError(f"{path}: {labels.shape}, but the picture has {image.shape[:2]}; make both alike")
-    return labels
+    return classes_only(path, labels, len(space))
 
 
 def quality(items, folder, space) -> dict:

@@ -27,6 +27,7 @@ from wsnb.legacy_pickle import load_legacy_array
 from wsnb.ops import cam
 
 ENDINGS = (".png", ".npz", ".npy")
+COMPLETE = ""  # among the pictures of a data set, none of which has this name
 MAPS = ("high_res", "cam", "maps")  # names under which programs keep the maps, the largest first
 
 
@@ -85,7 +86,11 @@ def label_map(item, source) -> np.ndarray:
         return classes_only(path, of_image_size(item, path, read_index(path)), len(source.names))
     size = read.image(item).shape[:2]
     if path.suffix == ".json":
-        return drawn(path, outlines(path, source.names).get(item.id, ()), size)
+        found = outlines(path, source.names)
+        if item.id not in found and COMPLETE in found:
+            raise FileError(f"{path}: names no image {item.id}; add it to its images, without an annotation if it is "
+                            "empty")
+        return drawn(path, found.get(item.id, ()), size)
     keys, maps = class_maps(path, len(source.names) - 1)
     maps = cam.normalised(cam.resized(torch.from_numpy(maps)[None], size)[0].numpy(), source.normalise)
     return cam.labels(maps, keys + 1, source.background)
@@ -137,7 +142,10 @@ def class_maps(path, n_tags) -> tuple[np.ndarray, np.ndarray]:
 
 @lru_cache(maxsize=2)
 def outlines(path, names) -> dict[str, list]:
-    """Read {picture id: [(class, outline, crowd)]} of a COCO data set or list of results. Raises FileError."""
+    """Read {picture id: [(class, outline, crowd)]} of a COCO data set or list of results. Raises FileError.
+
+    A data set names all of its pictures, and has the key COMPLETE; a list of results only those with a result.
+    """
     content = load_json(path)
     of_set = isinstance(content, dict)
     stems, classes = {}, {str(k): k for k in range(1, len(names))}
@@ -148,7 +156,7 @@ def outlines(path, names) -> dict[str, list]:
                 raise FileError(f"{path}: an image occurs twice, by its id or its name without folder; rename one")
             classes = {str(one["id"]): names.index(one["name"]) for one in content["categories"]
                        if one["name"] in names}
-        found = {}
+        found = {name: [] for name in (*stems.values(), COMPLETE)} if of_set else {}
         for one in content["annotations"] if of_set else content:
             key, label = str(one["image_id"]), classes.get(str(one["category_id"]))
             if label is None:
