@@ -97,9 +97,6 @@ def check(root, splits=("train", "val"), n_classes: int = 0, workers: int = 0, p
         found = {split: items if any(item.mask and item.mask.exists() for item in items) else
                  [replace(item, mask=None) for item in items] for split, items in found.items()}
     report.pictures.update((split, len(items)) for split, items in found.items())
-    for split, count in report.official.items():
-        if report.pictures[split] != count:
-            report.notes.append(f"{split}: {report.pictures[split]:,} pictures, the published list has {count:,}")
     _leaks(found, report)
     if not names:
         kinds = [kind for kind in kinds if kind != "boxes"]  # they name classes
