@@ -43,6 +43,8 @@ def tags(path, errors: list) -> dict[str, list[str]]:
         if stem in found:
             errors.append(f"{path}: line {line}: {stem} occurs twice; put its tags on one line")
         given = [tag for field in fields for tag in field.split(";") if tag.strip()]
+        if any("|" in tag for tag in given):
+            errors.append(f"{path}: line {line}: {';'.join(given)[:60]!r} seems to be several tags; separate them by ;")
         written.update(tag.strip().lower() for tag in given)
         try:
             found[stem] = [tag for tag in map(names.class_name, given) if tag != "background"]

@@ -60,8 +60,6 @@ def class_name(written) -> str:
     if not isinstance(written, str) or not written.strip():
         raise FileError("a class has an empty name; give it one")
     name = " ".join(unicodedata.normalize("NFC", written).split())
-    if re.search(r"[|;,]", name):
-        raise FileError(f"the class {name!r} seems to be several; separate tags by ; or give each box one class")
     if not name.isprintable():
         raise FileError(f"the class {name!r} has characters that cannot be printed; rename it")
     low = name.lower()
