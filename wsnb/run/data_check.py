@@ -19,9 +19,6 @@ def before(options, experiment, known: contents.Contents) -> None:
     KNOWN holds the hashes of the data. Masks may be missing where no picture of a split has one: a stage that needs
     them says so, and tags, boxes or predictions may be all that is asked for.
     """
-    from wsnb.data import doctor
-    from wsnb.run.data_commands import every_5_s
-
     problems, readers = [], [sha256(path) for path in sorted((fingerprint.PACKAGE / "data").rglob("*.py"))]
     for root, layout, split in sorted(_splits(experiment)):
         if experiments.is_builtin(options.project, root):
@@ -33,9 +30,7 @@ def before(options, experiment, known: contents.Contents) -> None:
         sound = options.runs / store.FOLDER / contents.FOLDER / f"sound-{fingerprint.digest(parts)}"
         if sound.exists():
             continue
-        name = next(name for name, reader in doctor.LAYOUTS.items() if reader == layout)
-        found = doctor.check(place, (split,), layout=name, progress=every_5_s(f"pictures of {split} looked at",
-                             sys.stderr), kinds=("image", "mask"), bare=True).problems
+        found = _problems(place, layout, split)
         if not found:
             save_text(sound, "")
         problems += found
@@ -43,6 +38,15 @@ def before(options, experiment, known: contents.Contents) -> None:
         more = [f"and {len(problems) - SHOWN} more: `wsnb data doctor`"] if len(problems) > SHOWN else []
         raise FileError("\n".join([f"{experiment.title}: its data are not sound, and nothing was run",
                                    *problems[:SHOWN], *more]))
+
+
+def _problems(place, layout, split) -> list[str]:
+    from wsnb.data import doctor  # a second, where there is something to look at
+    from wsnb.run.data_commands import every_5_s
+
+    name = next(name for name, reader in doctor.LAYOUTS.items() if reader == layout)
+    progress = every_5_s(f"pictures of {split} looked at", sys.stderr)
+    return doctor.check(place, (split,), progress=progress, layout=name, kinds=("image", "mask"), bare=True).problems
 
 
 def _splits(experiment) -> set:
