@@ -4,6 +4,7 @@ import shutil
 import signal
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.run import toy
@@ -92,6 +93,21 @@ def test_killed_it_continues_and_nothing_stays_locked(project, finished):
     process = project.start("run", "toy/tiny", *ENGINE)
     wait_for((project.runs / "02_train/state.json").exists)
     toy.kill(process)
+    project.hold()
+    project.run(*ENGINE)
+    assert project.hashes() == finished.hashes()
+
+
+def test_jobs_end_with_a_killed_snakemake(project, finished):
+    project.hold("step 2")
+    process = project.start("run", "toy/tiny", *ENGINE)
+    wait_for((project.runs / "02_train/state.json").exists)
+    engine, = (one for one in psutil.Process(process.pid).children() if "snakemake" in one.cmdline())
+    jobs = engine.children(recursive=True)
+    engine.kill()
+    text, _ = process.communicate(timeout=60)  # the jobs would hold its output
+    assert process.returncode == 1 and "the same command continues" in text
+    assert jobs and not psutil.wait_procs(jobs, timeout=30)[1]
     project.hold()
     project.run(*ENGINE)
     assert project.hashes() == finished.hashes()

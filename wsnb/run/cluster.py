@@ -103,7 +103,10 @@ def _snakemake(words, interrupts) -> int:
     interrupts.kernels.add(stop)
     try:
         with _stopped_without_us(process.pid):
-            return process.wait()
+            code = process.wait()
+        if code < 0:  # it was killed: its jobs would go on without it
+            stop()
+        return code
     finally:
         interrupts.kernels.discard(stop)
 
