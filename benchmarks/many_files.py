@@ -1,6 +1,6 @@
 """Time of `wsnb run` on a finished book, and of `--dry-run` and `status` where a data set and a stage have many files.
 
-`python -m benchmarks.growth [files]` fills temporary folders with records and files without meaning; nothing is
+`python -m benchmarks.many_files [files]` fills temporary folders with records and files without meaning; nothing is
 computed.
 """
 
@@ -11,6 +11,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from benchmarks.rows import Row
 from wsnb.files import save_json
 from wsnb.run import experiments, manifest, paths, schedule, store
 
@@ -48,15 +49,18 @@ def finish_all(options, titles, files=1) -> int:
     return count
 
 
-def show(what, *arguments):
-    """Print the seconds of `wsnb ARGUMENTS`, of a processor and on the clock, for a first and for a second call."""
+def show(what, reach, *arguments):
+    """The row of `wsnb ARGUMENTS`: seconds of a processor and on the clock, for a first and for a second call. REACH is
+    the most seconds that the second may take."""
     times = []
     for _ in range(2):
         start, used = time.perf_counter(), sum(resource.getrusage(resource.RUSAGE_CHILDREN)[:2])
         subprocess.run([sys.executable, "-m", "wsnb.run.cli", *map(str, arguments)], check=True, cwd=paths.find(),
                        stdout=subprocess.DEVNULL)
         times += [sum(resource.getrusage(resource.RUSAGE_CHILDREN)[:2]) - used, time.perf_counter() - start]
-    print("{:42} {:6.2f} s ({:.2f} s), again {:.2f} s ({:.2f} s)".format(what, *times), flush=True)
+    said = "{:.2f} s of a processor ({:.2f} s on the clock), again {:.2f} s ({:.2f} s)".format(*times)
+    print(f"{what}: {said}", flush=True)
+    return Row(what, "", said, "", "", f"{reach} s", min(times[2:]) <= reach)
 
 
 def main(files=100_000):
@@ -64,15 +68,17 @@ def main(files=100_000):
         project, book, large, data = paths.find(), Path(place, "book"), Path(place, "large"), Path(place, "data")
         titles = [name for name in experiments.names(project) if name.split("/")[1].startswith(experiments.SYNTHETIC)]
         count = finish_all(schedule.Options(project, book), titles)
-        show(f"wsnb run of {count} finished stages", "run", *titles, "--runs", book)
+        rows = [show(f"wsnb run of {count} finished stages", 2, "run", *titles, "--runs", book)]
         for number in range(files):
             folder = data / f"VOC2012/{number // 10_000}"
             folder.mkdir(parents=True, exist_ok=True)
             (folder / f"{number:06d}.xml").write_bytes(b"<annotation>%d</annotation>" % number)
         many = ("--runs", large, "--data-root", data)
-        show(f"wsnb run --dry-run, {files} files of data", "run", "--dry-run", LARGE, *many)
+        rows.append(show(f"wsnb run --dry-run, {files:,} files of data", 3, "run", "--dry-run", LARGE, *many))
         finish_all(schedule.Options(project, large, until="01_train", data_root=str(data)), [LARGE], files)
-        show(f"wsnb status, stage of {files} files", "status", LARGE, "--runs", large)
+        rows.append(show(f"wsnb run --dry-run, a stage of {files:,} files", 3, "run", "--dry-run", LARGE, *many))
+        rows.append(show(f"wsnb status, a stage of {files:,} files", 3, "status", LARGE, "--runs", large))
+    return rows
 
 
 if __name__ == "__main__":
