@@ -27,7 +27,7 @@ GPUS = {  # GB of memory; 10^12 operations a second: float32, and bfloat16 witho
 }
 SHARE = {"exact": 0.5, "fast": 0.2}  # of that speed, which trainings of ResNet-50 are known to reach
 USUAL = "a100"  # the GPU of the headers
-SMALL = {"voc_small": ("voc", {}), "camvid_small": ("cityscapes", {"height": 360, "width": 480})}  # published sets
+PARTS = {"voc_small": ("voc", {}), "camvid_small": ("cityscapes", {"height": 360, "width": 480})}  # published sets
 GB = 1e9
 
 
@@ -42,11 +42,6 @@ class Estimate:
     gpu_bytes: float
     memory: float
     disk: float
-
-
-def is_known(title: str) -> bool:
-    """Whether an experiment is on a published data set, whose size is known."""
-    return not title.split("/")[1].startswith((experiments.SYNTHETIC, *SMALL))
 
 
 def load(options, title: str):
@@ -66,9 +61,9 @@ def of_stages(project, experiment, gpu: str = USUAL) -> list:
     for a split whose size is not known."""
     if gpu not in GPUS:
         raise params.ParamsError(f"--gpu {gpu}: {params.nearest(gpu, list(GPUS), ', '.join(GPUS))}")
-    if not is_known(experiment.title):
-        raise params.ParamsError(f"{experiment.title}: --estimate is for published data sets at their full size; a run "
-                                 "of this one says what it takes")
+    if not experiments.is_at_full_size(experiment):
+        raise params.ParamsError(f"{experiment.title}: --estimate is for experiments on published data sets at their "
+                                 "full size, whose header names it; a run of this one says what it takes")
     return [of_stage(project, stage.source or experiment, stage, gpu) for stage in experiment.stages]
 
 
@@ -88,6 +83,13 @@ def of_stage(project, experiment, stage, gpu: str = USUAL) -> Estimate:
     memory = (1 + workers) * rates["memory of a process"] + (ran["peak"] if ran else 0)
     disk = work.disk + (work.kept * ran["bytes"] if ran else 0)
     return Estimate(stage.name, max(on_gpu, on_cores / workers), on_gpu, on_cores, work.memory, memory, disk)
+
+
+def disk_of(project, experiment, stage) -> float:
+    """Bytes that a stage will keep, and its checkpoint while that is replaced; as `of_stage`, without the rest."""
+    work = work_of(experiment, stage.name, whole=False)
+    ran = published(project, experiment.paper, paths.split_stage(stage.name)[0])
+    return work.disk + (work.kept * ran["bytes"] if ran else 0)
 
 
 @functools.cache
@@ -118,11 +120,11 @@ def published(project, paper: str, stem: str) -> dict | None:
     files; the largest "peak" of memory. None if no published run has it."""
     found = []
     for path in sorted(Path(project, "figures", paper).glob("*/record.json")):
-        small = next((name for name in SMALL if path.parent.name.startswith(name)), None)
+        small = next((name for name in PARTS if path.parent.name.startswith(name)), None)
         ran = load_json(path)["stages"].get(stem)
         if small is None or ran is None:
             continue
-        layout, size = SMALL[small]
+        layout, size = PARTS[small]
         lists = {file.stem.removeprefix(f"{small}_"): len(file.read_text(encoding="utf-8").split())
                  for file in Path(project, "figures/lists").glob(f"{small}_*.txt")}
         with sizes.instead(layout, lists, **size), sizes.instead("sbd", lists):
@@ -165,7 +167,7 @@ def header(project, experiment) -> str:
     return (f"{gpus} {fitting.upper()} of {GPUS[fitting][0]} GB ({up(gpu / GB)} GB used), "
             f"{cores_of(experiment)} cores, {up(memory / GB)} GB of RAM, "
             f"{up(sum(row.disk for row in rows) / GB)} GB of disk, {duration(sum(row.hours for row in rows))} by "
-            "`wsnb plan NAME --estimate`")
+            f"{experiments.ESTIMATED}")
 
 
 def up(number: float) -> int:
