@@ -20,6 +20,7 @@ from wsnb.files import load_json, save_json, save_text
 from wsnb.run import manifest, paths
 
 WHY = {  # of a row that is not reached: what stands in the way
+    "walk": "The clock counts the other work of the machine, and there is no plain way beside it that it also slows.",
     "many_files": "The clock counts the other work of the machine; the seconds of a processor are the command's own.",
     "grabcut": "Both cores are taken by other work of this machine, which leaves the second process little.",
     "panoptic_labels": "Both cores are taken by other work of this machine, which leaves the second process little.",

@@ -31,7 +31,7 @@ from wsnb.papers.single_stage import steps
 from wsnb.papers.spml import data as spml_data
 from wsnb.run import paths
 
-PICTURES, STREET, WALK = 3, (1024, 2048), (64, 84)
+PICTURES, STREET, WALK = 2, (1024, 2048), (64, 84)
 
 
 def seconds(call, count, units=1.0) -> float:
@@ -69,7 +69,7 @@ def of_pictures(items, street, folder) -> dict:
 
     def written(k):
         label = read_index(street[k].mask)
-        predict._write(((folder / f"{k}.png", folder / f"{k}.npz"), (label, scores), (), 4))
+        predict._write(((folder / f"{k}.png", folder / f"{k}.npz"), (label, scores), None, 4))
 
     sample = boxes.Samples([("JPEGImages/x.jpg", "label.png", (50, 50, 300, 300))], {"x": items[0]}, folder, 0, "vgg16",
                            "faithful")

@@ -17,5 +17,7 @@ class Row:
 
 
 def size(count: float) -> str:
-    """Bytes in words: '415 MiB'."""
+    """Bytes in words: '415.0 MiB'."""
+    if count < 2**20:
+        return "under 1 MiB"
     return f"{count / 2**30:.1f} GiB" if count >= 2**30 else f"{count / 2**20:.1f} MiB"

@@ -81,9 +81,8 @@ def _stages(options, titles, locked, profile) -> list:
     for experiment in [schedule.load(options, title) for title in titles]:
         locked.enter_context(schedule.lock(options, experiment))
         schedule.ensure_data(options, experiment)
-        items = schedule.wanted(options, experiment, schedule.known_contents(options))
-        schedule.need_disk(options, experiment, [item.stage for item in items if not item.done])
     rows = overview.plan(options, titles, schedule.say)["stages"]
+    schedule.need_room(options, ", ".join(titles), 2**20 * sum(row["disk_mb"] or 0 for row in rows))
     return rows if profile else [{**row, "threads": 1} for row in rows]
 
 

@@ -60,7 +60,7 @@ def of_stages(project, experiment, gpu: str = USUAL) -> list:
     """An Estimate a stage. Raises ParamsError for an unknown GPU and for a stage of which nothing is known, FileError
     for a split whose size is not known."""
     if gpu not in GPUS:
-        raise params.ParamsError(f"--gpu {gpu}: {params.nearest(gpu, list(GPUS), ', '.join(GPUS))}")
+        raise params.ParamsError(f"--gpu {gpu}: {params.nearest(gpu, list(GPUS))}")
     if not experiments.is_at_full_size(experiment):
         raise params.ParamsError(f"{experiment.title}: --estimate is for experiments on published data sets at their "
                                  "full size, whose header names it; a run of this one says what it takes")

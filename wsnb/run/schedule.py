@@ -179,10 +179,15 @@ def need_disk(options: Options, experiment, stages) -> None:
 
             with contextlib.suppress(FileError, params.ParamsError):  # a split of one's own
                 needed += estimate.disk_of(options.project, of, stage)
+    need_room(options, experiment.title, needed)
+
+
+def need_room(options: Options, what: str, needed: float) -> None:
+    """Raise DiskFull if the disk of the runs has not NEEDED bytes of room, which WHAT will take."""
     place = next(folder for folder in (options.runs, *options.runs.parents) if folder.is_dir())
     free = shutil.disk_usage(place).free
     if needed > free:
-        raise DiskFull(f"{place}: {experiment.title} will take about {needed / 1e9:.2g} GB, {free / 1e9:.2g} GB are "
+        raise DiskFull(f"{place}: {what} will take about {needed / 1e9:.2g} GB, {free / 1e9:.2g} GB are "
                        "free; make room (`wsnb clean` lists what may go), or give --runs a folder of another disk")
 
 
