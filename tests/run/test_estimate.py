@@ -1,6 +1,10 @@
-"""`wsnb plan --estimate`: counted networks, headers of experiments at full size, disks that are too small."""
+"""`wsnb plan --estimate`: counted networks, headers of experiments at full size, disks that are too small.
+
+`python -m tests.run.test_estimate` writes the headers anew after a change.
+"""
 
 import re
+import textwrap
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -31,13 +35,17 @@ def test_operations_and_bytes_are_those_by_hand(frozen):
     assert found.kept == 4 * pixels * (8 if frozen else 8 + 3)
 
 
-def test_each_header_says_what_the_estimate_says():
+def at_full_size():
+    """(experiment, what its header says of hardware and time) of each."""
     titles = [title for title in experiments.names(ROOT) if AT_FULL_SIZE.match(title)]
-    assert len(titles) == 23
-    for title in titles:
-        experiment = experiments.load(ROOT, *title.split("/"))
-        said = experiments.header(experiment.path)["Hardware and time"]
-        assert said.startswith(estimate.header(ROOT, experiment) + "."), title
+    found = [experiments.load(ROOT, *title.split("/")) for title in titles]
+    return [(experiment, experiments.header(experiment.path)["Hardware and time"]) for experiment in found]
+
+
+def test_each_header_says_what_the_estimate_says():
+    assert len(at_full_size()) == 25
+    for experiment, said in at_full_size():
+        assert said.startswith(f"{estimate.header(ROOT, experiment)}."), f"{experiment.title}: renew it, see above"
 
 
 def test_a_faster_gpu_shortens_what_waits_for_it(capsys):
@@ -71,3 +79,21 @@ def test_a_disk_that_is_too_small_is_refused_before_the_start(tmp_path, monkeypa
     said = capsys.readouterr().out
     assert "student/voc12_resnet101 will take about" in said and "0.001 GB are free" in said and "--runs" in said
     assert "runs, because" not in said and not list((tmp_path / "runs").glob("*/*/01_labels"))
+
+
+def renew():
+    """Write what the estimate says into the headers; what they say after it stays."""
+    for experiment, said in at_full_size():
+        _, _, rest = said.partition(f"{experiments.ESTIMATED}.")
+        lines = experiment.path.read_text(encoding="utf-8").split("\n")
+        first = next(k for k, line in enumerate(lines) if line.startswith("# Hardware and time:"))
+        last = next(k for k in range(first + 1, len(lines)) if not lines[k].startswith("#")
+                    or experiments.HEADING.fullmatch(lines[k].lstrip("#").strip()))
+        text = f"Hardware and time: {estimate.header(ROOT, experiment)}.{rest}"
+        lines[first:last] = [f"# {line}" for line in textwrap.wrap(text, 126, break_on_hyphens=False)]
+        experiment.path.write_text("\n".join(lines), encoding="utf-8")
+        print(f"{experiment.title}: {text}", flush=True)
+
+
+if __name__ == "__main__":
+    renew()

@@ -7,6 +7,7 @@ from wsnb.papers.no_people_allowed import irnet, model
 
 
 def of(p) -> sizes.Size:
+    """Say how large the data set of the layout is."""
     return sizes.SIZES[p.layout]
 
 
@@ -21,15 +22,18 @@ def side(p, given) -> tuple[float, float]:
 
 
 def classifier(p) -> cost.Count:
+    """Count the classifier."""
     return cost.count(model.build, (p.backbone, of(p).classes - 1, "random", p.extra, p.output_stride, p.freeze,
                                     p.detach_below, p.bias, "", p.learn_affine), (3, p.side, p.side))
 
 
 def loaded(style) -> str:
+    """Name the row of figures/rates.csv of a style of samples."""
     return "crop, strong" if style in ("strong", "squashed") else "crop, IRN"
 
 
 def train(p) -> cost.Work:
+    """Weigh the training."""
     samples = p.epochs * sizes.pictures(p.layout, p.classifier_split, p.limit)
     return cost.training(classifier(p), p.batch, samples, loaded(p.augmentation), 2 if p.optimiser == "adam" else 1)
 
@@ -54,6 +58,7 @@ def labels(p) -> cost.Work:
 
 
 def boundaries(p) -> cost.Count:
+    """Count IRNet."""
     return cost.count(irnet.build, (p.irnet_backbone, p.centring, p.norms, "random", p.irnet_output_stride),
                       (3, p.irnet_side, p.irnet_side))
 
@@ -75,11 +80,13 @@ def walk(p) -> cost.Work:
 
 
 def segmenter(p) -> cost.Count:
+    """Count the segmenter."""
     return cost.count(heads.build, (p.seg_head, p.seg_backbone, of(p).classes, "random", p.seg_output_stride,
                                     p.seg_width, p.seg_freeze), (3, p.seg_side, p.seg_side))
 
 
 def train_segmenter(p) -> cost.Work:
+    """Weigh the training of the segmenter."""
     samples = p.seg_epochs * labelled(p)
     rate = "crop, strong" if p.seg_style == "squashed" else "crop"
     return cost.training(segmenter(p), p.seg_batch, samples, rate)
@@ -96,10 +103,12 @@ def test(p) -> cost.Work:
 
 
 def instances(p) -> cost.Work:
+    """Weigh the instances of the pictures that have some."""
     return cost.on_processors(sizes.pictures(p.layout, p.instances_split, p.instances_limit) * of(p).megapixels)
 
 
 def evaluate(p) -> cost.Work:
+    """Weigh the scoring, which reads label maps."""
     return cost.reading(sizes.pictures(p.layout, p.test_split, p.test_limit) * of(p).megapixels)
 
 

@@ -6,43 +6,48 @@ from wsnb.papers.panoptic import data
 
 
 def of(p) -> sizes.Size:
+    """Say how large the data set of the layout is."""
     return sizes.SIZES[p.layout]
 
 
 def pictures(p) -> int:
-    """To learn from."""
+    """Count the pictures to learn from."""
     extra = sizes.pictures(p.layout, p.extra_split, p.limit) if p.extra_split else 0
     return sizes.pictures(p.layout, p.train_split, p.limit) + extra
 
 
 def learnt(p) -> int:
-    """Pictures of 06: those of extra, which have no whole mask, only where some labels are weak."""
+    """Count the pictures of 06: those of extra, which have no whole mask, only where some labels are weak."""
     return sizes.pictures(p.layout, p.train_split, p.limit) if p.label_source == "full" else pictures(p)
 
 
 def tested(p) -> int:
+    """Count the pictures to test on."""
     return sizes.pictures(p.layout, p.val_split, p.val_limit)
 
 
 def rate(p) -> str:
+    """Name the row of figures/rates.csv of this layout's crops."""
     return "street crop" if p.layout == "cityscapes" else "crop"
 
 
 def on_processors(count):
+    """Weigh a stage that goes through COUNT(p) pictures, as its published run did."""
     return lambda p: cost.on_processors(count(p) * of(p).megapixels)
 
 
 def classifier(backbone, output_stride, classes, freeze):
-    """The network of 02."""
+    """Build the network of 02."""
     return heads.Classifier(backbones.build(backbone, output_stride), classes, freeze)
 
 
 def reading(count):
+    """Weigh a stage that reads COUNT(p) pictures or label maps."""
     return lambda p: cost.reading(count(p) * of(p).megapixels)
 
 
 def crops(p) -> int:
-    """Of a picture."""
+    """Count the crops of a picture."""
     size = of(p)
     return len(data.windows((size.height, size.width), data.crop_size((size.height, size.width),
                                                                       (p.crop_height, p.crop_width))))
@@ -58,11 +63,13 @@ def cams(p) -> cost.Work:
 
 
 def segmenter(p) -> cost.Count:
+    """Count the segmenter."""
     return cost.count(heads.build, (p.head, p.backbone, of(p).classes, "random", p.output_stride, p.width, p.freeze, "",
                                     tuple(p.head_rates)), (3, p.crop, p.crop))
 
 
 def train(p) -> cost.Work:
+    """Weigh the training."""
     epochs = p.epochs if p.round == 1 else p.later_epochs
     return cost.training(segmenter(p), p.batch, epochs * (learnt(p) // p.batch) * p.batch, rate(p))
 
@@ -77,6 +84,7 @@ def bound(p) -> cost.Work:
 
 
 def applied(p, count) -> cost.Work:
+    """Weigh the segmenter on COUNT pictures."""
     through = count * of(p).megapixels
     return cost.inference(segmenter(p), through, (p.crop, p.crop), cost.variants(p.scales, p.flip),
                           **{"predictions written": through})

@@ -9,6 +9,7 @@ RUNS = {"grabcut": 1, "grabcut_plus": None, "grabcut_plus_i": None, "m_and_g_plu
 
 
 def of(p) -> sizes.Size:
+    """Say how large the data set of the layout is."""
     return sizes.SIZES[p.layout]
 
 
@@ -24,6 +25,7 @@ def boxed(p, kind, pictures) -> dict:
 
 
 def prepare(p) -> cost.Work:
+    """Weigh the label masks of all boxes."""
     pictures = sizes.pictures("sbd", p.train_split, p.limit) + sizes.pictures("sbd", p.val_split, p.val_limit)
     return cost.Work(cores=boxed(p, p.label_kind, pictures), kept=pictures * of(p).megapixels)
 
@@ -38,16 +40,19 @@ def train_boxes(p) -> cost.Work:
 
 
 def test_boxes(p) -> cost.Work:
+    """Weigh the network on the boxes to test on."""
     size, boxes = of(p), sizes.pictures("sbd", p.val_split, p.val_limit) * of(p).objects
     network = cost.count(instances.build, (p.backbone, p.output_stride, p.freeze_norms), (4, size.height, size.width))
     return cost.inference(network, boxes * size.megapixels, (size.height, size.width), len(p.train_on))
 
 
 def evaluate_boxes(p) -> cost.Work:
+    """Weigh the scoring of boxes."""
     return cost.reading(sizes.pictures("sbd", p.val_split, p.val_limit) * of(p).megapixels)
 
 
 def labels(p) -> cost.Work:
+    """Weigh the labels of all methods."""
     pictures, found = sizes.pictures(p.layout, p.train_split, p.limit), {}
     for kind in p.label_methods:
         for name, amount in boxed(p, kind, pictures).items():
@@ -66,6 +71,7 @@ def train(p) -> cost.Work:
 
 
 def evaluate(p) -> cost.Work:
+    """Weigh the scoring, which reads label maps."""
     return cost.reading(0)
 
 

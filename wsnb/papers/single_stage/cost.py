@@ -6,10 +6,12 @@ from wsnb.papers.single_stage import model
 
 
 def of() -> sizes.Size:
+    """Say how large the data set of the layout is."""
     return sizes.SIZES["voc"]
 
 
 def network(p) -> cost.Count:
+    """Count the network of the chapter."""
     return cost.count(model.build, (p.model, p.backbone, "random", of().classes, p.width, p.psi, p.output_stride, "",
                                     p.freeze, tuple(p.head_rates)), (3, p.crop, p.crop))
 
@@ -40,6 +42,7 @@ def masks(p) -> cost.Work:
 
 
 def evaluate(p) -> cost.Work:
+    """Weigh the scoring, which reads label maps."""
     return cost.reading(sizes.pictures("voc", p.split, p.limit) * of().megapixels)
 
 

@@ -10,14 +10,17 @@ STRIDE = 8  # of the network
 
 
 def of(p) -> sizes.Size:
+    """Say how large the data set of the layout is."""
     return sizes.SIZES[p.layout]
 
 
 def learnt(p) -> int:
+    """Count the pictures to learn from."""
     return sizes.pictures(p.layout, p.train_split, p.limit)
 
 
 def tested(p) -> int:
+    """Count the pictures to test on."""
     return sizes.pictures(p.layout, p.val_split, p.val_limit)
 
 
@@ -30,19 +33,22 @@ def seen(p, count) -> float:
 
 
 def on_processors(count):
+    """Weigh a stage that goes through COUNT(p) pictures, as its published run did."""
     return lambda p: cost.on_processors(count(p) * of(p).megapixels)
 
 
 def reading(count):
+    """Weigh a stage that reads COUNT(p) pictures or label maps."""
     return lambda p: cost.reading(count(p) * of(p).megapixels)
 
 
 def classifier(backbone, output_stride, tags, freeze):
-    """The network of 02."""
+    """Build the network of 02."""
     return heads.Classifier(model.trunk(backbone, "random", output_stride)[0], tags, freeze)
 
 
 def cams(p) -> cost.Work:
+    """Weigh the training of the classifier, and its class activation maps."""
     found = cost.count(classifier, (p.backbone, p.output_stride, of(p).classes - 1, p.freeze),
                        (3, p.cam_crop, p.cam_crop))
     work = cost.training(found, p.cam_batch, p.cam_epochs * learnt(p), "crop, SPML")
@@ -51,6 +57,7 @@ def cams(p) -> cost.Work:
 
 
 def network(p) -> cost.Count:
+    """Count the network of the chapter."""
     return cost.count(model.build, (p.backbone, p.head, p.dim, "random", p.norms, p.norm_momentum, p.output_stride,
                                     p.head_width, "", tuple(p.head_rates)), (3, p.crop, p.crop))
 
@@ -64,6 +71,7 @@ def relations(p) -> float:
 
 
 def embed(p) -> cost.Work:
+    """Weigh the training of the embedding."""
     return cost.training(network(p), p.batch, p.iterations * p.batch, "crop, SPML", more=relations(p))
 
 
@@ -86,6 +94,7 @@ def pseudo_labels(p) -> cost.Work:
 
 
 def prototypes(p) -> cost.Work:
+    """Weigh the network on the training pictures."""
     return applied(p, learnt(p), p.prototype_scales, False)
 
 

@@ -12,13 +12,15 @@ STAGES = {
 
 
 def of(p) -> sizes.Size:
+    """Say how large the data set of the layout is."""
     return sizes.SIZES[p.layout]
 
 
 def steps(p) -> int:
-    """Of an epoch."""
+    """Count the steps of an epoch."""
     return max(1, sizes.pictures(p.layout, p.train_split, p.limit) // p.batch)
 
 
 def epochs(p) -> int:
+    """Count the epochs that make the steps."""
     return segmenter.epochs_of(p.steps, sizes.pictures(p.layout, p.train_split, p.limit), p.batch)
