@@ -82,6 +82,7 @@ def _stages(options, titles, locked, profile) -> list:
         locked.enter_context(schedule.lock(options, experiment))
         schedule.ensure_data(options, experiment)
     rows = overview.plan(options, titles, schedule.say)["stages"]
+    schedule.need_room(options, ", ".join(titles), 2**20 * sum(row["disk_mb"] or 0 for row in rows))
     return rows if profile else [{**row, "threads": 1} for row in rows]
 
 

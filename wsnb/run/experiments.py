@@ -9,6 +9,7 @@ from wsnb.files import FileError, read_text
 from wsnb.run import locks, notebooks, papers, params, paths
 
 SYNTHETIC = "shapes"  # experiments whose name starts so need no data but the built-in set
+ESTIMATED = "`wsnb plan NAME --estimate`"  # in the header of those on published data sets at their full size
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,6 +78,11 @@ def header(path) -> dict:
             field, line = match[1], match[2]
         found[field] = f"{found[field]} {line}".strip() if field in found else line
     return found
+
+
+def is_at_full_size(experiment: Experiment) -> bool:
+    """Whether an experiment is on a published data set as it is, as its header says: what it takes is known before."""
+    return ESTIMATED in header(experiment.path).get("Hardware and time", "")
 
 
 def description(path) -> str:
