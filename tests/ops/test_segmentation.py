@@ -104,23 +104,10 @@ def test_taps_beyond_the_map_never_learn_and_are_warned_of(head, rates, dead):
     assert [line[:len(wanted)] for line in said] == [wanted] * (dead > 0)
 
 
-def test_rate_0_sees_one_cell():
-    head = heads.LargeFOV(4, 3, 8, 0).eval()
-    one = torch.randn(1, 4, 6, 6, generator=torch.manual_seed(0))
-    other = one.clone()
-    other[..., 2, 3] += 1
-    moved = (head([one]) != head([other])).any(1)[0].nonzero().tolist()
-    assert moved == [[2, 3]]
-    with pytest.raises(ValueError, match="vgg16 brings its own"):
-        heads.build("largefov", "vgg16", 3, width=0, rates=(0,))
-    with pytest.raises(ValueError, match="each 1 or more"):
-        heads.rates_of("deeplabv3plus", 16, (0, 1, 2))
-
-
 def test_rates_of_heads():
     assert heads.rates_of("deeplabv3plus", 16) == (6, 12, 18) and heads.rates_of("largefov", 8) == (12,)
     for head, rates in (("largefov", [6, 12]), ("deeplabv3plus", [6]), ("aspp", [0])):
-        with pytest.raises(ValueError, match=r"head_rates .*the head .* has [134], each [01] or more"):
+        with pytest.raises(ValueError, match=r"head_rates .*the head .* has [134], each 1 or more"):
             heads.build(head, "tiny", 3, rates=rates)
 
 

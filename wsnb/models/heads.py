@@ -16,15 +16,13 @@ def rates_of(head, stride, rates=()) -> tuple[int, ...]:
     """Return the rates of a head's dilated 3x3 convolutions: RATES, or without any those that were published.
 
     These are 12 for "largefov", 6, 12, 18, 24 for "aspp", and for "deeplabv3plus" 12, 24, 36 at STRIDE 8, half of that
-    at 16. On a backbone without fc6 "largefov" also takes 0: a 1x1 convolution. Raises ValueError if the head has
-    another number of them or a rate that it does not take.
+    at 16. Raises ValueError if the head has another number of them.
     """
     pyramid = tuple(96 // stride * k for k in (1, 2, 3))
     published = {"largefov": (12,), "aspp": (6, 12, 18, 24), "deeplabv3plus": pyramid}
-    least = 0 if head == "largefov" else 1
-    if rates and head != "aspp" and len(rates) != len(published[head]) or any(rate < least for rate in rates):
-        raise ValueError(f"head_rates {list(rates)}: the head {head} has {len(published[head])}, each {least} or more; "
-                         "give so many, or [] for those that were published")
+    if rates and head != "aspp" and len(rates) != len(published[head]) or any(rate < 1 for rate in rates):
+        raise ValueError(f"head_rates {list(rates)}: the head {head} has {len(published[head])}, each 1 or more; give "
+                         "so many, or [] for those that were published")
     return tuple(rates) or published[head]
 
 
@@ -50,8 +48,7 @@ def upsample(logits, size):
 
 
 class LargeFOV(nn.Module):
-    """DeepLab-LargeFOV (Chen et al., ICLR 2015): a 3x3 convolution dilated by RATE (0: a 1x1 convolution), a 1x1
-    convolution, the classes.
+    """DeepLab-LargeFOV (Chen et al., ICLR 2015): a 3x3 convolution dilated by RATE, a 1x1 convolution, the classes.
 
     VGG16 brings fc6 and fc7 itself; there WIDTH is 0, and only drop7 and the classes remain.
     """
@@ -60,8 +57,7 @@ class LargeFOV(nn.Module):
         super().__init__()
         layers = [nn.Dropout(0.5)]
         if width:
-            wide = {"kernel_size": 3, "padding": rate, "dilation": rate} if rate else {"kernel_size": 1}
-            layers = [nn.Conv2d(inputs, width, **wide), nn.ReLU(), nn.Dropout(0.5),
+            layers = [nn.Conv2d(inputs, width, 3, padding=rate, dilation=rate), nn.ReLU(), nn.Dropout(0.5),
                       nn.Conv2d(width, width, 1), nn.ReLU(), nn.Dropout(0.5)]
             for layer in layers[::3]:
                 nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
@@ -116,8 +112,6 @@ def build(head, backbone, n_classes, weights="random", output_stride=0, width=25
     if head == "largefov" and backbone != "vgg16" and width < 1:
         raise ValueError(f"{width=}: largefov brings its own layers where the backbone {backbone} has no fc6; "
                          "take width=1024 (the paper's)")
-    if head == "largefov" and backbone == "vgg16" and 0 in rates:
-        raise ValueError("head_rates [0]: vgg16 brings its own dilated fc6; give it a rate of 1 or more")
     body = backbones.build(backbone, output_stride, gradual=head == "deeplabv3plus")
     origin = "" if checkpoint else backbones.load_imagenet(body, backbone, weights)
     rates = rates_of(head, body.strides[-1], rates)
