@@ -29,4 +29,4 @@ def test_other_values_are_not(changed):
 
 def test_values_of_another_backbone_are_not():
     assert said("shapes") + WEIGHTS == said("voc12_cam_baseline") == OTHER + WEIGHTS
-    assert said("voc12_vgg16", background_power=3.0) == OTHER
+    assert said("voc12_vgg16", background_power=3.0) == OTHER + WEIGHTS

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
-from wsnb.data import cityscapes, densepose, imagenet_det, sbd, voc, weak
+from wsnb.data import cityscapes, coco, densepose, imagenet_det, sbd, voc, weak
 from wsnb.data.item import Item
 from wsnb.files import FileError, read_rgb
 
-_READERS = {"voc": voc, "sbd": sbd, "cityscapes": cityscapes, "imagenet_det": imagenet_det, "densepose": densepose}
+_READERS = {"voc": voc, "sbd": sbd, "cityscapes": cityscapes, "imagenet_det": imagenet_det, "densepose": densepose,
+            "coco": coco}
 LAYOUTS = tuple(_READERS)
 
 

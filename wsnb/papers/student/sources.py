@@ -18,8 +18,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from wsnb.data import coco_masks, read
-from wsnb.data.item import VOID, classes_only, of_image_size
+from wsnb.data import read
+from wsnb.data.coco_masks import drawn
+from wsnb.data.item import classes_only, of_image_size
 from wsnb.files import FileError, inside, load_json, load_legacy_array, load_npz, read_index
 from wsnb.ops import cam
 
@@ -155,16 +156,3 @@ def outlines(path, names) -> dict[str, list]:
         raise FileError(f"{path}: not COCO's images, annotations and categories, nor a list of results ({error!r}); "
                         "export it again") from error
     return found
-
-
-def drawn(path, found, size) -> np.ndarray:
-    """Draw the outlines FOUND [(class, outline, crowd)] into a label map uint8 [H, W], the smaller ones in front; what
-    no outline covers is background. Raises FileError naming PATH."""
-    try:
-        masks = [(VOID if crowd else label, coco_masks.region(outline, size)) for label, outline, crowd in found]
-    except ValueError as error:
-        raise FileError(f"{path}: {error}; export it again") from error
-    labels = np.zeros(size, np.uint8)
-    for label, mask in sorted(masks, key=lambda pair: -int(pair[1].sum())):
-        labels[mask] = label
-    return labels
