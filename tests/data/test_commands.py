@@ -48,14 +48,14 @@ def test_convert(tmp_path, capsys):
     assert "densepose_coco_2014_" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("name", ["sbd", "cityscapes", "densepose", "imagenet_det", "voc12-test"])
+@pytest.mark.parametrize("name", ["sbd", "cityscapes", "coco", "densepose", "imagenet_det", "voc12-test"])
 def test_where_to_register(name, capsys):
     assert main(["data", "fetch", name]) == 0  # only says where: no folder is asked for
     said = capsys.readouterr().out
     assert "http" in said and "ROOT/" in said
 
 
-@pytest.mark.parametrize("layout", ["sbd", "cityscapes", "densepose", "imagenet_det", "voc12"])
+@pytest.mark.parametrize("layout", ["sbd", "cityscapes", "coco", "densepose", "imagenet_det", "voc12"])
 def test_a_root_that_is_no_such_set(layout, tmp_path, capsys):
     assert main(["data", "doctor", layout, str(tmp_path)]) in (1, 2)
     said = capsys.readouterr()

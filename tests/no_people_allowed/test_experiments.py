@@ -25,7 +25,7 @@ IRN = {"extra": 0, "drop_last": True, "side": 512, "epochs": 5, "lr": 0.1, "irn_
 
 def test_all_that_the_paper_has_are_there():
     wanted = {"shapes", "shapes_fixed", "shapes_det", "voc_small_npa", "voc_small_npa_fixed", "voc_small_irn",
-              "imagenet_det", "imagenet_det_fixed", "voc12_irn", "voc12_irn_fixed"}
+              "imagenet_det", "imagenet_det_fixed", "voc12_irn", "voc12_irn_fixed", "coco14_irn"}
     assert {name.split("/")[1] for name in NAMES} == wanted
 
 

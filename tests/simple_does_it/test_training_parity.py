@@ -111,7 +111,7 @@ def test_the_instance_network(losses, monkeypatch, tmp_path):  # noqa: F811
             return made[k]
 
     monkeypatch.setattr(instances, "Samples", Samples)
-    p = SimpleNamespace(samples=2, last_steps=[1, 2, 4], boundaries=[1, 2], rates=[0.003, 0.001, 0.0005], side=0,
+    p = SimpleNamespace(samples=2, last_steps=[1, 2, 4], rate_steps=[1, 2], rates=[0.003, 0.001, 0.0005], side=0,
                         momentum=0.9, optimiser="momentum", weight_decay=DECAY, preset="faithful", backbone="vgg16",
                         workers=0, gpus=1, speed="exact")
     training.seed_everything(4, 1)

@@ -23,6 +23,7 @@ def test_all_that_the_paper_has_are_there():
         "voc12_resnet50",
         "voc12_resnet101",
         "voc12_cam_baseline",
+        "coco14_resnet38",
     }
     assert {name.split("/")[1] for name in NAMES} == wanted
 

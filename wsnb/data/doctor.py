@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from wsnb.data import densepose, imagenet_det, read, sbd, voc, voc_lists
+from wsnb.data import coco, densepose, imagenet_det, read, sbd, voc, voc_lists
 from wsnb.data import item as checked
 from wsnb.data.item import Item
 from wsnb.data.own.names import is_background
@@ -18,7 +18,7 @@ from wsnb.files import FileError, load_npz, load_torch, printable, regular
 from wsnb.legacy_pickle import load_legacy_array
 
 LAYOUTS = {"voc12": "voc", "shapes": "voc", "sbd": "sbd", "cityscapes": "cityscapes", "imagenet_det": "imagenet_det",
-           "densepose": "densepose"}  # name of the set -> its reader
+           "densepose": "densepose", "coco": "coco"}  # name of the set -> its reader
 KINDS = ("image", "mask", "instances", "boxes", "regions", "scribbles", "points")  # fields of Item
 _PATIENT = (densepose, imagenet_det)  # readers that go on after a bad line
 RELEASED = {  # file of weights -> its tensors, without the counters of batch normalisation that newer files have
@@ -68,6 +68,8 @@ def usual_splits(root, layout="voc12") -> list[str]:
         lists = [path for folder in (root / "lists", root) for path in folder.glob("[!.]*2014*.txt")]
         have = sorted({path.stem.removeprefix("panoptic_") for path in lists})
         return have or ["train2014", "minival2014"]
+    if layout == "coco":
+        return coco.splits(root) or ["train2017", "val2017"]
     return ["train", "val"]
 
 
@@ -124,6 +126,10 @@ def check(root, splits=("train", "val"), n_classes: int = 0, workers: int = 0, p
         report.problems.append("masks: all hold nothing but 0 and 255; 255 means unknown: write the class's number, 1 "
                                "for the first")
     for split, items in found.items() if names else ():
+        if reader is coco:
+            bare = sum(not item.tags for item in items)
+            report.notes.append(f"{split}: {bare:,} pictures without an annotation"
+                                + (f" (official: {coco.WITHOUT[split]:,})" if split in report.official else ""))
         _remarks(split, items, present[split], names, background, report)
     return report
 

@@ -35,7 +35,7 @@ def add(parser) -> None:
     make.add_argument("--size", type=_size, metavar="HxW", help="height and width in pixels; only with voc")
     make.set_defaults(call=_make)
     convert = data.add_parser("convert", help="write masks as PNG where a data set has them in another form")
-    convert.add_argument("name", choices=("sbd", "densepose"))
+    convert.add_argument("name", choices=("sbd", "densepose", "coco"))
     convert.add_argument("root")
     convert.set_defaults(call=_convert)
     new = data.add_parser("new", help="make a data set of a folder of your own pictures and labels")
@@ -106,10 +106,14 @@ def _make(args) -> int:
 
 
 def _convert(args) -> int:
-    from wsnb.data import densepose, sbd
+    from wsnb.data import coco, densepose, sbd
 
     if args.name == "sbd":
         print(f"{sbd.to_png(args.root, progress=every_5_s('masks'))} masks written to cls_png")
+        return schedule.DONE
+    if args.name == "coco":
+        for split, count in coco.to_png(args.root, progress=every_5_s("pictures")).items():
+            print(f"tags/{split}.json: {count} pictures, with their masks, objects and boxes")
         return schedule.DONE
     for split, count in densepose.to_png(args.root, progress=every_5_s("pictures")).items():
         print(f"lists/{split}2014.txt: {count} pictures")

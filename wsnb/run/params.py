@@ -300,8 +300,8 @@ def looks_like_a_file(name: str, value: str) -> bool:
 
 
 def is_folder_param(name: str, type_: str) -> bool:
-    """Whether a parameter names a folder whose content counts: *_dir, but for run_dir."""
-    return type_ == "str" and name.endswith("_dir") and name not in MACHINE
+    """Whether a parameter may name a folder whose content counts: *_dir, but for run_dir, and boundaries."""
+    return type_ == "str" and name.endswith(("_dir", "boundaries")) and name not in MACHINE
 
 
 def existing_file(name: str, type_: str, value, root) -> Path | None:

@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 
 from wsnb import metrics
-from wsnb.data import transforms, voc
+from wsnb.data import read, transforms, voc
 from wsnb.files import save_npz
 from wsnb.models import replicas
 from wsnb.papers.single_stage import inference, losses
@@ -43,10 +43,21 @@ class Samples(torch.utils.data.Dataset):
         return {"x": transforms.normalise(unit), "image": unit, "tags": torch.as_tensor(tags), "id": item.id}
 
 
-def check_select(rule) -> None:
-    """Raise ValueError unless RULE names a way to choose the weights to keep."""
-    if rule not in ("best", "last"):
-        raise ValueError(f"select {rule!r}: choose best or last")
+def check_select(p) -> None:
+    """Raise ValueError unless the parameters P name a way to choose the weights to keep, on pictures that may choose.
+
+    The original takes the lowest loss on `val`, which needs the tags of these pictures: the faithful preset alone may
+    do so, and its protocol says it.
+    """
+    if p.select not in ("best", "last"):
+        raise ValueError(f"select {p.select!r}: choose best or last")
+    if p.select == "best" and not faithful(p):
+        read.need_tuning_split("val_split", p.val_split, "the epoch whose weights are kept (select 'best')")
+
+
+def faithful(p) -> bool:
+    """Whether training by the parameters P keeps the original's quirks of crops, validation and choice of weights."""
+    return p.crop_sampler == "old" and p.validate_crops and p.select == "best"
 
 
 def batch_losses(network, x, image, tags, settings=losses.Settings(), with_masks=True, parts=1):

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 from wsnb.data import coco_masks, read
-from wsnb.data.item import VOID, classes_only, of_image_size
+from wsnb.data.item import classes_only, of_image_size
 from wsnb.data.own.names import stem
 from wsnb.data.own.numbers import is_set
 from wsnb.files import FileError, inside, load_json, load_npz, read_index
@@ -90,7 +90,7 @@ def label_map(item, source) -> np.ndarray:
         if item.id not in found and COMPLETE in found:
             raise FileError(f"{path}: names no image {item.id}; add it to its images, without an annotation if it is "
                             "empty")
-        return drawn(path, found.get(item.id, ()), size)
+        return coco_masks.drawn(path, found.get(item.id, ()), size)
     keys, maps = class_maps(path, len(source.names) - 1)
     maps = cam.normalised(cam.resized(torch.from_numpy(maps)[None], size)[0].numpy(), source.normalise)
     return cam.labels(maps, keys + 1, source.background)
@@ -168,16 +168,3 @@ def outlines(path, names) -> dict[str, list]:
         raise FileError(f"{path}: not COCO's images, annotations and categories, nor a list of results ({error!r}); "
                         "export it again") from error
     return found
-
-
-def drawn(path, found, size) -> np.ndarray:
-    """Draw the outlines FOUND [(class, outline, crowd)] into a label map uint8 [H, W], the smaller ones in front; what
-    no outline covers is background. Raises FileError naming PATH."""
-    try:
-        masks = [(VOID if crowd else label, coco_masks.region(outline, size)) for label, outline, crowd in found]
-    except ValueError as error:
-        raise FileError(f"{path}: {error}; export it again") from error
-    labels = np.zeros(size, np.uint8)
-    for label, mask in sorted(masks, key=lambda pair: -int(pair[1].sum())):
-        labels[mask] = label
-    return labels
