@@ -6,7 +6,7 @@ import urllib.parse
 from pathlib import Path
 
 from wsnb.files import FileError, load_json
-from wsnb.report import publish
+from wsnb.report import captions, publish
 from wsnb.report.text import escape
 from wsnb.run import manifest
 from wsnb.run.fingerprint import ASIDE
@@ -20,6 +20,8 @@ CONTROL_NOTE = "*An interactive control stands here: open the notebook in Jupyte
 REMOTE = re.compile(
     r"""<(?:script|link|img|iframe|source|video)\b[^>]*(?:src|href)\s*=\s*["']?(?:https?:)?//""", re.I
 )
+
+LEGENDS, LEGEND = ("viz.legend(", "figures.legend("), "The colours of the classes"
 
 WRITTEN = "_written"  # folder of the notebooks to download
 PRINTED = ("text/plain", "text/html", "text/markdown")
@@ -37,7 +39,7 @@ def chapter(path, title: str, others=(), written=None, project=None, titles=()) 
     notebook = _load(path)
     if written and Path(written).is_file():
         notebook = {**notebook, "cells": with_current_text(notebook["cells"], _load(written)["cells"])}
-    cells, heading, captions = [], "", _captions(path)
+    cells, heading, values, recorded = [], "", *_record(path)
     for cell in notebook["cells"]:
         source = text(cell.get("source", ""))
         if cell.get("cell_type") == "markdown":
@@ -45,9 +47,10 @@ def chapter(path, title: str, others=(), written=None, project=None, titles=()) 
             heading = headings[-1] if headings else heading
             cells.append({**cell, "source": _local(source, others)})
         elif cell.get("cell_type") == "code":
-            spoken = _caption(source, captions) or _spoken(heading or title)
-            metadata = _metadata(cell.get("metadata", {}), spoken, source)
+            caption = captions.of_cell(cell, values) or _caption(source, recorded)
+            spoken = _spoken(caption or (LEGEND if source.startswith(LEGENDS) else heading or title))
             outputs = [_output(output, project, titles) for output in cell.get("outputs", [])]
+            metadata = _metadata(cell.get("metadata", {}), spoken, source, caption if _is_figure(outputs) else "")
             if "injected-parameters" in _tags(cell):
                 source = _placed(source, project)
             cells.append({**cell, "source": source, "metadata": metadata, "outputs": outputs})
@@ -99,7 +102,10 @@ def with_current_text(ran: list, written: list) -> list:
     injected = [cell for cell in ran if "injected-parameters" in _tags(cell)]
     done, cells = iter([cell for cell in ran if _counts(cell)]), []
     for cell in written:
-        cells.append(next(done) if _counts(cell) else answered.get(text(cell["source"]), cell))
+        if _counts(cell):
+            cells.append({**next(done), "metadata": cell.get("metadata", {})})
+        else:
+            cells.append(answered.get(text(cell["source"]), cell))
         if "parameters" in _tags(cell):
             cells += injected
     return cells
@@ -132,9 +138,10 @@ def _local(source, others):
     return re.sub(r"(?<![!\]\w])\[([^\]]+)\]\(([^)\s]+)\)", kept, source)
 
 
-def _metadata(metadata, spoken, source) -> dict:
-    """A cell's metadata with the text SPOKEN of its pictures; parameters, imports and solutions open by a click."""
-    shown = {"image": {"alt": spoken}}
+def _metadata(metadata, spoken, source, caption) -> dict:
+    """A cell's metadata with the text SPOKEN of its pictures, and their CAPTION (Markdown); parameters, imports and
+    solutions open by a click."""
+    shown = {"image": {"alt": spoken}} | ({"figure": {"caption": caption}} if caption else {})
     tags = list(metadata.get("tags", []))
     prompts = [prompt for tag, prompt in PROMPTS.items() if tag in tags] + ["Imports"] * only_imports(source)
     if prompts:
@@ -157,22 +164,33 @@ def only_imports(source: str) -> bool:
     return bool(body) and all(isinstance(node, ast.Import | ast.ImportFrom) for node in body)
 
 
-def _captions(path) -> dict:
-    """{file name: caption} of the pictures that the record beside an executed notebook names."""
+def _record(path) -> tuple:
+    """(parameters, {file name: caption}) of a notebook: of the run whose record stands beside it, else its defaults."""
     record = Path(path).with_name(manifest.NAME)
-    found = load_json(record).get("notes", {}).get("figures", {}) if record.is_file() else {}
-    return found if isinstance(found, dict) else {}
+    if not record.is_file():
+        return (captions.defaults(path) if _has_parameters(path) else {}), {}
+    found = load_json(record)
+    figures = found.get("notes", {}).get("figures", {})
+    return found.get("params", {}), figures if isinstance(figures, dict) else {}
 
 
-def _caption(source, captions):
+def _has_parameters(path) -> bool:
+    return any("parameters" in _tags(cell) for cell in _load(path)["cells"])
+
+
+def _is_figure(outputs) -> bool:
+    return any(kind.startswith("image/") for output in outputs for kind in output.get("data", {}))
+
+
+def _caption(source, recorded):
     """The caption of the one picture that a cell saves and shows, or "" if it names none or several."""
-    named = {name for name in re.findall(r"""["']([^"'/]+)["']""", source) if captions.get(name)}
-    return f"Figure: {captions[named.pop()]}" if len(named) == 1 else ""
+    named = {name for name in re.findall(r"""["']([^"'/]+)["']""", source) if recorded.get(name)}
+    return escape(recorded[named.pop()]) if len(named) == 1 else ""
 
 
-def _spoken(heading):
-    """A heading as plain text, for those who cannot see the picture."""
-    return "Figure: " + re.sub(r"[`*_$\\{}\[\]]", "", heading).strip()
+def _spoken(text):
+    """A caption or a heading as plain text, for those who cannot see the picture."""
+    return "Figure: " + re.sub(r"[`*_$\\{}\[\]]", "", text).strip()
 
 
 def _placed(source, project):

@@ -1,0 +1,44 @@
+"""Captions of figures, as MyST-NB takes them from a cell: metadata `mystnb.figure.caption`.
+
+A name in braces stands for a parameter of the stage: `{val_split}` is the list of pictures that was shown.
+"""
+
+import re
+from pathlib import Path
+
+from wsnb.files import load_json
+from wsnb.run import notebooks, params
+
+NAMED = re.compile(r"\{(\w+)\}")
+SAVED = re.compile(r"""viz\.save\(\w+, stage\.folder / ["']([^"'/]+)["']""")
+
+
+def of_cell(cell: dict, values: dict) -> str:
+    """The caption of a notebook's cell with the VALUES of its parameters, as Markdown; "" if it has none.
+
+    Raises KeyError for a name in braces that is no parameter.
+    """
+    written = cell.get("metadata", {}).get("mystnb", {}).get("figure", {}).get("caption", "")
+    return NAMED.sub(lambda name: Path(str(values[name[1]])).name.replace("`", ""), written)
+
+
+def defaults(path) -> dict:
+    """{parameter: default} of the notebook PATH. Raises FileError or ParamsError."""
+    return {name: param.default for name, param in params.declared(notebooks.read(path)).items()}
+
+
+def of_files(path, values: dict) -> dict:
+    """{name of a picture's file without suffix: its caption as plain text} of the notebook PATH, for a run with VALUES.
+
+    {} if there is no such notebook.
+    """
+    if not Path(path).is_file():
+        return {}
+    values = defaults(path) | values
+    found = {}
+    for cell in load_json(path)["cells"]:
+        source = "".join(cell["source"])
+        for file in SAVED.findall(source):
+            if caption := of_cell(cell, values):
+                found[Path(file).stem] = caption.replace("`", "")
+    return found
