@@ -223,7 +223,7 @@ def _box(text: str) -> list:
 
 
 def _predict(args) -> int:
-    from wsnb.run import network_file, predict
+    from wsnb.run import predict
 
     if args.run and args.weights:
         raise ParamsError("--run and --weights: give one of them")
@@ -231,7 +231,7 @@ def _predict(args) -> int:
     if args.run:
         loaded = contextlib.nullcontext(predict.of_runs(project, _runs(args, project), args.run, device))
     else:
-        file = args.weights or network_file.book(project, _runs(args, project))
+        file = args.weights or predict.book(project, _runs(args, project))
         loaded = predict.of_file(file, device)
     with loaded as run:
         predict.write(predict.Model(run), args.picture, args.out, schedule.say, args.box, args.longest)
