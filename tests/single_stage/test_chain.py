@@ -21,7 +21,7 @@ from tests.predicted import agrees_with_its_run
 from tests.single_stage import chain
 from wsnb.data.synthetic import make_voc
 from wsnb.files import load_torch, read_index, save_png
-from wsnb.run import cli, predict
+from wsnb.run import cli, experiments, predict
 
 ROOT = Path(__file__).parents[2]
 
@@ -194,10 +194,11 @@ def test_the_first_notebook_predicts_with_the_book_s_network_or_says_how_to_make
     cells = json.loads((ROOT / "notebooks/00_start.ipynb").read_text())["cells"]
     code = {cell["id"]: "".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"}
     names, picture = {}, next((data / "VOC2012/JPEGImages").glob("*.jpg"))
+    monkeypatch.setattr(predict, "BOOK", "weights/none.zip")
+    monkeypatch.setattr(experiments, "ensure", lambda *_: None)  # of another size
     for name in list(code)[:list(code).index("predict") + 1]:
         exec(code[name], names)  # noqa: S102
         names |= {"data_root": str(data), "photo": str(picture)}
-        monkeypatch.setattr(predict, "BOOK", "weights/none.zip")
     assert "`wsnb run simple_does_it/voc_small_semantic` and `wsnb export network" in capsys.readouterr().out
     book = tmp_path / "book.zip"
     assert cli.main(["export", "network", "single_stage/shapes", str(book), "--runs", str(whole)]) == 0

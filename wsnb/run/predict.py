@@ -57,6 +57,14 @@ class Run:
         self.asked += [name] if name not in self.asked else []
         return folder
 
+    def pictures(self, split: str) -> list:
+        """Files of the pictures of a list of its data set. Raises FileError."""
+        from wsnb.data import read
+
+        layout = next((p.layout for name in reversed(self._stages) if self.has(name)
+                       and hasattr(p := self.upstream_params(name), "layout")), "voc")
+        return [item.image for item in read.items(layout, self.data_root, split)]
+
     def upstream_params(self, name: str) -> SimpleNamespace:
         """The parameters that a finished stage ran with."""
         return SimpleNamespace(**load_json(self.upstream(name) / manifest.PARAMS)["params"])
