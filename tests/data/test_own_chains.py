@@ -176,10 +176,11 @@ def test_pictures_without_labels_are_predicted(place, tmp_path):
     root = tmp_path / "VOCdevkit"
     said = wsnb("data", "new", str(place / "COCO boxes"), "--root", str(root), "--unlabelled", str(new))
     assert "5 train, 1 val, 2 test pictures" in said and "labels: boxes of 6" in said
-    words = [word for name, value in SMALL["single_stage/shapes"].items() if name != "epochs" for word in ("-p", f"{name}={value}")]
+    small = {**SMALL["single_stage/shapes"], "epochs": 1, "dataset": "own", "split": "test",
+             "tag_sources": "[predicted]"}
+    words = [word for name, value in small.items() for word in ("-p", f"{name}={value}")]
     title, runs = "single_stage/shapes", str(tmp_path / "my_runs")
-    wsnb("run", title, "--data-root", str(root), "--runs", runs, *words, "-p", "dataset=own", "-p", "split=test",
-         "-p", "tag_sources=[predicted]", "-p", "epochs=1")
+    wsnb("run", title, "--data-root", str(root), "--runs", runs, *words)
     line, = (line for line in said.splitlines() if "wsnb predict" in line)
     words = shlex.split(line.partition("wsnb ")[2].replace("EXPERIMENT", title).replace("my_runs", shlex.quote(runs)))
     wsnb(*words, "--out", str(tmp_path / "out"), "--device", "cpu")

@@ -83,6 +83,7 @@ def test_every_chapter_has_one_experiment_of_ten_minutes(paper):
              if "### The ten-minute experiment" in (text := "".join(cell["source"]))]
     assert len(found) == 1
     assert re.search(rf"^wsnb run {paper}/shapes\S* ", found[0], re.M) and "On two" in found[0]
+    assert not re.search(r"\d+(\.\d+)? %", found[0]), "numbers come from the records of the reader's own runs"
 
 
 def written(path, *cells):
