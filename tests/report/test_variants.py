@@ -19,10 +19,10 @@ def test_runs_with_other_values_and_seeds_stand_side_by_side(tmp_path):
                                       ("c", {}, 1, None)):
         name = "shapes" if seed == 0 else f"shapes@seed{seed}"
         rows = [{"name": "mIoU", "value": 1.0, "unit": "%"}, made.result(value, method="single-stage")]
-        needs = {"01_train": f"{key}1", "02_masks": f"{key}2"}
+        both = {"01_train": f"{key}1", "02_masks": f"{key}2"}
         for stage, params, needs, results in (("01_train", {"seed": seed}, {}, []),
                                               ("02_masks", {**changed, "workers": 9}, {}, []),
-                                              ("03_evaluate", {}, needs, rows)):
+                                              ("03_evaluate", {}, both, rows)):
             folder = made.manifest(tmp_path / "linked" / key, f"single_stage/{name}", stage, results, params=params,
                                    parts={"upstream": needs})
             shutil.copytree(folder, tmp_path / ".store" / f"{key}{stage[1]}")

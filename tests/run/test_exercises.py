@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from wsnb.run import fingerprint, notebooks
+from wsnb.run import fingerprint, notebooks, params
 from wsnb.run.exercises import check, right
 from wsnb.run.fingerprint import ASIDE
 
@@ -103,3 +103,23 @@ def test_an_answer_re_runs_nothing(tmp_path):
 def test_a_tag_before_the_end_hides_no_code(tmp_path):
     one = written(tmp_path / "a.ipynb", ("x = 1", "exercise"), ("stage.finish()",))
     assert written(tmp_path / "a.ipynb", ("x = 2", "exercise"), ("stage.finish()",)) != one
+
+
+def test_no_task_stands_twice_and_each_names_parameters_that_are_there():
+    """Of *Try this* and of the exercises: `name = value` in backticks is a parameter of the chapter's notebooks."""
+    seen = {}
+    for path in [*STAGES, *LESSONS]:
+        cells = json.loads(path.read_text())["cells"]
+        near = path.parent.glob("[0o]*.ipynb")
+        declared = {name for other in near for name in params.declared(notebooks.read(other))}
+        for source in ("".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown"):
+            if "### Try this" in source:
+                for task in re.findall(r"^\d\. (.+?)(?=^\d\. |^\*\*|\Z)", source, re.M | re.S):
+                    task = " ".join(task.split())
+                    assert task not in seen, (path, seen[task])
+                    seen[task] = path
+                    names = re.findall(r"`(\w+) ?= ?[^`=]+`", task)
+                    assert set(names) <= {*declared, "found"}, (path, task)
+            for title in re.findall(r"^### Exercise \d+: (.+)$", source, re.M):
+                assert title not in seen, (path, seen[title])
+                seen[title] = path
