@@ -13,13 +13,20 @@ NAMED = re.compile(r"\{(\w+)\}")
 SAVED = re.compile(r"""viz\.save\(\w+, stage\.folder / ["']([^"'/]+)["']""")
 
 
-def of_cell(cell: dict, values: dict) -> str:
-    """The caption of a notebook's cell with the VALUES of its parameters, as Markdown; "" if it has none.
+def written(cell: dict) -> str:
+    """The caption as it stands in a notebook's cell; "" if it has none."""
+    return cell.get("metadata", {}).get("mystnb", {}).get("figure", {}).get("caption", "")
 
-    Raises KeyError for a name in braces that is no parameter.
-    """
-    written = cell.get("metadata", {}).get("mystnb", {}).get("figure", {}).get("caption", "")
-    return NAMED.sub(lambda name: Path(str(values[name[1]])).name.replace("`", ""), written)
+
+def has_names(cell: dict) -> bool:
+    """Whether its caption names a parameter."""
+    return bool(NAMED.search(written(cell)))
+
+
+def of_cell(cell: dict, values: dict) -> str:
+    """The caption of a notebook's cell with the VALUES of its parameters, as Markdown. Raises KeyError for a name in
+    braces that is no parameter."""
+    return NAMED.sub(lambda name: Path(str(values[name[1]])).name.replace("`", ""), written(cell))
 
 
 def defaults(path) -> dict:

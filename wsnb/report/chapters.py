@@ -47,10 +47,13 @@ def chapter(path, title: str, others=(), written=None, project=None, titles=()) 
             heading = headings[-1] if headings else heading
             cells.append({**cell, "source": _local(source, others)})
         elif cell.get("cell_type") == "code":
-            caption = captions.of_cell(cell, values) or _caption(source, recorded)
-            spoken = _spoken(caption or (LEGEND if source.startswith(LEGENDS) else heading or title))
+            caption, said = captions.of_cell(cell, values), _caption(source, recorded)
+            spoken = "Figure: " + (caption.replace("`", "") or said or _spoken(heading or title))
+            if source.startswith(LEGENDS):
+                spoken = LEGEND
             outputs = [_output(output, project, titles) for output in cell.get("outputs", [])]
-            metadata = _metadata(cell.get("metadata", {}), spoken, source, caption if _is_figure(outputs) else "")
+            metadata = _metadata(cell.get("metadata", {}), spoken, source,
+                                 (caption or escape(said)) if _is_figure(outputs) else "")
             if "injected-parameters" in _tags(cell):
                 source = _placed(source, project)
             cells.append({**cell, "source": source, "metadata": metadata, "outputs": outputs})
@@ -71,9 +74,13 @@ def with_links(page: dict, place: str, repository: str, note: str = "") -> dict:
     """A page with a NOTE and links under its heading: notebooks/PLACE, here and in the REPOSITORY if there is one."""
     links = [f"{{download}}`the notebook </{WRITTEN}/{place}>`"]
     if repository:
+        name = repository.partition("github.com/")[2]
         tree = urllib.parse.quote(f"lab/tree/notebooks/{place}", safe="")
         links += [f"[its source]({repository}/blob/HEAD/notebooks/{place})",
-                  f"[open in Binder](https://mybinder.org/v2/gh/{repository.partition('github.com/')[2]}/HEAD?urlpath={tree})"]
+                  f"[open in Binder](https://mybinder.org/v2/gh/{name}/HEAD?urlpath={tree})"]
+        parameters = "".join(text(cell["source"]) for cell in page["cells"] if "parameters" in _tags(cell))
+        if "\nrepository: str" in parameters:  # it installs the book where it is not
+            links.append(f"[open in Colab](https://colab.research.google.com/github/{name}/blob/HEAD/notebooks/{place})")
     cells = list(page["cells"])
     cell = {"cell_type": "markdown", "id": "links", "metadata": {}, "source": "\n\n".join(
         filter(None, [note and f"*{note}*", f"Take along: {' · '.join(links)}"]))}
@@ -168,14 +175,10 @@ def _record(path) -> tuple:
     """(parameters, {file name: caption}) of a notebook: of the run whose record stands beside it, else its defaults."""
     record = Path(path).with_name(manifest.NAME)
     if not record.is_file():
-        return (captions.defaults(path) if _has_parameters(path) else {}), {}
+        return (captions.defaults(path) if any(map(captions.has_names, _load(path)["cells"])) else {}), {}
     found = load_json(record)
     figures = found.get("notes", {}).get("figures", {})
     return found.get("params", {}), figures if isinstance(figures, dict) else {}
-
-
-def _has_parameters(path) -> bool:
-    return any("parameters" in _tags(cell) for cell in _load(path)["cells"])
 
 
 def _is_figure(outputs) -> bool:
@@ -185,12 +188,12 @@ def _is_figure(outputs) -> bool:
 def _caption(source, recorded):
     """The caption of the one picture that a cell saves and shows, or "" if it names none or several."""
     named = {name for name in re.findall(r"""["']([^"'/]+)["']""", source) if recorded.get(name)}
-    return escape(recorded[named.pop()]) if len(named) == 1 else ""
+    return recorded[named.pop()] if len(named) == 1 else ""
 
 
-def _spoken(text):
-    """A caption or a heading as plain text, for those who cannot see the picture."""
-    return "Figure: " + re.sub(r"[`*_$\\{}\[\]]", "", text).strip()
+def _spoken(heading):
+    """A heading as plain text, for those who cannot see the picture."""
+    return re.sub(r"[`*_$\\{}\[\]]", "", heading).strip()
 
 
 def _placed(source, project):
