@@ -1,6 +1,7 @@
 """Captions of figures, as MyST-NB takes them from a cell: metadata `mystnb.figure.caption`.
 
-A name in braces stands for a parameter of the stage: `{val_split}` is the list of pictures that was shown.
+A name in braces stands for a parameter of the stage: `{val_split}` is the list of pictures that was shown, and
+`{scored_split}` the one that its results are of.
 """
 
 import re
@@ -9,6 +10,7 @@ from pathlib import Path
 from wsnb.files import load_json
 from wsnb.run import notebooks, params
 
+SCORED = "scored_split"
 NAMED = re.compile(r"\{(\w+)\}")
 SAVED = re.compile(r"""viz\.save\(\w+, stage\.folder / ["']([^"'/]+)["']""")
 
@@ -31,17 +33,22 @@ def of_cell(cell: dict, values: dict) -> str:
 
 def defaults(path) -> dict:
     """{parameter: default} of the notebook PATH. Raises FileError or ParamsError."""
-    return {name: param.default for name, param in params.declared(notebooks.read(path)).items()}
+    return {SCORED: "val"} | {name: param.default for name, param in params.declared(notebooks.read(path)).items()}
 
 
-def of_files(path, values: dict) -> dict:
-    """{name of a picture's file without suffix: its caption as plain text} of the notebook PATH, for a run with VALUES.
+def of_record(record: dict) -> dict:
+    """The same of a run, by the manifest of its stage."""
+    splits = [result["protocol"]["split"] for result in record.get("results", ()) if result.get("protocol")]
+    return {SCORED: splits[0] if splits else "the scored list"} | record.get("params", {})
 
-    {} if there is no such notebook.
+
+def of_files(path, record: dict) -> dict:
+    """{name of a picture's file without suffix: its caption as plain text} of the notebook PATH, for the run with the
+    manifest RECORD; {} if there is no such notebook.
     """
     if not Path(path).is_file():
         return {}
-    values = defaults(path) | values
+    values = defaults(path) | of_record(record)
     found = {}
     for cell in load_json(path)["cells"]:
         source = "".join(cell["source"])

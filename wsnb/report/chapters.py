@@ -178,7 +178,7 @@ def _record(path) -> tuple:
         return (captions.defaults(path) if any(map(captions.has_names, _load(path)["cells"])) else {}), {}
     found = load_json(record)
     figures = found.get("notes", {}).get("figures", {})
-    return found.get("params", {}), figures if isinstance(figures, dict) else {}
+    return captions.of_record(found), figures if isinstance(figures, dict) else {}
 
 
 def _is_figure(outputs) -> bool:

@@ -151,7 +151,7 @@ def pictures(record, project) -> list:
             f"their own, so that only figures lie here or in {FOLDER}/"
         )
     notebook = Path(project, "notebooks", record.paper, f"{record.stage.split('@')[0]}.ipynb")
-    written = captions.of_files(notebook, record.manifest["params"])
+    written = captions.of_files(notebook, record.manifest)
     alts = {(record.folder / name).resolve(): alt for name, alt in named.items()}
     return [(path, written.get(path.stem) or alts.get(real) or _spoken(path.stem)) for real, path in found.items()]
 
