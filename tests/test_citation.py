@@ -1,7 +1,9 @@
 """Files that others read: citations, references, the container's steps."""
 
 import json
+import os
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -44,6 +46,22 @@ def test_the_container_is_made_by_the_same_targets():
     assert set(re.findall(r"torch==([\d.]+\d)", steps)) == {pinned}
     container = json.loads((ROOT / ".devcontainer/devcontainer.json").read_text(encoding="utf-8"))
     assert (ROOT / ".devcontainer" / container["build"]["dockerfile"]).resolve() == ROOT / "Dockerfile"
+
+
+@pytest.mark.skipif(not os.environ.get("WSNB_SLOW"), reason="installs everything anew, gigabytes: set WSNB_SLOW=1")
+def test_the_container_s_steps_work_in_an_empty_folder(tmp_path):
+    """Each RUN of the Dockerfile but the system's packages, on the files that git knows, then the command."""
+    for name in subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True).stdout.splitlines():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, tmp_path / name)
+    clean = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")}
+    clean["TORCH_INDEX"] = os.environ.get("WSNB_TORCH_INDEX", "")
+    steps = re.findall(r"^RUN (.+)$", (ROOT / "Dockerfile").read_text(encoding="utf-8"), re.M)
+    steps = [step for step in steps if "apt-get" not in step]
+    assert steps
+    for step in [*steps, "make -n lab", ".venv/bin/wsnb list", ".venv/bin/wsnb run student/shapes_full --dry-run"]:
+        done = subprocess.run(["sh", "-ec", step], cwd=tmp_path, env=clean, capture_output=True, text=True)
+        assert done.returncode == 0, f"{step}\n{done.stdout[-2000:]}{done.stderr[-2000:]}"
 
 
 @pytest.mark.parametrize(("remote", "address"), [

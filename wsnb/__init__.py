@@ -12,7 +12,7 @@ __version__ = "0.1.0"
 
 
 def __getattr__(name):
-    """`wsnb.load("PAPER/NAME")`, of the top floor: see wsnb.run.predict.load."""
+    """`wsnb.load`, of the top floor: see wsnb.run.predict.load."""
     if name == "load":
         return importlib.import_module("wsnb.run.predict").load
     raise AttributeError(f"module 'wsnb' has no attribute {name!r}")

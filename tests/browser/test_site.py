@@ -6,14 +6,18 @@ import shutil
 import urllib.parse
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.browser.conftest import ROOT
 from tests.report import made
 from wsnb.report import build
 from wsnb.run import papers
+from wsnb.viz import interactive
+from wsnb.viz.tiles import tiles
 
 By = pytest.importorskip("selenium.webdriver.common.by", reason="selenium is not installed").By
+Keys = pytest.importorskip("selenium.webdriver.common.keys", reason="selenium is not installed").Keys
 
 SEEN = """return {
   links: [...document.querySelectorAll('a[href]')].map(link => new URL(link.getAttribute('href'), location).href),
@@ -134,6 +138,33 @@ def test_a_table_becomes_cards_on_a_phone(site, driver, screenshots):
     driver.save_screenshot(str(screenshots / "site-phone-table.png"))
     driver.set_window_size(1300, 1600)
     assert driver.execute_script("return getComputedStyle(arguments[0]).display", cell) == "table-cell"
+
+
+def test_a_figure_keeps_its_tiles_readable_on_a_phone_and_is_numbered(site, driver, screenshots):
+    driver.set_window_size(420, 1600)
+    driver.get((site / "single_stage/voc_small/index.html").as_uri())
+    figures = driver.find_elements(By.CSS_SELECTOR, "article figure")
+    said = [figure.find_element(By.TAG_NAME, "figcaption").text for figure in figures]
+    assert said and all(text.startswith(f"Figure {k}. ") and len(text) > 20 for k, text in enumerate(said, 1))
+    image = figures[0].find_element(By.TAG_NAME, "img")
+    driver.execute_script("arguments[0].scrollIntoView()", image)
+    assert image.size["width"] >= 600  # five tiles of 120 pixels; the figure scrolls, not the page
+    assert driver.execute_script("return arguments[0].scrollWidth > arguments[0].clientWidth", figures[0])
+    driver.save_screenshot(str(screenshots / "site-phone-figure.png"))
+
+
+def test_a_slider_moves_and_is_spoken(site, driver):
+    frames = {f"power = {k}": tiles([np.full((20, 30, 3), 50 * k, np.uint8)], width=120) for k in (1, 2, 3)}
+    driver.get((site / "index.html").as_uri())
+    driver.execute_script("document.querySelector('article').insertAdjacentHTML('beforeend', arguments[0])",
+                          interactive.Preview(frames, 0)._repr_html_())
+    figure = driver.find_element(By.CSS_SELECTOR, "figure.control")
+    slider = figure.find_element(By.TAG_NAME, "input")
+    assert slider.get_attribute("aria-label") == "picture" and slider.get_attribute("aria-valuetext") == "power = 1"
+    slider.send_keys(Keys.ARROW_RIGHT)
+    assert slider.get_attribute("aria-valuetext") == figure.find_element(By.TAG_NAME, "output").text == "power = 2"
+    shown = [image.get_attribute("alt") for image in figure.find_elements(By.TAG_NAME, "img") if image.is_displayed()]
+    assert shown == ["power = 2"]
 
 
 def test_the_front_page_begins_with_the_papers(site, driver, screenshots):

@@ -167,6 +167,31 @@ def test_boxes_train_the_instance_network(place, made, tmp_path):
     assert not list((folder / "01_prepare/inst_masks").glob("*.png"))
 
 
+def test_pictures_without_labels_are_predicted(place, tmp_path):
+    """Boxes of some pictures, none of others: a chain learns from the former and labels the latter."""
+    new = tmp_path / "new ones"
+    new.mkdir()
+    for k in range(2):
+        shutil.copy(place / f"COCO boxes/picture {k + 1:02d}.jpg", new / f"unseen {k}.jpg")
+    root = tmp_path / "VOCdevkit"
+    said = wsnb("data", "new", str(place / "COCO boxes"), "--root", str(root), "--unlabelled", str(new))
+    assert "5 train, 1 val, 2 test pictures" in said and "labels: boxes of 6" in said
+    small = {**SMALL["single_stage/shapes"], "epochs": 1, "dataset": "own", "split": "test",
+             "tag_sources": "[predicted]"}
+    words = [word for name, value in small.items() for word in ("-p", f"{name}={value}")]
+    title, runs = "single_stage/shapes", str(tmp_path / "my_runs")
+    wsnb("run", title, "--data-root", str(root), "--runs", runs, "--until", "02_masks", *words)
+    line, = (line for line in said.splitlines() if "wsnb predict" in line)
+    words = shlex.split(line.partition("wsnb ")[2].replace("EXPERIMENT", title).replace("my_runs", shlex.quote(runs)))
+    wsnb(*words, "--out", str(tmp_path / "out"), "--device", "cpu")
+    for k in range(2):
+        own = read_index(next((tmp_path / "my_runs" / title / "02_masks").glob(f"*predicted*crf*/unseen_{k}.png")))
+        assert np.array_equal(read_index(tmp_path / f"out/unseen_{k}.png"), own)
+    with pytest.raises(AssertionError, match="a labelled picture has the same name"):
+        shutil.copy(place / "COCO boxes/picture 01.jpg", new)
+        wsnb("data", "new", str(place / "COCO boxes"), "--root", str(tmp_path / "x"), "--unlabelled", str(new))
+
+
 @pytest.mark.parametrize("kind, stage", [("scribbles", "04_embedding"), ("points", "03_weak_masks")])
 def test_strokes_arrive_at_the_embedding(place, made, kind, stage, tmp_path):
     folder = run(place, kind, f"spml/shapes_{kind[:-1]}", tmp_path, "--until", stage)

@@ -125,6 +125,14 @@ def test_pages_of_stages_that_were_run_and_of_others(tmp_path, monkeypatch):
     assert "lessons/00_start" in (source / "index.md").read_text(encoding="utf-8")
 
 
+def test_a_chapter_without_a_paper_is_summed_up_by_its_first_notebook(tmp_path):
+    project = project_in(tmp_path, NEEDS)
+    found = chains.about(project, "toy")
+    assert (found.name, found.summary) == ("Toy", "It does a thing. Then another.")
+    assert chains.about(project, "spml").summary.endswith("a class at every pixel")
+    assert "It does a thing" in pages.index([], project, ["toy"])
+
+
 @pytest.mark.parametrize("term", ["mean IoU", "dense CRF", "pseudo label", "protocol", "panoptic quality"])
 def test_glossary_explains(term):
     text = (build.SITE / "glossary.md").read_text(encoding="utf-8")

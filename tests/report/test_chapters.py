@@ -1,11 +1,14 @@
 """Executed notebooks as pages of the HTML book."""
 
 import json
+from pathlib import Path
 
 import pytest
 
 from wsnb.files import FileError
-from wsnb.report import chapters
+from wsnb.report import captions, chapters
+
+NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 
 
 def test_solutions_open_by_a_click(tmp_path):
@@ -151,3 +154,41 @@ def test_a_cell_that_is_an_experiment_leads_to_its_page(tmp_path):
 def test_a_very_long_line_is_cut():
     assert chapters.shortened("x" * 10**6) == "x" * chapters.LONGEST + " [line cut]\n"
     assert chapters.shortened("a\nb") == "a\nb"
+
+
+PICTURE = [{"output_type": "display_data", "metadata": {}, "data": {"image/png": "iVBORw0KGgo="}}]
+
+
+def test_a_picture_has_the_caption_of_its_cell_with_the_run_s_parameters(tmp_path):
+    captioned = {"mystnb": {"figure": {"caption": "Pictures of `{val_split}`."}}}
+    cells = [{"cell_type": "code", "metadata": {"tags": ["parameters"]}, "outputs": [],
+              "source": 'val_split: str = "val"'},
+             {"cell_type": "code", "metadata": captioned, "source": "figure", "outputs": PICTURE},
+             {"cell_type": "code", "metadata": captioned, "source": "figure or text", "outputs": []},
+             {"cell_type": "code", "metadata": {}, "source": "viz.legend(classes)", "outputs": PICTURE}]
+    path = tmp_path / "notebook.ipynb"
+    path.write_text(json.dumps({"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": cells}))
+    for params, split in (({}, "val"), ({"val_split": "lists/train.txt"}, "train.txt")):
+        if params:
+            (tmp_path / "manifest.json").write_text(json.dumps({"params": params, "notes": {}}))
+        _, _, shown, said, legend = chapters.chapter(path, "x")["cells"]
+        assert shown["metadata"]["mystnb"]["figure"] == {"caption": f"Pictures of `{split}`."}
+        assert shown["metadata"]["mystnb"]["image"]["alt"] == f"Figure: Pictures of {split}."
+        assert "figure" not in said["metadata"]["mystnb"]  # text in place of a picture is no figure
+        assert legend["metadata"]["mystnb"]["image"]["alt"] == chapters.LEGEND
+
+
+def test_captions_name_parameters_that_are_there():
+    for path in NOTEBOOKS.rglob("[0o]*.ipynb"):
+        values = captions.defaults(path)
+        assert all(captions.of_cell(cell, values) is not None for cell in json.loads(path.read_text())["cells"])
+
+
+def test_only_the_notebook_that_installs_the_book_opens_in_colab():
+    def links(source):
+        cells = [{"cell_type": "code", "metadata": {"tags": ["parameters"]}, "source": source}]
+        return chapters.with_links({"cells": cells}, "a/b.ipynb", "https://github.com/one/book")["cells"][1]["source"]
+
+    assert "colab" not in links("x: int = 1") and "mybinder.org/v2/gh/one/book/HEAD" in links("x: int = 1")
+    start = "".join(json.loads((NOTEBOOKS / "00_start.ipynb").read_text())["cells"][1]["source"])
+    assert "https://colab.research.google.com/github/one/book/blob/HEAD/notebooks/a/b.ipynb" in links(start)

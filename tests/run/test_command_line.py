@@ -48,6 +48,8 @@ def test_the_list_says_what_an_experiment_needs(capsys):
     needs, what = lines[lines.index("panoptic/camvid_small") + 1:][:2]
     assert "2 CPU cores, about 14 minutes" in needs and "GB of memory" in needs
     assert "weights: ImageNet's; data: data/camvid_cityscapes" in needs and what.endswith("on a CPU.")
+    lines = said(capsys, "list", "single_stage").splitlines()  # its first stage is another experiment's
+    assert "; weights: ImageNet's; " in lines[lines.index("single_stage/voc_small_train") + 1]
     assert not any(line.endswith(("background", "with")) for line in lines)  # a sentence over two lines is whole
     assert said(capsys, "list", "--names").split() == experiments.names(ROOT)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from wsnb.run import fingerprint, notebooks
+from wsnb.run import fingerprint, notebooks, params
 from wsnb.run.exercises import check, right
 from wsnb.run.fingerprint import ASIDE
 
@@ -83,6 +83,7 @@ def test_every_chapter_has_one_experiment_of_ten_minutes(paper):
              if "### The ten-minute experiment" in (text := "".join(cell["source"]))]
     assert len(found) == 1
     assert re.search(rf"^wsnb run {paper}/shapes\S* ", found[0], re.M) and "On two" in found[0]
+    assert not re.search(r"\d+(\.\d+)? %", found[0]), "numbers come from the records of the reader's own runs"
 
 
 def written(path, *cells):
@@ -102,3 +103,23 @@ def test_an_answer_re_runs_nothing(tmp_path):
 def test_a_tag_before_the_end_hides_no_code(tmp_path):
     one = written(tmp_path / "a.ipynb", ("x = 1", "exercise"), ("stage.finish()",))
     assert written(tmp_path / "a.ipynb", ("x = 2", "exercise"), ("stage.finish()",)) != one
+
+
+def test_no_task_stands_twice_and_each_names_parameters_that_are_there():
+    """Of *Try this* and of the exercises: `name = value` in backticks is a parameter of the chapter's notebooks."""
+    seen = {}
+    for path in [*STAGES, *LESSONS]:
+        cells = json.loads(path.read_text())["cells"]
+        near = path.parent.glob("[0o]*.ipynb")
+        declared = {name for other in near for name in params.declared(notebooks.read(other))}
+        for source in ("".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown"):
+            if "### Try this" in source:
+                for task in re.findall(r"^\d\. (.+?)(?=^\d\. |^\*\*|\Z)", source, re.M | re.S):
+                    task = " ".join(task.split())
+                    assert task not in seen, (path, seen[task])
+                    seen[task] = path
+                    names = re.findall(r"`(\w+) ?= ?[^`=]+`", task)
+                    assert set(names) <= {*declared, "found"}, (path, task)
+            for title in re.findall(r"^### Exercise \d+: (.+)$", source, re.M):
+                assert title not in seen, (path, seen[title])
+                seen[title] = path

@@ -12,7 +12,7 @@ import pytest
 from tests.run import toy
 from tests.run.test_cluster import MEET
 from tests.run.test_kills import kernels, wait_for
-from wsnb.run import schedule
+from wsnb.run import progress_bar, schedule
 
 HEAVY = {"torch", "pandas", "papermill", "nbclient", "matplotlib", "scipy", "jupyter_client", "sphinx"}
 
@@ -155,7 +155,7 @@ class NoInterrupts:
 
 def order(made, longest_first):
     """Names in the order in which one worker takes them."""
-    queue, found = schedule.Queue(NoInterrupts, longest_first), []
+    queue, found = schedule.Queue(NoInterrupts, longest_first, progress_bar.Bar(quiet=True)), []
     queue.add(made)
     queue.close()
     while (taken := queue.take()) is not None:
@@ -172,7 +172,7 @@ def test_the_longest_chain_begins_first():
 
 
 def test_one_key_is_computed_once_at_a_time():
-    queue = schedule.Queue(NoInterrupts, False)
+    queue = schedule.Queue(NoInterrupts, False, progress_bar.Bar(quiet=True))
     same = [job("one"), job("one")]
     queue.add([*same, job("two")])
     assert [queue.take().item.stage.name for _ in range(2)] == ["one", "two"]
@@ -181,7 +181,7 @@ def test_one_key_is_computed_once_at_a_time():
 
 
 def test_what_needs_a_failed_job_never_begins():
-    queue = schedule.Queue(NoInterrupts, False)
+    queue = schedule.Queue(NoInterrupts, False, progress_bar.Bar(quiet=True))
     queue.add([job("one"), job("two", ["one"]), job("three", ["two"]), job("four")])
     queue.close()
     queue.put_back(queue.take(), False)

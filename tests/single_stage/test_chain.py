@@ -1,24 +1,29 @@
 """The notebooks of this paper, run by the real command on small synthetic data: results, kills, odd data sets."""
 
+import json
 import random
 import signal
 import subprocess
 import sys
 import time
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
+import wsnb
 from tests import command
 from tests.kernels import killed, logged
 from tests.predicted import agrees_with_its_run
 from tests.single_stage import chain
 from wsnb.data.synthetic import make_voc
 from wsnb.files import load_torch, read_index, save_png
-from wsnb.run import cli, network_file
+from wsnb.run import cli, experiments, predict
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -181,6 +186,26 @@ def test_predictions_are_the_masks_of_the_run(data, whole, tmp_path, capsys):
     assert cli.main(["predict", *words, "--weights", str(tmp_path / "net.zip")]) == 0
     packed = read_index(tmp_path / f"out/{picture.stem}.png")
     assert (packed == model.predict(picture)).mean() > 0.98  # 16 bits a weight
+    assert np.array_equal(wsnb.load(tmp_path / "net.zip", device="cpu").predict(picture), packed)
+
+
+def test_the_first_notebook_predicts_with_the_book_s_network_or_says_how_to_make_it(data, whole, tmp_path, monkeypatch,
+                                                                                  capsys):
+    cells = json.loads((ROOT / "notebooks/00_start.ipynb").read_text())["cells"]
+    code = {cell["id"]: "".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"}
+    names, picture = {}, next((data / "VOC2012/JPEGImages").glob("*.jpg"))
+    monkeypatch.setattr(predict, "BOOK", "weights/none.zip")
+    monkeypatch.setattr(experiments, "ensure", lambda *_: None)  # of another size
+    for name in list(code)[:list(code).index("predict") + 1]:
+        exec(code[name], names)  # noqa: S102
+        names |= {"data_root": str(data), "photo": str(picture)}
+    assert "`wsnb run simple_does_it/voc_small_semantic` and `wsnb export network" in capsys.readouterr().out
+    book = tmp_path / "book.zip"
+    assert cli.main(["export", "network", "single_stage/shapes", str(book), "--runs", str(whole)]) == 0
+    monkeypatch.setattr(predict, "BOOK", str(book))
+    exec(code["predict"], names)  # noqa: S102
+    assert np.array_equal(names["found"], wsnb.load(book).predict(picture))
+    assert names["first"].axes[1].get_title() == predict.contents(names["found"], names["model"])
 
 
 @pytest.mark.parametrize(("words", "said"), [
@@ -197,6 +222,6 @@ def test_a_prediction_that_cannot_be(whole, tmp_path, monkeypatch, capsys, words
     for folder in ("a", "b"):
         Image.new("RGB", (40, 30)).save(tmp_path / folder / "x.png")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(network_file, "BOOK", "weights/none.zip")
+    monkeypatch.setattr(predict, "BOOK", "weights/none.zip")
     assert cli.main(["predict", *words, "--runs", str(whole)]) == 2
     assert said in capsys.readouterr().err

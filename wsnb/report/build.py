@@ -230,7 +230,7 @@ def _experiment(title, records, tables, runs, figures, project, files) -> pages.
     local = bool(mine) and mine[0].folder is not None
     if local:
         pictures = [(f"{record.stage}-{path.name}", path, alt)
-                    for record in mine for path, alt in publishing.pictures(record)]
+                    for record in mine for path, alt in publishing.pictures(record, project)]
     else:
         pictures = [(path.name, path, alt) for path, alt in publishing.published_pictures(figures, title)]
     pictures.sort(key=lambda one: pages.GOOD_AND_BAD not in one[0])  # the rest in the chain's order

@@ -46,14 +46,29 @@ def stages(project, paper: str) -> list:
 
 def heading(path) -> tuple:
     """(title, what a reader learns, else the first sentence) of a notebook's first Markdown cell."""
-    cells = json.loads(Path(path).read_text(encoding="utf-8"))["cells"]
-    source = next((text(cell["source"]) for cell in cells if cell["cell_type"] == "markdown"), "")
+    source, body = _opening(path)
     title = next((line.lstrip("# ").strip() for line in source.splitlines() if line.startswith("#")), "")
-    body = [part for part in re.split(r"\n\s*\n", source) if part.strip() and not re.match(r"\s*[#>|*`$-]", part)]
     learn = re.search(r"^\*\*You will learn\*\*\s+(.+?)(?:\n\s*\n|\Z)", source, re.M | re.S)
     said = learn[1] if learn else body[0] if body else ""
     first = plain(re.split(r"(?<=[.!?])\s", " ".join(said.split()))[0])
     return title.rpartition(": ")[2] or Path(path).stem, first[:1].upper() + first[1:]
+
+
+def about(project, key: str) -> papers.Paper:
+    """The Paper KEY; a chapter without a paper.toml is summed up by the first paragraph of its first notebook."""
+    paper, path = papers.find(key), min(Path(project, "notebooks", key).glob("[0-9]*.ipynb"), default=None)
+    body = [] if paper.summary or path is None else _opening(path)[1]
+    if not body:
+        return paper
+    return dataclasses.replace(paper, name=key.replace("_", " ").capitalize(), summary=plain(" ".join(body[0].split())))
+
+
+def _opening(path) -> tuple:
+    """(the first Markdown cell of a notebook, its paragraphs of plain text)."""
+    cells = json.loads(Path(path).read_text(encoding="utf-8"))["cells"]
+    source = next((text(cell["source"]) for cell in cells if cell["cell_type"] == "markdown"), "")
+    return source, [part for part in re.split(r"\n\s*\n", source)
+                    if part.strip() and not re.match(r"\s*[#>|*`$-]", part)]
 
 
 def plain(markdown: str) -> str:

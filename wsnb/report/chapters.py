@@ -6,7 +6,7 @@ import urllib.parse
 from pathlib import Path
 
 from wsnb.files import FileError, load_json
-from wsnb.report import publish
+from wsnb.report import captions, publish
 from wsnb.report.text import escape
 from wsnb.run import manifest
 from wsnb.run.fingerprint import ASIDE
@@ -20,6 +20,8 @@ CONTROL_NOTE = "*An interactive control stands here: open the notebook in Jupyte
 REMOTE = re.compile(
     r"""<(?:script|link|img|iframe|source|video)\b[^>]*(?:src|href)\s*=\s*["']?(?:https?:)?//""", re.I
 )
+
+LEGENDS, LEGEND = ("viz.legend(", "figures.legend("), "The colours of the classes"
 
 WRITTEN = "_written"  # folder of the notebooks to download
 PRINTED = ("text/plain", "text/html", "text/markdown")
@@ -37,7 +39,7 @@ def chapter(path, title: str, others=(), written=None, project=None, titles=()) 
     notebook = _load(path)
     if written and Path(written).is_file():
         notebook = {**notebook, "cells": with_current_text(notebook["cells"], _load(written)["cells"])}
-    cells, heading, captions = [], "", _captions(path)
+    cells, heading, values, recorded = [], "", *_record(path)
     for cell in notebook["cells"]:
         source = text(cell.get("source", ""))
         if cell.get("cell_type") == "markdown":
@@ -45,9 +47,13 @@ def chapter(path, title: str, others=(), written=None, project=None, titles=()) 
             heading = headings[-1] if headings else heading
             cells.append({**cell, "source": _local(source, others)})
         elif cell.get("cell_type") == "code":
-            spoken = _caption(source, captions) or _spoken(heading or title)
-            metadata = _metadata(cell.get("metadata", {}), spoken, source)
+            caption, said = captions.of_cell(cell, values), _caption(source, recorded)
+            spoken = "Figure: " + (caption.replace("`", "") or said or _spoken(heading or title))
+            if source.startswith(LEGENDS):
+                spoken = LEGEND
             outputs = [_output(output, project, titles) for output in cell.get("outputs", [])]
+            metadata = _metadata(cell.get("metadata", {}), spoken, source,
+                                 (caption or escape(said)) if _is_figure(outputs) else "")
             if "injected-parameters" in _tags(cell):
                 source = _placed(source, project)
             cells.append({**cell, "source": source, "metadata": metadata, "outputs": outputs})
@@ -68,9 +74,13 @@ def with_links(page: dict, place: str, repository: str, note: str = "") -> dict:
     """A page with a NOTE and links under its heading: notebooks/PLACE, here and in the REPOSITORY if there is one."""
     links = [f"{{download}}`the notebook </{WRITTEN}/{place}>`"]
     if repository:
+        name = repository.partition("github.com/")[2]
         tree = urllib.parse.quote(f"lab/tree/notebooks/{place}", safe="")
         links += [f"[its source]({repository}/blob/HEAD/notebooks/{place})",
-                  f"[open in Binder](https://mybinder.org/v2/gh/{repository.partition('github.com/')[2]}/HEAD?urlpath={tree})"]
+                  f"[open in Binder](https://mybinder.org/v2/gh/{name}/HEAD?urlpath={tree})"]
+        parameters = "".join(text(cell["source"]) for cell in page["cells"] if "parameters" in _tags(cell))
+        if "\nrepository: str" in parameters:  # it installs the book where it is not
+            links.append(f"[open in Colab](https://colab.research.google.com/github/{name}/blob/HEAD/notebooks/{place})")
     cells = list(page["cells"])
     cell = {"cell_type": "markdown", "id": "links", "metadata": {}, "source": "\n\n".join(
         filter(None, [note and f"*{note}*", f"Take along: {' · '.join(links)}"]))}
@@ -99,7 +109,10 @@ def with_current_text(ran: list, written: list) -> list:
     injected = [cell for cell in ran if "injected-parameters" in _tags(cell)]
     done, cells = iter([cell for cell in ran if _counts(cell)]), []
     for cell in written:
-        cells.append(next(done) if _counts(cell) else answered.get(text(cell["source"]), cell))
+        if _counts(cell):
+            cells.append({**next(done), "metadata": cell.get("metadata", {})})
+        else:
+            cells.append(answered.get(text(cell["source"]), cell))
         if "parameters" in _tags(cell):
             cells += injected
     return cells
@@ -132,9 +145,10 @@ def _local(source, others):
     return re.sub(r"(?<![!\]\w])\[([^\]]+)\]\(([^)\s]+)\)", kept, source)
 
 
-def _metadata(metadata, spoken, source) -> dict:
-    """A cell's metadata with the text SPOKEN of its pictures; parameters, imports and solutions open by a click."""
-    shown = {"image": {"alt": spoken}}
+def _metadata(metadata, spoken, source, caption) -> dict:
+    """A cell's metadata with the text SPOKEN of its pictures, and their CAPTION (Markdown); parameters, imports and
+    solutions open by a click."""
+    shown = {"image": {"alt": spoken}} | ({"figure": {"caption": caption}} if caption else {})
     tags = list(metadata.get("tags", []))
     prompts = [prompt for tag, prompt in PROMPTS.items() if tag in tags] + ["Imports"] * only_imports(source)
     if prompts:
@@ -157,22 +171,29 @@ def only_imports(source: str) -> bool:
     return bool(body) and all(isinstance(node, ast.Import | ast.ImportFrom) for node in body)
 
 
-def _captions(path) -> dict:
-    """{file name: caption} of the pictures that the record beside an executed notebook names."""
+def _record(path) -> tuple:
+    """(parameters, {file name: caption}) of a notebook: of the run whose record stands beside it, else its defaults."""
     record = Path(path).with_name(manifest.NAME)
-    found = load_json(record).get("notes", {}).get("figures", {}) if record.is_file() else {}
-    return found if isinstance(found, dict) else {}
+    if not record.is_file():
+        return (captions.defaults(path) if any(map(captions.has_names, _load(path)["cells"])) else {}), {}
+    found = load_json(record)
+    figures = found.get("notes", {}).get("figures", {})
+    return captions.of_record(found), figures if isinstance(figures, dict) else {}
 
 
-def _caption(source, captions):
+def _is_figure(outputs) -> bool:
+    return any(kind.startswith("image/") for output in outputs for kind in output.get("data", {}))
+
+
+def _caption(source, recorded):
     """The caption of the one picture that a cell saves and shows, or "" if it names none or several."""
-    named = {name for name in re.findall(r"""["']([^"'/]+)["']""", source) if captions.get(name)}
-    return f"Figure: {captions[named.pop()]}" if len(named) == 1 else ""
+    named = {name for name in re.findall(r"""["']([^"'/]+)["']""", source) if recorded.get(name)}
+    return recorded[named.pop()] if len(named) == 1 else ""
 
 
 def _spoken(heading):
     """A heading as plain text, for those who cannot see the picture."""
-    return "Figure: " + re.sub(r"[`*_$\\{}\[\]]", "", heading).strip()
+    return re.sub(r"[`*_$\\{}\[\]]", "", heading).strip()
 
 
 def _placed(source, project):

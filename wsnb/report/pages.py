@@ -96,7 +96,7 @@ def index(found, project, chapters=(), lessons=(), comparisons=(), chart_text=""
     ran = [one.title for one in found if len(one.stages)]
     small = headline.frame(compared) if compared is not None else pd.DataFrame()
     headlines = {name: "" if compared is None else headline.of_paper(compared, name) for name in chapters}
-    return render("index.md.j2", papers=[papers.find(name) for name in chapters], lessons=lessons,
+    return render("index.md.j2", papers=[chains.about(project, name) for name in chapters], lessons=lessons,
                   comparisons=comparisons, map=book_map(project, ran), map_legend=MAP_LEGEND, overview=overview(found),
                   chart_text=chart_text, headline=small, headlines=headlines, kept=headline.KEPT,
                   caveat="" if compared is None else headline.sentence(compared), front=front,

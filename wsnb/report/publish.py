@@ -13,7 +13,7 @@ from pathlib import Path
 from PIL import Image, ImageChops
 
 from wsnb.files import FileError, inside, open_image, save_json, save_text, write
-from wsnb.report import frame, headline, match, text
+from wsnb.report import captions, frame, headline, match, text
 from wsnb.run import experiments, fingerprint, papers, params
 from wsnb.run.paths import find, run_folder, split_experiment
 
@@ -48,7 +48,7 @@ def publish(runs, experiment: str, figures, project=None) -> Path:
     folder = Path(figures, paper, name)
     shown = {}
     for record in found:
-        for source, alt in pictures(record):
+        for source, alt in pictures(record, project):
             if source.stat().st_size > LARGEST:
                 raise FileError(
                     f"{source}: {source.stat().st_size / 1e6:.1f} MB is too large to publish; draw it "
@@ -136,9 +136,10 @@ def published_command(figures, title: str) -> str:
     return frame.read_published(path)["command"] if path.exists() else ""
 
 
-def pictures(record) -> list:
-    """(path, text instead of the picture) that a stage shows to the world: those that its notes name under "figures"
-    ({file: text}), those in its folder figures/, and those at the top of its run folder."""
+def pictures(record, project) -> list:
+    """(path, caption) that a stage shows to the world: those that its notes name under "figures" ({file: caption}),
+    those in its folder figures/, and those at the top of its run folder. The caption of the notebook's cell goes first.
+    """
     named = record.manifest.get("notes", {}).get("figures", {})
     named = named if isinstance(named, dict) else dict.fromkeys(named, "")
     places = [*record.folder.glob("*"), *(record.folder / FOLDER).glob("*")]
@@ -149,8 +150,10 @@ def pictures(record) -> list:
             f"{record.folder}: {len(found)} pictures, more than {MOST}; keep masks and the like in a folder of "
             f"their own, so that only figures lie here or in {FOLDER}/"
         )
+    notebook = Path(project, "notebooks", record.paper, f"{record.stage.split('@')[0]}.ipynb")
+    written = captions.of_files(notebook, record.manifest)
     alts = {(record.folder / name).resolve(): alt for name, alt in named.items()}
-    return [(path, alts.get(real) or _spoken(path.stem)) for real, path in found.items()]
+    return [(path, written.get(path.stem) or alts.get(real) or _spoken(path.stem)) for real, path in found.items()]
 
 
 def _spoken(stem):

@@ -73,7 +73,8 @@ def parser(arguments) -> argparse.ArgumentParser:
     run.set_defaults(call=_run)
 
     predict = commands.add_parser("predict", help="masks of your own pictures, by the network of a finished run")
-    predict.add_argument("picture", nargs="+", metavar="PICTURE", help="a file, or a folder of pictures")
+    predict.add_argument("picture", nargs="*", metavar="PICTURE", help="a file, or a folder of pictures")
+    predict.add_argument("--split", metavar="NAME", help="the pictures of this list of the run's data set, as test")
     predict.add_argument("--run", metavar="PAPER/NAME", help="a finished experiment (default: the book's network)")
     predict.add_argument("--weights", metavar="FILE", help="a file of `wsnb export network`")
     predict.add_argument("--out", metavar="DIR", default="predictions", help="default: predictions/ here")
@@ -223,18 +224,21 @@ def _box(text: str) -> list:
 
 
 def _predict(args) -> int:
-    from wsnb.run import network_file, predict
+    from wsnb.run import predict
 
     if args.run and args.weights:
         raise ParamsError("--run and --weights: give one of them")
+    if bool(args.picture) == bool(args.split) or (args.split and not args.run):
+        raise ParamsError("which pictures? Give files or folders, or --split with --run")
     project, device = paths.find(), predict.checked_device(args.device)
     if args.run:
         loaded = contextlib.nullcontext(predict.of_runs(project, _runs(args, project), args.run, device))
     else:
-        file = args.weights or network_file.book(project, _runs(args, project))
+        file = args.weights or predict.book(project, _runs(args, project))
         loaded = predict.of_file(file, device)
     with loaded as run:
-        predict.write(predict.Model(run), args.picture, args.out, schedule.say, args.box, args.longest)
+        pictures = run.pictures(args.split) if args.split else args.picture
+        predict.write(predict.Model(run), pictures, args.out, schedule.say, args.box, args.longest)
     return schedule.DONE
 
 

@@ -52,6 +52,7 @@ def add(parser) -> None:
         ("classes", "a class a line, if the labels do not name them"),
     ):
         new.add_argument(f"--{kind}", metavar="PATH", help=what)
+    new.add_argument("--unlabelled", metavar="DIR", help="pictures without labels: a split to predict, `test`")
     new.add_argument("--val", type=int, default=-1, metavar="N", help="pictures to hold out")
     new.add_argument("--longest", type=int, default=500, metavar="N", help="pixels of the longer side; 0: as it is")
     new.set_defaults(call=_new)
@@ -128,7 +129,8 @@ def _new(args) -> int:
         kind: getattr(args, kind)
         for kind in ("images", "tags", "boxes", "scribbles", "points", "masks", "objects", "classes")
     }
-    made = dataset.make(args.folder, args.root, args.val, args.longest, progress=every_5_s("pictures"), **places)
+    made = dataset.make(args.folder, args.root, args.val, args.longest, progress=every_5_s("pictures"),
+                        unlabelled=args.unlabelled, **places)
     print(own_pictures.text(paths.find(), made))
     return schedule.DONE
 

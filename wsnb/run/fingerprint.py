@@ -21,7 +21,7 @@ from wsnb.run.notebooks import Notebook
 
 PACKAGE = Path(wsnb.__file__).resolve().parent
 APART = ("wsnb.run.", "wsnb.report.", "wsnb.viz.")  # how a result is kept or drawn does not change it
-ASIDE = ("exercise", "solution")  # cells after the stage's end; an answer changes no result
+ASIDE = ("exercise", "solution", "aside")  # cells after the stage's end; an answer changes no result
 DRAWING = ("figures",)  # nor do the modules of this name, which only draw
 DOCUMENTED = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 

@@ -7,6 +7,7 @@ from wsnb.files import FileError, load_json, read_text
 from wsnb.run import experiments, papers, params
 
 NEEDED = re.compile(r'^(data_root|(?:\w+_)?weights): "([^"]*)"', re.M)
+TAKEN = re.compile(r"^stages: \[.*\w: \w", re.M)
 FROM_NOTHING = ("random", "classifier", "")  # weights that no file holds
 
 
@@ -30,7 +31,7 @@ def text(project, chosen: list) -> str:
             last = paper
         try:
             said = [needs(project, title), experiments.description(_path(project, title))]
-        except FileError as error:
+        except (FileError, params.ParamsError) as error:
             said = [f"({error})"]
         lines += [title, *(f"    {one}" for one in said if one)]
     return "\n".join(lines[1:])
@@ -40,7 +41,11 @@ def needs(project, title: str) -> str:
     """Time on which machine, memory of the published run, weights and data of an experiment, as its files say."""
     header, content = experiments.header(_path(project, title)), read_text(_path(project, title))
     values = NEEDED.findall(content)
-    weights = sorted({value for name, value in values if name != "data_root" and value not in FROM_NOTHING})
+    weights = {value for name, value in values if name != "data_root"}
+    if TAKEN.search(content):  # stages of another experiment need what they need there
+        for stage in experiments.load(project, *title.split("/")).stages:
+            weights |= {value for name, value in stage.values.items() if re.fullmatch(r"(\w+_)?weights", name)}
+    weights = sorted(weights - {*FROM_NOTHING})
     roots = [value for name, value in values if name == "data_root"]
     is_builtin = title.split("/")[1].startswith(experiments.SYNTHETIC)
     found = [header.get("Hardware and time", "").split(". ")[0].rstrip(".")]

@@ -5,24 +5,12 @@ import json
 import zipfile
 from pathlib import Path
 
-from wsnb.files import FileError, load_torch, save_text
+from wsnb.files import load_torch, save_text
 from wsnb.files import write as whole
-from wsnb.run import experiments, manifest, papers, paths, predict
+from wsnb.run import experiments, manifest, paths, predict
 
 BOOK = predict.BOOK
 LICENCE = "Apache-2.0; the pictures that it learned from keep their own licences"
-
-
-def book(project, runs) -> Path:
-    """The file of the book's network. Raises FileError, with the runs that could serve instead and how to make it."""
-    path = Path(project, BOOK)
-    if not path.is_file():
-        maker = next(f"{paper.key}/{paper.book_network}" for paper in papers.load().values() if paper.book_network)
-        done = [title for title in predict.finished(project, runs)][:4]
-        instead = f" --run takes a finished run, here {', '.join(done)};" if done else ""
-        raise FileError(f"{path}: the book's network is not in this checkout;{instead} `wsnb run {maker}` and "
-                        f"`wsnb export network {maker}` make it")
-    return path
 
 
 def write(project, runs, title: str, file) -> str:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from shlex import quote
 
+from wsnb.data.own import dataset
 from wsnb.run import experiments, papers
 
 BOOK = 600  # training pictures of the experiments called voc_small
@@ -103,7 +104,7 @@ def table(root, full, tiny=False) -> str:
 
 def text(project, made) -> str:
     """What was made and what to type next. MADE is `wsnb.data.own.dataset.Own`."""
-    pictures = sum(made.splits.values())
+    pictures = made.splits["train"] + made.splits["val"]
     stuff = ", ".join(chain.small for chain in CHAINS if chain.stuff)
     lines = [
         f"{made.root}: {', '.join(f'{count} {split}' for split, count in made.splits.items())} pictures",
@@ -125,6 +126,9 @@ def text(project, made) -> str:
             lines.append(f"  {title}: needs {learns_from} of every picture")
         else:
             lines.append(f"  {command(title, made.root, options)}")
+    if dataset.TEST in made.splits:
+        lines.append(f"  then, of those without labels: wsnb predict --split {dataset.TEST} --runs my_runs --run "
+                     "EXPERIMENT")
     return "\n".join(lines)
 
 

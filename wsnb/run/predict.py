@@ -57,6 +57,14 @@ class Run:
         self.asked += [name] if name not in self.asked else []
         return folder
 
+    def pictures(self, split: str) -> list:
+        """Files of the pictures of a list of its data set. Raises FileError."""
+        from wsnb.data import read
+
+        layout = next((p.layout for name in reversed(self._stages) if self.has(name)
+                       and hasattr(p := self.upstream_params(name), "layout")), "voc")
+        return [item.image for item in read.items(layout, self.data_root, split)]
+
     def upstream_params(self, name: str) -> SimpleNamespace:
         """The parameters that a finished stage ran with."""
         return SimpleNamespace(**load_json(self.upstream(name) / manifest.PARAMS)["params"])
@@ -153,13 +161,30 @@ class Model:
         return viz.overlay(image, labels, palette=self.predictor.palette, background=self.predictor.background)
 
 
-def load(title: str, runs=None, device: str = "auto") -> Model:
-    """Load the networks of the finished run of "PAPER/NAME": `wsnb.load(TITLE).predict("photo.jpg")`.
+def load(what: str | Path = "", runs=None, device: str = "auto") -> Model:
+    """Load networks: `wsnb.load("PAPER/NAME").predict("photo.jpg")`.
 
-    Raises FileError, BadName or ParamsError.
+    WHAT is the title of a finished run below RUNS (default: those of the project), a file of `wsnb export network`, or
+    "", the book's own network. Raises FileError, BadName or ParamsError.
     """
-    project = paths.find()
-    return Model(of_runs(project, Path(runs) if runs else project / "runs", title, checked_device(device)))
+    project, device = paths.find(), checked_device(device)
+    runs = Path(runs) if runs else project / "runs"
+    if what and Path(what).suffix != ".zip":
+        return Model(of_runs(project, runs, str(what), device))
+    with of_file(what or book(project, runs), device) as run:
+        return Model(run)  # it has read all that it needs
+
+
+def book(project, runs) -> Path:
+    """The file of the book's network. Raises FileError, with the runs that could serve instead and how to make it."""
+    path = Path(project, BOOK)
+    if not path.is_file():
+        maker = next(f"{paper.key}/{paper.book_network}" for paper in papers.load().values() if paper.book_network)
+        done = [title for title in finished(project, runs)][:4]
+        instead = f" --run takes a finished run, here {', '.join(done)};" if done else ""
+        raise FileError(f"{path}: the book's network is not in this checkout;{instead} `wsnb run {maker}` and "
+                        f"`wsnb export network {maker}` make it")
+    return path
 
 
 def reduced(image, longest: int) -> tuple:

@@ -10,7 +10,19 @@ import time
 from pathlib import Path
 
 from wsnb.files import FileError, load_json
-from wsnb.run import contents, data_check, execute, experiments, locks, manifest, params, paths, plan, store
+from wsnb.run import (
+    contents,
+    data_check,
+    execute,
+    experiments,
+    locks,
+    manifest,
+    params,
+    paths,
+    plan,
+    progress_bar,
+    store,
+)
 from wsnb.run.interrupts import Interrupts
 
 DONE, FAILED, BAD, LOCKED, INTERRUPTED = 0, 1, 2, 3, 75  # exit codes
@@ -57,8 +69,9 @@ class Job:
 def say(text: str) -> None:
     """Print a line at once; a closed pipe (`wsnb run | head`) does not stop the run."""
     try:
-        sys.stdout.write(text + "\n")
-        sys.stdout.flush()
+        with progress_bar.above():
+            sys.stdout.write(text + "\n")
+            sys.stdout.flush()
     except BrokenPipeError:
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - serves until the process ends
 
@@ -206,8 +219,8 @@ def chain_seconds(made: list) -> dict:
 class Queue:
     """Jobs that wait and run. The longest chain begins first if LONGEST_FIRST, else jobs begin in their order."""
 
-    def __init__(self, interrupts, longest_first: bool):
-        self.interrupts, self.longest_first = interrupts, longest_first
+    def __init__(self, interrupts, longest_first: bool, bar):
+        self.interrupts, self.longest_first, self.bar = interrupts, longest_first, bar
         self.changed = threading.Condition()
         self.waiting, self.running, self.seconds = [], [], {}
         self.open = True  # more may be added
@@ -215,6 +228,7 @@ class Queue:
     def add(self, made: list) -> None:
         with self.changed:
             self.waiting += made
+            self.bar.add(len(made))
             self.seconds |= chain_seconds(made)
             self.changed.notify_all()
 
@@ -245,6 +259,7 @@ class Queue:
         """JOB has ended; if it is not DONE, what needs it never begins."""
         with self.changed:
             self.running.remove(job)
+            self.bar.advance()
             dropped = set() if done else {job.title}
             for other in list(self.waiting):
                 if other.needs & dropped:
@@ -256,9 +271,10 @@ class Queue:
 def run(options: Options, titles: list, count: int = 1) -> int:
     """Run experiments with at most COUNT stages at a time; returns the exit code of the worst."""
     interrupts, codes = Interrupts(say_in_handler), [DONE]
-    queue = Queue(interrupts, count > 1)
+    bar = progress_bar.Bar(options.quiet)
+    queue = Queue(interrupts, count > 1, bar)
     workers = [threading.Thread(target=_work, args=(options, queue, codes), daemon=True) for _ in range(count)]
-    with interrupts.installed(), contextlib.ExitStack() as locked:
+    with interrupts.installed(), bar, contextlib.ExitStack() as locked:
         try:
             with interrupts.immediate():
                 loaded = [load(options, title) for title in titles]  # all, before the first one starts
@@ -317,7 +333,7 @@ def _work(options, queue, codes) -> None:
                 return
             code = FAILED
             try:
-                code = _run_job(options, job, queue.interrupts)
+                code = _run_job(options, job, queue.interrupts, queue.bar)
             except locks.LockedError as error:
                 say(f"{error}")
                 code = LOCKED
@@ -328,7 +344,7 @@ def _work(options, queue, codes) -> None:
                 queue.put_back(job, code == DONE)
 
 
-def _run_job(options, job, interrupts) -> int:
+def _run_job(options, job, interrupts, bar) -> int:
     """Run one stage, unless another job with its key has finished it meanwhile; DONE or FAILED."""
     why, (record, faults) = job.item.why, store.examine(job.item.folder, job.item.manifest is not None)
     if record is not None and not faults:
@@ -341,7 +357,7 @@ def _run_job(options, job, interrupts) -> int:
     started = time.monotonic()
     try:
         record = execute.run_stage(
-            options.project, job.experiment, job.item, _say_for(options, job), interrupts
+            options.project, job.experiment, job.item, _say_for(options, job, bar), interrupts
         )
     except execute.StageFailed as error:
         lines = "\n".join(f"  {line}" for line in str(error).splitlines())
@@ -355,9 +371,9 @@ def _run_job(options, job, interrupts) -> int:
     return DONE
 
 
-def _say_for(options, job):
+def _say_for(options, job, bar):
     """What is called with each line that a stage logs."""
-    return (lambda text: None) if options.quiet else (lambda text: say(f"[{job.title}] {text}"))
+    return lambda text: None if options.quiet or bar.takes(job.title, text) else say(f"[{job.title}] {text}")
 
 
 def summary(record: dict) -> str:

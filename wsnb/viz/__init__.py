@@ -53,16 +53,17 @@ def boundaries(mask, width: int = 1) -> np.ndarray:
     return cv2.morphologyEx(mask, cv2.MORPH_GRADIENT, cross, iterations=width) > 0
 
 
-def overlay(image, mask, alpha: float = 0.55, palette=PALETTE, background: int | None = 0) -> np.ndarray:
-    """IMAGE uint8 [H, W, 3] tinted by its mask: classes and void at ALPHA with a firm border, the class BACKGROUND
-    untouched (None: every class is tinted, as in street scenes, whose class 0 is road)."""
+def overlay(image, mask, alpha: float = 0.4, palette=PALETTE, background: int | None = 0) -> np.ndarray:
+    """IMAGE uint8 [H, W, 3] tinted by its mask: classes and void at ALPHA, so that the picture stays to be seen, with a
+    firm contour; the class BACKGROUND untouched (None: every class is tinted, as in street scenes, whose class 0 is
+    road)."""
     image, mask = np.asarray(image), np.asarray(mask, np.uint8)
     if image.shape[:2] != mask.shape:
         raise ValueError(f"image {image.shape[:2]}, mask {mask.shape}: give a mask of the image's size")
     colours = colour(mask, palette)
     tinted = np.ones(mask.shape, bool) if background is None else mask != background
     shown = np.where(tinted[..., None], image * (1 - alpha) + colours * alpha, image)
-    line = boundaries(mask) & tinted
+    line = boundaries(mask, 1 + min(mask.shape) // 200) & tinted
     shown[line] = colours[line]
     return (shown + 0.5).astype(np.uint8)
 

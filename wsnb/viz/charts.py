@@ -1,6 +1,7 @@
 """Charts of numbers: losses over epochs, a score per class, confusions, the quality of labels by stage."""
 
 import numpy as np
+from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
 from wsnb import metrics, viz
@@ -47,21 +48,28 @@ def class_figure(values, classes, palette=viz.PALETTE, label="IoU, %"):
     axis.set_xticks(range(len(classes)), classes, rotation=60, ha="right")
     axis.set(ylabel=label, ylim=(0, 100))
     if len(values.columns) > 1:
-        axis.set_title("from full colour to pale: " + "; ".join(str(kind).replace("_", " ") for kind in values.columns))
+        shades = [Patch(facecolor="0.2", alpha=alpha, edgecolor="k", linewidth=0.4) for alpha in alphas]
+        axis.legend(shades, [str(kind).replace("_", " ") for kind in values.columns], ncols=len(values.columns),
+                    loc="lower right", bbox_to_anchor=(1, 1), frameon=False)
     return figure
 
 
 def confusion_figure(table, classes):
-    """Rows of the confusion matrix TABLE [C, C] or [N, C, C] as shares; rows of absent classes stay empty."""
+    """Rows of the confusion matrix TABLE [C, C] or [N, C, C] in %; rows of absent classes, and shares below half a
+    percent, stay empty."""
     table = metrics.total(table)
     total = table.sum(1, keepdims=True)
     share = np.divide(table, total, out=np.zeros(table.shape), where=total > 0)
-    figure, (axis,) = chart(7, 6)
-    shown = axis.imshow(share, vmin=0, vmax=1, cmap="viridis")
+    side = 2.5 + 0.36 * len(classes)  # inches: two digits fit into a cell
+    figure, (axis,) = chart(side + 0.8, side)
+    shown = axis.imshow(100 * share, vmin=0, vmax=100, cmap="viridis")
+    for row, column in np.argwhere(share >= 0.005):
+        axis.text(column, row, f"{100 * share[row, column]:.0f}", ha="center", va="center", fontsize=8,
+                  color="k" if share[row, column] > 0.6 else "w")
     axis.set_xticks(range(len(classes)), classes, rotation=90)
     axis.set_yticks(range(len(classes)), classes)
     axis.set(xlabel="prediction", ylabel="ground truth")
-    figure.colorbar(shown, ax=axis, label="share of the true pixels")
+    figure.colorbar(shown, ax=axis, label="% of the true pixels")
     return figure
 
 

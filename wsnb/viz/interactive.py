@@ -18,9 +18,6 @@ from wsnb.viz.tiles import Tiles
 PLACES = 6  # of the first slider, in a preview
 EVERY = 60  # milliseconds between two events of a kind: the rectangle follows the mouse, and none wait
 LEAST = 4  # pixels: a shorter drag is a slip of the hand
-MOVE = ("const f = this.closest('figure'), k = this.value;"
-        "f.querySelectorAll('img').forEach((one, i) => one.hidden = i != k);"
-        "f.querySelector('output').value = f.querySelectorAll('img')[k].alt")
 
 
 def interactive() -> bool:
@@ -79,7 +76,10 @@ def set_all(made, values) -> None:
 
 
 class Preview:
-    """Show one of the frames {title: `Tiles`}, first the one at START, chosen by a slider of plain HTML."""
+    """Show one of the frames {title: `Tiles`}, first the one at START, chosen by a slider of plain HTML.
+
+    The site's script (report/site/book.js) moves it: a page may run no script of a notebook's output.
+    """
 
     def __init__(self, frames, start):
         self.frames, self.start = frames, start
@@ -94,7 +94,7 @@ class Preview:
             pictures.append(f'<img alt="{html.escape(name)}" src="data:image/jpeg;base64,{data}"{hidden}>')
         first = html.escape(names[self.start])
         return (f'<figure class="control"><label><input type="range" min="0" max="{len(names) - 1}" '
-                f'value="{self.start}" aria-label="{first}" oninput="{html.escape(MOVE)}"> '
+                f'value="{self.start}" aria-label="picture" aria-valuetext="{first}"> '
                 f'<output>{first}</output></label>\n'
                 f'{"".join(pictures)}</figure>')
 

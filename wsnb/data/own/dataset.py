@@ -21,6 +21,7 @@ from wsnb.data.synthetic.writing import text
 from wsnb.files import FileError, load_json, save_json
 
 RECORD = "own.json"  # beside the folders of a set that `wsnb data new` wrote
+TEST = "test"  # the split of pictures without labels
 _SHOWN = 20  # faults that are listed, then the number of the others
 
 
@@ -73,19 +74,23 @@ class Own:
     notes: list[str] = field(default_factory=list)
 
 
-def make(folder, root=None, val: int = -1, longest: int = 500, seed: int = 0, progress=None, **places) -> Own:
+def make(folder, root=None, val: int = -1, longest: int = 500, seed: int = 0, progress=None, unlabelled=None,
+         **places) -> Own:
     """Write the set ROOT (default FOLDER/VOCdevkit), which the reader of VOC takes.
 
     PLACES may name images, tags, boxes, scribbles, points, masks, objects and classes, where they do not lie in FOLDER
     under their usual names. VAL pictures are held out (-1: those with a full mask if not all have one, else a fifth).
     Pictures are turned upright as their camera says and made no longer than LONGEST pixels (0: as they are), labels
-    with them. Raises FileError that lists what is wrong, before anything is written.
+    with them. The pictures of the folder UNLABELLED become the split `test`, to be predicted. Raises FileError that
+    lists what is wrong, before anything is written.
     """
     root = Path(root).expanduser() if root else Path(folder).expanduser() / "VOCdevkit"
     if (root / "VOC2012").exists():
         raise FileError(f"{root / 'VOC2012'}: is there already; remove it, or choose another --root")
     errors, notes = [], []
     found, classes, ids, sizes = _examined(folder, places, longest, errors, notes)
+    new = find.unlabelled_in(unlabelled, found, errors) if unlabelled else {}
+    sizes |= {stem: picture.size(path, longest, errors) for stem, path in new.items()}
     if val >= 0 and not 1 <= val < len(ids) and not errors:
         errors.append(f"--val {val}: of {len(ids)} pictures hold out 1 to {len(ids) - 1}")
     if errors:
@@ -101,7 +106,9 @@ def make(folder, root=None, val: int = -1, longest: int = 500, seed: int = 0, pr
             made[name] = picture.write(building, name, path, _of(found, stem), sizes[stem], classes)
             if progress is not None:
                 progress(done, len(ids))
-        splits = _splits(found, ids, made, val, seed)
+        for stem, path in new.items():
+            picture.photograph(building, names.plain(stem), path, sizes[stem][1])
+        splits = _splits(found, ids, made, val, seed) | ({TEST: [names.plain(stem) for stem in new]} if new else {})
         known = _known(found, ids, made)
         stuff = _stuff(found, known, made, classes)
         for split, listed in splits.items():

@@ -174,3 +174,18 @@ def pictures_of(found: dict, errors: list, notes: list) -> dict[str, Path]:
     if len(ids) == 1 and not errors:
         errors.append(f"{found['folder']}: only one picture has labels; two at least: one to train on, one to look at")
     return ids
+
+
+def unlabelled_in(folder, found: dict, errors: list) -> dict[str, Path]:
+    """List the pictures of FOLDER, which have no labels; faults, and names of labelled pictures, go to ERRORS."""
+    folder = Path(folder).expanduser()
+    if not folder.is_dir():
+        errors.append(f"{folder}: no such folder; give the folder of the pictures without labels")
+        return {}
+    new = labels.pictures(folder, errors)
+    if not new:
+        errors.append(f"{folder}: no picture in it; the endings are {', '.join(names.PICTURES)}")
+    taken = {names.plain(stem) for stem in found["pictures"]}
+    errors += [f"{path}: a labelled picture has the same name; rename one of them"
+               for stem, path in new.items() if names.plain(stem) in taken]
+    return new

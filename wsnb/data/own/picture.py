@@ -128,10 +128,7 @@ def write(place: Path, name: str, path: Path, labels: dict, size, classes) -> Wr
     """
     (height, width), small = size
     ratio = np.array([small[1] / width, small[0] / height])
-    upright = Image.fromarray(read_rgb(path, by_exif=True))
-    if upright.size != small[::-1]:
-        upright = upright.resize(small[::-1], Image.Resampling.LANCZOS)
-    jpeg(place / "JPEGImages" / f"{name}.jpg", np.array(upright))
+    photograph(place, name, path, small)
     boxes = _boxes(place, name, labels, ratio, small, classes)
     drawn = {kind: marks(labels[kind], (height, width), small, ratio, classes, thick)
              for kind, thick in (("scribbles", 3), ("points", 1)) if kind in labels}
@@ -154,6 +151,14 @@ def write(place: Path, name: str, path: Path, labels: dict, size, classes) -> Wr
     if numbers is not None:
         save_png(place / "SegmentationObject" / f"{name}.png", numbers)
     return Written(tags | _names([known], classes), mask is not None, numbers is not None)
+
+
+def photograph(place: Path, name: str, path: Path, small) -> None:
+    """Write the picture PATH alone below PLACE, upright and of the size SMALL (height, width)."""
+    upright = Image.fromarray(read_rgb(path, by_exif=True))
+    if upright.size != small[::-1]:
+        upright = upright.resize(small[::-1], Image.Resampling.LANCZOS)
+    jpeg(place / "JPEGImages" / f"{name}.jpg", np.array(upright))
 
 
 def _names(maps, classes) -> set[str]:

@@ -28,7 +28,7 @@ def tag_counts_figure(items, tags, classes, most=30):
     figure, (axis,) = chart(9.5, 2.8)
     axis.bar(range(len(order)), counts[order], color=PALETTE[(order + 1) % 255] / 255, edgecolor="k", linewidth=0.4)
     axis.set_xticks(range(len(order)), [classes[k + 1] for k in order], rotation=60, ha="right")
-    axis.set(ylabel="pictures", title=f"tags of {len(items)} pictures")
+    axis.set(ylabel=f"of {len(items)} pictures")
     return figure
 
 

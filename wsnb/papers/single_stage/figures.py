@@ -35,7 +35,7 @@ def focal_figure(power, floor):
     figure, (axis,) = chart(5, 2.6)
     size = torch.linspace(0, 1, 101)
     axis.plot(size, losses.focal_penalty(size, power, floor))
-    axis.set(xlabel="mean of the mask (share of the picture)", ylabel="penalty", title="small masks are punished")
+    axis.set(xlabel="mean of the mask (share of the picture)", ylabel="penalty")
     return figure
 
 
@@ -133,14 +133,16 @@ def scores_figure(scores, classes, tags, cut):
     figure, (axis,) = chart(9, 2.6)
     colours = viz.PALETTE[1 : len(classes)] / 255
     axis.bar(range(len(scores)), scores, color=colours, edgecolor=["k" if t else "w" for t in tags], linewidth=1.6)
-    axis.axhline(cut, color="k", linestyle="--", linewidth=0.8)
+    axis.axhline(cut, color="k", linestyle="--", linewidth=0.8, label="cut")
+    axis.bar(0, 0, color="w", edgecolor="k", linewidth=1.6, label="* true tag")
+    axis.legend(ncols=2, loc="lower right", bbox_to_anchor=(1, 1), frameon=False)
     axis.set_xticks(
         range(len(scores)),
         [("* " if t else "") + name for name, t in zip(classes[1:], tags, strict=True)],
         rotation=60,
         ha="right",
     )
-    axis.set(ylim=(0, 1), ylabel="score", title="image tags: predicted score (* true tag, line: cut)")
+    axis.set(ylim=(0, 1), ylabel="predicted score")
     return figure
 
 

@@ -24,3 +24,13 @@ document.addEventListener("DOMContentLoaded", () => {
     block.append(button);
   });
 });
+
+// The slider over pictures made beforehand (wsnb/viz/interactive.py): its value's name is written, and spoken.
+document.addEventListener("input", (event) => {
+  const figure = event.target.closest("figure.control");
+  if (!figure) return;
+  const images = [...figure.querySelectorAll("img")], name = images[event.target.value].alt;
+  images.forEach((image, k) => { image.hidden = k != event.target.value; });
+  event.target.setAttribute("aria-valuetext", name);
+  figure.querySelector("output").value = name;
+});

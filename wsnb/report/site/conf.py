@@ -52,6 +52,12 @@ def named(app, doctree, name):
                 entry["classes"].append(column)
 
 
+def numbered(app, doctree, name):
+    """Number the captions of a page: Figure 1, Figure 2."""
+    for number, caption in enumerate(doctree.findall(nodes.caption), 1):
+        caption.insert(0, nodes.strong("", f"Figure {number}. "))
+
+
 PLACES = {"body": "td|th|h[1-4]", "furo_navigation_tree": "a"}  # elements where a long name has little room
 LONG, JOINT = re.compile(r"[\w/.@-]{16,}"), re.compile(r"(?<=\w)[_/](?=\w)")
 
@@ -91,4 +97,5 @@ def setup(app):
     """Called by Sphinx."""
     app.connect("build-finished", protected)
     app.connect("doctree-resolved", named)
+    app.connect("doctree-resolved", numbered)
     app.connect("html-page-context", breakable, priority=900)  # after the theme has made its lists
