@@ -73,7 +73,8 @@ def test_refused(words, said, capsys):
 
 def test_a_disk_that_is_too_small_is_refused_before_the_start(tmp_path, monkeypatch, capsys):
     data = make_voc.shapes(tmp_path / "data", train=2, val=1, size=(48, 64))
-    words = ["run", "student/voc12_resnet101", "--data-root", str(data), "--runs", str(tmp_path / "runs")]
+    words = ["run", "student/voc12_resnet101", "--data-root", str(data), "--runs", str(tmp_path / "runs"),
+             "-p", "train_split=train"]
     monkeypatch.setattr(schedule.shutil, "disk_usage", lambda place: SimpleNamespace(free=1_000_000))
     assert cli.main(words) == 1
     said = capsys.readouterr().out

@@ -39,7 +39,8 @@ SIZES = {
     "imagenet_det": Size(375, 500, 201, 1.5, 1.2, {"train_balanced": 72_000, "val": 4690, "val_balanced": 4690,
                                                   "irn_list_nohuman_confident_0.8": 41_156, "train": 456_567}),
     # COCO 2014 and 2017; boxes and tags as its authors count them (Lin et al., ECCV 2014, section 5)
-    "coco": Size(480, 640, 81, 7.7, 3.5, {"train2014": 82_783, "val2014": 40_504, "train2017": 118_287, "val2017": 5000}),
+    "coco": Size(480, 640, 81, 7.7, 3.5, {"train2014": 82_783, "val2014": 40_504, "train2017": 118_287,
+                                          "val2017": 5000}),
 }
 
 
