@@ -184,7 +184,8 @@ def test_spml(experiment, layout, without, more, device, kills, data, tmp_path):
 
 def test_panoptic(device, kills, data, tmp_path):
     run(device, kills, "panoptic/shapes", data("cityscapes"), tmp_path, panoptic.SMALL, batch=2, flip="true",
-        cam_flip="true", scales="[1.0, 0.75]", bound_epochs=1, head="aspp", head_rates="[]", full_scores="false")
+        cam_flip="true", scales="[1.0, 0.75]", bound_epochs=1, head="aspp", head_rates="[]", full_scores="false",
+        crf_backend="torch")
 
 
 def test_boxes_to_instances(device, kills, data, tmp_path):
@@ -202,7 +203,7 @@ def test_boxes_to_segmentation(device, kills, data, tmp_path):
 def test_no_people_allowed(device, kills, data, tmp_path):
     run(device, kills, "no_people_allowed/shapes", data("voc"), tmp_path, no_people_allowed.SMALL,
         test_scales="[1.0, 0.75]", batch=2, irnet_batch=2, seg_batch=2, replicas=2, seg_optimiser="sgd",
-        seg_head="largefov")
+        seg_head="largefov", crf_backend="torch")
 
 
 def test_what_may_not_meet(device):

@@ -73,7 +73,7 @@ def row(options: schedule.Options, experiment, stage, open_: list) -> dict:
         "done": f"{experiment.title}/{stage.name}",
         "command": _command(options, experiment.title, stage.name),
         "threads": max(1, values.get("workers", 1), values.get("threads", 1)),
-        "gpus": 0 if values.get("device", "cpu") == "cpu" else values.get("gpus", 1),
+        "gpus": 0 if stage.device == "cpu" else values.get("gpus", 1),
         "mem_mb": math.ceil(found["peak_cpu_bytes"] * 1.5 / 2**20) if found else None,
         "runtime": max(10, math.ceil(found["seconds"] * 3 / 60)) if found else None,
     }
