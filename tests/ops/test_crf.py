@@ -102,11 +102,13 @@ def test_torch_gives_the_same_labels(settings):
 
 
 def test_torch_computes_where_it_is_told():
-    image, _, scores = scene()
-    wanted = dense_crf(image, scores, replace(FEW, backend="torch"))
-    with Pretended() as device:
-        found = dense_crf(image, scores, replace(FEW, backend="torch", device=NAME))
-    assert device.calls > 100 and np.array_equal(found, wanted)
+    image, truth, scores = scene()
+    here, there = replace(FEW, backend="torch"), replace(FEW, backend="torch", device=NAME)
+    for refine in (lambda settings: dense_crf(image, scores, settings),
+                   lambda settings: refine_labels(image, [truth // 2, truth % 2], 2, settings)):
+        with Pretended() as device:
+            found = refine(there)
+        assert device.calls > 100 and np.array_equal(found, refine(here))
 
 
 def test_a_backend_is_one_of_two():

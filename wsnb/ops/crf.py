@@ -59,7 +59,7 @@ def dense_crf(image, scores, settings=CRF()) -> np.ndarray:
         return np.ones_like(scores, dtype=np.float32)
     unary = np.ascontiguousarray(-np.log(np.clip(scores, 1e-5, 1)).reshape(classes, -1), dtype=np.float32)
     if settings.backend == "torch":
-        return np.ascontiguousarray(_in_torch(image, unary[None], settings)[:, 0].T).reshape(scores.shape)
+        return np.ascontiguousarray(side_by_side(image, unary[None], settings)[:, 0].T).reshape(scores.shape)
     field = with_kernels(image, classes, settings)
     field.setUnaryEnergy(unary)
     return np.array(field.inference(settings.iterations), dtype=np.float32).reshape(classes, height, width)
@@ -73,6 +73,10 @@ def side_by_side(image, unaries, settings=CRF()) -> np.ndarray:
     pixel's place in the lattice serves them all, and few classes leave no gaps in its packs of four. Each field keeps
     its own softmax and does not depend on the others, bit for bit.
     """
+    if settings.backend == "torch":
+        from wsnb.ops import permutohedral  # loads torch
+
+        return permutohedral.mean_field(np.ascontiguousarray(image), unaries, settings).cpu().numpy()
     from pydensecrf import eigen
 
     m, classes, pixels = unaries.shape
@@ -87,12 +91,6 @@ def side_by_side(image, unaries, settings=CRF()) -> np.ndarray:
         field.stepInference(belief, energy, scratch)  # its softmax is over all fields: only the energies are used
         _softmax(np.asarray(energy).T.reshape(shape), np.asarray(belief).T.reshape(shape))
     return np.array(belief).T.reshape(shape)
-
-
-def _in_torch(image, unaries, settings):
-    from wsnb.ops import permutohedral  # loads torch
-
-    return permutohedral.mean_field(np.ascontiguousarray(image), unaries, settings).cpu().numpy()
 
 
 def _softmax(energy, out):
