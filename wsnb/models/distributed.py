@@ -103,8 +103,8 @@ def _need(gpus, device) -> str:
     return kind
 
 
-def over_gpus(work, items, gpus, device):
-    """Yield the values of the generator work(items, device), one an item, in their order.
+def over_gpus(work, items, gpus, device, *networks):
+    """Yield the values of the generator work(items, device), one an item, in their order; NETWORKS are on that device.
 
     GPUS > 1: every GPU has a process, which works on each GPUS-th item; values are sent to this one. The processes are
     forks, as in `launch`. device: also "cpu", for tests. An error of WORK is raised here, at its item's turn. Raises
@@ -112,14 +112,14 @@ def over_gpus(work, items, gpus, device):
     """
     items = list(items)
     if gpus == 1:
-        yield from work(items, torch.device(device))
+        yield from work(items, _moved(networks, device))
         return
     kind, context, running = _need(gpus, device), multiprocessing.get_context("fork"), []
     try:
         for number in range(gpus):
             here, there = context.Pipe(duplex=False)
             place = torch.device(kind, number) if kind == "cuda" else torch.device(kind)
-            process = context.Process(target=_work, args=(work, items[number::gpus], place, there))
+            process = context.Process(target=_work, args=(work, items[number::gpus], place, networks, there))
             process.start()
             there.close()
             running.append((here, process))
@@ -134,21 +134,26 @@ def over_gpus(work, items, gpus, device):
             if not done:
                 raise value
             yield value
-        for _, process in running:
-            process.join()
     finally:
         for here, process in running:
             process.kill()
+            process.join()
             here.close()
 
 
-def _work(work, items, device, results):
+def _moved(networks, device) -> torch.device:
+    for network in networks:
+        network.to(device)
+    return torch.device(device)
+
+
+def _work(work, items, device, networks, results):
     """In a fork: send (True, value) of each item, or (False, error) once."""
     for number in (signal.SIGINT, signal.SIGTERM):  # all that it writes is whole
         signal.signal(number, signal.SIG_DFL)
     torch.set_num_threads(1)  # OpenMP does not survive a fork with more
     try:
-        for value in work(items, device):
+        for value in work(items, _moved(networks, device)):
             results.send((True, value))
     except Exception as error:  # the other process raises it
         results.send((False, error))

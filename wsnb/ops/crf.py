@@ -8,7 +8,6 @@ from functools import reduce
 
 import numpy as np
 
-
 BACKENDS = ("pydensecrf", "torch")
 
 

@@ -15,7 +15,7 @@ from wsnb.ops import cam, parallel
 from wsnb.ops.cam import over_class_maximum, resized
 from wsnb.ops.gradcam import gradcam
 from wsnb.papers.panoptic.cleanup import tag_rule
-from wsnb.papers.panoptic.data import crop_input
+from wsnb.papers.panoptic.data import crop_input, file_of
 from wsnb.papers.panoptic.evaluate import Quality
 from wsnb.papers.panoptic.label_space import IGNORE
 
@@ -90,6 +90,11 @@ def labels_from(classes, maps, threshold):
         return np.full(maps.shape[1:], IGNORE, np.uint8)
     best = np.asarray(classes, np.uint8)[maps.argmax(axis=0)]
     return np.where(maps.max(axis=0) >= threshold, best, IGNORE).astype(np.uint8)
+
+
+def given_labels(folder, item):
+    """Read the released labels uint8 [H, W] of a picture in FOLDER."""
+    return read_index(file_of(folder, item.id, ".png"))
 
 
 def write_maps(maps_of, items, folder, palette, threshold, stride, workers):
