@@ -37,7 +37,8 @@ def scores_of(truth, rng):
     seen = [cv2.GaussianBlur((small == k).astype(np.float32), (0, 0), 2) + rng.normal(0, 0.15, small.shape)
             if k in truth else np.full(small.shape, -np.inf) for k in classes]
     powers = np.exp(5 * np.stack(seen).astype(np.float32))
-    return np.stack([cv2.resize(one, truth.shape[::-1], interpolation=cv2.INTER_LINEAR) for one in powers / powers.sum(0)])
+    powers /= powers.sum(0)
+    return np.stack([cv2.resize(one, truth.shape[::-1], interpolation=cv2.INTER_LINEAR) for one in powers])
 
 
 def backends(pictures, root, split="val", device="cpu"):

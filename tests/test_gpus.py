@@ -213,6 +213,7 @@ def test_an_error_in_a_process_comes_at_its_picture(capfd):
 
 def test_a_process_that_used_a_gpu_starts_no_others(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
-    for start in (lambda: distributed.launch(print, 2, "cpu"), lambda: next(distributed.over_gpus(shared, "ab", 2, "cpu"))):
+    shares = distributed.over_gpus(shared, "ab", 2, "cpu")
+    for start in (lambda: distributed.launch(print, 2, "cpu"), lambda: next(shares)):
         with pytest.raises(RuntimeError, match="gpus: 2, but this process has used a GPU.*start a new kernel"):
             start()

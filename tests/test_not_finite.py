@@ -55,8 +55,8 @@ def labels_of_single_stage(net, items, out):
 
 def denoised(net, items, out, monkeypatch):
     monkeypatch.setattr(semantic, "boxes_of", lambda inputs, item: (np.array([[2, 2, 9, 9]]), np.array([1])))
-    return semantic.write_denoised(P, net, items, "cpu", box_labels.Inputs("voc", "abc"), NO_CRF, items[0].mask.parent, out,
-                                   "cpu")
+    return semantic.write_denoised(P, net, items, "cpu", box_labels.Inputs("voc", "abc"), NO_CRF, items[0].mask.parent,
+                                   out)
 
 
 def spml_softmax(net, items, out):

@@ -134,6 +134,8 @@ def over_gpus(work, items, gpus, device, *networks):
             if not done:
                 raise value
             yield value
+        for _, process in running:
+            process.join()
     finally:
         for here, process in running:
             process.kill()
