@@ -215,8 +215,10 @@ def measure(name, speed, steps, device, folder, pictures, side=0, batch=0, worke
     whole = (times[-1] - times[warm - steps - 1]) / (steps - warm)  # of the last epoch's
     alone = network_alone(parts["network"], torch.rand(batch, 3, edge, edge), device, speed, run, warm)
     memory = torch.cuda.max_memory_allocated(device) / 2**30 if torch.device(device).type == "cuda" else None
+    share = round(100 * (1 - min(1, alone / whole)))
     return {"stage": name, "speed": speed, "side": edge, "batch": batch, "pictures/s": round(batch / whole, 2),
-            "peak GiB": memory and round(memory, 2), "outside the network %": round(100 * (1 - min(1, alone / whole)))}
+            "step ms": round(1000 * whole), "network ms": round(1000 * alone), "outside the network %": share,
+            "peak GiB": memory and round(memory, 2)}
 
 
 def network_alone(network, x, device, speed, run, steps) -> float:
