@@ -7,6 +7,14 @@
 localrules: everything
 
 
+def resources(stage):
+    """Of a job: more memory and time at each retry; `gpu` only where it takes one, for a scheduler reads 0 as a wish."""
+    grown = {name: (lambda wildcards, attempt, most=stage[name]: most * attempt) for name in ("mem_mb", "runtime")
+             if stage[name]}
+    fixed = {"gpu": stage["gpus"], "disk_mb": stage["disk_mb"], "cpus_per_task": stage["threads"]}
+    return {**grown, **{name: value for name, value in fixed.items() if value}}
+
+
 rule everything:
     input: [stage["done"] for stage in config["stages"]]
 
@@ -17,6 +25,6 @@ for stage in config["stages"]:
         input: stage["after"]
         output: touch(stage["done"])
         params: command=stage["command"]
-        resources: gpu=stage["gpus"], **{name: stage[name] for name in ("mem_mb", "runtime") if stage[name]}
+        resources: **resources(stage)
         threads: stage["threads"]
         shell: "{params.command}"

@@ -13,7 +13,7 @@ import scipy.io
 import torch
 from PIL import Image
 
-from wsnb import files
+from wsnb import files, legacy_pickle
 from wsnb.data import densepose, imagenet_det, item, sbd, voc, voc_lists
 from wsnb.data.own import dataset
 from wsnb.ops import cam, detections, proposals
@@ -102,7 +102,7 @@ def readers(folder: Path) -> dict[str, Reader]:
         lambda p: tags_of("voc", 3, str(p))(of("mask")(folder / "palette_mask.png")))
     assert tags(of("mask")(folder / "palette_mask.png")).shape == (2,)
     add("old arrays", ".npy", lambda p: p.write_bytes(pickle.dumps({1: mask}, protocol=2)) and None,
-        files.load_legacy_array)
+        legacy_pickle.load_legacy_array)
     add("parameters", ".yaml", lambda p: "# toy\nstages: [01_a]\nlr: 0.5\nnames: [a, b]\nflip: true\nsplit: \"x\"\n",
         params.load_yaml)
     add("notebook", ".ipynb", lambda p: json.dumps({"cells": [

@@ -1,20 +1,87 @@
-"""Plain formulations for training parity: the layers, the norms and the optimisers of the papers, written down from
-their definitions on a dict of tensors; and the cells of a notebook that train, run on batches made by hand.
-
-Only torch's convolution, interpolation and gradients are shared with what is tested.
-"""
-
-import json
-from pathlib import Path
-from types import SimpleNamespace
+"""Plain formulations for training parity: layers, norms, losses and optimisers, written down from their definitions on
+a dict of tensors. Only torch's convolution, interpolation and gradients are shared with what is tested."""
 
 import torch
 import torch.nn.functional as F
 
-from wsnb.run import experiments
-
-ROOT = Path(__file__).parents[1]
 TINY = ((2, 1), (2, 1), (2, 1), (1, 2), (1, 4))  # stride and dilation of the small backbone's stages
+
+
+def copied(*modules) -> dict:
+    """The tensors of MODULES under their names, apart from them; those that learn are leaves with a gradient."""
+    learn = {name for module in modules for name, value in module.named_parameters() if value.requires_grad}
+    return {name: value.clone().requires_grad_(name in learn)
+            for module in modules for name, value in module.state_dict().items()}
+
+
+def norm(w, name, x, training_mode=True, momentum=0.1, clamped=False, remembers=True):
+    """Normalise a batch by its own mean and variance and move the running statistics in W (REMEMBERS), or by these
+    alone outside of training. CLAMPED: a batch's variance is at least 1e-5, not 1e-5 more."""
+    mean, variance = w[f"{name}.running_mean"], w[f"{name}.running_var"]
+    if training_mode:
+        count = x.numel() // x.shape[1]
+        mean, variance = x.mean((0, 2, 3)), x.var((0, 2, 3), unbiased=False)
+        if remembers:
+            remember(w, name, mean, variance * count / (count - 1), momentum)
+            w[f"{name}.num_batches_tracked"] = w[f"{name}.num_batches_tracked"] + 1
+    shape = (1, -1, 1, 1)
+    safe = variance.clamp(min=1e-5) if clamped and training_mode else variance + 1e-5
+    return scaled(w, (x - mean.view(shape)) / safe.view(shape).sqrt(), name)
+
+
+def scaled(w, x, name):
+    """Scale and shift of a norm, where it has them."""
+    if f"{name}.weight" not in w:
+        return x
+    return x * w[f"{name}.weight"][:, None, None] + w[f"{name}.bias"][:, None, None]
+
+
+def remember(w, name, mean, variance, momentum=0.1):
+    """Move the running statistics of a norm in W."""
+    for kind, value in (("mean", mean), ("var", variance)):
+        w[f"{name}.running_{kind}"] = (1 - momentum) * w[f"{name}.running_{kind}"] + momentum * value.detach()
+
+
+def tiny(w, x, norm_of=None, **of_norms):
+    """The five feature maps of the backbone "tiny". norm_of(x, name): its norms, else `norm` with OF_NORMS."""
+    taps, norm_of = [], norm_of or (lambda x, name: norm(w, name, x, **of_norms))
+    for i, (stride, dilation) in enumerate(TINY, start=1):
+        for place, step in ((0, stride), (3, 1)):
+            x = F.conv2d(x, w[f"stage{i}.{place}.weight"], None, step, dilation, dilation)
+            x = norm_of(x, f"stage{i}.{place + 1}").relu()
+        taps.append(x)
+    return taps
+
+
+def enlarged(x, size):
+    return F.interpolate(x, size=tuple(size), mode="bilinear", align_corners=False)
+
+
+def pixel_entropy(logits, labels, n_classes):
+    """Mean over the pixels of a class of -log of its probability, after enlargement."""
+    known = labels < n_classes
+    of_pixels = enlarged(logits, labels.shape[-2:]).softmax(1).permute(0, 2, 3, 1)[known]
+    return -of_pixels[torch.arange(len(of_pixels)), labels[known]].log().mean()
+
+
+def momentum_step(w, loss, state, rate_of, decay_of, inner=False):
+    """A step of SGD with momentum 0.9 in place; INNER: the rate lies within the momentum."""
+    names = [name for name, value in w.items() if value.requires_grad]
+    with torch.no_grad():
+        for name, gradient in zip(names, torch.autograd.grad(loss, [w[name] for name in names]), strict=True):
+            change = (gradient + decay_of(name) * w[name]) * (rate_of(name) if inner else 1.0)
+            state[name] = 0.9 * state.get(name, 0.0) + change
+            w[name] -= state[name] * (1.0 if inner else rate_of(name))
+
+
+def assert_equal(w, losses, found, *modules):
+    """Losses to 1e-8, every tensor of the MODULES too, and that they have learned something."""
+    torch.testing.assert_close(torch.tensor(found), torch.tensor(losses), rtol=1e-8, atol=1e-8)
+    assert len(found) == len(losses) and len(set(found)) == len(found)
+    ours = {name: value for module in modules for name, value in module.state_dict().items()}
+    assert ours.keys() == w.keys()
+    for name, value in ours.items():
+        torch.testing.assert_close(value, w[name].detach(), rtol=1e-8, atol=1e-8, msg=f"{name} differs")
 
 
 class Plain:
@@ -28,36 +95,16 @@ class Plain:
     def conv(self, x, name, **how):
         return F.conv2d(x, self.t[f"{name}.weight"], self.t.get(f"{name}.bias"), **how)
 
-    def scaled(self, x, name):
-        """Scale and shift of a norm, where it has them."""
-        if f"{name}.weight" not in self.t:
-            return x
-        return x * self.t[f"{name}.weight"][:, None, None] + self.t[f"{name}.bias"][:, None, None]
-
     def batch_norm(self, x, name):
-        """The batch's mean and biased variance, whose running means take the unbiased one, or the fixed statistics."""
-        mean, variance = self.t[f"{name}.running_mean"], self.t[f"{name}.running_var"]
-        if not self.fixed(name):
-            count = x.numel() // x.shape[1]
-            mean, variance = x.mean((0, 2, 3)), x.var((0, 2, 3), unbiased=False)
-            self.remember(name, mean, variance * count / (count - 1))
-            self.t[f"{name}.num_batches_tracked"] += self.first_part
-        return self.scaled((x - mean[:, None, None]) / (variance[:, None, None] + 1e-5).sqrt(), name)
+        return norm(self.t, name, x, not self.fixed(name), remembers=self.first_part)
 
     def remember(self, name, mean, variance):
         if self.first_part:  # DataParallel keeps the statistics of the first device
-            for key, value in (("running_mean", mean), ("running_var", variance)):
-                self.t[f"{name}.{key}"] = 0.9 * self.t[f"{name}.{key}"] + 0.1 * value.detach()
+            remember(self.t, name, mean, variance)
 
     def tiny(self, x):
         """The five feature maps of the small backbone."""
-        taps = []
-        for stage, (stride, rate) in enumerate(TINY, start=1):
-            for k, by in ((0, stride), (3, 1)):
-                x = self.conv(x, f"stage{stage}.{k}", stride=by, padding=rate, dilation=rate)
-                x = self.batch_norm(x, f"stage{stage}.{k + 1}").relu()
-            taps.append(x)
-        return taps
+        return tiny(self.t, x, self.batch_norm)
 
     def in_parts(self, forward, x, parts):
         """FORWARD of each part of a batch by itself, as on so many devices: the list of what it gives."""
@@ -105,52 +152,3 @@ class Plain:
         for name, value in found.items():
             mine = self.t[name].detach()
             assert value.shape == mine.shape and float((value - mine).abs().max()) <= 1e-8, name
-
-
-class Cells:
-    """The training cells of a notebook, with the resolved values of PAPER/EXPERIMENT, but for VALUES. `names` holds
-    what they make; `losses` those of all steps.
-
-    The network is in float64 and has no dropout; the notebook's loader gives BATCHES, two an epoch.
-    """
-
-    def __init__(self, title, notebook, folder, batches, **values):
-        paper, experiment = title.split("/")
-        stages = {stage.name: stage for stage in experiments.load(ROOT, paper, experiment).stages}
-        p = SimpleNamespace(**{**stages[notebook].values, "threads": 1, **values})
-        stage = SimpleNamespace(device="cpu", folder=folder, upstream=lambda name: folder, log=lambda text: None,
-                                progress=lambda iterable, *_, **__: iterable)
-        cells = json.loads((ROOT / f"notebooks/{paper}/{notebook}.ipynb").read_text())["cells"]
-        self.code = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
-        self.names, self.batches, self.losses = {"p": p, "stage": stage}, batches, []
-
-    def run(self, *texts):
-        """Run the cells that hold TEXTS, one each."""
-        for text in texts:
-            (found,) = [cell for cell in self.code if text in cell]
-            exec(compile(found, text, "exec"), self.names)  # noqa: S102
-
-    def network(self, *texts):
-        """The network that the cells with TEXTS build, ready to be compared."""
-        self.run(*texts)
-        network = self.names["net"].double()
-        for module in network.modules():
-            if isinstance(module, torch.nn.modules.dropout._DropoutNd):
-                module.p = 0.0
-        return network
-
-    def train(self, *texts):
-        """Run the cells with TEXTS; the last of them trains by the notebook's own `step` and two batches an epoch."""
-        self.run(*texts[:-1])
-        step = self.names["step"]
-
-        def recorded(batch):
-            loss = step(batch)
-            self.losses.append(float(loss.detach()))
-            return loss
-
-        def loader_of(epoch, first):
-            return self.batches[2 * epoch + first:2 * epoch + 2]
-
-        self.names |= {"step": recorded, "loader_of": loader_of, "loader": lambda _, *place, **__: loader_of(*place)}
-        self.run(texts[-1])

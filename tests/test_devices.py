@@ -205,7 +205,7 @@ def test_panoptic(device, kills, data, tmp_path):
 
 def test_boxes_to_instances(device, kills, data, tmp_path):
     run(device, kills, "simple_does_it/shapes_instance", data("sbd"), tmp_path, simple_does_it.INSTANCE,
-        ["05_evaluate"], last_steps="[1, 2, 3]", boundaries="[2]", overlays=1, optimiser="momentum")
+        ["05_evaluate"], last_steps="[1, 2, 3]", rate_steps="[2]", overlays=1, optimiser="momentum")
 
 
 def test_boxes_to_segmentation(device, kills, data, tmp_path):

@@ -3,6 +3,8 @@
 import ast
 import graphlib
 import json
+import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -90,6 +92,18 @@ def test_notebooks_are_clean(path):
         if len("".join(c["source"]).splitlines()) > 15 and "parameters" not in c["metadata"].get("tags", [])
     ]
     assert not long, f"cells over 15 lines: {[''.join(c['source'])[:60] for c in long]}"
+
+
+def test_the_filter_of_git_leaves_every_notebook_as_it_is(tmp_path):
+    """As the Makefile calls it, whose words for JupyterLab's additions are among them."""
+    call = ["make", "-s", '--eval=words: ; @echo "$(STRIP)"', "words"]
+    words = shlex.split(subprocess.run(call, cwd=ROOT, capture_output=True, text=True, check=True).stdout)
+    copies = {path: tmp_path / f"{path.parent.name}_{path.name}" for path in ROOT.glob("notebooks/**/[!.]*.ipynb")}
+    for path, copy in copies.items():
+        shutil.copy(path, copy)
+    assert "metadata.language_info.version" in words[-1]
+    subprocess.run([sys.executable, *words[1:], *copies.values()], check=True)
+    assert [path.name for path, copy in copies.items() if path.read_bytes() != copy.read_bytes()] == []
 
 
 def test_torchvision_is_loaded_only_where_it_is_needed():

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from wsnb.files import FileError, load_legacy_array
+from wsnb.files import FileError
+from wsnb.legacy_pickle import load_legacy_array
 
 
 class Hostile:
@@ -96,7 +97,7 @@ def pickled(*operations):
 def test_memory_is_never_reached_by_addresses_of_the_file(tmp_path, data):
     """In a process of its own: before, some of these ended the interpreter."""
     (tmp_path / "a.npy").write_bytes(data)
-    code = ("import sys\nfrom wsnb.files import FileError, load_legacy_array\n"
+    code = ("import sys\nfrom wsnb.files import FileError\nfrom wsnb.legacy_pickle import load_legacy_array\n"
             "try: print(type(load_legacy_array(sys.argv[1])).__name__)\nexcept FileError: print('refused')")
     done = subprocess.run([sys.executable, "-c", code, tmp_path / "a.npy"], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
@@ -109,7 +110,8 @@ def test_every_flipped_bit_of_a_header_ends_in_words_or_an_array(tmp_path):
     code = """
 import sys
 from pathlib import Path
-from wsnb.files import FileError, load_legacy_array
+from wsnb.files import FileError
+from wsnb.legacy_pickle import load_legacy_array
 place, data, refused = Path(sys.argv[1]), Path(sys.argv[2]).read_bytes(), 0
 for bit in range(8 * len(data)):
     changed = bytearray(data)

@@ -1,8 +1,6 @@
 """Files: written whole or not at all, read without running anything that they contain.
 
-Checksums that a format has are compared: of the chunks of a PNG, of the members of a checkpoint. Old pickled arrays
-(the papers' CAM files, label dictionaries) are rebuilt from shapes, types and bytes: only NumPy arrays and scalars,
-torch tensors and plain containers can come out.
+Checksums that a format has are compared: of the chunks of a PNG, of the members of a checkpoint.
 """
 
 import contextlib
@@ -25,6 +23,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")  # but for line breaks and tabs
 FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP", "PPM")  # of pictures; Pillow would start programs for some others
+PAGED = ("PNG", "TIFF", "WEBP")  # of these files hold several pictures, or a moving one
 
 
 class FileError(ValueError):
@@ -116,6 +115,25 @@ def sha256(path) -> str:
         raise FileError(f"{path}: cannot be read ({error}); check the path") from error
 
 
+def regular(path) -> Path:
+    """Return PATH. Raises FileError for a pipe or a device, at which a reader would wait, and for a folder; not for a
+    file that is missing."""
+    path = Path(path)
+    if path.exists() and not path.is_file():
+        raise FileError(f"{path}: a folder, a pipe or a device, not a file; remove it, or give another path")
+    return path
+
+
+def read_text(path) -> str:
+    """Read UTF-8 text, a byte order mark left out. Raises FileError if it cannot be read or is none."""
+    try:
+        return regular(path).read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise FileError(f"{path}: cannot be read ({error.strerror}); check the path") from error
+    except UnicodeDecodeError as error:
+        raise FileError(f"{path}: byte {error.start} is not UTF-8; save the file as UTF-8") from error
+
+
 def save_text(path, text) -> None:
     """Write text as UTF-8."""
     with write(path, "w") as file:
@@ -131,9 +149,10 @@ def save_json(path, value) -> None:
 
 def load_json(path):
     """Read a JSON file. Raises FileError if it is missing or damaged."""
+    text = read_text(path)
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError, RecursionError) as error:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
         raise FileError(f"{path}: cannot be read as JSON ({error}); write it again, as UTF-8 text") from error
 
 
@@ -145,6 +164,7 @@ def save_npz(path, **arrays) -> None:
 
 def load_npz(path) -> dict:
     """Read named arrays; pickled objects are refused. Raises FileError."""
+    path = regular(path)
     try:
         with zipfile.ZipFile(path) as archive:
             _check_members(archive)
@@ -168,12 +188,21 @@ def _check_members(archive) -> None:
             raise ValueError("its list of arrays is damaged")
 
 
+class _ByValue:
+    """What torch.save takes for the module pickle: equal values give equal bytes, whichever of them are one object."""
+
+    class Pickler(pickle.Pickler):
+        def __init__(self, *args, **options):
+            super().__init__(*args, **options)
+            self.fast = True  # writes each text again; else bytes would tell which of them were read from a checkpoint
+
+
 def save_torch(path, value) -> None:
-    """Write tensors and plain containers with torch.save."""
+    """Write tensors and plain containers with torch.save; equal values give equal bytes."""
     import torch
 
     with write(path, size=_bytes(value)) as file:
-        torch.save(value, file)
+        torch.save(value, file, pickle_module=_ByValue)
 
 
 def _bytes(value) -> int:
@@ -188,6 +217,7 @@ def load_torch(path, map_location="cpu"):
     checksum of the file disagrees with its content."""
     import torch
 
+    path = regular(path)
     try:
         if zipfile.is_zipfile(path):
             with zipfile.ZipFile(path) as archive:
@@ -221,6 +251,7 @@ def _check_names(stream, count) -> None:
 
 def open_image(path):
     """Open a picture as Pillow does, without its pixels. Raises FileError if it is missing or of a foreign format."""
+    path = regular(path)
     try:
         return Image.open(path, formats=FORMATS)
     except FileNotFoundError as error:
@@ -235,6 +266,8 @@ def loaded_image(path):
     try:
         if image.format == "PNG":
             _check_png(Path(path).read_bytes())
+        if image.format in PAGED and image.n_frames > 1:
+            raise ValueError(f"it holds {image.n_frames} pictures: save each as a file of its own")
         image.load()
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise FileError(f"{path}: not a readable picture ({_why(error)}); fetch it again") from error
@@ -287,6 +320,8 @@ def loaded_colour(path):
 def read_index(path) -> np.ndarray:
     """Read a label map as uint8 [H, W], indices whatever the palette. Raises FileError for colour or 16 bits."""
     image = loaded_image(path)
+    if image.format == "JPEG":
+        raise FileError(f"{path}: a JPEG, whatever its ending, which changes labels; write the label map as PNG")
     if image.format == "PNG" and image.mode == "L" and _png_depth(path) < 8:
         raise FileError(f"{path}: grey with {_png_depth(path)} bits, whose values readers scale; write 8-bit indices")
     if image.mode not in ("P", "L"):
@@ -321,146 +356,3 @@ def save_png(path, array, palette=None) -> None:
         image.putpalette((voc_palette() if palette is None else palette).tobytes())
     with write(path) as file:
         image.save(file, format="PNG")
-
-
-class _Refused(ValueError):
-    """The file asks for something that is neither an array nor a plain container."""
-
-
-def load_legacy_array(path):
-    """Read an .npy of pickled objects or a bare pickle (CAM dictionaries, label tables): arrays (tensors become
-    arrays), numbers, text and plain containers; nothing in the file runs. Raises FileError for anything else."""
-    try:
-        return _unpickled(Path(path).read_bytes())
-    except _Refused as error:
-        raise FileError(f"{path}: refused, {error}, not only arrays and plain containers; do not trust it") from error
-    except Exception as error:  # a damaged pickle raises nearly anything
-        raise FileError(f"{path}: not a readable pickled array ({error}); fetch or make it again") from error
-
-
-def _unpickled(data: bytes):
-    stream = io.BytesIO(data)
-    if data[:6] != b"\x93NUMPY":
-        return _plain(_Unpickler(stream).load())
-    version = np.lib.format.read_magic(stream)
-    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    shape, _, dtype = read(stream)
-    if not dtype.hasobject:
-        return np.load(io.BytesIO(data), allow_pickle=False)
-    value = _plain(_Unpickler(stream).load())
-    return value.item() if shape == () and isinstance(value, np.ndarray) else value
-
-
-class _Unpickler(pickle.Unpickler):
-    """Everything that a file may call is a class or function of this module."""
-
-    def __init__(self, stream):
-        super().__init__(stream, encoding="latin1")  # Python 2 wrote arrays as bytes that look like text
-
-    def find_class(self, module, name):
-        module = module.replace("numpy._core.", "numpy.core.")
-        if (module, name) not in _ALLOWED:
-            raise _Refused(f"it asks for {module}.{name}")
-        return _ALLOWED[module, name]
-
-
-class _Type:
-    """A NumPy type as a pickle describes it: numbers, text or objects, without fields."""
-
-    def __init__(self, code, *_):
-        code = code.decode("latin1") if isinstance(code, bytes) else code
-        if not re.fullmatch(r"[biufcSUO?]\d{0,6}", code):
-            raise _Refused(f"it holds the type {code!r}")
-        self.dtype = np.dtype(code)
-
-    def __setstate__(self, state):
-        if any(part is not None for part in state[2:5]):
-            raise _Refused("it holds a type with fields")
-        if state[1] in ("<", ">"):
-            self.dtype = self.dtype.newbyteorder(state[1])
-
-
-class _Array:
-    """A NumPy array as a pickle describes it; `value` is the array."""
-
-    value = None
-
-    def __init__(self, *_):  # the type of the array, its empty shape and code; the state says all that counts
-        pass
-
-    def __setstate__(self, state):
-        _, shape, kind, fortran, data = state
-        self.value = _filled(data, kind.dtype, shape, "F" if fortran else "C")
-
-
-def _filled(data, dtype, shape, order):
-    if not dtype.hasobject:
-        data = data.encode("latin1") if isinstance(data, str) else data
-        return np.frombuffer(data, dtype).reshape(shape, order=order).copy()
-    array = np.empty(len(data), object)
-    array[:] = list(data)
-    return array.reshape(shape, order=order)
-
-
-def _from_buffer(buffer, kind, shape, order):
-    if kind.dtype.hasobject:
-        raise _Refused("it holds addresses")
-    return np.frombuffer(buffer, kind.dtype).reshape(shape, order=order).copy()
-
-
-def _scalar(kind, data):
-    return _filled(data, kind.dtype, (1,), "C")[0]
-
-
-def _encoded(text, encoding="utf-8"):
-    if encoding not in ("latin1", "latin-1"):
-        raise _Refused(f"it encodes text as {encoding}")
-    return text.encode("latin1")
-
-
-def _no_call(*_):
-    raise _Refused("it makes an array at an address of its own")
-
-
-def _stored(data):
-    """A tensor's numbers, which torch.save wrote inside the pickle (IRN's CAM files)."""
-    import torch
-
-    return torch.load(io.BytesIO(data), weights_only=True)
-
-
-def _tensor(storage, offset, size, stride, *_):
-    """A tensor over its storage, as a NumPy array."""
-    import torch
-
-    flat = storage if isinstance(storage, torch.Tensor) else torch.tensor([], dtype=storage.dtype).set_(storage)
-    return torch.as_strided(flat, size, stride, offset).numpy().copy()
-
-
-_ALLOWED = {
-    ("numpy.core.multiarray", "_reconstruct"): _Array,
-    ("numpy.core.multiarray", "scalar"): _scalar,
-    ("numpy.core.numeric", "_frombuffer"): _from_buffer,
-    ("numpy", "ndarray"): _no_call,
-    ("numpy", "dtype"): _Type,
-    ("collections", "OrderedDict"): dict,
-    ("_codecs", "encode"): _encoded,
-    ("torch._utils", "_rebuild_tensor_v2"): _tensor,
-    ("torch.storage", "_load_from_bytes"): _stored,
-}
-
-
-def _plain(value):
-    """VALUE with arrays in the place of what stood for them."""
-    if isinstance(value, _Type) or (isinstance(value, _Array) and value.value is None):
-        raise _Refused("it holds a type or an array without content")
-    if isinstance(value, _Array):
-        value = value.value
-    if isinstance(value, np.ndarray) and value.dtype.hasobject:
-        for index in np.ndindex(value.shape):
-            value[index] = _plain(value[index])
-    if isinstance(value, dict):
-        return {_plain(key): _plain(one) for key, one in value.items()}
-    if isinstance(value, list | tuple):
-        return type(value)(map(_plain, value))
-    return value

@@ -167,9 +167,9 @@ def test_boxes_train_the_instance_network(place, made, tmp_path):
     assert not list((folder / "01_prepare/inst_masks").glob("*.png"))
 
 
-@pytest.mark.parametrize("kind", ["scribbles", "points"])
-def test_strokes_arrive_at_the_embedding(place, made, kind, tmp_path):
-    folder = run(place, kind, f"spml/shapes_{kind[:-1]}", tmp_path, "--until", "04_embedding")
+@pytest.mark.parametrize("kind, stage", [("scribbles", "04_embedding"), ("points", "03_weak_masks")])
+def test_strokes_arrive_at_the_embedding(place, made, kind, stage, tmp_path):
+    folder = run(place, kind, f"spml/shapes_{kind[:-1]}", tmp_path, "--until", stage)
     data = place / kind / "VOCdevkit/VOC2012" / kind.capitalize()
     found = list((folder / "03_weak_masks/weak").glob("*.png"))
     assert len(found) == COUNT - 1

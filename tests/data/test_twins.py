@@ -8,7 +8,16 @@ import pytest
 from tests.data.test_shapes import hashes
 from wsnb.data import cityscapes, densepose, doctor, read, synthetic
 from wsnb.data import item as checked
-from wsnb.data.synthetic import make_cityscapes, make_densepose, make_imagenet_det, make_sbd, people, shapes, streets
+from wsnb.data.synthetic import (
+    make_cityscapes,
+    make_coco,
+    make_densepose,
+    make_imagenet_det,
+    make_sbd,
+    people,
+    shapes,
+    streets,
+)
 from wsnb.files import FileError
 from wsnb.run import experiments
 
@@ -16,6 +25,7 @@ SMALL = {
     "cityscapes": (make_cityscapes, {"train": 3, "val": 1, "train_extra": 1}, (48, 96)),
     "imagenet_det": (make_imagenet_det, {"train": 5, "val": 2}, (48, 64)),
     "semantic_boundaries": (make_sbd, {"train": 3, "val": 1}, (48, 64)),
+    "coco": (make_coco, {"train2017": 6, "val2017": 2}, (48, 64)),
     "densepose": (make_densepose, {"train": 3, "minival": 2}, (64, 96)),
 }
 

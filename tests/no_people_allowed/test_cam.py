@@ -11,7 +11,7 @@ from wsnb import metrics
 from wsnb.files import FileError
 from wsnb.models import backbones, heads
 from wsnb.ops import cam, crf, gradcam, threshold_sweep
-from wsnb.papers.no_people_allowed import confident_labels, model
+from wsnb.papers.no_people_allowed import cams, confident_labels, model
 from wsnb.papers.single_stage.model import CAMBaseline, SingleStage
 
 
@@ -29,6 +29,16 @@ def test_grad_cam_behind_global_pooling_is_cam():
     maps = gradcam.gradcam(net, "last", x, [0, 3])
     plain = cam.activation_map(net.deep(x), net.extra_linear.weight)[:, [0, 3]]
     assert torch.allclose(maps, plain / plain[0, 0].numel(), atol=1e-6)
+
+
+def test_scales_weigh_alike_in_cam_alone():
+    """Grad-CAM's 1/HW makes the map of half the size four times as large."""
+    image, tags = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8), np.float32([1, 0, 1, 0])
+    found = {method: cams.class_maps(network(extra=0), image, tags, cams.Settings(method, 64, scales=(1.0, 0.5)))[1]
+             for method in ("cam", "gradcam")}
+    assert [maps[0].size for maps in found["cam"]] == [64, 16]
+    for plain, by_gradient in zip(*found.values(), strict=True):
+        assert np.allclose(by_gradient, plain / plain[0].size, atol=1e-6)
 
 
 def test_the_closed_form_of_the_in_place_quirk():
@@ -154,6 +164,12 @@ def test_reversed_thresholds_leave_nothing_unsure():
     assert set(np.unique(right)) <= {0, 4, 9, 255}
     top = maps.max(0)
     assert ((right == 0) == (top <= 0.3)).all() and ((right == 255) == ((top > 0.3) & (top <= 0.6))).all()
+
+
+def test_the_joint_maximum_leaves_the_fainter_class_faint():
+    peaks = {rule: cam.normalised(np.array([[[4.0, 2.0]], [[1.0, -1.0]]]), rule).max((1, 2)) for rule in cam.NORMALISE}
+    np.testing.assert_allclose(peaks["joint"], [1, 0.25])
+    np.testing.assert_allclose(peaks["per class"], [1, 1], atol=1e-4)
 
 
 def test_no_class_is_all_background():

@@ -105,18 +105,17 @@ def test_other_workers_same_files(data, whole, tmp_path):
                                                                               pattern)
 
 
-@pytest.mark.parametrize("name, before", [("01_classifier", ()),
-                                          ("04_irnet", ("01_classifier", "02_cam", "03_labels"))])
-def test_killed_in_training(data, whole, tmp_path, name, before):
+def test_killed_in_training(data, whole, tmp_path):
+    """IRNet's; the classifier and the segmenter train by the same `segmentation.fit`, and so does single_stage."""
     def start(runs):
-        command.give([chain.stage(whole, stage) for stage in before], runs)
-        return chain.start(data, runs, "--until", name, **TWO)
+        command.give([chain.stage(whole, stage) for stage in ("01_classifier", "02_cam", "03_labels")], runs)
+        return chain.start(data, runs, "--until", "04_irnet", **TWO)
 
-    runs, _ = killed(start, partial(chain.stage, name=name), logged("epoch 1 of 2"), tmp_path)
-    done = chain.run(data, runs, "--until", name, **TWO)
+    runs, _ = killed(start, partial(chain.stage, name="04_irnet"), logged("epoch 1 of 2"), tmp_path)
+    done = chain.run(data, runs, "--until", "04_irnet", **TWO)
     assert done.returncode == 0, done.stdout
-    found = sorted(chain.stage(runs, name).glob("*.pth"))
-    assert found and all(same_weights(path, chain.stage(whole, name) / path.name) for path in found)
+    found = sorted(chain.stage(runs, "04_irnet").glob("*.pth"))
+    assert found and all(same_weights(path, chain.stage(whole, "04_irnet") / path.name) for path in found)
 
 
 def only(data, train):
@@ -124,32 +123,32 @@ def only(data, train):
     (lists / "train.txt").write_text("\n".join(train) + "\n")
 
 
-@pytest.mark.parametrize("case", ["one picture", "19 pictures"])
-def test_odd_data_sets(case, tmp_path):
-    data = make_voc.shapes(tmp_path / "VOCdevkit", train=19, val=1, size=(64, 80))
-    if case == "one picture":
-        only(data, ["train_000000"])
-    else:  # one of them has only background, another only void
-        for k, value in ((0, 0), (1, 255)):
-            path = data / f"VOC2012/SegmentationClass/train_{k:06d}.png"
-            save_png(path, np.full_like(read_index(path), value))
-            (data / f"VOC2012/Annotations/train_{k:06d}.xml").unlink(missing_ok=True)
-    preset, experiment = ("faithful", chain.EXPERIMENT) if case == "one picture" else ("fixed", chain.FIXED)
-    done = chain.run(data, tmp_path / "runs", batch=8, experiment=experiment)
+def test_odd_data_sets(tmp_path):
+    """Eleven pictures, which fill no second batch; one has only background, another only void."""
+    data = make_voc.shapes(tmp_path / "VOCdevkit", train=11, val=1, size=(64, 80))
+    for k, value in ((0, 0), (1, 255)):
+        path = data / f"VOC2012/SegmentationClass/train_{k:06d}.png"
+        save_png(path, np.full_like(read_index(path), value))
+        (data / f"VOC2012/Annotations/train_{k:06d}.xml").unlink(missing_ok=True)
+    done = chain.run(data, tmp_path / "runs", batch=8, experiment=chain.FIXED)
     assert done.returncode == 0, done.stdout
-    found = chain.values(chain.manifest(tmp_path / "runs", "08_evaluate", experiment))
-    assert 0 <= found["mIoU", "three-step (final)", preset] <= 100
+    found = chain.values(chain.manifest(tmp_path / "runs", "08_evaluate", chain.FIXED))
+    assert 0 <= found["mIoU", "three-step (final)", "fixed"] <= 100
 
 
-def test_maps_that_are_zero_everywhere(data, whole, tmp_path):
-    """A classifier whose maps are nowhere positive: all stages after it run, and nothing is NaN."""
-    weights = load_torch(chain.stage(whole, "01_classifier") / "network.pth")
+def test_one_picture_whose_maps_are_zero_everywhere(tmp_path):
+    """Trained on one picture, and then without a positive weight: all stages after it run, and nothing is NaN."""
+    data = make_voc.shapes(tmp_path / "VOCdevkit", train=2, val=1, size=(64, 80))
+    only(data, ["train_000000"])
+    done = chain.run(data, tmp_path, "--until", "01_classifier")
+    assert done.returncode == 0, done.stdout
+    weights = load_torch(chain.stage(tmp_path, "01_classifier") / "network.pth")
     weights["extra_linear.weight"] = torch.zeros_like(weights["extra_linear.weight"])
     torch.save(weights, tmp_path / "zero.pth")
-    done = chain.run(data, tmp_path, checkpoint=tmp_path / "zero.pth", experiment=chain.FIXED)
+    done = chain.run(data, tmp_path, checkpoint=tmp_path / "zero.pth")
     assert done.returncode == 0, done.stdout
-    keys, maps = cam.read(chain.stage(tmp_path, "02_cam", chain.FIXED) / "cams", "train_000000")
+    keys, maps = cam.read(chain.stage(tmp_path, "02_cam") / "cams", "train_000000")
     assert len(keys) and (maps == 0).all()
-    assert (read_index(chain.stage(tmp_path, "05_walk", chain.FIXED) / "masks/train_000000.png") == 0).all()
-    found = chain.values(chain.manifest(tmp_path, "08_evaluate", chain.FIXED))
-    assert np.isfinite(found["mIoU", "three-step (final)", "fixed"])
+    assert (read_index(chain.stage(tmp_path, "05_walk") / "masks/train_000000.png") == 0).all()
+    found = chain.values(chain.manifest(tmp_path, "08_evaluate"))
+    assert np.isfinite(found["mIoU", "three-step (final)", "faithful"])

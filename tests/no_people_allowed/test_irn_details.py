@@ -17,7 +17,7 @@ from wsnb.files import save_png
 from wsnb.models import backbones
 from wsnb.models.irnet import IRNet
 from wsnb.ops import cam, crf
-from wsnb.papers.no_people_allowed import cams, confident_labels, data, irnet
+from wsnb.papers.no_people_allowed import cams, confident_labels, data, evaluate, irnet
 
 
 @pytest.fixture(scope="module")
@@ -148,6 +148,20 @@ def test_the_mean_is_that_of_the_scored_pictures(root):
     assert [name for batch in irnet.mean_batches(p, p_cam, root) for name in batch["id"]] == names[1:4]
     values = departures.values("no_people_allowed/voc12_irn")
     assert (values["train_split"], values["score_split"]) == ("trainaug", "train")
+
+
+@pytest.mark.parametrize("held_out", ["val", "val:few.txt", "lists/val500.txt", "test", "minival2014"])
+def test_held_out_pictures_choose_no_threshold(held_out):
+    with pytest.raises(ValueError, match=f"score_split '{held_out}': the thresholds would be chosen on pictures that"):
+        read.need_tuning_split("score_split", held_out, "the thresholds")
+    for split in ("train", "trainaug", "train:val_like.txt", "irn_list_nohuman_confident_0.8"):
+        read.need_tuning_split("score_split", split, "the thresholds")
+
+
+def test_masks_that_chose_a_threshold_are_paid(root):
+    items = read.items("voc", root, "train")
+    paid = evaluate.annotations(items, items[:4], ("background", "a", "b"), tune_every=3)
+    assert paid == {"pictures": 5, "tags": 10, "masks": 2}  # pictures 0 and 3
 
 
 def test_only_the_named_split_is_scored(root):

@@ -1,6 +1,7 @@
 """IRNet, the classifiers, the segmenter's head; instances, inference, schedules, data."""
 
 import zipfile
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -9,13 +10,16 @@ import torch
 from torch import nn
 
 from tests import departures
+from wsnb.data import read
+from wsnb.data.item import Item
 from wsnb.files import FileError, save_torch
 from wsnb.models import backbones, deeplabv3plus, heads
 from wsnb.models.irnet import IRNet, flipped_edges
 from wsnb.models.resnet import ResNet
-from wsnb.ops import displacements
+from wsnb.ops import displacements, segmentation
 from wsnb.papers.no_people_allowed import (
     augmentation,
+    data,
     evaluate,
     inference,
     instances,
@@ -23,6 +27,7 @@ from wsnb.papers.no_people_allowed import (
     model,
     optimisation,
     original_names,
+    segmenter,
 )
 
 
@@ -173,8 +178,8 @@ def test_inference_of_a_network_that_sees_colours(tmp_path):
     assert (tmp_path / "one.zip").read_bytes() == (tmp_path / "two.zip").read_bytes()
     with zipfile.ZipFile(tmp_path / "one.zip") as archive:
         assert archive.namelist() == ["a.png"]
-        data = np.frombuffer(archive.read("a.png"), np.uint8)
-        assert (cv2.imdecode(data, cv2.IMREAD_UNCHANGED) == found).all()
+        packed = np.frombuffer(archive.read("a.png"), np.uint8)
+        assert (cv2.imdecode(packed, cv2.IMREAD_UNCHANGED) == found).all()
 
 
 def test_the_mirror_image_is_scaled_and_scaled_back_before_it_is_mirrored_back():
@@ -223,6 +228,8 @@ def test_augmentation_is_a_function_of_its_generator():
             assert one[0].shape == image.shape and set(np.unique(one[1])) <= {0, 1}
     with pytest.raises(ValueError, match="use strong, irnet or none"):
         augmentation.augmented(image, np.random.default_rng(0), scope="weak")
+    with pytest.raises(ValueError, match="transposed or centre"):
+        augmentation.augmented(image, np.random.default_rng(0), about="middle")
 
 
 def test_gamma_is_an_integer_of_hundredths():
@@ -234,17 +241,21 @@ def test_gamma_is_an_integer_of_hundredths():
     assert set(found) == set(range(80, 121))
 
 
-def test_the_bent_maps_control_points_lie_where_the_original_puts_them():
-    """albumentations 0.4.5 takes (height, width) // 2 for the (x, y) of the centre."""
+@pytest.mark.parametrize("about, x, y", [("transposed", 20, 30), ("centre", 30, 20)])
+def test_the_bent_maps_control_points_lie_where_the_original_puts_them(about, x, y):
+    """albumentations 0.4.5 takes (height, width) // 2 for the (x, y) of the centre. The two maps move the same way the
+    points that lie alike to their centres; on a square they are one."""
     image = np.random.default_rng(0).integers(0, 256, (40, 60, 3)).astype(np.uint8)
     seed = next(seed for seed in range(9) if np.random.default_rng(seed).random() < 0.5)
-    bent, = augmentation.bent([image], np.random.default_rng(seed), pixels=9)
+    bent, = augmentation.bent([image], np.random.default_rng(seed), 9, about)
     rng = np.random.default_rng(seed)
     rng.random()
-    points = np.float32([[20 + 13, 30 + 13], [20 + 13, 30 - 13], [20 - 13, 30 - 13]])
+    points = np.float32([[x + 13, y + 13], [x + 13, y - 13], [x - 13, y - 13]])
     matrix = cv2.getAffineTransform(points, points + rng.uniform(-9, 9, (3, 2)).astype(np.float32))
     wanted = cv2.warpAffine(image, matrix, (60, 40), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
     assert (bent == wanted).all()
+    square, = augmentation.bent([image[:, :40]], np.random.default_rng(seed), 9, about)
+    assert (square == augmentation.bent([image[:, :40]], np.random.default_rng(seed), 9)[0]).all()
 
 
 def test_labels_move_with_their_picture_if_sizes_agree():
@@ -254,6 +265,37 @@ def test_labels_move_with_their_picture_if_sizes_agree():
     for seed in range(20):
         moved, labels = augmentation.augmented(image, np.random.default_rng(seed), label, "irnet")
         assert ((moved[..., 0] > 100) == labels).mean() > 0.95
+
+
+@pytest.fixture
+def square(monkeypatch):
+    """A picture of 60 x 90 pixels with a grey square of 30, and its label map."""
+    image = np.zeros((60, 90, 3), np.uint8)
+    image[15:45, 30:60] = 200
+    monkeypatch.setattr(read, "image", lambda item: image)
+    monkeypatch.setattr(segmentation, "read_image", lambda item: image)
+    return (image[..., 0] > 100).astype(np.uint8)
+
+
+def test_labels_bent_in_their_own_pixels_leave_their_picture(square):
+    """Labels of a third of the picture's size that move by as many pixels move three times as far."""
+    small, items = square[1::3, 1::3], [Item(str(k), None, None) for k in range(30)]
+    right = {}
+    for aligned in (True, False):
+        samples = data.Squashed(items, 60, label_of=lambda item: small, scope="irnet", pixels=9, aligned=aligned)
+        right[aligned] = np.mean([((one["x"][0] > 0).long() == one["label"]).float().mean() for one in samples])
+    assert right[True] > 0.96 > 0.94 > right[False]
+
+
+def test_squashed_pictures_lose_their_shape(square, tmp_path):
+    """The segmenter's labels: the square's height over its width is that of the picture's width over its height."""
+    cv2.imwrite(str(tmp_path / "a.png"), square)
+    p = SimpleNamespace(seg_side=120, seed=0, seg_scales=[1.0, 1.0], seg_base=1.0, bend_pixels=0, bend_about="centre")
+    for style, shape in (("squashed", 90 / 60), ("crops", 1)):
+        found = [np.asarray(segmenter.samples(SimpleNamespace(**vars(p), seg_style=style), [Item("a", None, None)],
+                                              tmp_path, epoch)[0]["label"]) == 1 for epoch in range(9)]
+        sizes = [(one.any(1).sum(), one.any(0).sum()) for one in found]
+        assert np.median([height / width for height, width in sizes]) == pytest.approx(shape, abs=0.05), style
 
 
 def test_a_picture_in_a_crop_and_a_window_of_it():
@@ -327,8 +369,9 @@ def test_released_files_load_through_the_chain(tmp_path):
 
 def test_deeplabv3plus_has_torchvisions_dilations():
     """Stage 3 is dilated from its second block on, stage 4 begins with 2: as the released network was trained."""
-    network, _ = heads.build("deeplabv3plus", "resnet50", 5, output_stride=8)
+    with torch.device("meta"):  # shapes alone
+        network, _ = heads.build("deeplabv3plus", "resnet50", 5, output_stride=8)
+        plain = backbones.build("resnet50", 8)
     found = [[block.conv2.dilation[0] for block in getattr(network, f"layer{i}")] for i in (2, 3, 4)]
     assert found == [[1] * 4, [1, 2, 2, 2, 2, 2], [2, 4, 4]]
-    plain = backbones.build("resnet50", 8)
     assert [[block.conv2.dilation[0] for block in getattr(plain, f"layer{i}")] for i in (3, 4)] == [[2] * 6, [4] * 3]

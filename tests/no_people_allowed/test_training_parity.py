@@ -9,7 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import log, sigmoid
 
-from tests.plain import Cells, Plain
+from tests.notebook_cells import Cells
+from tests.plain import Plain, scaled
 
 CLASSES = ["background", "one", "two", "three"]
 NO_CHARTS = SimpleNamespace(sweep_figure=lambda *_, **__: None, loss_figure=lambda *_, **__: None)
@@ -37,14 +38,16 @@ def likelihood(scores, wanted):
 CLASSIFIERS = {
     "no_people_allowed/imagenet_det": {"output_stride": 0, "extra": 8, "step_every": 1},
     "no_people_allowed/voc12_irn": {"output_stride": 0},
+    "no_people_allowed/voc12_irn_fixed": {"output_stride": 0},
 }
 
 
 @pytest.mark.parametrize("title", CLASSIFIERS)
 def test_classifier(title, tmp_path):
     """NoPeopleAllowed: Adam, two devices, a fifth of the rates (here every epoch, not every third). IRN: statistics of
-    BatchNorm fixed, layer3 and layer4 learn, the decay in the momentum's place, rates that fall at every step."""
-    irn = title.endswith("voc12_irn")
+    BatchNorm fixed, layer3 and layer4 learn, rates that fall at every step, the decay in the momentum's place (its
+    fixed twin: momentum 0.9, a tenth of the rates)."""
+    irn, fixed = "voc12_irn" in title, title.endswith("_fixed")
     cells = Cells(title, "01_classifier", tmp_path, batches((24, 28), tags=tags), backbone="tiny", weights="random",
                   batch=4, epochs=2, **CLASSIFIERS[title])
     cells.run("from wsnb.data import read")
@@ -55,7 +58,8 @@ def test_classifier(title, tmp_path):
     def rate_of(name):
         if "running" in name or "num_batches" in name or irn and name[:6] in ("stage1", "stage2", "stage3"):
             return 0
-        rate = (10 if name.startswith("extra") else 1) * (0.1 if irn else 1e-4 * (2 if "bias" in name else 1))
+        rate = (0.01 if fixed else 0.1) if irn else 1e-4 * (2 if "bias" in name else 1)
+        rate *= 10 if name.startswith("extra") else 1
         return rate * (poly(plain.step - 1, 4) if irn else 0.2 ** ((plain.step - 1) // 2))
 
     def scores(x):
@@ -69,7 +73,7 @@ def test_classifier(title, tmp_path):
         found = likelihood(torch.cat(plain.in_parts(scores, batch["x"], 1 if irn else 2)), batch["tags"])
         return -found.mean(1).mean() if irn else -found.sum(1).mean()
 
-    update = plain.sgd(1e-4, lambda name: 1e-4) if irn else plain.adam(1e-5)
+    update = plain.sgd(0.9 if fixed else 1e-4, lambda name: 1e-4) if irn else plain.adam(1e-5)
     wanted = [plain.learn(partial(loss, batch), rate_of, update) for batch in cells.batches]
     cells.train("groups = model.learning_groups", "loss_of = losses", "segmentation.fit(run")
     assert cells.losses == pytest.approx(wanted, abs=1e-8)
@@ -87,7 +91,7 @@ def group_norm(plain, x, name, groups):
     batch, channels, height, width = x.shape
     parts = x.reshape(batch, groups, -1)
     parts = (parts - parts.mean(2, keepdim=True)) / (parts.var(2, unbiased=False, keepdim=True) + 1e-5).sqrt()
-    return plain.scaled(parts.reshape(batch, channels, height, width), name)
+    return scaled(plain.t, parts.reshape(batch, channels, height, width), name)
 
 
 def branches(plain, taps, npa):
@@ -159,11 +163,12 @@ def irnet_loss(edges, moved, labels, radius):
     return (together + apart) / 2 + (errors("background") + errors("object")) / 2
 
 
-@pytest.mark.parametrize("title", ["no_people_allowed/imagenet_det", "no_people_allowed/voc12_irn"])
+@pytest.mark.parametrize("title", ["no_people_allowed/imagenet_det", "no_people_allowed/voc12_irn",
+                                   "no_people_allowed/voc12_irn_fixed"])
 def test_irnet(title, tmp_path):
     """NoPeopleAllowed: the backbone's BatchNorms on the batch's statistics, loss and norms of two devices, rates that
-    fall once an epoch. IRN: all of the backbone fixed, the decay in the momentum's place."""
-    npa = title.endswith("imagenet_det")
+    fall once an epoch. IRN: all of the backbone fixed, the decay in the momentum's place (fixed: as above)."""
+    npa, fixed = title.endswith("imagenet_det"), title.endswith("_fixed")
     cells = Cells(title, "04_irnet", tmp_path, batches(SIZE, label=label), irnet_backbone="tiny",
                   irnet_output_stride=0, irnet_weights="random", irnet_batch=4, irnet_epochs=2, irnet_radius=3)
     cells.run("from wsnb.data import read")
@@ -175,6 +180,7 @@ def test_irnet(title, tmp_path):
         if not name.startswith("branches") or "running" in name or "num_batches" in name:
             return 0
         rate = (0.005 if npa else 0.1) if "fc_edge" in name else (0.05 if npa else 1.0)
+        rate /= 10 if fixed else 1
         return rate * (poly((plain.step - 1) // 2, 2) if npa else poly(plain.step - 1, 4))
 
     def forward(x):
@@ -188,7 +194,7 @@ def test_irnet(title, tmp_path):
         found = plain.in_parts(forward, batch["x"], len(labels))
         return sum(irnet_loss(*one, label, 3) for one, label in zip(found, labels, strict=True)) / len(labels)
 
-    update = plain.sgd(0.9 if npa else 1e-4, lambda name: 1e-4)
+    update = plain.sgd(0.9 if npa or fixed else 1e-4, lambda name: 1e-4)
     wanted = [plain.learn(partial(loss, batch), rate_of, update) for batch in cells.batches]
     cells.train("optimiser = optimisation.optimiser", "segmentation.fit(run")
     assert cells.losses == pytest.approx(wanted, abs=1e-8)

@@ -6,8 +6,11 @@ import torch
 
 from tests.parity.no_people_allowed import dense_walk
 from tests.pretended import NAME, Pretended
+from wsnb.data import read
+from wsnb.data.item import Item
 from wsnb.ops import affinity, cam, random_walk
-from wsnb.papers.no_people_allowed import data, losses
+from wsnb.ops.crf import CRF
+from wsnb.papers.no_people_allowed import data, losses, pseudo_masks
 
 
 def boundaries(seed, height, width):
@@ -132,6 +135,18 @@ def test_batches_are_quartered_where_they_lie_as_pictures_are(rule):
     labels = np.random.default_rng(0).integers(0, 256, (2, 33, 47)).astype(np.uint8)
     found = data.quartered(torch.from_numpy(labels).long(), rule).numpy()
     assert (found == np.stack([affinity.quarter(one, rule) for one in labels])).all()
+
+
+def test_a_last_crf_moves_the_masks_to_the_colours(tmp_path, monkeypatch):
+    """Walked maps that reach four columns beyond a red half: without a CRF the threshold alone counts."""
+    image = np.zeros((24, 32, 3), np.uint8)
+    image[:, :16, 0] = 255
+    monkeypatch.setattr(read, "image", lambda item: image)
+    maps = np.where(np.arange(32) < 20, 1.0, 0.0).astype(np.float32)[None, None].repeat(24, 1)
+    cam.write(tmp_path, "a", [4], maps, (24, 32))
+    plain, refined = (pseudo_masks.mask_of(Item("a", None, None), tmp_path, 0.5, crf=CRF(iterations=count))
+                      for count in (0, 10))
+    assert (plain == 5 * (maps[0] > 0.5)).all() and (refined == 5 * (image[..., 0] > 0)).all()
 
 
 @pytest.mark.parametrize("count", [random_walk.FEW, random_walk.FEW + 1])

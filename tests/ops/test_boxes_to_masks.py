@@ -8,7 +8,7 @@ from PIL import Image
 from scipy.io import savemat
 
 from wsnb.files import FileError
-from wsnb.ops import grabcut, hierarchies, proposals
+from wsnb.ops import boundaries, grabcut, hierarchies, proposals
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +35,7 @@ BAD_BOXES = {"one pixel": (5, 5, 6, 6), "whole picture": (0, 0, 80, 60), "beyond
 
 def test_boundaries_lie_on_the_border(disc):
     image, mask, _ = disc
-    found = hierarchies.boundary_map(image)
+    found = boundaries.boundary_map(image)
     assert found.dtype == np.float32 and found.shape == (60, 80) and 0 <= found.min() and found.max() <= 1
     y, x = np.mgrid[:60, :80]
     ring = np.abs(np.hypot(x - 40, y - 30) - 18) < 1.5
@@ -43,24 +43,24 @@ def test_boundaries_lie_on_the_border(disc):
 
 
 def test_boundaries_of_one_colour_and_of_wrong_input():
-    assert hierarchies.boundary_map(np.full((20, 30, 3), 77, np.uint8)).max() < 1e-3
+    assert boundaries.boundary_map(np.full((20, 30, 3), 77, np.uint8)).max() < 1e-3
     with pytest.raises(ValueError, match="uint8"):
-        hierarchies.boundary_map(np.zeros((20, 30, 3)))
+        boundaries.boundary_map(np.zeros((20, 30, 3)))
 
 
 def test_boundary_maps_of_other_programs(tmp_path):
     grey = (np.arange(12, dtype=np.uint8) * 20).reshape(3, 4)
     Image.fromarray(grey).save(tmp_path / "a.png")
-    np.testing.assert_allclose(hierarchies.read_map(tmp_path / "a.png", (3, 4)), grey / 255.0, atol=1e-6)
+    np.testing.assert_allclose(boundaries.read_map(tmp_path / "a.png", (3, 4)), grey / 255.0, atol=1e-6)
     Image.fromarray(grey.astype(np.uint16) * 257).save(tmp_path / "b.png")
-    np.testing.assert_allclose(hierarchies.read_map(tmp_path / "b.png", (3, 4)), grey / 255.0, atol=1e-6)
+    np.testing.assert_allclose(boundaries.read_map(tmp_path / "b.png", (3, 4)), grey / 255.0, atol=1e-6)
     with pytest.raises(FileError, match="4x3"):
-        hierarchies.read_map(tmp_path / "a.png", (4, 3))
+        boundaries.read_map(tmp_path / "a.png", (4, 3))
     Image.fromarray(np.zeros((3, 4, 3), np.uint8)).save(tmp_path / "c.png")
     with pytest.raises(FileError, match="grey"):
-        hierarchies.read_map(tmp_path / "c.png", (3, 4))
+        boundaries.read_map(tmp_path / "c.png", (3, 4))
     with pytest.raises(FileError, match="no boundary map"):
-        hierarchies.read_map(tmp_path / "d.png", (3, 4))
+        boundaries.read_map(tmp_path / "d.png", (3, 4))
 
 
 # ---- hierarchies
@@ -77,7 +77,7 @@ def test_a_wall_makes_two_regions_until_it_falls():
 
 
 def test_regions_grow_only_with_the_threshold(disc):
-    tree = hierarchies.ucm(hierarchies.boundary_map(disc[0]))
+    tree = hierarchies.ucm(boundaries.boundary_map(disc[0]))
     parents = tree.tree.parents()
     assert (np.diff(tree.heights) >= 0).all() and (parents[:-1] > np.arange(len(parents) - 1)).all()
     before = hierarchies.regions(tree, -1)
@@ -90,7 +90,7 @@ def test_regions_grow_only_with_the_threshold(disc):
 
 
 def test_contours_cut_where_regions_do(disc):
-    tree = hierarchies.ucm(hierarchies.boundary_map(disc[0]))
+    tree = hierarchies.ucm(boundaries.boundary_map(disc[0]))
     strength, labels = hierarchies.contours(tree), hierarchies.regions(tree, 0.3)
     differs = np.zeros(labels.shape, bool)
     differs[:, :-1] |= labels[:, :-1] != labels[:, 1:]
@@ -108,7 +108,7 @@ def test_hierarchies_refuse(bad):
 
 
 def test_nodes_are_the_regions_of_the_tree(disc):
-    tree = hierarchies.ucm(hierarchies.boundary_map(disc[0]))
+    tree = hierarchies.ucm(boundaries.boundary_map(disc[0]))
     found = proposals.nodes(tree)
     for k in (0, len(tree.heights) // 2, len(tree.heights) - 1):
         mask = found.mask(k)
@@ -120,7 +120,7 @@ def test_nodes_are_the_regions_of_the_tree(disc):
 
 def test_the_best_proposal_is_the_object(disc):
     image, mask, box = disc
-    tree = hierarchies.ucm(hierarchies.boundary_map(image))
+    tree = hierarchies.ucm(boundaries.boundary_map(image))
     assert iou(proposals.best_for_box(tree, box), mask) > 0.85
     filled = grabcut.filled(mask.shape, box)
     assert iou(proposals.best_for_box(tree, box), mask) > iou(filled, mask)
@@ -129,7 +129,7 @@ def test_the_best_proposal_is_the_object(disc):
 @pytest.mark.parametrize("name", BAD_BOXES)
 def test_proposals_for_bad_boxes(disc, name):
     box = BAD_BOXES[name]
-    found = proposals.best_for_box(hierarchies.ucm(hierarchies.boundary_map(disc[0])), box)
+    found = proposals.best_for_box(hierarchies.ucm(boundaries.boundary_map(disc[0])), box)
     inside = grabcut.filled((60, 80), box)
     assert not (found & ~inside).any() and found.any() == inside.any()
 
@@ -192,7 +192,7 @@ def test_reduced_pictures_keep_every_box(disc):
 
 
 def graph_of(image, boundary=None):
-    boundary = hierarchies.boundary_map(image) if boundary is None else boundary
+    boundary = boundaries.boundary_map(image) if boundary is None else boundary
     return grabcut.region_graph(image, boundary, hierarchies.ucm(boundary).leaves)
 
 
@@ -262,7 +262,7 @@ def test_pixels_have_eight_neighbours():
 def test_pixels_are_cut_where_the_watershed_has_no_line(disc):
     """The map knows the object's left half alone: its basins leak into the background on the right, pixels do not."""
     image, mask, box = disc
-    boundary = hierarchies.boundary_map(image)
+    boundary = boundaries.boundary_map(image)
     boundary[:, 40:] = 0
     found = {"regions": grabcut.grabcut_plus_label(graph_of(image, boundary), box, margin=0.4),
              "pixels": grabcut.grabcut_plus_label(grabcut.pixel_graph(image, boundary), box, margin=0.4)}

@@ -60,8 +60,9 @@ def run(path, every=-1.0, hook=lambda n: None, loss_of=lambda loss, n: loss, see
                 optimiser.step()
                 state.add(loss=value, steps=1)
                 hook(number)
-            state.kept.setdefault("losses", []).append(state.running["loss"] / state.running["steps"])
-    return network.state_dict(), optimiser.state_dict(), state.kept, torch.rand(3), np.random.rand(3), random.random()
+            state.kept.setdefault("losses", []).append({"loss": state.running["loss"] / state.running["steps"]})
+    ended = network.state_dict(), optimiser.state_dict(), state.kept, torch.rand(3), np.random.rand(3), random.random()
+    return *ended, path.read_bytes()
 
 
 def same(a, b):

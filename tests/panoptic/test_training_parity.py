@@ -5,8 +5,9 @@ from types import SimpleNamespace
 import torch
 import torch.nn.functional as F
 
-from tests import training_parity as plain
-from tests.training_parity import losses  # noqa: F401
+from tests import notebook_cells as notebook
+from tests import plain
+from tests.notebook_cells import losses  # noqa: F401
 
 LR, DECAY, CLASSES = 0.01, 0.003, 5
 NOTHING = SimpleNamespace(loss_figure=lambda history: None)
@@ -25,18 +26,18 @@ def test_the_segmenter(losses, tmp_path):  # noqa: F811
     made = samples(label=(CLASSES + 1, (32, 32)))
     for sample in made:
         sample["label"][sample["label"] == CLASSES] = 255
-    recorded = plain.Recorded(made)
+    recorded = notebook.Recorded(made)
     p = SimpleNamespace(seed=1, round=1, threads=1, deterministic=False, head="aspp", head_rates=[1, 2], width=8,
                         backbone="tiny", weights="random", output_stride=0, freeze=True, lr=LR, weight_decay=DECAY,
                         crop=32, batch=2, workers=0, gpus=1, speed="exact")
-    known = plain.imports("panoptic/06", charts=NOTHING, p=p, stage=plain.stage(tmp_path), space=range(CLASSES),
-                          goes_on=False, items=made, crops=lambda epoch: recorded, epochs=1)
-    net = plain.cells("panoptic/06", known, "net")["net"]
+    known = notebook.imports("panoptic/06", charts=NOTHING, p=p, stage=notebook.stage(tmp_path), space=range(CLASSES),
+                             goes_on=False, items=made, crops=lambda epoch: recorded, epochs=1)
+    net = notebook.cells("panoptic/06", known, "net")["net"]
     w = plain.copied(net)
-    plain.cells("panoptic/06", known, "step", "run")
+    notebook.cells("panoptic/06", known, "step", "run")
     state, expected = {}, []
     for t, batch in enumerate(recorded.batches(2)):
-        deep = plain.tiny(w, batch["x"], training_mode=False)
+        deep = plain.tiny(w, batch["x"], training_mode=False)[-1]
         logits = sum(F.conv2d(deep, w[f"head.branches.{k}.weight"], w[f"head.branches.{k}.bias"], 1, rate, rate)
                      for k, rate in enumerate(p.head_rates))
         loss = plain.pixel_entropy(logits, batch["label"], CLASSES)
@@ -48,21 +49,21 @@ def test_the_segmenter(losses, tmp_path):  # noqa: F811
 
 
 def test_the_tag_classifier(losses, tmp_path):  # noqa: F811
-    recorded = plain.Recorded(samples(tags=(2, (CLASSES,))))
+    recorded = notebook.Recorded(samples(tags=(2, (CLASSES,))))
     for sample in recorded.samples:
         sample["tags"] = sample["tags"].double()
     p = SimpleNamespace(seed=1, threads=1, backbone="tiny", weights="random", output_stride=0, freeze=True, cam_lr=LR,
                         weight_decay=DECAY, crop_input=[32, 32], cam_batch=2, cam_epochs=1, cam_dir="", workers=0,
                         gpus=1, speed="exact")
-    known = plain.imports("panoptic/02", charts=NOTHING, p=p, stage=plain.stage(tmp_path), space=range(CLASSES),
-                          data=SimpleNamespace(TaggedCrops=lambda *_: recorded), places={}, tags={},
-                          pictures=SimpleNamespace(all=[]))
-    net = plain.cells("panoptic/02", known, "net")["net"]
+    known = notebook.imports("panoptic/02", charts=NOTHING, p=p, stage=notebook.stage(tmp_path), space=range(CLASSES),
+                             data=SimpleNamespace(TaggedCrops=lambda *_: recorded), places={}, tags={},
+                             pictures=SimpleNamespace(all=[]))
+    net = notebook.cells("panoptic/02", known, "net")["net"]
     w = plain.copied(net)
-    plain.cells("panoptic/02", known, "step", "run")
+    notebook.cells("panoptic/02", known, "step", "run")
     state, expected = {}, []
     for t, batch in enumerate(recorded.batches(2)):
-        deep = plain.tiny(w, batch["x"], training_mode=False)
+        deep = plain.tiny(w, batch["x"], training_mode=False)[-1]
         logits = deep.mean((2, 3)) @ w["fc8.weight"][..., 0, 0].T
         yes, tags = logits.sigmoid(), batch["tags"]
         loss = -(tags * yes.log() + (1 - tags) * (1 - yes).log()).mean()

@@ -8,7 +8,7 @@ from scipy import stats
 from tests.report import made
 from wsnb.files import FileError
 from wsnb.metrics import counts
-from wsnb.report import charts, frame, publish, same_data, statistics
+from wsnb.report import charts, frame, ladder, match, publish, same_data, statistics, table
 
 CLASSES = 3
 
@@ -172,3 +172,29 @@ def test_counts_go_with_a_record(tmp_path):
     publish.publish(tmp_path, "spml/a", tmp_path / "figures", project=tmp_path)
     path, name, _ = frame.results(frame.published(tmp_path / "figures")).counts[0]
     assert path == str(tmp_path / "figures/spml/a/10_evaluate-counts.npz") and (counts.read(path, name) == tables).all()
+
+
+def test_ladders_and_reported_numbers_have_intervals(tmp_path):
+    """Two seeds of a chain: steps on the way, one of them without counts, and its end."""
+    for seed, name in enumerate(("a", "a@seed1")):
+        for stage, right, step in (("02_cams", 0.5, "CAM"), ("05_walk", 0.7, "walk"), ("08_evaluate", 0.7, None)):
+            tables = pictures(60, 10 * seed + (step == "CAM"), right)
+            value = float(counts.percent("mean IoU", counts.added_up(tables, "mean IoU").sum(0)))
+            row = made.step(value, step, method="") if step else made.result(value)
+            folder = made.manifest(tmp_path, f"single_stage/{name}", stage)
+            bare = [made.step(20.0, "bare", method="")] if step == "CAM" else []
+            made.manifest(tmp_path, f"single_stage/{name}", stage, counts.kept(
+                folder, [{**row, "counts": tables, "measure": "mean IoU"}, *bare]), seed=seed)
+    results = made.found(tmp_path)
+    steps = ladder.steps(results)
+    assert list(steps.name) == ["CAM", "bare", "walk", "single-stage"] and set(steps.seeds) == {2}
+    cam, bare, walk, end = steps.itertuples()
+    assert cam.low < cam.value < cam.high and cam.seed_low < cam.value < cam.seed_high and np.isnan(bare.low)
+    assert np.isnan([bare.change_low, walk.change_low]).all() and "[" not in ladder.changed(walk)  # since the bare one
+    drawn = statistics.scored(walk.tables)[1] - statistics.scored(cam.tables)[1]
+    low, high = statistics.change(walk.tables, cam.tables)
+    assert low < walk.value - cam.value < high and (high - low) / drawn.std() == pytest.approx(2 * 1.96, rel=0.1)
+    assert list(ladder.table(steps)["95 %, seeds"])[3] == f"{end.seed_low:.1f}–{end.seed_high:.1f} (2)"
+    lines, _ = match.compare(results)
+    beside = table.comparison(lines[lines.found == "ours"])
+    assert len(beside) and set(beside["95 %, pictures"]) == {f"{end.low:.1f}–{end.high:.1f}"}

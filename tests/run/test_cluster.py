@@ -1,9 +1,11 @@
 """`--engine snakemake`: the same stages, side by side where they may be, with kills, failures and no second truth."""
 
+import json
 import shutil
 import signal
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.run import toy
@@ -97,6 +99,21 @@ def test_killed_it_continues_and_nothing_stays_locked(project, finished):
     assert project.hashes() == finished.hashes()
 
 
+def test_jobs_end_with_a_killed_snakemake(project, finished):
+    project.hold("step 2")
+    process = project.start("run", "toy/tiny", *ENGINE)
+    wait_for((project.runs / "02_train/state.json").exists)
+    engine, = (one for one in psutil.Process(process.pid).children() if "snakemake" in one.cmdline())
+    jobs = engine.children(recursive=True)
+    engine.kill()
+    text, _ = process.communicate(timeout=60)  # the jobs would hold its output
+    assert process.returncode == 1 and "the same command continues" in text
+    assert jobs and not psutil.wait_procs(jobs, timeout=30)[1]
+    project.hold()
+    project.run(*ENGINE)
+    assert project.hashes() == finished.hashes()
+
+
 def test_a_second_run_is_refused(project):
     project.hold("item 1")
     process = project.start("run", "toy/tiny", *ENGINE)
@@ -153,3 +170,56 @@ def test_a_dry_run_shows_the_plan_of_snakemake(project):
     assert "resources:" in text and not project.runs.exists()
     project.run()
     assert "nothing to run" in project.run(*ENGINE, "--dry-run")
+
+
+ON_A_GPU = MEET + """
+import os
+from wsnb.files import save_json
+save_json(stage.folder / "host.json", [os.environ["CUDA_VISIBLE_DEVICES"], os.environ["SLURM_JOB_ID"]])
+"""
+ONCE = """
+flag = stage.root / "failed once"
+if not flag.exists():
+    flag.touch()
+    raise OSError("a node was lost")
+"""
+
+
+def test_on_two_hosts_that_share_a_folder_and_show_each_job_gpu_0(project, tmp_path):
+    """Jobs with a GPU each run side by side, a lost one is tried again, and nothing that stays names a host's files."""
+    for mine, theirs in (("02_train", "02_other"), ("02_other", "02_train")):
+        project.write(mine, toy.notebook(mine, "", ON_A_GPU.format(mine=mine, theirs=theirs), "stage.finish()",
+                                         needs=["01_make"]))
+    project.write("03_score", toy.notebook("03_score", "", ONCE, "stage.finish()", needs=["02_train", "02_other"]))
+    project.yaml(toy.YAML.replace("02_train, ", "02_train, 02_other, ").replace("device: cpu", "device: auto")
+                 .replace("steps: 6\n", "").replace("lr: 0.5\n", ""))
+    profile, queue = project.root / "profiles/queue", tmp_path / "hosts"
+    profile.mkdir(parents=True), queue.mkdir()
+    (profile / "config.yaml").write_text("executor: queue\nretries: 1\nseconds-between-status-checks: 1\n"
+                                         "default-resources:\n  mem_mb: 100\n  disk_mb: 100\n")
+    plugin = Path(__file__).with_name("queue")
+    text = project.run(*ENGINE, "--jobs", "3", "--profile", str(profile),
+                       environment={"QUEUE": str(queue), "PYTHONPATH": f"{plugin}:{project.root}"})
+    assert "done; results are in" in text, text
+    jobs = [json.loads(line) for line in (queue / "jobs.jsonl").read_text().splitlines()]
+    assert [job["rule"].rpartition("__")[2] for job in jobs].count("03_score") == 2 and len(jobs) == 5
+    assert all(job["gpu"] == 1 and job["cpus_per_task"] == job["threads"] == 1 for job in jobs)
+    seen = [json.loads((project.runs / name / "host.json").read_text()) for name in ("02_train", "02_other")]
+    assert [gpu for gpu, _ in seen] == ["0", "0"] and seen[0][1] != seen[1][1]
+    shared = [path for path in project.root.rglob("*") if path.is_file() and "wsnb/run" not in str(path)]
+    assert not [path for path in shared if str(queue).encode() in path.read_bytes()]
+    shutil.rmtree(queue)
+    assert project.run().count("done already") == 4
+
+
+def test_the_profiles_are_read(project):
+    """Snakemake knows each of their settings but those of a scheduler's own plugin."""
+    for name in ("slurm", "kubernetes"):
+        text = (Path(__file__).parents[2] / f"profiles/{name}/config.yaml").read_text()
+        own = ("executor:", "kubernetes-", "default-storage-", "container-image:")
+        profile = project.root / f"profiles/{name}"
+        profile.mkdir(parents=True)
+        (profile / "config.yaml").write_text("".join(line + "\n" for line in text.splitlines()
+                                                     if not line.startswith(own)))
+        said = project.run(*ENGINE, "--dry-run", "--profile", str(profile))
+        assert said.count("rule toy__tiny__") == 3 and "mem_mb=8000" in said and "runtime=240" in said

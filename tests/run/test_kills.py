@@ -94,6 +94,15 @@ def test_kernel_killed(project, finished):
     assert project.hashes() == finished.hashes()
 
 
+def test_kernel_killed_at_its_start(project):
+    project.single("stage.finish()")
+    process = project.start("run", "toy/tiny")
+    wait_for(lambda: kernels(project))
+    kernels(project)[0].kill()  # before it listens: another one is started
+    text, _ = process.communicate(timeout=120)
+    assert process.returncode == 0 and "Traceback" not in text, text
+
+
 def test_kernel_that_exits(project):
     project.single("import os\nos._exit(7)")
     assert "kernel died (exit code 7)" in project.run(code=1)

@@ -266,7 +266,7 @@ def test_every_parameter_says_what_it_may_be():
     """Numbers have a range; texts list their values, but for names, files, folders and splits."""
     free = [where for where, param in notebook_parameters()
             if not param.allowed and param.type != "bool" and param.name not in OPEN
-            and not re.search("(split|_dir|_file|weights|checkpoint)$", param.name)]  # fmt: skip
+            and not re.search("(split|_dir|_file|weights|checkpoint|boundaries)$", param.name)]  # fmt: skip
     assert [where for where in free if not where.endswith("supervision")] == []
 
 

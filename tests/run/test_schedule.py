@@ -204,7 +204,8 @@ def test_an_earlier_run_says_how_much_a_stage_needs(finished):
     record = finished.manifest("02_train")
     finished.edit("02_train", 'w": 1.0', 'w": 1.5')
     row, _ = json.loads(finished.wsnb("plan", "--json", "toy/tiny"))["stages"]
-    assert row["runtime"] == 10 and row["mem_mb"] * 2**20 >= record["peak_cpu_bytes"] * 1.5
+    assert row["runtime"] == 10 and row["mem_mb"] * 2**20 >= record["peak_cpu_bytes"] * 1.5 and row["disk_mb"] == 1
+    assert row["rule"] == "toy__tiny__02_train"  # as when 01_make had to run, too
     row = json.loads(finished.wsnb("plan", "--json", "toy/tiny", "-p", "steps=600"))["stages"][0]
     assert row["runtime"] is None and row["mem_mb"] is None
 

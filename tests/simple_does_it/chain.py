@@ -4,7 +4,7 @@ from tests import command
 
 SEMANTIC = {"threads": 1, "workers": 0, "jitter_runs": 2, "epochs": 1, "batch": 4, "crop": 48, "width": 16,
             "crf_iterations": 2, "train_labels": "[full, rectangles]", "crf_at_test": "true", "head_rates": "[1, 2, 3]"}
-INSTANCE = {"threads": 1, "workers": 0, "last_steps": "[2, 4, 6]", "boundaries": "[5]", "samples": 2, "overlays": 0}
+INSTANCE = {"threads": 1, "workers": 0, "last_steps": "[2, 4, 6]", "rate_steps": "[5]", "samples": 2, "overlays": 0}
 
 
 def words(experiment, data, runs, *more, **overrides):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from wsnb.ops.crf import CRF
-from wsnb.papers.simple_does_it import box_labels, data, instances, losses, semantic
+from wsnb.papers.simple_does_it import box_labels, data, instances, losses, model, semantic
 
 SETTINGS = box_labels.Settings(runs=5)
 NO_CRF = CRF(iterations=0)
@@ -196,6 +196,16 @@ def test_the_presets_of_objects_and_inputs():
     assert faithful[3] == fixed[3] == 255 - 128
     with pytest.raises(ValueError, match="choose faithful or fixed"):
         instances.network_input(image, box, "vgg16", "fix")
+
+
+def test_the_decay_of_the_fixed_kernels_is_a_constant():
+    """A kernel that enlarges s times has the square sum ((4 s^2 - 1) / 6 s)^2; a stage has one, and one for each of 16
+    channels."""
+    net = model.BoxNetwork(model.BackboneStages("tiny"))
+    faithful, fixed = (losses.decay(net, 0.0002, kept).detach() for kept in (True, False))
+    squares = sum(((4 * s**2 - 1) / (6 * s)) ** 2 for s in net.body.strides)
+    assert float(faithful - fixed) == pytest.approx(0.0001 * 17 * squares, rel=1e-4)
+    assert float(fixed) == pytest.approx(0.0001 * sum(float(k.square().sum()) for k in losses.kernels(net)), rel=1e-5)
 
 
 @pytest.mark.parametrize("wrong", [([5, 3, 9], [4], [1, 2]), ([1, 2], [], [1]), ([1, 2, 3], [2], [1])])

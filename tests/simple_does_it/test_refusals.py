@@ -39,7 +39,7 @@ def test_unknown_nodes_of_grabcut_plus():
         box_labels.Settings(nodes="pixel")
 
 
-@pytest.mark.parametrize("field, ending", [("boundary_dir", ".png"), ("mcg_dir", ".mat")])
+@pytest.mark.parametrize("field, ending", [("boundaries", ".png"), ("mcg_dir", ".mat")])
 def test_missing_maps_of_other_programs_are_named_together(tmp_path, field, ending):
     items = [Item(name, tmp_path / f"{name}.jpg", None) for name in "abcdefg"]
     (tmp_path / f"c{ending}").touch()

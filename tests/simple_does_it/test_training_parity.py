@@ -7,8 +7,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from tests import training_parity as plain
-from tests.training_parity import losses  # noqa: F401
+from tests import notebook_cells as notebook
+from tests import plain
+from tests.notebook_cells import losses  # noqa: F401
 from wsnb.models import training
 from wsnb.ops import segmentation, segmenter
 from wsnb.papers.simple_does_it import instances, model
@@ -23,7 +24,7 @@ def test_the_segmenter(losses, monkeypatch, tmp_path, schedule):  # noqa: F811
              "label": torch.randint(0, CLASSES + 1, (32, 32), generator=generator)} for _ in range(4)]
     for sample in made:
         sample["label"][sample["label"] == CLASSES] = 255
-    recorded, lr = plain.Recorded(made), 0.02
+    recorded, lr = notebook.Recorded(made), 0.02
     monkeypatch.setattr(segmentation, "LabelledCrops", lambda *_, **__: recorded)
     p = SimpleNamespace(seed=2, threads=1, deterministic=False, head="largefov", head_rates=[2], backbone="tiny", lr=lr,
                         weights="random", output_stride=0, width=8, freeze=False, optimiser="sgd", bias_multiplier=2.0,
@@ -31,11 +32,11 @@ def test_the_segmenter(losses, monkeypatch, tmp_path, schedule):  # noqa: F811
                         train_scales=[0.5, 1.5], workers=0, gpus=1, speed="exact")
     training.seed_everything(p.seed, p.threads)
     w = plain.copied(segmenter.build(p, CLASSES)[0])
-    stage = plain.stage(tmp_path)
+    stage = notebook.stage(tmp_path)
     net, _, _ = segmenter.train(p, made, None, CLASSES, tmp_path, "cpu", stage.progress, stage.log)
     state, expected = {}, []
     for t, batch in enumerate(recorded.batches(2)):
-        x = plain.tiny(w, batch["x"])
+        x = plain.tiny(w, batch["x"])[-1]
         x = F.conv2d(x, w["head.layers.0.weight"], w["head.layers.0.bias"], 1, 2, 2).relu()
         x = F.conv2d(x, w["head.layers.3.weight"], w["head.layers.3.bias"]).relu()
         loss = plain.pixel_entropy(F.conv2d(x, w["head.fc8.weight"], w["head.fc8.bias"]), batch["label"], CLASSES)
@@ -110,7 +111,7 @@ def test_the_instance_network(losses, monkeypatch, tmp_path):  # noqa: F811
             return made[k]
 
     monkeypatch.setattr(instances, "Samples", Samples)
-    p = SimpleNamespace(samples=2, last_steps=[1, 2, 4], boundaries=[1, 2], rates=[0.003, 0.001, 0.0005], side=0,
+    p = SimpleNamespace(samples=2, last_steps=[1, 2, 4], rate_steps=[1, 2], rates=[0.003, 0.001, 0.0005], side=0,
                         momentum=0.9, optimiser="momentum", weight_decay=DECAY, preset="faithful", backbone="vgg16",
                         workers=0, gpus=1, speed="exact")
     training.seed_everything(4, 1)
@@ -118,9 +119,9 @@ def test_the_instance_network(losses, monkeypatch, tmp_path):  # noqa: F811
     for parameter in net.parameters():  # the first kernels of score and fuse are too small to be seen to learn
         parameter.data += 0.1 * torch.randn(parameter.shape)
     w = plain.copied(net)
-    known = plain.imports("simple_does_it/03", p=p, pairs=made, items={}, prepare_folder=tmp_path,
-                          stage=plain.stage(tmp_path))
-    plain.cells("simple_does_it/03", known, "learn", "train")["train"]("weak", net)
+    known = notebook.imports("simple_does_it/03", p=p, pairs=made, items={}, prepare_folder=tmp_path,
+                             stage=notebook.stage(tmp_path))
+    notebook.cells("simple_does_it/03", known, "learn", "train")["train"]("weak", net)
 
     def factor(name):
         weights, biases = {"score": (0.1, 0.2), "fuse": (0.01, 0.02)}.get(name.split(".")[0], (1, 2))

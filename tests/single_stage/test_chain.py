@@ -1,6 +1,5 @@
 """The notebooks of this paper, run by the real command on small synthetic data: results, kills, odd data sets."""
 
-import hashlib
 import random
 import signal
 import subprocess
@@ -36,10 +35,6 @@ def whole(data, tmp_path_factory):
     return runs
 
 
-def hashes(folder, pattern="*.png"):
-    return {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted(folder.glob(pattern))}
-
-
 def same_weights(a, b):
     one, other = load_torch(a / "network.pth"), load_torch(b / "network.pth")
     return list(one) == list(other) and all(torch.equal(one[k], other[k]) for k in one)
@@ -69,32 +64,16 @@ def test_nothing_is_done_twice(data, whole):
 
 
 def test_plain_papermill_gives_the_same(data, whole, tmp_path):
-    """No wrapper: papermill with the experiment's own file; and another number of workers changes nothing."""
-    for name in ("01_train", "02_masks"):
-        words = [
-            sys.executable,
-            "-m",
-            "papermill",
-            str(command.ROOT / f"notebooks/single_stage/{name}.ipynb"),
-            str(tmp_path / "out.ipynb"),
-            "-f",
-            str(command.ROOT / "params/single_stage/shapes.yaml"),
-            "--no-progress-bar",
-        ]
-        for key, value in {
-            **chain.SMALL,
-            "workers": 2,
-            "data_root": data,
-            "run_dir": tmp_path / "by_papermill",
-        }.items():
-            words += ["-y", f"{key}: {value}"]
-        done = subprocess.run(words, env=command.environment(), cwd=tmp_path, text=True, capture_output=True,
-                              timeout=600)  # fmt: skip
-        assert done.returncode == 0, done.stderr[-3000:]
-    own = tmp_path / "by_papermill"
-    assert same_weights(own / "01_train", chain.stage(whole, "01_train"))
-    for kind in ("masks", "masks_clean_crf"):
-        assert hashes(own / "02_masks" / kind) == hashes(chain.stage(whole, "02_masks") / kind)
+    """No wrapper: papermill with the experiment's own file; and another number of workers changes nothing. A later
+    stage by papermill: tests/run/test_store."""
+    words = [sys.executable, "-m", "papermill", str(command.ROOT / "notebooks/single_stage/01_train.ipynb"),
+             str(tmp_path / "out.ipynb"), "-f", str(command.ROOT / "params/single_stage/shapes.yaml"),
+             "--no-progress-bar"]
+    values = {**chain.SMALL, "workers": 2, "data_root": data, "run_dir": tmp_path / "by_papermill"}
+    words += [word for key, value in values.items() for word in ("-y", f"{key}: {value}")]
+    done = subprocess.run(words, env=command.environment(), cwd=tmp_path, text=True, capture_output=True, timeout=600)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert same_weights(tmp_path / "by_papermill/01_train", chain.stage(whole, "01_train"))
 
 
 def killed_in_training(data, folder, kill):
@@ -144,20 +123,20 @@ def only(data, train, val=None):
     (lists / "val.txt").write_text("\n".join(val or train) + "\n")
 
 
-@pytest.mark.parametrize("case", ["one picture", "19 pictures", "all void"])
+@pytest.mark.parametrize("case", ["11 pictures", "one picture, all void"])
 def test_odd_data_sets(case, tmp_path):
-    data = make_voc.shapes(tmp_path / "VOCdevkit", train=19, val=1, size=(64, 80))
+    data = make_voc.shapes(tmp_path / "VOCdevkit", train=11, val=1, size=(64, 80))
     masks = sorted((data / "VOC2012/SegmentationClass").glob("*.png"))
-    if case == "one picture":
+    if case.startswith("one picture"):
         only(data, ["train_000000"])
-    empty = {"19 pictures": {masks[0]: 0, masks[1]: 255}, "all void": dict.fromkeys(masks, 255)}.get(case, {})
-    for path, value in empty.items():  # of the 19, one has only background and one only void
+    empty = {masks[0]: 0, masks[1]: 255} if case == "11 pictures" else dict.fromkeys(masks, 255)
+    for path, value in empty.items():  # of the 11, one has only background and one only void
         save_png(path, np.full_like(read_index(path), value))
     done = chain.run(data, tmp_path / "runs", epochs=1, batch=8)
     assert done.returncode == 0, done.stdout
     record = chain.manifest(tmp_path / "runs", "03_evaluate")
     found = chain.values(record)["mIoU", "single-stage", "predicted", False]
-    if case == "all void":
+    if case.endswith("all void"):
         assert found is None and len(record["notes"]["undefined"]) == 6  # undefined, and named
     else:
         assert 0 <= found <= 100

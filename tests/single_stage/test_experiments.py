@@ -18,10 +18,12 @@ def test_all_that_the_paper_has_are_there():
         "voc_small_cam_baseline",
         "voc_small_train",
         "voc12_resnet38",
+        "voc12_resnet38_fixed",
         "voc12_vgg16",
         "voc12_resnet50",
         "voc12_resnet101",
         "voc12_cam_baseline",
+        "coco14_resnet38",
     }
     assert {name.split("/")[1] for name in NAMES} == wanted
 

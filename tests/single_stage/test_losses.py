@@ -2,9 +2,12 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
+from wsnb.data.item import Item
 from wsnb.papers.single_stage import losses, steps
 from wsnb.papers.single_stage.losses import Settings
 from wsnb.papers.single_stage.model import CAMBaseline
@@ -159,8 +162,21 @@ def test_settings_from_parameters_keep_their_places():
                                               foreground=5.0, floor=6.0, iterations=7, dilations=(8, 9))
 
 
-def test_validation_is_a_mean_over_batches():
-    """Three pictures in batches of two and one: the picture that is alone counts as much as the other two together."""
+def test_validation_sees_whole_pictures_or_crops(tmp_path):
+    image = np.random.default_rng(0).integers(0, 256, (30, 40, 3), np.uint8)
+    Image.fromarray(image).save(tmp_path / "a.png")
+    Image.fromarray(image[..., 0] % 3).save(tmp_path / "mask.png")
+    items = [Item("a", tmp_path / "a.png", tmp_path / "mask.png")]
+    seen = {whole: [steps.Samples(items, 20, 3, 0, epoch, augment=not whole)[0]["image"] for epoch in (0, 1)]
+            for whole in (True, False)}
+    wanted = np.array(Image.fromarray(image).resize((20, 20), Image.Resampling.BICUBIC)) / np.float32(255)
+    assert all((one.permute(1, 2, 0).numpy() == wanted).all() for one in seen[True])
+    assert not torch.equal(*seen[False])
+
+
+def test_validation_is_a_mean_over_batches_or_over_pictures():
+    """Three pictures in batches of two and one: the picture that is alone counts as much as the other two together, or
+    as one of them."""
     class Scores(CAMBaseline):
         def __init__(self):
             torch.nn.Module.__init__(self)
@@ -177,5 +193,7 @@ def test_validation_is_a_mean_over_batches():
     tags = torch.tensor([[1.0, 0.0]] * 3)
     batches = [{"x": x[part], "image": x[part], "tags": tags[part]} for part in (slice(0, 2), slice(2, 3))]
     each = losses.tag_loss(x[:1, :2, 0, 0], tags[:1]), losses.tag_loss(x[2:, :2, 0, 0], tags[2:])
-    found = steps.validate(Scores(), batches)
-    assert found["tag_loss"] == pytest.approx(float(sum(each)) / 2) and found["loss"] == found["tag_loss"]
+    for of_batches, weight in ((True, 1), (False, 2)):
+        found = steps.validate(Scores(), batches, of_batches=of_batches)
+        mean = float(weight * each[0] + each[1]) / (weight + 1)
+        assert found["tag_loss"] == pytest.approx(mean) and found["loss"] == found["tag_loss"]

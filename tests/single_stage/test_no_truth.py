@@ -1,5 +1,7 @@
 """Pictures of which nothing is known, as VOC's test split: they are predicted and shown, and scoring is refused."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -7,7 +9,7 @@ from tests import unmasked
 from tests.single_stage import chain
 from wsnb.data import voc
 from wsnb.files import FileError, save_png
-from wsnb.papers.single_stage import inference
+from wsnb.papers.single_stage import inference, steps
 from wsnb.viz.pictures import book_pictures, known_tags, ladder_figure
 
 
@@ -56,3 +58,15 @@ def test_an_unknown_choice_of_weights_is_refused_before_training(data, tmp_path)
     done = chain.run(data, tmp_path, "--until", "01_train", select="newest")
     assert done.returncode != 0 and "select is 'newest'; use one of best, last" in done.stdout, done.stdout
     assert "epoch 0" not in done.stdout
+
+
+def test_held_out_pictures_choose_no_weights(data, tmp_path):
+    """The faithful preset does as the original did; its protocol says so."""
+    done = chain.run(data, tmp_path, "--until", "01_train", select="best", validate_crops="false")
+    assert done.returncode != 0 and "val_split 'val': the epoch whose weights are kept" in done.stdout, done.stdout
+    assert "take training pictures, as train or a list of some of them, train:LIST.txt" in done.stdout
+    assert "epoch 0" not in done.stdout
+    p = {"select": "best", "crop_sampler": "old", "validate_crops": True, "val_split": "val"}
+    steps.check_select(SimpleNamespace(**p))
+    steps.check_select(SimpleNamespace(**{**p, "validate_crops": False, "val_split": "train:few.txt"}))
+    steps.check_select(SimpleNamespace(**{**p, "validate_crops": False, "select": "last"}))

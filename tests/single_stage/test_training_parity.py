@@ -8,7 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import log, sigmoid
 
-from tests.plain import Cells, Plain
+from tests.notebook_cells import Cells
+from tests.plain import Plain
 
 SIZE = (24, 28)
 CLASSES = ["background", "one", "two", "three"]

@@ -72,5 +72,6 @@ def test_run_all_is_shapes_tag(path):
 
 
 def test_every_value_stands_beside_the_originals():
-    names = ["voc12_tag", "voc12_box", "voc12_scribble", "voc12_point", "densepose_point"]
+    names = ["voc12_tag", "voc12_box", "voc12_scribble", "voc12_point", "voc12_point_fixed", "densepose_point",
+             "densepose_point_fixed"]
     assert not configuration.faults("spml", names)

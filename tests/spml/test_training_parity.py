@@ -8,8 +8,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from tests import training_parity as plain
-from tests.training_parity import losses  # noqa: F401
+from tests import notebook_cells as notebook
+from tests import plain
+from tests.notebook_cells import losses  # noqa: F401
 from wsnb.papers.spml import model, steps
 
 CLASSES, LR, DECAY, DIM, SIDE, VOID = 4, 0.02, 0.003, 6, 32, 255
@@ -136,7 +137,7 @@ def no_bias(name):
 def test_the_embedding_and_its_joint_head(losses, monkeypatch, tmp_path, preset):  # noqa: F811
     """With the memory of one batch, from the second step on, and BatchNorms as over several GPUs."""
     monkeypatch.setattr(steps, "write_embeddings", lambda *_: None)
-    recorded, faithful = plain.Recorded(samples()), preset == "faithful"
+    recorded, faithful = notebook.Recorded(samples()), preset == "faithful"
     p = SimpleNamespace(seed=1, threads=1, backbone="tiny", head="deeplab", dim=DIM, weights="random", norms="sync",
                         norm_momentum=0.0003, output_stride=0, head_width=8, checkpoint="", head_rates=[1, 2],
                         joint_multiplier=10.0,
@@ -146,16 +147,16 @@ def test_the_embedding_and_its_joint_head(losses, monkeypatch, tmp_path, preset)
                         base=1.0, speed="exact")
     for name, (kappa, weight) in TERMS.items():
         setattr(p, f"{name}_kappa", kappa), setattr(p, f"{name}_weight", weight)
-    known = plain.imports("spml/04", p=p, stage=plain.stage(tmp_path), shown=[], crops=lambda epoch: recorded,
-                          train=SimpleNamespace(classes=range(CLASSES), items=recorded.samples))
-    plain.cells("spml/04", known, "net", "settings")
+    known = notebook.imports("spml/04", p=p, stage=notebook.stage(tmp_path), shown=[], crops=lambda epoch: recorded,
+                             train=SimpleNamespace(classes=range(CLASSES), items=recorded.samples))
+    notebook.cells("spml/04", known, "net", "settings")
     net, joint = known["net"], known["joint"]
     w = plain.copied(net, joint)
-    plain.cells("spml/04", known, "run", "loader", "step", "keep_epoch")
-    exec(next(cell for cell in plain.sources("spml/04") if "segmentation.fit(" in cell), known)  # noqa: S102
+    notebook.cells("spml/04", known, "run", "loader", "step", "keep_epoch")
+    exec(next(cell for cell in notebook.sources("spml/04") if "segmentation.fit(" in cell), known)  # noqa: S102
     state, expected, memory = {}, [], []
     for t, batch in enumerate(recorded.batches(2)):
-        deep = plain.tiny(w, batch["x"], momentum=0.0003, clamped=True)
+        deep = plain.tiny(w, batch["x"], momentum=0.0003, clamped=True)[-1]
         small = sum(F.conv2d(deep, w[f"aspp.aspp_{k}.0.weight"], w[f"aspp.aspp_{k}.0.bias"], 1, r, r)
                     for k, r in ((1, 1), (2, 2)))
         embedding = plain.enlarged(small, (SIDE // 4, SIDE // 4))
@@ -170,23 +171,23 @@ def test_the_embedding_and_its_joint_head(losses, monkeypatch, tmp_path, preset)
 
 
 def test_the_classifier(losses, tmp_path):  # noqa: F811
-    recorded = plain.Recorded(samples())
+    recorded = notebook.Recorded(samples())
     p = SimpleNamespace(seed=1, round=1, rounds=1, threads=1, classifier_dropout=0.65, classifier_checkpoint="",
                         classifier_lr=LR, weight_decay=DECAY, classifier_optimiser="inner_sgd",
                         classifier_iterations=4, classifier_batch=2, warm_up=2, workers=0, gpus=1, speed="exact")
     torch.manual_seed(0)
     net = model.build("tiny", dim=DIM, rates=(1, 2))[0].eval()
-    known = plain.imports("spml/08", p=p, stage=plain.stage(tmp_path), classes=range(CLASSES), items=recorded.samples,
-                          stages=SimpleNamespace(embedding_network=lambda *_: (net, None)),
-                          params_embedding=SimpleNamespace(dim=DIM), crops=lambda epoch: recorded,
-                          figures=SimpleNamespace(losses_figure=lambda *_: None),
-                          viz=SimpleNamespace(save=lambda *_: None))
-    head = plain.cells("spml/08", known, "head")["head"]
+    known = notebook.imports("spml/08", p=p, stage=notebook.stage(tmp_path), classes=range(CLASSES),
+                             items=recorded.samples, stages=SimpleNamespace(embedding_network=lambda *_: (net, None)),
+                             params_embedding=SimpleNamespace(dim=DIM), crops=lambda epoch: recorded,
+                             figures=SimpleNamespace(losses_figure=lambda *_: None),
+                             viz=SimpleNamespace(save=lambda *_: None))
+    head = notebook.cells("spml/08", known, "head")["head"]
     w, fixed = plain.copied(head), plain.copied(net)
-    plain.cells("spml/08", known, "step", "steps_an_epoch", "run")
+    notebook.cells("spml/08", known, "step", "steps_an_epoch", "run")
     state, expected = {}, []
     for t, batch in enumerate(recorded.batches(2)):
-        deep = plain.tiny(fixed, batch["x"], training_mode=False)
+        deep = plain.tiny(fixed, batch["x"], training_mode=False)[-1]
         small = sum(F.conv2d(deep, fixed[f"aspp.aspp_{k}.0.weight"], fixed[f"aspp.aspp_{k}.0.bias"], 1, r, r)
                     for k, r in ((1, 1), (2, 2)))
         embedding = plain.enlarged(small, (SIDE // 4, SIDE // 4)).detach()

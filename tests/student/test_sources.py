@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from wsnb.data.item import Item
 from wsnb.files import FileError, save_npz, save_png
@@ -79,6 +80,11 @@ BAD = {  # file: (name, content, what is said)
                 "run lengths are 9 pixels"),
     "image": ("x.json", {"images": [], "categories": [{"id": 1, "name": "cat"}],
                          "annotations": [{"image_id": 7, "category_id": 1, "segmentation": []}]}, "not COCO's"),
+    "absent": ("x.json", {"images": [{"id": 7, "file_name": "b.jpg"}], "categories": [], "annotations": []},
+               "names no image a"),
+    "twice": ("x.json", {"images": [{"id": 7, "file_name": "a.jpg"}, {"id": 8, "file_name": "b/a.png"}],
+                         "categories": [], "annotations": []}, "an image occurs twice"),
+    "jpeg": ("a.png", "JPEG", "a JPEG, whatever its ending"),
     "none": ("b.png", WANTED, "no labels of a"),
 }
 
@@ -90,6 +96,8 @@ def test_bad_labels_name_file_and_remedy(tmp_path, item, case):
     folder.mkdir()
     if name.endswith(".json"):
         (folder / name).write_text(json.dumps(content))
+    elif isinstance(content, str):
+        Image.fromarray(WANTED).save(folder / name, content)
     elif name.endswith(".png"):
         save_png(folder / name, content)
     else:

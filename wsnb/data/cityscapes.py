@@ -57,8 +57,8 @@ def items(root, split: str, limit: int = 0) -> list[Item]:
         have = sorted(path.name for path in (root / "leftImg8bit").glob("*") if path.is_dir())
         raise FileError(f"{images}: no such folder; there are {', '.join(have) or 'none'}: see `wsnb data fetch "
                         "cityscapes`, or make one: `wsnb data make shapes --layout cityscapes`")
-    found = {path.name.removesuffix("_leftImg8bit.png"): path
-             for path in sorted(images.glob("[!.]*/[!.]*_leftImg8bit.png"))}  # macOS puts ._NAME beside a file
+    found = {path.stem.removesuffix("_leftImg8bit"): path  # endings in any case; macOS puts ._NAME beside a file
+             for path in sorted(images.glob("[!.]*/[!.]*_leftImg8bit.[pP][nN][gG]"))}
     names = read_list(listed) if listed else list(found)
     missing = [name for name in names if name not in found]
     if missing:
@@ -81,14 +81,15 @@ def _item(image: Path, name: str, labels: Path, kind: str) -> Item:
 
 
 def _first(official: Path, raw: Path) -> Path:
-    return official if official.exists() else raw
+    tried = [path.with_suffix(ending) for path in (official, raw) for ending in (".png", ".PNG")]
+    return next((path for path in tried if path.exists()), raw)
 
 
 def read_mask(item: Item, n_classes: int = 19) -> np.ndarray:
     """Train ids, uint8 [H, W]: 0..18, 255 void. Raises FileError for other values and another size."""
     path = given(item, "mask")
     mask = read_index(path)
-    if path.name.endswith("_labelIds.png"):
+    if path.stem.endswith("_labelIds"):
         mask = train_ids(path, mask)
     return of_image_size(item, path, classes_only(path, mask, n_classes))
 
@@ -106,7 +107,7 @@ def read_instance_train_ids(item: Item) -> np.ndarray:
     """Instance train ids, uint16 [H, W]; see the module. Raises FileError."""
     path = given(item, "instances")
     ids = read_numbers(path).astype(np.uint16)
-    if path.name.endswith("_instanceIds.png"):
+    if path.stem.endswith("_instanceIds"):
         ids = instance_train_ids(path, ids)
     kinds = np.unique(np.where(ids >= 1000, ids // 1000, ids))
     wrong = [int(k) for k in kinds if k >= len(CLASSES) and k != VOID]

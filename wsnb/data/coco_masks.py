@@ -7,6 +7,10 @@ pycocotools trusts its input: it writes outside its memory, or leaves memory unw
 import numpy as np
 from pycocotools import mask as run_lengths
 
+from wsnb.files import FileError
+
+VOID = 255
+
 
 def region(outline, size) -> np.ndarray:
     """Fill an outline in a picture of SIZE (H, W): bool [H, W]. Raises ValueError for a broken one."""
@@ -58,3 +62,16 @@ def _uncompressed(text: bytes) -> list[int]:
     if shift:
         raise ValueError("its run lengths cannot be read: they end inside a number")
     return counts
+
+
+def drawn(path, found, size) -> np.ndarray:
+    """Draw the outlines FOUND [(class, outline, crowd)] into a label map uint8 [H, W], the smaller ones in front; what
+    no outline covers is background. Raises FileError naming PATH."""
+    try:
+        masks = [(VOID if crowd else label, region(outline, size)) for label, outline, crowd in found]
+    except ValueError as error:
+        raise FileError(f"{path}: {error}; export it again") from error
+    labels = np.zeros(size, np.uint8)
+    for label, mask in sorted(masks, key=lambda pair: -int(pair[1].sum())):
+        labels[mask] = label
+    return labels

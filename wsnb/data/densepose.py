@@ -77,10 +77,12 @@ def find_list(root: Path, split: str) -> Path:
 
 
 def _item(root: Path, path: Path, line: str) -> Item:
-    fields = line.split()
+    fields = line.replace("\\", "/").split()
     if len(fields) > 3 or any(Path(f).is_absolute() or ".." in Path(f).parts for f in fields):
         raise FileError(f"{path}: line {line!r} is not `IMAGE MASK REGIONS` below the data folder; mend the list")
     image, mask, regions = (*(root / field for field in fields), None, None)[:3]
+    if mask is not None and image.stem not in mask.stem:
+        raise FileError(f"{path}: line {line!r} gives {image.stem} the mask of another picture; correct the list")
     regions = None if regions == mask else regions
     points = root / POINTS / f"{image.stem}.png"
     if mask is not None and "densepose_points" in fields[1]:
@@ -139,12 +141,15 @@ def people(path) -> list[tuple[dict, list[dict]]]:
         found = {picture["id"]: (picture, []) for picture in content["images"]}
         for person in content["annotations"]:
             found[person["image_id"]][1].append(person)
+        once = min(len(found), len({p["file_name"] for p in content["images"]}))
         wrong = [p["file_name"] for p, _ in found.values() if Path(p["file_name"]).name != p["file_name"]]
         sizes = {(p["height"], p["width"]) for p, _ in found.values()}
     except (KeyError, TypeError) as error:
         raise FileError(f"{path}: no COCO annotations ({error!r} is missing); fetch the file again") from error
     if any(type(side) is not int or not 0 < side < 10**5 for size in sizes for side in size):
         raise FileError(f"{path}: a picture's height or width is no number of pixels; fetch the file again")
+    if once < len(content["images"]):
+        raise FileError(f"{path}: {len(content['images'])} pictures, but {once} different ids and names; correct it")
     if wrong:
         raise FileError(f"{path}: file name {wrong[0]!r} leaves its folder; fetch the file again")
     return list(found.values())
@@ -165,8 +170,8 @@ def parts(path, picture: dict, found) -> np.ndarray:
                 continue
             x, y, w, h = (round(float(value)) for value in person["bbox"])
             masks = person["dp_masks"]
-            if len(masks) != PARTS or w < 1 or h < 1:
-                raise ValueError(f"{len(masks)} masks on a box of {w}x{h}")
+            if len(masks) != PARTS or not (1 <= w <= 2 * width and 1 <= h <= 2 * height):
+                raise ValueError(f"{len(masks)} masks on a box of {w}x{h} in a picture of {width}x{height}")
             square = np.zeros((SIDE, SIDE), np.uint8)
             for part, code in enumerate(masks, 1):
                 if code:

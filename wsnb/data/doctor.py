@@ -3,22 +3,27 @@
 import os
 from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
 
-from wsnb.data import densepose, imagenet_det, read, sbd, voc, voc_lists
+from wsnb.data import coco, densepose, imagenet_det, read, sbd, voc, voc_lists
 from wsnb.data import item as checked
 from wsnb.data.item import Item
 from wsnb.data.own.names import is_background
-from wsnb.files import FileError, load_npz, load_torch, printable
+from wsnb.files import FileError, load_npz, load_torch, printable, regular
+from wsnb.legacy_pickle import load_legacy_array
 
 LAYOUTS = {"voc12": "voc", "shapes": "voc", "sbd": "sbd", "cityscapes": "cityscapes", "imagenet_det": "imagenet_det",
-           "densepose": "densepose"}  # name of the set -> its reader
+           "densepose": "densepose", "coco": "coco"}  # name of the set -> its reader
+KINDS = ("image", "mask", "instances", "boxes", "regions", "scribbles", "points")  # fields of Item
 _PATIENT = (densepose, imagenet_det)  # readers that go on after a bad line
+RELEASED = {  # file of weights -> its tensors, without the counters of batch normalisation that newer files have
+    "model_enc_e020Xs0.928.pth": 259, "ilsvrc-cls_rna-a1_cls1000_ep-0001.pth": 191, "vgg16_20M.pth": 30,
+    "resnet50-19c8e357.pth": 267, "resnet101-5d3b4d8f.pth": 522, "mobilenet_v2_imagenet.pth": 262}
 _NAMED = 20  # class names that are listed, then the number of the others
 _AT_HOME = 100  # pictures, at most, that are looked at in this process: starting others takes longer
 
@@ -63,12 +68,15 @@ def usual_splits(root, layout="voc12") -> list[str]:
         lists = [path for folder in (root / "lists", root) for path in folder.glob("[!.]*2014*.txt")]
         have = sorted({path.stem.removeprefix("panoptic_") for path in lists})
         return have or ["train2014", "minival2014"]
+    if layout == "coco":
+        return coco.splits(root) or ["train2017", "val2017"]
     return ["train", "val"]
 
 
 def check(root, splits=("train", "val"), n_classes: int = 0, workers: int = 0, progress=None,
-          layout: str = "voc12") -> Report:
-    """Open every file of the pictures of SPLITS of a data set; nothing is written. LAYOUT is one of LAYOUTS.
+          layout: str = "voc12", kinds=KINDS, bare: bool = False) -> Report:
+    """Open every file of the pictures of SPLITS of a data set; nothing is written. LAYOUT is one of LAYOUTS; KINDS are
+    those of the pictures' files that are looked at. BARE: a split may come without any mask.
 
     Finds what is missing, empty, truncated, of another size than its picture, in colour or 16 bits where it must not
     be, labels at or above N_CLASSES (0: as many as the set names), broken XML and boxes outside, unreadable list
@@ -78,23 +86,28 @@ def check(root, splits=("train", "val"), n_classes: int = 0, workers: int = 0, p
     if layout not in LAYOUTS:
         raise ValueError(f"layout {layout!r}: take one of {', '.join(LAYOUTS)}")
     reader = read.of(LAYOUTS[layout])
-    if reader is sbd:
-        sbd.dataset(root)  # raises if the root is wrong altogether, as class_names of the others does
-    names = reader.class_names(root)
     if not Path(root).expanduser().is_dir():
         raise FileError(f"{root}: no such folder; see `wsnb data fetch {layout}`")
+    report = Report(str(root))
+    names = _names(reader, root, report)
     drawn = (Path(root).expanduser() / "shapes.json").exists() or reader in (voc, sbd) and names != voc.CLASSES
     official = {} if drawn else reader.OFFICIAL
-    report = Report(str(root), official={split: official[split] for split in splits if split in official})
+    report.official.update((split, official[split]) for split in splits if split in official)
     listed = _listed_voc if reader is voc else partial(_listed, reader)
     found = {split: listed(root, split, report) for split in splits}
+    if bare:
+        found = {split: items if any(item.mask and item.mask.exists() for item in items) else
+                 [replace(item, mask=None) for item in items] for split, items in found.items()}
     report.pictures.update((split, len(items)) for split, items in found.items())
     _leaks(found, report)
-    if reader is voc and not is_background(names[0]):
+    if not names:
+        kinds = [kind for kind in kinds if kind != "boxes"]  # they name classes
+    elif reader is voc and not is_background(names[0]):
         report.problems.append(f"classes.txt: the first line is {names[0]!r}, but 0 is the background; put background "
                                "first, and see that the masks count from it")
     everything = [(split, item) for split, items in found.items() for item in items]
-    look = partial(_look, layout=LAYOUTS[layout], n_classes=n_classes or len(names), names=names)
+    look = partial(_look, layout=LAYOUTS[layout], n_classes=n_classes or len(names) or checked.VOID, names=names,
+                   kinds=kinds)
     background = reader.BACKGROUND
     present = {split: Counter() for split in found}
     said, held = set(report.problems), set()
@@ -112,30 +125,77 @@ def check(root, splits=("train", "val"), n_classes: int = 0, workers: int = 0, p
     if background == 0 and held == {0, checked.VOID}:
         report.problems.append("masks: all hold nothing but 0 and 255; 255 means unknown: write the class's number, 1 "
                                "for the first")
-    for split, items in found.items():
+    for split, items in found.items() if names else ():
+        if reader is coco:
+            bare = sum(not item.tags for item in items)
+            report.notes.append(f"{split}: {bare:,} pictures without an annotation"
+                                + (f" (official: {coco.WITHOUT[split]:,})" if split in report.official else ""))
         _remarks(split, items, present[split], names, background, report)
     return report
 
 
 def weights(path) -> Report:
     """Report on a file of named tensors, .npz or what torch.save writes: one that cannot be read, that holds anything
-    else, or numbers that are not finite."""
+    else, numbers that are not finite, or another number of tensors than the RELEASED file of its name."""
     report = Report(str(path))
     try:
         state = load_npz(path) if Path(path).suffix == ".npz" else load_torch(path)
     except FileError as error:
         report.problems.append(str(error))
         return report
-    state = state.get("model", state) if isinstance(state, dict) else state
-    state = {name: np.asarray(one) for name, one in state.items() if hasattr(one, "shape")} if isinstance(
-        state, dict) else {}
+    state = {name: np.asarray(one) for name, one in _tensors(state)}
     report.notes.append(f"{len(state)} tensors, {sum(one.size for one in state.values()):,} numbers")
     wrong = [name for name, one in state.items() if one.dtype.kind == "f" and not np.isfinite(one).all()]
+    published, count = RELEASED.get(Path(path).name), sum(not name.endswith("num_batches_tracked") for name in state)
     if not state:
         report.problems.append(f"{path}: holds no named tensors; give a bare state dict")
+    elif published not in (None, count):
+        report.problems.append(f"{path}: {count} tensors without counters, the released file of this name has "
+                               f"{published}; fetch it again")
     if wrong:
         report.problems.append(f"{path}: {len(wrong)} tensors hold NaN or Inf, the first is {wrong[0]}; fetch it again")
     return report
+
+
+def tags(path) -> Report:
+    """Report on a table of tags in an .npy file, {picture: vector of 0 and 1}, as IRN's cls_labels.npy."""
+    report, table = Report(str(path)), None
+    try:
+        table = load_legacy_array(path)
+    except FileError as error:
+        report.problems.append(str(error))
+        return report
+    if not isinstance(table, dict) or not table:
+        report.problems.append(f"{path}: holds no dictionary of tags; give IRN's cls_labels.npy")
+        return report
+    vectors = {name: np.asarray(vector) for name, vector in table.items()}
+    shape = next(iter(vectors.values())).shape
+    wrong = [name for name, vector in vectors.items() if vector.shape != shape or vector.ndim != 1
+             or vector.dtype.kind not in "biuf" or not np.isin(vector, (0, 1)).all()]
+    if wrong:
+        report.problems.append(f"{path}: {len(wrong)} of {len(table)} pictures have no vector of 0 and 1 of one "
+                               f"length, the first is {wrong[0]}; make the table again")
+    report.notes.append(f"{len(table):,} pictures, vectors of {shape}")
+    return report
+
+
+def _tensors(state, prefix=""):
+    """Yield (name, tensor) of a dictionary, and of those within it."""
+    for name, one in state.items() if isinstance(state, dict) else ():
+        if hasattr(one, "shape"):
+            yield f"{prefix}{name}", one
+        yield from _tensors(one, f"{prefix}{name}.")
+
+
+def _names(reader, root, report: Report) -> tuple[str, ...]:
+    """Read the class names; () where their file is broken, which goes to the report. Raises FileError if the root is
+    wrong altogether."""
+    {voc: voc_lists.places, sbd: sbd.dataset, imagenet_det: imagenet_det.names_file}.get(reader, Path)(root)
+    try:
+        return reader.class_names(root)
+    except FileError as error:
+        report.problems.append(str(error))
+        return ()
 
 
 def _listed_voc(root, split: str, report: Report) -> list[Item]:
@@ -150,7 +210,7 @@ def _listed_voc(root, split: str, report: Report) -> list[Item]:
         if item.id in once:
             report.problems.append(f"list {split}: {item.id} occurs twice; remove one of its lines")
         once[item.id] = item
-    report.problems += [str(error) for error in errors]
+    report.problems += [str(error) for error in errors if str(error) not in report.problems]
     return list(once.values())
 
 
@@ -160,7 +220,7 @@ def _listed(reader, root, split: str, report: Report) -> list[Item]:
         items = reader.items(root, split, errors=errors) if reader in _PATIENT else reader.items(root, split)
     except FileError as error:
         errors.append(error)
-    report.problems += [str(error) for error in errors]
+    report.problems += [str(error) for error in errors if str(error) not in report.problems]
     return items
 
 
@@ -188,31 +248,47 @@ def _each(look, everything, workers: int):
         pool.shutdown(cancel_futures=True)
 
 
-def _look(item: Item, layout: str, n_classes: int, names) -> tuple[list[str], list[int]]:
+def _look(item: Item, layout: str, n_classes: int, names, kinds) -> tuple[list[str], list[int]]:
     """Find all problems of one picture's files, and its labels: of the mask, or the list's tags where there is none."""
     problems, reader = [], read.of(layout)
 
-    def attempt(look, path):
+    def attempt(kind, look):
+        path = getattr(item, kind) if kind in kinds else None
         if path is not None:
             try:
                 if not path.exists():
                     raise FileError(f"{path}: missing; fetch it, or take {item.id} out of the list")
-                if path.stat().st_size == 0:
+                if regular(path).stat().st_size == 0:
                     raise FileError(f"{path}: empty, 0 bytes; fetch it again")
                 return look()
             except FileError as error:
                 if not problems or not str(error).startswith(f"{item.image}:"):  # a bad image is reported once
                     problems.append(str(error))
+            except Exception as error:  # noqa: BLE001 - the other files' report must not be lost
+                problems.append(f"{path}: cannot be read ({type(error).__name__}: {error}); fetch or make it again")
         return None
 
-    attempt(lambda: read.image(item), item.image)
-    mask = attempt(lambda: reader.read_mask(item, n_classes), item.mask)
-    attempt(lambda: reader.read_instances(item), item.instances)
-    attempt(lambda: reader.read_boxes(item, names), item.boxes)
-    attempt(lambda: checked.regions(item), item.regions)
+    attempt("image", lambda: read.image(item))
+    mask = attempt("mask", lambda: reader.read_mask(item, n_classes))
+    instances = attempt("instances", lambda: reader.read_instances(item))
+    if mask is not None and instances is not None and (lone := _without_class(mask, instances, reader.BACKGROUND)):
+        problems.append(f"{item.instances}: {len(lone)} objects lie on background or void of {item.mask.name} only, "
+                        f"the first is {lone[0]}; give two masks of one picture")
+    attempt("boxes", lambda: reader.read_boxes(item, names))
+    attempt("regions", lambda: checked.regions(item))
     for what in ("scribbles", "points"):
-        attempt(lambda what=what: checked.weak_map(item, what, n_classes), getattr(item, what))
+        attempt(what, lambda what=what: checked.weak_map(item, what, n_classes))
     return problems, list(item.tags or ()) if mask is None else np.unique(mask).tolist()
+
+
+def _without_class(mask, instances, background) -> list[int]:
+    """List the numbers of objects that have no pixel of a class, in a mask that holds some class."""
+    of_class = (mask != checked.VOID) & (mask != (checked.VOID if background is None else background))
+    if mask.shape != instances.shape or not of_class.any():
+        return []  # said already
+    there = np.unique(instances)
+    lone = np.setdiff1d(there[there > 0], instances[of_class])
+    return lone[lone != checked.VOID].tolist() if instances.dtype == np.uint8 else lone.tolist()
 
 
 def _remarks(split: str, items, present: Counter, names, background, report: Report) -> None:

@@ -43,6 +43,12 @@ _ELSEWHERE = {
         "there. Then: wsnb data convert densepose ROOT (masks of the parts as PNG, and lists), and",
         "wsnb data doctor densepose ROOT. The PNGs and lists of SPML are read as well: ROOT/segcls/densepose/gray,",
         "ROOT/segcls/densepose_points/gray, ROOT/seginst/..., ROOT/lists/*.txt."),
+    "coco": (
+        "COCO is at https://cocodataset.org : of 2014 train2014.zip, val2014.zip and annotations_trainval2014.zip, of",
+        "2017 train2017.zip, val2017.zip and annotations_trainval2017.zip. Unpack them so that",
+        "ROOT/images/train2017/*.jpg (or ROOT/train2017/*.jpg) and ROOT/annotations/instances_train2017.json are",
+        "there, the others likewise. Then: wsnb data convert coco ROOT (masks, objects, boxes and tags of every",
+        "picture), and wsnb data doctor coco ROOT"),
     "imagenet_det": (
         "ImageNet DET needs an account at https://image-net.org : take ILSVRC2017_DET.tar.gz; the image lists (*.json)",
         "and the validation masks are those of the LID challenge, track 1: https://lidchallenge.github.io .",

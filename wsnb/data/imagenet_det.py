@@ -31,12 +31,18 @@ def _folders(root) -> list[Path]:
     return [root / place for place in below if (root / place).is_dir()]
 
 
-def class_names(root) -> tuple[str, ...]:
-    """Background and the names of the ids 1, 2, ... from idx_to_name.json. Raises FileError."""
+def names_file(root) -> Path:
+    """Find idx_to_name.json. Raises FileError."""
     path = next((folder / NAMES for folder in _folders(root) if (folder / NAMES).exists()), None)
     if path is None:
         raise FileError(f"{root}: no {NAMES} in ILSVRC/Data/DET/train; see `wsnb data fetch imagenet_det`, or make a "
                         "set: `wsnb data make shapes --layout imagenet_det`")
+    return path
+
+
+def class_names(root) -> tuple[str, ...]:
+    """Background and the names of the ids 1, 2, ... from idx_to_name.json. Raises FileError."""
+    path = names_file(root)
     names = load_json(path)
     if not isinstance(names, dict) or set(names) != {str(k) for k in range(1, len(names) + 1)}:
         raise FileError(f'{path}: not an object with the keys "1" to "{len(names)}"; fetch the lists again')
@@ -109,6 +115,7 @@ def _entry(path, line, n_classes: int) -> tuple[str, tuple[int, ...]]:
 
 
 def _below(path, name: str) -> str:
+    name = name.replace("\\", "/")
     if Path(name).is_absolute() or ".." in Path(name).parts:
         raise FileError(f"{path}: {name!r} leaves the list's folder; use paths below it")
     return name

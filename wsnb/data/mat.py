@@ -7,7 +7,7 @@ import math
 import struct
 import zlib
 
-from wsnb.files import FileError
+from wsnb.files import FileError, regular
 
 MATRIX, COMPRESSED = 14, 15
 BYTES = {1: 1, 2: 1, 3: 2, 4: 2, 5: 4, 6: 4, 7: 4, 9: 8, 12: 8, 13: 8, 16: 1, 17: 2, 18: 4}  # of the types of numbers
@@ -19,6 +19,7 @@ def load(path, names=None) -> dict:
     """Read {name: array} of the variables NAMES, or of all. Raises FileError for a missing or damaged file."""
     from scipy.io import loadmat  # half a second, which the runner spares
 
+    path = regular(path)
     try:
         with open(path, "rb") as file:
             check(file.read())

@@ -4,13 +4,16 @@ A layout is a module of this package with `class_names(root)`, `items(root, spli
 it has; the functions here take its name, and a chain runs on any of them.
 """
 
+from pathlib import Path
+
 import numpy as np
 
-from wsnb.data import cityscapes, densepose, imagenet_det, sbd, voc, weak
+from wsnb.data import cityscapes, coco, densepose, imagenet_det, sbd, voc, weak
 from wsnb.data.item import Item
 from wsnb.files import FileError, read_rgb
 
-_READERS = {"voc": voc, "sbd": sbd, "cityscapes": cityscapes, "imagenet_det": imagenet_det, "densepose": densepose}
+_READERS = {"voc": voc, "sbd": sbd, "cityscapes": cityscapes, "imagenet_det": imagenet_det, "densepose": densepose,
+            "coco": coco}
 LAYOUTS = tuple(_READERS)
 
 
@@ -44,6 +47,17 @@ def thing_classes(layout: str, n_classes: int) -> tuple[int, ...]:
 def items(layout: str, root, split: str, limit: int = 0) -> list[Item]:
     """List the pictures of SPLIT in the list's order, at most LIMIT of them (0: all)."""
     return of(layout).items(root, split, limit)
+
+
+HELD_OUT = ("val", "test", "minival")  # how lists of pictures that are tested begin
+
+
+def need_tuning_split(parameter: str, split: str, chosen: str) -> None:
+    """Raise ValueError if SPLIT, the value of PARAMETER, is a list of held-out pictures: what is CHOSEN on the pictures
+    of a test flatters the test. SPLIT: a list's name, its file, or SPLIT:LIST.txt."""
+    if Path(split.partition(":")[0]).name.lower().startswith(HELD_OUT):
+        raise ValueError(f"{parameter} {split!r}: {chosen} would be chosen on pictures that are held out for tests; "
+                         "take training pictures, as train or a list of some of them, train:LIST.txt")
 
 
 def image(item: Item) -> np.ndarray:

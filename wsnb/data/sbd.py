@@ -10,6 +10,7 @@ import numpy as np
 
 from wsnb.data import mat, weak
 from wsnb.data.item import Item, classes_only, given, of_image_size
+from wsnb.data.own.names import only_classes
 from wsnb.data.voc_lists import CLASSES, read_list
 from wsnb.files import FileError, save_png, voc_palette
 
@@ -30,7 +31,11 @@ def dataset(root) -> Path:
 def class_names(root) -> tuple[str, ...]:
     """Background and VOC's twenty, or the lines of dataset/classes.txt if it is there."""
     path = dataset(root) / "classes.txt"
-    return tuple(read_list(path)) if path.exists() else CLASSES
+    if not path.exists():
+        return CLASSES
+    listed = read_list(path)
+    only_classes(path, listed)
+    return tuple(listed)
 
 
 def items(root, split: str, limit: int = 0) -> list[Item]:
@@ -86,11 +91,11 @@ def _field(path, struct: str, name: str) -> np.ndarray:
         raise FileError(f"{path}: no readable {struct}.{name} ({error}); fetch SBD again") from error
 
 
-def _indices(path, array, dtype=np.uint8) -> np.ndarray:
+def _indices(path, array, name="Segmentation", dtype=np.uint8) -> np.ndarray:
     """ARRAY as unsigned integers [H, W]; refuses anything that would change by that."""
     array = np.asarray(array)
     if array.ndim != 2 or array.dtype.kind not in "uif" or not np.array_equal(array, array.astype(dtype)):
-        raise FileError(f"{path}: Segmentation is {array.dtype} {array.shape}, not [H, W] of "
+        raise FileError(f"{path}: {name} is {array.dtype} {array.shape}, not [H, W] of "
                         f"0..{np.iinfo(dtype).max}; fetch SBD again")
     return array.astype(dtype)
 
@@ -107,10 +112,10 @@ def instances_of(path) -> tuple[np.ndarray, np.ndarray]:
     instance k has class `categories[k - 1]`.
     Raises FileError, also where the mask names an instance that has no category.
     """
-    instances = _indices(path, _field(path, "GTinst", "Segmentation"), np.uint16)
+    instances = _indices(path, _field(path, "GTinst", "Segmentation"), dtype=np.uint16)
     if instances.size and instances.max() < 256:
         instances = instances.astype(np.uint8)
-    categories = np.asarray(_field(path, "GTinst", "Categories")).ravel().astype(np.uint8)
+    categories = _indices(path, np.atleast_2d(_field(path, "GTinst", "Categories")), "Categories").ravel()
     if instances.size and instances.max() > len(categories):
         raise FileError(f"{path}: instance {instances.max()} of {len(categories)} categories; fetch SBD again")
     return instances, categories

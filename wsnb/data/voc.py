@@ -13,8 +13,9 @@ import numpy as np
 
 from wsnb.data import sbd, weak
 from wsnb.data.item import Item, classes_only, given, of_image_size, read_numbers
+from wsnb.data.own.names import only_classes, stem
 from wsnb.data.voc_lists import CLASSES, Places, is_file, places, read_list, resolve, split_lines
-from wsnb.files import FileError, load_json, open_image, read_index, read_rgb, voc_palette, write
+from wsnb.files import FileError, load_json, open_image, read_index, read_rgb, regular, voc_palette, write
 
 PALETTE = voc_palette()  # uint8 [256, 3]; 255 is void
 BACKGROUND = 0
@@ -24,14 +25,14 @@ OFFICIAL = {"train": 1464, "val": 1449, "trainval": 2913, "trainaug": 10582, "te
 def class_names(root) -> tuple[str, ...]:
     """List the set's class names, background first: VOC2012/classes.txt (one a line) if it is there, else VOC's 21.
 
-    Raises FileError for a name that stands there twice.
+    Raises FileError for a name that stands there twice, or is none of a class.
     """
     path = places(root).voc / "classes.txt"
-    names = tuple(map(_composed, read_list(path))) if path.exists() else CLASSES
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise FileError(f"{path}: {', '.join(twice)} stands there twice; give each class a name of its own")
-    return names
+    if not path.exists():
+        return CLASSES
+    listed = read_list(path)
+    only_classes(path, listed)
+    return tuple(map(_composed, listed))
 
 
 def _composed(name: str) -> str:
@@ -64,12 +65,13 @@ def find(root, split: str, lines, errors: list | None = None) -> list[Item]:
     A line that cannot be read raises FileError, or, with a list ERRORS, is left out and its error put there.
     """
     at, found = places(root), []
-    names = {}  # folder -> its file names: one listing instead of thousands of stat calls
+    listed = {}  # folder -> {name, its ending in lower case, composed: file}: one listing for thousands of pictures
 
     def there(path):
-        if path.parent not in names:
-            names[path.parent] = {p.name for p in path.parent.iterdir()} if path.parent.is_dir() else set()
-        return path.name in names[path.parent]
+        if path.parent not in listed:
+            files = sorted(path.parent.iterdir(), reverse=True) if path.parent.is_dir() else ()
+            listed[path.parent] = {_plain_ending(file): file for file in files}
+        return listed[path.parent].get(_plain_ending(path))
 
     for line in (line.replace("\\", "/") for line in lines):
         try:
@@ -81,10 +83,19 @@ def find(root, split: str, lines, errors: list | None = None) -> list[Item]:
         else:
             found.append(_with_labels(at, item, there))
     path = at.voc / "tags.json"
-    if path.exists():
-        labels = _tags(path, class_names(root))
-        found = [replace(item, tags=labels.get(item.id)) for item in found]
-    return found
+    try:
+        labels = _tags(path, class_names(root)) if path.exists() else {}
+    except FileError as error:
+        if errors is None:
+            raise
+        errors.append(error)
+        labels = {}
+    return [replace(item, tags=labels[item.id]) if item.id in labels else item for item in found]
+
+
+def _plain_ending(path) -> str:
+    """A file's name, composed, its ending in lower case and short: ID.JPEG as ID.jpg."""
+    return _composed(path.stem) + path.suffix.lower().replace(".jpeg", ".jpg")
 
 
 def _tags(path, names) -> dict[str, tuple[int, ...]]:
@@ -105,16 +116,15 @@ def _from_id(at: Places, name: str, split: str, there) -> Item:
         raise FileError(f"list {split}: line {name!r} is neither an id nor `IMAGE MASK`; correct the list")
     if split == "trainaug" and at.sbd is not None and there(at.sbd / "cls" / f"{name}.mat"):
         image = at.sbd / "img" / f"{name}.jpg"
-        image = image if there(image) else at.voc / "JPEGImages" / image.name
+        image = there(image) or there(at.voc / "JPEGImages" / image.name) or at.voc / "JPEGImages" / image.name
         return Item(name, image, at.sbd / "cls_png" / f"{name}.png", None, None)
     image, mask = at.voc / "JPEGImages" / f"{name}.jpg", at.voc / "SegmentationClass" / f"{name}.png"
     augmented = at.voc / "SegmentationClassAug" / mask.name  # where others keep SBD's masks
-    mask = augmented if split != "test" and not there(mask) and there(augmented) else mask
-    if (split == "test" or is_file(split)) and not there(mask):  # VOC's test masks are not published
-        mask = None
-    if split == "test" and at.test is not None and not there(image):
-        image = at.test / "JPEGImages" / image.name
-    return Item(name, image, mask, None, None)
+    found = there(mask) or (there(augmented) if split != "test" else None)
+    if found is None and split != "test" and not is_file(split):  # VOC's test masks are not published
+        found = mask
+    elsewhere = at.test / "JPEGImages" / image.name if split == "test" and at.test is not None else image
+    return Item(name, there(image) or there(elsewhere) or elsewhere, found, None, None)
 
 
 def _from_paths(at: Places, line: str, split: str) -> Item:
@@ -123,6 +133,8 @@ def _from_paths(at: Places, line: str, split: str) -> Item:
         raise FileError(f"list {split}: line {line!r} has {len(fields)} columns, not `IMAGE MASK` or "
                         "`IMAGE MASK REGIONS`; correct the list")
     image, mask, regions = (*(resolve(at, field, split) for field in fields), None, None)[:3]
+    if mask is not None and image.stem not in mask.stem:
+        raise FileError(f"list {split}: line {line!r} gives {image.stem} the mask of another picture; correct the list")
     return Item(image.stem, image, mask, regions=None if regions == mask else regions)  # val lists repeat the mask
 
 
@@ -130,15 +142,14 @@ def _with_labels(at: Places, item: Item, there) -> Item:
     """Complete ITEM with its instances and boxes, and with the .mat where the converted PNG of SBD is not there."""
     mask = item.mask
     from_sbd = mask is not None and at.sbd is not None and mask.parent == at.sbd / "cls_png"
-    if from_sbd and not there(mask) and there(at.sbd / "cls" / f"{mask.stem}.mat"):
-        mask = at.sbd / "cls" / f"{mask.stem}.mat"
+    if from_sbd:
+        mask = there(mask) or there(at.sbd / "cls" / f"{mask.stem}.mat") or mask
     folder = at.sbd / "inst" if from_sbd else at.voc / "SegmentationObject"
     instances = folder / f"{item.id}{'.mat' if from_sbd else '.png'}"
     boxes = at.voc / "Annotations" / f"{item.id}.xml"
     scribbles, points = (at.voc / place / f"{item.id}.png" for place in ("Scribbles", "Points"))
-    return replace(item, mask=mask, instances=instances if there(instances) else None,
-                   boxes=boxes if there(boxes) else None, scribbles=scribbles if there(scribbles) else None,
-                   points=points if there(points) else None)
+    return replace(item, mask=mask, instances=there(instances), boxes=there(boxes), scribbles=there(scribbles),
+                   points=there(points))
 
 
 def read_image(item: Item) -> np.ndarray:
@@ -179,7 +190,9 @@ def read_boxes(item: Item, names=CLASSES) -> tuple[np.ndarray, np.ndarray, np.nd
     """
     path = given(item, "boxes")
     tree = _annotation(path)
-    stated = _stated(path, tree)
+    stated, named = _stated(path, tree), stem(tree.findtext("filename", "").strip())
+    if named not in ("", stem(item.id)) and item.image.with_name(f"{named}{item.image.suffix}").exists():
+        raise FileError(f"{path}: of the picture {named} by its <filename>; correct it, or the file's name")
     with open_image(item.image) as image:  # reads the header only
         width, height = image.size
     if stated != (height, width):
@@ -201,12 +214,16 @@ def _number(path, element, name: str) -> int:
 
 def _annotation(path):
     """Parse an annotation file. Raises FileError."""
+    path = regular(path)
     try:
-        return ElementTree.parse(path).getroot()
+        root = ElementTree.parse(path).getroot()
     except FileNotFoundError as error:
         raise FileError(f"{path}: missing; run `wsnb data doctor` to list all that is missing") from error
     except (OSError, ElementTree.ParseError, ValueError, LookupError) as error:  # the last: of an unknown encoding
         raise FileError(f"{path}: broken XML ({error}); fetch the annotation again") from error
+    if root.tag != "annotation" or len(root.findall("object")) < len(list(root.iter("object"))):
+        raise FileError(f"{path}: not VOC's <annotation> with its <object>s; export it as VOC XML")
+    return root
 
 
 def _stated(path, tree) -> tuple[int, int]:

@@ -7,7 +7,7 @@ folder (with voc/VOCdevkit, sbd/benchmark_RELEASE and voc_test/VOCdevkit).
 from dataclasses import dataclass
 from pathlib import Path
 
-from wsnb.files import FileError
+from wsnb.files import FileError, read_text
 
 CLASSES = ("background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow",
            "diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor")
@@ -38,10 +38,7 @@ def places(root) -> Places:
 
 def read_list(path) -> list[str]:
     """Lines of a list file without blank ones. Raises FileError if it is missing, empty or not text."""
-    try:
-        lines = [line.strip() for line in Path(path).read_text(encoding="utf-8-sig").splitlines() if line.strip()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise FileError(f"{path}: no readable list ({error}); fetch the data set's ImageSets again") from error
+    lines = [line.strip() for line in read_text(path).splitlines() if line.strip()]
     if not lines:
         raise FileError(f"{path}: an empty list; fetch the data set's ImageSets again")
     return lines

@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from wsnb.data import mat
-from wsnb.files import FileError, load_json, loaded_image, save_text, write
+from wsnb.files import FileError, load_json, loaded_image, read_text, save_text, write
 
 SUFFIXES = (".json", ".txt", ".mat")  # of files of detections
 NONE, VOID = 0, 255
@@ -188,11 +188,7 @@ def _json(path):
 
 
 def _txt(path):
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise FileError(f"{path}: not readable text ({error}); write it again") from error
-    rows = [line.rsplit(maxsplit=5) for line in lines if line.strip()]
+    rows = [line.rsplit(maxsplit=5) for line in read_text(path).splitlines() if line.strip()]
     wrong = [row for row in rows if len(row) != 6]
     if wrong:
         raise FileError(f"{path}: line {' '.join(wrong[0])!r} has {len(wrong[0])} of 6 parts; write class x0 y0 x1 y1 "
@@ -242,9 +238,9 @@ def load_instances(folder, name):
         raise FileError(f"{path}: a colour picture, but ids are 8-bit or 16-bit numbers; write it again")
     lines = Path(folder) / f"{name}.txt"
     try:
-        rows = [line.split() for line in lines.read_text(encoding="utf-8").splitlines() if line.strip()]
+        rows = [line.split() for line in read_text(lines).splitlines() if line.strip()]
         classes, scores = [int(c) for c, _ in rows], [float(s) for _, s in rows]
-    except (OSError, ValueError) as error:
+    except ValueError as error:
         raise FileError(f'{lines}: not lines "class score" ({error}); delete it and run the stage again') from error
     listed = [k for k in np.unique(ids) if k not in (NONE, VOID)]
     if len(listed) != len(rows):

@@ -9,7 +9,7 @@ import torch
 
 from wsnb.data import read
 from wsnb.files import load_torch, save_torch
-from wsnb.models import backbone_wrapper, backbones, distributed, heads, training
+from wsnb.models import backbone_wrapper, backbones, cost, distributed, heads, training
 from wsnb.ops import label_maps, segmentation
 
 
@@ -102,3 +102,20 @@ def write_predictions(p, network, items, device, folders, crf):
 
     labels_of = partial(label_maps.winners, crf=replace(crf, device=device) if len(folders) > 1 else None)
     return label_maps.write_labels(labels_of, items, folders, p.workers, prepare)
+
+
+def _count(p, n_classes) -> cost.Count:
+    arguments = (p.head, p.backbone, n_classes, "random", p.output_stride, p.width, p.freeze, "", tuple(p.head_rates))
+    return cost.count(heads.build, arguments, (3, p.crop, p.crop))
+
+
+def training_work(p, n_classes, samples) -> cost.Work:
+    """What `train` takes for SAMPLES crops in all."""
+    return cost.training(_count(p, n_classes), p.batch, samples, "crop", 1 if p.optimiser == "sgd" else 2)
+
+
+def test_work(p, size, pictures, with_crf=True) -> cost.Work:
+    """What predictions of PICTURES of a data set (`sizes.Size`) take, and with a CRF the fields of all classes."""
+    through = pictures * size.megapixels
+    fields = {"dense CRF": through * size.classes * p.crf_iterations} if with_crf else {}
+    return cost.inference(_count(p, size.classes), through, (p.crop, p.crop), cost.variants(p.scales, p.flip), **fields)

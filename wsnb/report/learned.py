@@ -55,7 +55,7 @@ def table(found) -> pd.DataFrame:
         **{name: [text.ours(value) for value in found.get(name, ())] for name in QUALITIES},
         "label mIoU": [_value(row.label_value, row.label_low, row.label_high) for row in rows],
         "student mIoU": [_value(row.value, row.low, row.high) for row in rows],
-        "95 %, seeds": [same_data.seeds(row) for row in rows],
+        "95 %, seeds": [text.over_seeds(row) for row in rows],
         "alike": list(found.alike),
         "labels, h": ["" if pd.isna(row.label_total) else f"{row.label_total / 3600:.1f}" for row in rows],
         "gain": [text.signed(row.value - row.label_value) for row in rows],

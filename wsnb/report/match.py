@@ -12,7 +12,7 @@ from collections import defaultdict
 import pandas as pd
 
 from wsnb.files import FileError
-from wsnb.report import protocol
+from wsnb.report import protocol, statistics
 from wsnb.run import papers
 
 COLUMNS = ("paper", "dataset", "split", "supervision", "image_labels", "method", "backbone", "crf", "metric", "value",
@@ -186,8 +186,9 @@ def compare(results, only=None) -> tuple[pd.DataFrame, pd.DataFrame]:
     """(lines, rest): a line for every reported number of the chapters' papers, of the papers ONLY if they are given;
     and the rows of the results frame that stand in none.
 
-    A line has the columns of merged, `others` (values that others got when they ran the program again), `found`,
-    `differs` and those of the results frame as our_NAME. found is
+    Seeds of one number stand once, by their mean, as `statistics.merged` has them. A line has the columns of merged,
+    `others` (values that others got when they ran the program again), `found`, `differs` and those of the results
+    frame as our_NAME. found is
       "ours"  where a row measures the same metric, data set, split, method and supervision. Of several the nearest
               protocol is taken, then the last round of a recursive training, then the first by name; never the best
               value;
@@ -196,6 +197,7 @@ def compare(results, only=None) -> tuple[pd.DataFrame, pd.DataFrame]:
       ""      where there is none.
     difference is ours minus theirs, NaN unless found is "ours"; differs holds (field, our value, theirs).
     """
+    results = statistics.merged(results)
     numbers = merged(load().pipe(lambda rows: rows[rows.paper.isin(papers.load() if only is None else only)]))
     numbers["others"] = _others(numbers)
     rows, theirs = list(results.itertuples()), [reported_terms(row) for row in numbers.itertuples()]

@@ -8,7 +8,7 @@ import jinja2
 import pandas as pd
 
 from wsnb.files import FileError
-from wsnb.report import chains, claims, headline, ladder, publish, same_data, table, text
+from wsnb.report import chains, claims, headline, ladder, publish, same_data, statistics, table, text
 from wsnb.report.protocol import FIELDS
 from wsnb.run import experiments, papers, params
 
@@ -227,9 +227,10 @@ def _ran(stage, found) -> list:
 
 def experiment(one: Experiment) -> str:
     """An experiment's page: what was run, results with their protocol, pictures, stages, parameters, notebooks."""
-    numbers = table.main(one.rows)
-    numbers = numbers if len(numbers) else one.rows
-    more = one.rows.drop(numbers.index)
+    rows = statistics.merged(one.rows)
+    numbers = table.main(rows)
+    numbers = numbers if len(numbers) else rows
+    more = rows.drop(numbers.index)
     shown = table.stages(one.stages).drop(columns="experiment")
     shown["stage"] = [text.link(name, f"{name}.ipynb" if name in one.chapters else None) for name in shown.stage]
     shown["key"] = one.stages.key.str[:8].array

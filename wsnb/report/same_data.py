@@ -125,22 +125,15 @@ def table(group) -> pd.DataFrame:
         "tags at test": group.image_labels.replace({"ground truth": "given", "none": "–"}),
         "CRF": group.crf.map(text.crf),
         "ours": [text.ours(*pair) for pair in zip(group.value, group.unit, strict=True)],
-        "95 %, pictures": [text.between(*pair) for pair in zip(group.low, group.high, strict=True)],
-        "95 %, seeds": [seeds(row) for row in group.itertuples()],
+        **text.intervals(group[statistics.LIMITS], group.seeds),
         "alike": group.alike,
         "of full supervision": [ratio(row) for row in group.itertuples()],
         "labels, s a picture": [price(row) for row in group.itertuples()],
         "experiment": group.title.where(group.method != FLOOR, ""),
         "unlike most": group.unlike.map(", ".join),
     })  # fmt: skip
-    known = {"unlike most": group.unlike.any(), "95 %, pictures": group.low.notna().any(), "alike": group.alike.any(),
-             "95 %, seeds": (group.seeds > 1).any()}
+    known = {"unlike most": group.unlike.any(), "alike": group.alike.any()}
     return made.drop(columns=[name for name, there in known.items() if not there])
-
-
-def seeds(row) -> str:
-    """'47.1–48.7 (3)', nothing for a single seed."""
-    return f"{text.between(row.seed_low, row.seed_high)} ({row.seeds})" if row.seeds > 1 else ""
 
 
 def usual(group) -> str:

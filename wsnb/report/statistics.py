@@ -103,7 +103,8 @@ def _letter(number) -> str:
     return (_letter(number // 26 - 1) if number >= 26 else "") + "abcdefghijklmnopqrstuvwxyz"[number % 26]
 
 
-COLUMNS = ["low", "high", "seed_low", "seed_high", "alike"]
+LIMITS = ["low", "high", "seed_low", "seed_high"]
+COLUMNS = [*LIMITS, "alike"]
 OWN = ["seed", "stage", "key", "git_commit", "git_dirty", "started", "seconds", "peak_cpu_bytes", "peak_gpu_bytes",
        "published", "value", "undefined", "counts", "label_seconds", "label_total", "label_counted", "label_prices",
        "threshold"]  # columns of the results frame in which seeds of one number may differ  # fmt: skip
@@ -147,6 +148,30 @@ def add(rows) -> pd.DataFrame:
     if len(known) > 1:
         made.loc[list(known), "alike"] = alike(_distinct(list(known.values())))
     return pd.concat([rows, made.astype({name: float for name in COLUMNS[:-1]})], axis=1)
+
+
+def limits(rows, prefix="") -> pd.DataFrame:
+    """The columns LIMITS of ROWS of `merged`, whose names begin with PREFIX: 95 % over pictures and over seeds, in %.
+
+    NaN without counts of single pictures, of a single seed and where a row has no number.
+    """
+    made = pd.DataFrame(index=rows.index, columns=LIMITS, dtype=float)
+    for place, values, tables in zip(rows.index, rows[f"{prefix}values"], rows[f"{prefix}tables"], strict=True):
+        if isinstance(values, tuple):
+            over_pictures = interval(*scored(tables)) if all(tables) else (math.nan, math.nan)
+            made.loc[place] = [*over_pictures, *over_seeds(values)[1:]]
+    return made
+
+
+def change(first, second) -> tuple:
+    """(low, high), 95 % over pictures, of the number with the tables FIRST minus that with SECOND, of the same
+    pictures drawn in pairs. NaN where counts are missing or of another number of pictures."""
+    if not all((*first, *second)):
+        return math.nan, math.nan
+    (value, drawn, without), (before, other, others) = scored(first), scored(second)
+    if len(without) != len(others):
+        return math.nan, math.nan
+    return interval(value - before, drawn - other, without - others)
 
 
 def scored(tables) -> tuple:

@@ -3,7 +3,7 @@ time and memory of the stages."""
 
 import pandas as pd
 
-from wsnb.report import match, text
+from wsnb.report import match, statistics, text
 from wsnb.run import papers
 
 NOT_RUN = "not run"
@@ -14,6 +14,8 @@ CSV = ["paper", "dataset", "split", "supervision", "method", "backbone", "crf", 
        "experiment", "stage", "key", "git_commit", "sources", "note", "nearest", "nearest_experiment",
        "nearest_differs"]  # nearest: ours under other conditions where none of ours measures the number  # fmt: skip
 LEGEND = """*difference*: ours minus reported; in brackets where the protocols differ, and it is no verdict.
+*95 %, pictures*: where ours lies if other pictures of this kind had been drawn; *95 %, seeds*: where the mean over more
+seeds lies (their number); see the table of the same pictures.
 *protocols match?*: compared is what both sides state; what differs is named.
 *re-run by others*: what strangers report after running the authors' program again.
 *not run*: nothing of ours measures it. *[25.9]*: neither does this one, it is the nearest of ours with the same method
@@ -57,6 +59,7 @@ def comparison(lines, numbered=None) -> pd.DataFrame:
         "CRF": ["" if row.crf == "" else text.crf(row.crf) for row in rows],
         "reported": [reported(row) for row in rows],
         "ours": [ours(row) for row in rows],
+        **text.intervals(statistics.limits(lines, "our_"), lines.our_seeds),
         "re-run by others": ["; ".join(text.reported(value, row.unit) for value in row.others) for row in rows],
         "difference": [difference(row) for row in rows],
         "protocols match?": [matching(row) for row in rows],
@@ -130,6 +133,7 @@ def own(rows) -> pd.DataFrame:
         "CRF": [text.crf(row.crf) if row.stated else "" for row in found],
         "tags at test": [row.image_labels or "" for row in found],
         "ours": [text.ours(row.value, row.unit) for row in found],
+        **text.intervals(statistics.limits(rows), rows.seeds),
         "remark": [remark(row) for row in found],
     }, dtype=object)  # fmt: skip
 

@@ -38,6 +38,18 @@ def between(low, high) -> str:
     return "" if pd.isna(low) or pd.isna(high) else f"{low:.1f}–{high:.1f}"
 
 
+def over_seeds(row) -> str:
+    """'47.1–48.7 (3)', nothing for a single seed."""
+    return f"{between(row.seed_low, row.seed_high)} ({row.seeds:.0f})" if row.seeds > 1 else ""
+
+
+def intervals(limits, seeds) -> dict:
+    """Up to two columns of text of `statistics.limits`, those with an interval; SEEDS: number of seeds of each row."""
+    rows = list(limits.assign(seeds=list(seeds)).itertuples())
+    found = {"95 %, pictures": [between(row.low, row.high) for row in rows], "95 %, seeds": list(map(over_seeds, rows))}
+    return {name: column for name, column in found.items() if any(column)}
+
+
 def pictures(dataset, split) -> str:
     """'VOC2012 val'."""
     return f"{dataset} {split}".replace(" unstated", "")

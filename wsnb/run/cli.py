@@ -10,7 +10,7 @@ import traceback
 from importlib.metadata import version
 from pathlib import Path
 
-from wsnb.files import FileError
+from wsnb.files import FileError, read_text
 from wsnb.run import command_line, experiments, overview, paths, schedule
 from wsnb.run.locks import LockedError
 from wsnb.run.params import ParamsError
@@ -110,6 +110,8 @@ def parser(arguments) -> argparse.ArgumentParser:
 
     plan = commands.add_parser("plan", parents=[chosen], help="what would run and why; --json: for a scheduler")
     plan.add_argument("--json", action="store_true", help="stages that are not finished, as jobs")
+    plan.add_argument("--estimate", action="store_true", help="time, memory and disk, computed; nothing need be there")
+    plan.add_argument("--gpu", metavar="NAME", help="--estimate: for this GPU, as a100 (default), h100, h200 or v100")
     plan.set_defaults(call=_plan, only=None, quiet=False, verbose=False)
 
     status = commands.add_parser("status", help="what has been run")
@@ -188,7 +190,7 @@ def _chosen(args) -> tuple:
 
 
 def _is_for_all(project, title) -> bool:
-    text = (project / "params" / f"{title}.yaml").read_text(encoding="utf-8")
+    text = read_text(project / "params" / f"{title}.yaml")
     return title.split("/")[1].startswith(experiments.SYNTHETIC) and f"\n{APART}" not in text
 
 
@@ -253,7 +255,16 @@ def _export_network(args) -> int:
 
 
 def _plan(args) -> int:
+    if args.gpu and not args.estimate:
+        raise ParamsError("--gpu: it goes with --estimate")
     options, titles = _chosen(args)
+    if args.estimate:
+        from wsnb.run import estimate
+
+        for title in titles:
+            experiment = estimate.load(options, title)
+            schedule.say(f"{title}\n{estimate.text(options.project, experiment, args.gpu or estimate.USUAL)}")
+        return schedule.DONE
     if not args.json:
         return overview.dry_run(options, titles)
     schedule.say(json.dumps(overview.plan(options, titles), indent=1))

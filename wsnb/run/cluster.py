@@ -82,6 +82,7 @@ def _stages(options, titles, locked, profile) -> list:
         locked.enter_context(schedule.lock(options, experiment))
         schedule.ensure_data(options, experiment)
     rows = overview.plan(options, titles, schedule.say)["stages"]
+    schedule.need_room(options, ", ".join(titles), 2**20 * sum(row["disk_mb"] or 0 for row in rows))
     return rows if profile else [{**row, "threads": 1} for row in rows]
 
 
@@ -103,7 +104,10 @@ def _snakemake(words, interrupts) -> int:
     interrupts.kernels.add(stop)
     try:
         with _stopped_without_us(process.pid):
-            return process.wait()
+            code = process.wait()
+        if code < 0:  # it was killed: its jobs would go on without it
+            stop()
+        return code
     finally:
         interrupts.kernels.discard(stop)
 

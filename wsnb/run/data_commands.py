@@ -19,8 +19,9 @@ def add(parser) -> None:
     fetch.add_argument("--root", metavar="DIR", help="where the set goes (default: data/ of the project)")
     fetch.set_defaults(call=_fetch)
     look = data.add_parser("doctor", help="list everything that is missing or damaged")
-    look.add_argument("name", choices=(*doctor.LAYOUTS, "weights"))
-    look.add_argument("root", help="the set's folder; for weights, the file")
+    look.add_argument("name", choices=(*doctor.LAYOUTS, "own", "tags", "weights"))
+    look.add_argument("root", help="the set's folder; own: of pictures and labels as for `new`; "
+                      "tags: an .npy of vectors; weights: a file of tensors")
     look.add_argument("--json", action="store_true", help="the findings as JSON; exit code 1 if there are problems")
     look.add_argument("--splits", nargs="+", default=None, metavar="SPLIT")
     look.set_defaults(call=_doctor)
@@ -34,7 +35,7 @@ def add(parser) -> None:
     make.add_argument("--size", type=_size, metavar="HxW", help="height and width in pixels; only with voc")
     make.set_defaults(call=_make)
     convert = data.add_parser("convert", help="write masks as PNG where a data set has them in another form")
-    convert.add_argument("name", choices=("sbd", "densepose"))
+    convert.add_argument("name", choices=("sbd", "densepose", "coco"))
     convert.add_argument("root")
     convert.set_defaults(call=_convert)
     new = data.add_parser("new", help="make a data set of a folder of your own pictures and labels")
@@ -68,10 +69,13 @@ def _fetch(args) -> int:
 
 def _doctor(args) -> int:
     from wsnb.data import doctor
+    from wsnb.data.own import dataset
 
     place = Path(args.root).expanduser()
-    if args.name == "weights":
-        found = doctor.weights(place)
+    if args.name in ("tags", "weights"):
+        found = getattr(doctor, args.name)(place)
+    elif args.name == "own":
+        found = dataset.look(place)
     else:
         splits = args.splits or doctor.usual_splits(place, args.name)
         progress = None if args.json else every_5_s("pictures")
@@ -102,10 +106,14 @@ def _make(args) -> int:
 
 
 def _convert(args) -> int:
-    from wsnb.data import densepose, sbd
+    from wsnb.data import coco, densepose, sbd
 
     if args.name == "sbd":
         print(f"{sbd.to_png(args.root, progress=every_5_s('masks'))} masks written to cls_png")
+        return schedule.DONE
+    if args.name == "coco":
+        for split, count in coco.to_png(args.root, progress=every_5_s("pictures")).items():
+            print(f"tags/{split}.json: {count} pictures, with their masks, objects and boxes")
         return schedule.DONE
     for split, count in densepose.to_png(args.root, progress=every_5_s("pictures")).items():
         print(f"lists/{split}2014.txt: {count} pictures")
@@ -131,13 +139,13 @@ def _size(text: str) -> tuple[int, int]:
     return int(height), int(width or height)
 
 
-def every_5_s(what):
-    """A progress(done, total) that prints a line every 5 s."""
+def every_5_s(what, file=None):
+    """A progress(done, total) that prints a line every 5 s, into FILE (standard output)."""
     last = [time.monotonic()]
 
     def progress(done, total):
         if time.monotonic() - last[0] >= 5:
             last[0] = time.monotonic()
-            print(f"{done}/{total} {what}", flush=True)
+            print(f"{done}/{total} {what}", file=file, flush=True)
 
     return progress

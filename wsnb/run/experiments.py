@@ -5,10 +5,11 @@ import re
 import time
 from pathlib import Path
 
-from wsnb.files import FileError
+from wsnb.files import FileError, read_text
 from wsnb.run import locks, notebooks, papers, params, paths
 
 SYNTHETIC = "shapes"  # experiments whose name starts so need no data but the built-in set
+ESTIMATED = "`wsnb plan NAME --estimate`"  # in the header of those on published data sets at their full size
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,7 +77,7 @@ def header(path) -> dict:
     Raises FileError if the file is not UTF-8 text.
     """
     found, field = {}, ""
-    for line in params.read_text(path).splitlines():
+    for line in read_text(path).splitlines():
         if not line.startswith("#"):
             break
         line = line.lstrip("#").strip()
@@ -84,6 +85,11 @@ def header(path) -> dict:
             field, line = match[1], match[2]
         found[field] = f"{found[field]} {line}".strip() if field in found else line
     return found
+
+
+def is_at_full_size(experiment: Experiment) -> bool:
+    """Whether an experiment is on a published data set as it is, as its header says: what it takes is known before."""
+    return ESTIMATED in header(experiment.path).get("Hardware and time", "")
 
 
 def description(path) -> str:

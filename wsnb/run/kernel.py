@@ -3,6 +3,7 @@
 What both miss is noticed here: how a kernel died, cells left over after sys.exit(0), floods of output, interrupts.
 """
 
+import atexit
 import contextlib
 import logging
 import os
@@ -91,6 +92,7 @@ class _Client(NotebookClient):
         return self
 
     def __exit__(self, *_):
+        atexit.unregister(self._cleanup_kernel)  # nbclient leaves it there, to fail, where no kernel started
         self.interrupts.kernels.discard(self.interrupt)
         if self.process is not None:
             kill_group(self.process.pid)  # workers that outlived their kernel

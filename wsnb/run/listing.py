@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from wsnb.files import FileError, load_json
+from wsnb.files import FileError, load_json, read_text
 from wsnb.run import experiments, papers, params
 
 NEEDED = re.compile(r'^(data_root|(?:\w+_)?weights): "([^"]*)"', re.M)
@@ -38,7 +38,7 @@ def text(project, chosen: list) -> str:
 
 def needs(project, title: str) -> str:
     """Time on which machine, memory of the published run, weights and data of an experiment, as its files say."""
-    header, content = experiments.header(_path(project, title)), params.read_text(_path(project, title))
+    header, content = experiments.header(_path(project, title)), read_text(_path(project, title))
     values = NEEDED.findall(content)
     weights = sorted({value for name, value in values if name != "data_root" and value not in FROM_NOTHING})
     roots = [value for name, value in values if name == "data_root"]

@@ -1,11 +1,13 @@
 """What would run and what has run: `wsnb plan`, `wsnb run --dry-run`, `wsnb status`."""
 
+import contextlib
 import math
 import os
 import re
 import shlex
 import sys
 
+from wsnb.files import FileError
 from wsnb.run import experiments, locks, manifest, params, paths, schedule, store
 from wsnb.run.schedule import say
 
@@ -62,10 +64,11 @@ def row(options: schedule.Options, experiment, stage, open_: list) -> dict:
     threads            processes or threads that it uses, whichever are more
     gpus               how many
     mem_mb, runtime    MiB (half as much again) and minutes (three times as many, at least ten) of an earlier run with
-                       these parameters; None if none is recorded
+                       these parameters, else as `estimate` computes them; None if neither is known
+    disk_mb            MiB that it keeps, by the same run or estimate
     """
     values, found = stage.values, schedule.recorded(options, experiment, stage)
-    names = {other.name for other in open_}
+    names, needs = {other.name for other in open_}, _needs(options, experiment, stage, found)
     return {
         "rule": re.sub(r"\W", "_", f"{experiment.paper}__{experiment.name}__{stage.name}"),
         "title": f"{experiment.title} {stage.name}",
@@ -74,9 +77,25 @@ def row(options: schedule.Options, experiment, stage, open_: list) -> dict:
         "command": _command(options, experiment.title, stage.name),
         "threads": max(1, values.get("workers", 1), values.get("threads", 1)),
         "gpus": 0 if stage.device == "cpu" else values.get("gpus", 1),
-        "mem_mb": math.ceil(found["peak_cpu_bytes"] * 1.5 / 2**20) if found else None,
-        "runtime": max(10, math.ceil(found["seconds"] * 3 / 60)) if found else None,
+        "mem_mb": needs and math.ceil(needs[0] * 1.5 / 2**20),
+        "runtime": needs and max(10, math.ceil(needs[1] * 3 / 60)),
+        "disk_mb": needs and math.ceil(needs[2] / 2**20),
     }
+
+
+def _needs(options, experiment, stage, found) -> tuple | None:
+    """(bytes of memory, seconds, bytes of disk) of a stage: by the record FOUND, or computed; None if not known."""
+    if found:
+        return found["peak_cpu_bytes"], found["seconds"], schedule.bytes_of(found)
+    of = stage.source or experiment
+    if not experiments.is_at_full_size(of):
+        return None
+    from wsnb.run import estimate  # it loads torch
+
+    with contextlib.suppress(FileError, params.ParamsError):  # a split of one's own, a stage that nobody estimated
+        one = estimate.of_stage(options.project, of, stage)
+        return one.memory, 3600 * one.hours, one.disk
+    return None
 
 
 def _command(options, title, stage) -> str:

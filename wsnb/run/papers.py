@@ -5,7 +5,7 @@ import functools
 import tomllib
 from pathlib import Path
 
-from wsnb.files import FileError
+from wsnb.files import FileError, read_text
 
 PLACE = Path(__file__).parents[1] / "papers"
 NAME, REPORTED = "paper.toml", "reported.csv"
@@ -73,8 +73,8 @@ def read(path) -> Paper:
     """Read one paper.toml. Raises FileError naming the file, and what is missing, unknown or of another type."""
     path = Path(path)
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        values = tomllib.loads(read_text(path))
+    except tomllib.TOMLDecodeError as error:
         raise FileError(f"{path}: not a TOML file ({error}); correct it, or check it out again") from error
     fields = {field.name: field for field in dataclasses.fields(Paper) if field.name != "key"}
     wrong = [f"unknown key {name}" for name in values if name not in fields]

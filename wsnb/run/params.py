@@ -16,7 +16,7 @@ from pathlib import Path
 
 import yaml
 
-from wsnb.files import FileError, readable
+from wsnb.files import read_text, readable
 from wsnb.run import allowed, notebooks
 
 SCALARS = {"int": int, "float": float, "bool": bool, "str": str}
@@ -181,16 +181,6 @@ def _refusal(what, at) -> yaml.YAMLError:
     return yaml.constructor.ConstructorError(None, None, what, at.start_mark)
 
 
-def read_text(path) -> str:
-    """Read the text of a parameter file. Raises FileError if it cannot be read or is not UTF-8."""
-    try:
-        return Path(path).read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise FileError(f"{path}: cannot be read ({error.strerror}); check the path") from error
-    except UnicodeDecodeError as error:
-        raise FileError(f"{path}: byte {error.start} is not UTF-8; save the file as UTF-8") from error
-
-
 def load_yaml(path) -> dict:
     """Read a flat YAML mapping of scalars and flat lists. Raises FileError for a file that is not UTF-8 text,
     ParamsError for any other content, object tags included.
@@ -310,8 +300,8 @@ def looks_like_a_file(name: str, value: str) -> bool:
 
 
 def is_folder_param(name: str, type_: str) -> bool:
-    """Whether a parameter names a folder whose content counts: *_dir, but for run_dir."""
-    return type_ == "str" and name.endswith("_dir") and name not in MACHINE
+    """Whether a parameter may name a folder whose content counts: *_dir, but for run_dir, and boundaries."""
+    return type_ == "str" and name.endswith(("_dir", "boundaries")) and name not in MACHINE
 
 
 def existing_file(name: str, type_: str, value, root) -> Path | None:

@@ -62,12 +62,12 @@ def resolve(
     for name, param in declared.items():
         value = resolved.values.get(name)
         file = value and params.is_file_param(name, param.type) and params.looks_like_a_file(name, value)
-        folder = params.is_folder_param(name, param.type) and value
+        folder = value and params.is_folder_param(name, param.type) and (name.endswith("_dir") or "/" in value)
         if (file or folder) and params.existing_file(name, param.type, value, project) is None:
             kind = "folder" if folder else "file"
             raise params.ParamsError(
                 f"{name}: no {kind} {params.file_part(name, value)}; give its path with -p {name}={kind.upper()}, or "
-                + ("leave it empty" if folder else "a word that the notebook knows")
+                + ("leave it empty" if name.endswith("_dir") else "a word that the notebook knows")
             )
 
     def source_resolved(source):

@@ -3,18 +3,23 @@
 import contextlib
 import dataclasses
 import os
+import shutil
 import sys
 import threading
 import time
 from pathlib import Path
 
 from wsnb.files import FileError, load_json
-from wsnb.run import contents, execute, experiments, locks, manifest, paths, plan, store
+from wsnb.run import contents, data_check, execute, experiments, locks, manifest, params, paths, plan, store
 from wsnb.run.interrupts import Interrupts
 
 DONE, FAILED, BAD, LOCKED, INTERRUPTED = 0, 1, 2, 3, 75  # exit codes
 UNKNOWN_SECONDS = 60  # of a stage that was never recorded: longer chains begin first
 ELSEWHERE = ("data_root", "run_dir", "device", "workers", "threads")  # parameters that say where, not how much
+
+
+class DiskFull(FileError):
+    """Too little room for what would be made; the message says how much, and what helps."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,10 +99,13 @@ def known_contents(options: Options) -> contents.Contents:
 
 
 def wanted(options: Options, experiment, known: contents.Contents) -> list:
-    """The experiment's stages as they stand (plan.Wanted)."""
+    """The experiment's stages as they stand (plan.Wanted). Raises FileError if one is to run on damaged data."""
     place = paths.run_folder(options.runs, experiment.paper, experiment.name)
     until = options.only or options.until
-    return plan.wanted(options.project, experiment, place, until, options.verify, contents=known)
+    items = plan.wanted(options.project, experiment, place, until, options.verify, contents=known)
+    if not all(item.done for item in items):
+        data_check.before(options, experiment, known)
+    return items
 
 
 def link_finished(items: list) -> None:
@@ -153,6 +161,37 @@ def recorded(options: Options, experiment, stage) -> dict:
         if found and all(found["params"].get(name, value) == value for name, value in values.items()):
             return found
     return {}
+
+
+def bytes_of(record: dict) -> int:
+    """Size of the files of a manifest, or of what is published of one."""
+    files = record["files"]
+    return files["bytes"] if isinstance(files.get("bytes"), int) else sum(of["size"] for of in files.values())
+
+
+def need_disk(options: Options, experiment, stages) -> None:
+    """Raise DiskFull if the disk of the runs has not the room that STAGES, which are not finished, will take: as an
+    earlier run took, or as computed for published data sets; others count nothing."""
+    needed = 0
+    for stage in stages:
+        of = stage.source or experiment
+        if found := recorded(options, experiment, stage):
+            needed += bytes_of(found)
+        elif experiments.is_at_full_size(of):
+            from wsnb.run import estimate  # it loads torch
+
+            with contextlib.suppress(FileError, params.ParamsError):  # a split of one's own
+                needed += estimate.disk_of(options.project, of, stage)
+    need_room(options, experiment.title, needed)
+
+
+def need_room(options: Options, what: str, needed: float) -> None:
+    """Raise DiskFull if the disk of the runs has not NEEDED bytes of room, which WHAT will take."""
+    place = next(folder for folder in (options.runs, *options.runs.parents) if folder.is_dir())
+    free = shutil.disk_usage(place).free
+    if needed > free:
+        raise DiskFull(f"{place}: {what} will take about {needed / 1e9:.2g} GB, {free / 1e9:.2g} GB are "
+                       "free; make room (`wsnb clean` lists what may go), or give --runs a folder of another disk")
 
 
 def chain_seconds(made: list) -> dict:
@@ -252,12 +291,17 @@ def _plan(options, loaded, queue, locked, codes) -> None:
                 locked.enter_context(lock(options, experiment))
                 ensure_data(options, experiment)
                 items = wanted(options, experiment, known)
+                need_disk(options, experiment, [item.stage for item in items if not item.done])
                 for item in items:
                     if not item.done:  # before an earlier stage takes its hours
                         locks.refuse_open_notebook(store.run_lock(item.folder), f"{experiment.title} {item.stage.name}")
             except locks.LockedError as error:
                 say(f"{error}")
                 codes.append(LOCKED)
+                continue
+            except DiskFull as error:
+                say(f"{error}")
+                codes.append(FAILED)
                 continue
             link_finished(items)
             queue.add(jobs(options, experiment, items))

@@ -1,6 +1,7 @@
 """Boxes and outlines of a COCO JSON, each annotation compared with what the file says about its picture."""
 
 from wsnb.data.own import names
+from wsnb.data.own.numbers import are_shares, is_set, number
 from wsnb.files import FileError, load_json
 
 
@@ -35,12 +36,15 @@ def read(path, errors: list, sizes: dict) -> tuple[dict, dict]:
             errors.append(f"{path}: the image {name} (id {key}) occurs twice, by its id or its name without folder; "
                           "rename one picture, or remove one of the entries")
         stems[key] = stem
-        if all(isinstance(image.get(side), int | float) and image[side] > 0 for side in ("height", "width")):
-            sizes[stem] = (path, image["height"], image["width"])
+        height, width = (number(image.get(side)) for side in ("height", "width"))
+        if height and width:
+            sizes[stem] = (path, round(height), round(width))
+    if twice := names.alike({labels[key] for key in labels if key in used}):
+        errors.append(f"{path}: the categories {' and '.join(twice)} differ by their letters' case only; make them one")
     boxes, outlines = {stem: [] for stem in stems.values()}, {stem: [] for stem in stems.values()}
-    for number, one in enumerate(content["annotations"], 1):
+    for k, one in enumerate(content["annotations"], 1):
         image, category = str(one.get("image_id")), str(one.get("category_id"))
-        where = f"{path}: annotation {one.get('id', f'number {number}')} of {stems.get(image, f'image {image}')}"
+        where = f"{path}: annotation {one.get('id', f'number {k}')} of {stems.get(image, f'image {image}')}"
         box, outline = _box(one), one.get("segmentation")
         if image not in stems:
             errors.append(f"{where}: no image has this id; add the image, or remove the annotation")
@@ -48,11 +52,13 @@ def read(path, errors: list, sizes: dict) -> tuple[dict, dict]:
             errors.append(f"{where}: no category has the id {category}; add the category, or correct the annotation")
         elif labels[category] == "background":
             errors.append(f"{where}: a box of the background; remove it, or correct its category")
+        elif _numbers(one.get("bbox")) and are_shares(one["bbox"]):
+            errors.append(f"{where}: its bbox {one['bbox']} seems to be in shares of the picture; export pixels")
         elif box is None:
             errors.append(f"{where}: its bbox is {str(one.get('bbox'))[:60]}, not [x, y, width, height], and it has no "
                           "polygon that gives one; draw its box, or remove the annotation")
         else:
-            boxes[stems[image]].append((labels[category], box, bool(one.get("iscrowd"))))
+            boxes[stems[image]].append((labels[category], box, is_set(one.get("iscrowd"))))
             outlines[stems[image]].append(None if _is_box(outline, box) else outline)
     return boxes, {stem: found for stem, found in outlines.items() if found and all(found)}
 

@@ -81,29 +81,16 @@ def make(folder, root=None, val: int = -1, longest: int = 500, seed: int = 0, pr
     Pictures are turned upright as their camera says and made no longer than LONGEST pixels (0: as they are), labels
     with them. Raises FileError that lists what is wrong, before anything is written.
     """
-    folder = Path(folder).expanduser()
-    if not folder.is_dir():
-        raise FileError(f"{folder}: no such folder; give the folder of your pictures")
-    root = Path(root).expanduser() if root else folder / "VOCdevkit"
+    root = Path(root).expanduser() if root else Path(folder).expanduser() / "VOCdevkit"
     if (root / "VOC2012").exists():
         raise FileError(f"{root / 'VOC2012'}: is there already; remove it, or choose another --root")
     errors, notes = [], []
-    found = find.labels_in(folder, places, errors)
-    classes = find.classes_of(found, errors)
-    ids = find.pictures_of(found, errors, notes)
-    sizes = {stem: picture.size(path, longest, errors) for stem, path in ids.items()}
-    masked = {stem: picture.check(found, stem, size[0], classes, errors) for stem, size in sizes.items() if size}
-    if not errors:
-        find.masks_agree(found, masked, classes, errors)
+    found, classes, ids, sizes = _examined(folder, places, longest, errors, notes)
     if val >= 0 and not 1 <= val < len(ids) and not errors:
         errors.append(f"--val {val}: of {len(ids)} pictures hold out 1 to {len(ids) - 1}")
     if errors:
         more = f"\nand {len(errors) - _SHOWN} more" if len(errors) > _SHOWN else ""
         raise FileError("\n".join(errors[:_SHOWN]) + more)
-    turned = [stem for stem, path in ids.items() if set(_of(found, stem)) - {"tags"} and picture.turned(path)]
-    if turned:
-        notes.append(f"{len(turned)} pictures are turned upright as their camera says, the first is {turned[0]}; their "
-                     "labels have to be of the upright picture")
     temporary = root / f".VOC2012.{seed}.tmp"
     building = temporary / "VOC2012"
     shutil.rmtree(temporary, ignore_errors=True)
@@ -132,6 +119,36 @@ def make(folder, root=None, val: int = -1, longest: int = 500, seed: int = 0, pr
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return Own(root, classes, {split: len(listed) for split, listed in splits.items()}, known, stuff, notes)
+
+
+def look(folder, **places) -> doctor.Report:
+    """Report on a folder that `make` would take, and on all labels in it; nothing is written. Raises FileError."""
+    report = doctor.Report(str(folder))
+    found, classes, ids, _ = _examined(folder, places, 0, report.problems, report.notes)
+    report.pictures |= {kind: sum(stem in found[kind] for stem in ids) for kind in KINDS if found[kind]}
+    report.notes.append(f"{len(ids)} pictures with labels, of the classes {', '.join(classes[1:])}")
+    return report
+
+
+def _examined(folder, places: dict, longest: int, errors: list, notes: list) -> tuple[dict, tuple, dict, dict]:
+    """Read all labels of FOLDER and compare them with their pictures: (labels found, classes, {name: picture}, {name:
+    sizes}). What is wrong goes to ERRORS. Raises FileError without a folder."""
+    folder = Path(folder).expanduser()
+    if not folder.is_dir():
+        raise FileError(f"{folder}: no such folder; give the folder of your pictures")
+    found = find.labels_in(folder, places, errors)
+    classes = find.classes_of(found, errors)
+    ids = find.pictures_of(found, errors, notes)
+    sizes = {stem: picture.size(path, longest, errors) for stem, path in ids.items()}
+    masked = {stem: picture.check(found, stem, size[0], classes, errors) for stem, size in sizes.items() if size}
+    if errors:
+        return found, classes, ids, sizes
+    find.masks_agree(found, masked, classes, errors)
+    turned = [stem for stem, path in ids.items() if set(_of(found, stem)) - {"tags"} and picture.turned(path)]
+    if turned:
+        notes.append(f"{len(turned)} pictures are turned upright as their camera says, the first is {turned[0]}; their "
+                     "labels have to be of the upright picture")
+    return found, classes, ids, sizes
 
 
 def _known(found: dict, ids: dict, made: dict) -> dict[str, int]:

@@ -41,8 +41,10 @@ def labels_in(folder: Path, places: dict, errors: list) -> dict:
         path = at.get(kind)
         if path is None:
             found[kind] = {}
+        elif path.is_dir() and kind == "boxes":
+            found[kind] = labels.xml(path, errors, found["sizes"], found["pictures"])
         elif path.is_dir():
-            found[kind] = labels.xml(path, errors, found["sizes"]) if kind == "boxes" else labels.maps(path, errors)
+            found[kind] = labels.maps(path, errors)
         elif kind == "boxes":
             found[kind], outlined = coco.read(path, errors, found["sizes"])
         else:
@@ -60,7 +62,7 @@ def labels_in(folder: Path, places: dict, errors: list) -> dict:
 def _boxes_in(folder: Path, usual: Path | None, errors: list) -> Path | None:
     """Find the boxes: at their USUAL place, else VOC XML beside the pictures, else the one COCO JSON in FOLDER or its
     annotations, of any name."""
-    if usual is not None and (usual.is_file() or names.files(usual, (".xml",))):
+    if usual is not None and (not usual.is_dir() or names.files(usual, (".xml",))):
         return usual
     if usual is None and names.files(folder, (".xml",)):
         return folder
@@ -109,6 +111,8 @@ def classes_of(found: dict, errors: list) -> tuple[str, ...]:
                           "name of 1, of 2, ...")
     if not classes and not errors:
         errors.append(f"{found['folder']}: no class is named by any label; tag, box or mark an object")
+    if twice := names.alike({*classes, *named}):
+        errors.append(f"classes: {' and '.join(twice)} differ by their letters' case only; write one everywhere")
     if len(classes) > 254 or len(set(classes)) < len(classes):
         errors.append(f"{len(classes)} classes, {len(set(classes))} different: at most 254, each once")
     return ("background", *classes)
@@ -135,13 +139,13 @@ def masks_agree(found: dict, masked: dict, classes, errors: list) -> None:
     """Compare full masks with the tags and boxes of their pictures; MASKED holds each picture's labels in its mask."""
     masked = {stem: labels for stem, labels in masked.items() if stem in found["masks"]}
     held = set().union(*masked.values())
-    if masked and held == {0, 255}:
+    if masked and held in ({0, 255}, {255}):
         errors.append("masks: all hold nothing but 0 and 255; 255 means unknown: write the class's number, 1 for the "
                       "first")
     for k, name in enumerate(classes[1:], 1):
         saying = [stem for stem in masked if name in found["tags"].get(stem, ())
                   or any(box[0] == name for box in found["boxes"].get(stem, ()))]
-        if saying and k not in held and held != {0, 255}:
+        if saying and k not in held and held not in ({0, 255}, {255}):
             errors.append(f"masks: none holds {k}, {name}, though tags or boxes of {len(saying)} of their pictures do, "
                           f"the first is {saying[0]}; write the numbers of classes.txt into the masks")
 

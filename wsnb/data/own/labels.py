@@ -9,7 +9,8 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from wsnb.data.own import names
-from wsnb.files import FileError
+from wsnb.data.own.numbers import are_shares, is_set, number
+from wsnb.files import FileError, read_text
 
 _HEADS = {"image", "file", "filename", "name", "id", "picture"}
 
@@ -36,16 +37,21 @@ def maps(folder, errors: list) -> dict[str, Path]:
 def tags(path, errors: list) -> dict[str, list[str]]:
     """Read tags from .csv (`NAME,tag,tag` or `NAME,tag;tag`) or .txt (`NAME tag tag`); a bare NAME has no object, and
     the tag "background" says nothing more."""
-    found = {}
-    for number, (name, *fields) in _rows(path, errors):
+    found, written = {}, set()
+    for line, (name, *fields) in _rows(path, errors):
         stem = names.stem(name)
         if stem in found:
-            errors.append(f"{path}: line {number}: {stem} occurs twice; put its tags on one line")
+            errors.append(f"{path}: line {line}: {stem} occurs twice; put its tags on one line")
         given = [tag for field in fields for tag in field.split(";") if tag.strip()]
+        if any("|" in tag for tag in given):
+            errors.append(f"{path}: line {line}: {';'.join(given)[:60]!r} seems to be several tags; separate them by ;")
+        written.update(tag.strip().lower() for tag in given)
         try:
             found[stem] = [tag for tag in map(names.class_name, given) if tag != "background"]
         except FileError as error:
-            errors.append(f"{path}: line {number}: {error}")
+            errors.append(f"{path}: line {line}: {error}")
+    if written and written <= {"0", "1", "0.0", "1.0", "true", "false"}:
+        errors.append(f"{path}: its tags are 0 and 1, as of a table with a column a class; write NAME,class;class")
     return found
 
 
@@ -54,30 +60,33 @@ def strokes(path, errors: list) -> dict[str, list[tuple[str, list[tuple[float, f
 
     Pixels count from 0, x to the right, y down. The class "background" is allowed.
     """
-    found = {}
-    for number, row in _rows(path, errors):
+    found, every = {}, []
+    for line, row in _rows(path, errors):
         try:
             name, label, *numbers = row
             values = [float(value) for value in numbers]
             if not values or len(values) % 2:
                 raise ValueError
         except ValueError:
-            errors.append(f"{path}: line {number}: {','.join(row)[:60]!r} is not NAME,class,x,y[,x,y...]; correct it")
+            errors.append(f"{path}: line {line}: {','.join(row)[:60]!r} is not NAME,class,x,y[,x,y...]; correct it")
             continue
         try:
             label = names.class_name(label)
         except FileError as error:
-            errors.append(f"{path}: line {number}: {error}")
+            errors.append(f"{path}: line {line}: {error}")
             continue
+        every += values
         corners = list(zip(values[::2], values[1::2], strict=True))
         found.setdefault(names.stem(name), []).append((label, corners))
+    if every and are_shares(every):
+        errors.append(f"{path}: its coordinates seem to be shares of the picture; write pixels")
     return found
 
 
-def xml(folder, errors: list, sizes: dict) -> dict[str, list[tuple[str, tuple, bool]]]:
+def xml(folder, errors: list, sizes: dict, pictures) -> dict[str, list[tuple[str, tuple, bool]]]:
     """Read (class, (x0, y0, x1, y1) half-open, difficult) of every box from a folder of VOC XML files.
 
-    What a file states about its picture's (height, width) goes to SIZES.
+    What a file states about its picture's (height, width) goes to SIZES; none may name another of PICTURES.
     """
     found = {}
     for stem, path in names.by_stem(folder, (".xml",), errors).items():
@@ -87,29 +96,28 @@ def xml(folder, errors: list, sizes: dict) -> dict[str, list[tuple[str, tuple, b
         except (OSError, ElementTree.ParseError, ValueError, LookupError) as error:
             errors.append(f"{path}: no readable VOC annotation ({error}); export it again")
             continue
-        height, width = (_number(root.findtext(f"size/{side}")) for side in ("height", "width"))
+        if root.tag != "annotation" or len(root.findall("object")) < len(list(root.iter("object"))):
+            errors.append(f"{path}: not VOC's <annotation> with its <object>s; export it as VOC XML, or COCO JSON")
+            continue
+        named = names.stem(root.findtext("filename", "").strip())
+        if named != stem and named in pictures:
+            errors.append(f"{path}: of the picture {named} by its <filename>; correct it, or the file's name")
+        height, width = (number(root.findtext(f"size/{side}")) for side in ("height", "width"))
         if height and width:  # some programs write 0 for unknown
             sizes[stem] = (path, round(height), round(width))
-        for number, element in enumerate(root.findall("object"), 1):
-            where = f"{path}: object {number}"
-            corners = [_number(element.findtext(f"bndbox/{key}")) for key in ("xmin", "ymin", "xmax", "ymax")]
+        for k, element in enumerate(root.findall("object"), 1):
+            where = f"{path}: object {k}"
+            corners = [number(element.findtext(f"bndbox/{key}")) for key in ("xmin", "ymin", "xmax", "ymax")]
             label = _class(element.findtext("name"), where, errors)
             if None in corners:
                 errors.append(f"{where}: no <bndbox> of four numbers; export upright boxes as VOC XML")
+            elif are_shares(corners):
+                errors.append(f"{where}: its <bndbox> seems to be in shares of the picture; export pixels")
             elif label is not None:
                 x0, y0, x1, y1 = map(round, corners)
-                difficult = element.findtext("difficult", "0").strip() == "1"
+                difficult = is_set(element.findtext("difficult"))
                 boxes.append((label, (x0 - 1, y0 - 1, x1, y1), difficult))
     return found
-
-
-def _number(text) -> float | None:
-    """Read a finite number of a sane size; None for anything else."""
-    try:
-        value = float(text)
-    except (TypeError, ValueError):
-        return None
-    return value if abs(value) < 1e9 else None
 
 
 def _class(written, where: str, errors: list) -> str | None:
@@ -128,20 +136,19 @@ def _class(written, where: str, errors: list) -> str | None:
 def _rows(path, errors: list):
     """Read (line number, fields) of a table; a heading line, empty lines and # comments are left out."""
     try:
-        with open(path, encoding="utf-8-sig", newline="") as file:
-            text = file.read().splitlines()
+        text = read_text(path).splitlines()
         lines = list(csv.reader(text, delimiter=";" if _semicolons(text) else ",")) if (
             Path(path).suffix.lower() == ".csv") else [line.split() for line in text]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise FileError(f"{path}: no readable table ({error}); save it as UTF-8 text") from error
-    for number, row in enumerate(lines, 1):
+    except csv.Error as error:
+        raise FileError(f"{path}: no readable table ({error}); correct it") from error
+    for line, row in enumerate(lines, 1):
         fields = [field.strip() for field in row]
-        if not any(fields) or fields[0].startswith("#") or number == 1 and fields[0].lower() in _HEADS:
+        if not any(fields) or fields[0].startswith("#") or line == 1 and fields[0].lower() in _HEADS:
             continue
         if not fields[0]:
-            errors.append(f"{path}: line {number} has no file name; correct it")
+            errors.append(f"{path}: line {line} has no file name; correct it")
             continue
-        yield number, fields
+        yield line, fields
 
 
 def _semicolons(text) -> bool:

@@ -17,6 +17,8 @@ _NOTHING = ("bg", "none", "null", "nothing", "empty", "void", "ignore", "unlabel
 
 def files(folder, endings) -> list[Path]:
     """List the files of FOLDER with one of ENDINGS, in any case; hidden ones (.DS_Store, ._x.png) are left out."""
+    if not Path(folder).is_dir():
+        raise FileError(f"{folder}: no folder; remove it, or give another path")
     return sorted(path for path in Path(folder).iterdir()
                   if path.suffix.lower() in endings and not path.name.startswith(".") and path.is_file())
 
@@ -66,6 +68,27 @@ def class_name(written) -> str:
     if low in _NOTHING or low.strip("_") in _NOTHING:
         raise FileError(f"{name!r} seems to mean that there is no object; write background, or rename the class")
     return name
+
+
+def only_classes(path, listed) -> None:
+    """Raise FileError, naming PATH, unless LISTED are names of classes, of which the background can only be the first:
+    each once, letters in any case, and none that seems to mean "no object"."""
+    try:
+        found = [class_name(name) for name in listed]
+    except FileError as error:
+        raise FileError(f"{path}: {error}") from error
+    if "background" in found[1:]:
+        raise FileError(f"{path}: the background is not the first line; put it first, for it is 0")
+    if twice := alike(found):
+        raise FileError(f"{path}: {' and '.join(twice)} stands there twice; give each class a name of its own")
+
+
+def alike(listed) -> list[str]:
+    """Names in LISTED that are equal but for their letters' case: those of the first such class, each once."""
+    same = {}
+    for name in listed:
+        same.setdefault(name.casefold(), []).append(name)
+    return next((list(dict.fromkeys(found)) for found in same.values() if len(found) > 1), [])
 
 
 def place(found: dict, kind: str):

@@ -7,7 +7,7 @@ from PIL import ImageOps
 
 from wsnb.data.own import names
 from wsnb.data.voc_lists import read_list
-from wsnb.files import FileError, open_image
+from wsnb.files import FileError, open_image, read_text
 
 FOLDER, LISTS, YAML = "labels", ("classes.txt", "labels/classes.txt", "obj.names"), ("data.yaml", "dataset.yaml")
 
@@ -23,13 +23,25 @@ def class_names(folder: Path) -> list[str] | None:
     """Read the names of the classes 0, 1, ...: of a list, or of `names` in the YAML; None without. Raises FileError."""
     for name in LISTS:
         if (folder / name).is_file():
-            return [one for one in read_list(folder / name) if not names.is_background(one)]
+            listed = read_list(folder / name)
+            names.only_classes(folder / name, listed)
+            if names.is_background(listed[0]):
+                raise FileError(f"{folder / name}: YOLO's 0 is its first line; take {listed[0]} out if 0 is the next")
+            return listed
     for path in (folder / name for name in YAML if (folder / name).is_file()):
+        text = read_text(path)
         try:
-            listed = yaml.safe_load(path.read_text(encoding="utf-8-sig")).get("names")
-        except (OSError, ValueError, AttributeError, yaml.YAMLError) as error:
+            content = yaml.safe_load(text)
+            listed, count = content.get("names"), content.get("nc")
+        except (ValueError, AttributeError, yaml.YAMLError) as error:
             raise FileError(f"{path}: no readable YAML ({error}); write `names: [cat, dog]` into it") from error
-        return list(listed.values()) if isinstance(listed, dict) else listed
+        if isinstance(listed, dict) and set(listed) == set(range(len(listed))):
+            listed = [listed[k] for k in range(len(listed))]
+        if not isinstance(listed, list) or count not in (None, len(listed)):
+            raise FileError(f"{path}: `names` are not the classes 0, 1, ... without a gap, as many as `nc` says; write "
+                            "`names: [cat, dog]` into it")
+        names.only_classes(path, listed)
+        return listed
     return None
 
 
@@ -45,7 +57,7 @@ def read(folder: Path, pictures: dict, errors: list) -> dict[str, list[tuple[str
     for stem, path in label_files(folder).items():
         size = _upright_size(pictures[stem]) if stem in pictures else None
         found[stem] = []
-        for number, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), 1):
+        for number, line in enumerate(read_text(path).splitlines(), 1):
             if not line.strip():
                 continue
             try:

@@ -16,6 +16,7 @@ MAKERS = {  # folder below data/shapes: (layout, module)
     "imagenet_det": ("imagenet_det", "wsnb.data.synthetic.make_imagenet_det"),
     "semantic_boundaries": ("sbd", "wsnb.data.synthetic.make_sbd"),
     "densepose": ("densepose", "wsnb.data.synthetic.make_densepose"),
+    "coco": ("coco", "wsnb.data.synthetic.make_coco"),
 }
 
 

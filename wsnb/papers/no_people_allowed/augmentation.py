@@ -41,19 +41,23 @@ def shifted_scaled_rotated(arrays, rng):
             for array in arrays]
 
 
-def bent(arrays, rng, pixels=50):
+def bent(arrays, rng, pixels=50, about="transposed"):
     """Apply ElasticTransform, p 0.5: an affine map that moves three control points by up to PIXELS in each direction.
 
     The elastic field itself (alpha 1, sigma 50) stays under a hundredth of a pixel and is left out. Arrays of different
     sizes are moved by the same pixels of their own, as in the original: that misaligns a picture and its labels. The
-    original takes (height, width) // 2 for the centre (x, y): the points lie aside where a picture is not square.
+    original takes (height, width) // 2 for the centre (x, y) (ABOUT "transposed"): the points lie aside where a picture
+    is not square; "centre" puts them about its centre. Raises ValueError for another.
     """
+    if about not in ("transposed", "centre"):
+        raise ValueError(f"bend_about {about!r}: use transposed or centre")
     if rng.random() >= 0.5:
         return arrays
     moves = rng.uniform(-pixels, pixels, (3, 2)).astype(np.float32)
     result = []
     for array in arrays:
-        centre, side = np.array(array.shape[:2], np.float32) // 2, min(array.shape[:2]) // 3
+        size = array.shape[:2] if about == "transposed" else array.shape[1::-1]
+        centre, side = np.array(size, np.float32) // 2, min(size) // 3
         points = np.array([centre + side, [centre[0] + side, centre[1] - side], centre - side], np.float32)
         result.append(warped(array, cv2.getAffineTransform(points, points + moves)))
     return result
@@ -130,16 +134,17 @@ def one_of(image, rng, functions):
     return functions[rng.integers(len(functions))](np.ascontiguousarray(image), rng)
 
 
-def augmented(image, rng, labels=None, scope="strong", pixels=50):
+def augmented(image, rng, labels=None, scope="strong", pixels=50, about="transposed"):
     """Augment a picture uint8 [H, W, 3] and its label map [h, w] (or None) alike: (picture, labels).
 
-    scope: "strong", "irnet" (flip, rotation, bend, noise) or "none". Raises ValueError for another.
+    scope: "strong", "irnet" (flip, rotation, bend, noise) or "none"; pixels, about: of `bent`. Raises ValueError for
+    another.
     """
     if scope not in ("strong", "irnet", "none"):
         raise ValueError(f"augmentation {scope!r}: use strong, irnet or none")
     arrays = [image] if labels is None else [image, labels]
     if scope != "none":
-        arrays = bent(shifted_scaled_rotated(flipped(arrays, rng), rng), rng, pixels)
+        arrays = bent(shifted_scaled_rotated(flipped(arrays, rng), rng), rng, pixels, about)
         arrays[0] = noisy(arrays[0], rng)
         for functions in LOOKS if scope == "strong" else ():
             arrays[0] = one_of(arrays[0], rng, functions)

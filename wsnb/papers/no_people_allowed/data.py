@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 
-from wsnb import files
+from wsnb import files, legacy_pickle
 from wsnb.data import read, transforms
 from wsnb.ops.affinity import quarter_index
 from wsnb.papers.no_people_allowed.augmentation import Draws, augmented, crop_box, placed
@@ -24,7 +24,7 @@ def tags_of(layout, n_classes, tags_file=""):
     tags_file: IRN's `cls_labels.npy` (a dictionary of vectors by the picture's number without underscore) instead of
     the layout's own tags. Raises FileError for a file without the picture.
     """
-    table = files.load_legacy_array(tags_file) if tags_file else None
+    table = legacy_pickle.load_legacy_array(tags_file) if tags_file else None
     if isinstance(table, np.ndarray):
         table = table.item() if table.ndim == 0 else None
     if tags_file and not isinstance(table, dict):
@@ -37,7 +37,10 @@ def tags_of(layout, n_classes, tags_file=""):
         number = int(digits) if (digits := item.id.replace("_", "")).isdigit() else item.id
         if number not in table or len(table[number]) != n_classes - 1:
             raise files.FileError(f"{tags_file}: no {n_classes - 1} tags for {item.id}; give the list's own file")
-        return np.asarray(table[number], np.float32)
+        written = np.asarray(table[number])
+        if written.dtype.kind not in "biuf" or not np.isin(written, (0, 1)).all():
+            raise files.FileError(f"{tags_file}: the tags of {item.id} are not all 0 or 1; give the list's own file")
+        return written.astype(np.float32)
 
     return tags
 
@@ -125,14 +128,15 @@ class Squashed(torch.utils.data.Dataset):
 
     samples[i] -> {"x" [3, S, S] normalised, "id"} with "tags" [C - 1] if TAGS_OF(item) is given, and "label" int64
     [S, S] if LABEL_OF(item) -> uint8 is. A label map of another size than the picture is first enlarged to it (ALIGNED)
-    or augmented in its own pixels, as the original does. A sample is a function of (seed, epoch, i).
+    or augmented in its own pixels, as the original does. A sample is a function of (seed, epoch, i). PIXELS, ABOUT: see
+    `augmentation.bent`.
     """
 
     def __init__(self, items, side, seed=0, epoch=0, tags_of=None, label_of=None, scope="strong", pixels=50,
-                 aligned=True):
+                 aligned=True, about="transposed"):
         self.items, self.side, self.seed, self.epoch = items, side, seed, epoch
         self.tags_of, self.label_of, self.scope = tags_of, label_of, scope
-        self.pixels, self.aligned = pixels, aligned
+        self.pixels, self.aligned, self.about = pixels, aligned, about
 
     def __len__(self):
         return len(self.items)
@@ -145,7 +149,7 @@ class Squashed(torch.utils.data.Dataset):
             label = np.asarray(self.label_of(item), np.uint8)
             if self.aligned:
                 label = cv2.resize(label, image.shape[1::-1], interpolation=cv2.INTER_NEAREST)
-        image, label = augmented(image, rng, label, self.scope, self.pixels)
+        image, label = augmented(image, rng, label, self.scope, self.pixels, self.about)
         sample = {"x": network_input(image, self.side)[0], "id": item.id}
         if self.tags_of is not None:
             sample["tags"] = torch.as_tensor(self.tags_of(item))

@@ -95,6 +95,12 @@ def tuned_on(params_cam, tune_every) -> str:
     return f"every {tune_every}th picture of {split}" if tune_every > 1 else split
 
 
+def annotations(items, scored, classes, tune_every) -> dict:
+    """Count what a person had to give for the labels of ITEMS: {"pictures", "tags" (decisions), "masks"}; the masks are
+    those of the SCORED pictures that chose the thresholds."""
+    return {"pictures": len(items), "tags": len(items) * (len(classes) - 1), "masks": len(scored[::tune_every])}
+
+
 def notes_of(folder) -> dict:
     """Read the notes that a finished stage left beside its results."""
     return files.load_json(folder / "results.json")["notes"]

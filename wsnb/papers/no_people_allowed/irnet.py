@@ -62,7 +62,7 @@ def samples(p, items, folder, epoch):
     label_of = partial(label_in, folder)
     if p.irnet_style == "squashed":
         return Squashed(items, p.irnet_side, p.seed, epoch, label_of=label_of, scope="irnet", pixels=p.bend_pixels,
-                        aligned=p.label_pixels == "picture")
+                        aligned=p.label_pixels == "picture", about=p.bend_about)
     if p.irnet_style != "crops":
         raise ValueError(f"irnet_style {p.irnet_style!r}: use one of {', '.join(STYLES)}")
     return Crops(items, p.irnet_side, p.seed, epoch, label_of=label_of, scales=p.irnet_scales)

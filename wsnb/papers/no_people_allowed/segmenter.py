@@ -17,7 +17,8 @@ def samples(p, items, folder, epoch):
     for a style."""
     label_of = partial(label_in, folder)
     if p.seg_style == "squashed":
-        return Squashed(items, p.seg_side, p.seed, epoch, label_of=label_of, scope="strong", pixels=p.bend_pixels)
+        return Squashed(items, p.seg_side, p.seed, epoch, label_of=label_of, scope="strong", pixels=p.bend_pixels,
+                        about=p.bend_about)
     if p.seg_style != "crops":
         raise ValueError(f"seg_style {p.seg_style!r}: use squashed or crops")
     return segmentation.LabelledCrops(items, label_of, p.seg_side, p.seed, epoch, tuple(p.seg_scales), base=p.seg_base)

@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 
 from wsnb.data import read
+from wsnb.data.item import classes_only
 from wsnb.files import FileError, read_index
-from wsnb.ops import hierarchies, proposals
+from wsnb.ops import boundaries, hierarchies, proposals
 from wsnb.ops.grabcut import enlarged, grabcut_label, reduced
 from wsnb.papers.panoptic.boxes import Objects, clipped, load_boxes
 from wsnb.papers.panoptic.data import file_of
@@ -58,7 +59,7 @@ def proposals_of(image, boxes, side=0):
     All come from one hierarchy of the picture, reduced to SIDE pixels (0: as it is).
     """
     small, places = reduced(image, boxes, side)
-    candidates = proposals.nodes(hierarchies.ucm(hierarchies.boundary_map(small)))
+    candidates = proposals.nodes(hierarchies.ucm(boundaries.boundary_map(small)))
     return [enlarged(proposals.best_for_box(candidates, place), image.shape[:2], box)
             for place, box in zip(places.tolist(), boxes.tolist(), strict=True)]
 
@@ -107,7 +108,7 @@ def mandg_labels(item, box_folder, space: Space, settings: Settings, given_folde
     labels = read_index(path)
     if labels.shape != image.shape[:2]:
         raise FileError(f"{path}: {labels.shape}, but the picture has {image.shape[:2]}; make both alike")
-    return labels
+    return classes_only(path, labels, len(space))
 
 
 def quality(items, folder, space) -> dict:

@@ -14,7 +14,7 @@ from wsnb.data import read, weak
 from wsnb.data.own import dataset
 from wsnb.data.weak import VOID
 from wsnb.files import FileError
-from wsnb.ops import grabcut, hierarchies, proposals
+from wsnb.ops import boundaries, grabcut, hierarchies, proposals
 
 CONSTANTS = "constants of GrabCut+ and proposals chosen on some training pictures with their masks"
 NODES = ("pixels", "regions")
@@ -62,21 +62,19 @@ def settings_from(p) -> Settings:
 class Picture:
     """A picture with the maps that several methods share, each computed when it is first asked for.
 
-    boundary: a map float [H, W] in [0, 1], such as HED's; None takes the book's own. candidates: proposals of
+    detect: a function from the picture to its boundary map float [H, W] in [0, 1]. candidates: proposals of
     `proposals.read_mcg`; None computes some.
     """
 
-    def __init__(self, image, settings=Settings(), boundary=None, candidates=None):
-        self.image, self.settings, self.shape = image, settings, image.shape[:2]
+    def __init__(self, image, settings=Settings(), detect=boundaries.boundary_map, candidates=None):
+        self.image, self.settings, self.shape, self.detect = image, settings, image.shape[:2], detect
         self.parts = 3 if candidates is None else 1  # regions that a proposal is joined from
-        if boundary is not None:
-            self.boundary = boundary
         if candidates is not None:
             self.candidates = candidates
 
     @cached_property
     def boundary(self):
-        return hierarchies.boundary_map(self.image)
+        return self.detect(self.image)
 
     @cached_property
     def hierarchy(self):
@@ -230,13 +228,13 @@ class Inputs:
 
     layout        of the data set
     names         of its classes
-    boundary_dir  folder of grey pictures ID.png from a boundary detector; "": the book's own boundaries
+    boundaries    "builtin", "hed", or a folder of grey pictures ID.png from another detector
     mcg_dir       folder of official MCG files ID.mat; "": the book's own proposals
     """
 
     layout: str
     names: tuple
-    boundary_dir: str = ""
+    boundaries: str = "builtin"
     mcg_dir: str = ""
 
 
@@ -255,29 +253,24 @@ def boxes_of(inputs: Inputs, item) -> tuple[np.ndarray, np.ndarray]:
 
 
 def need_maps(inputs: Inputs, items) -> None:
-    """Raise FileError that names the pictures without a map in boundary_dir or mcg_dir, if these are given."""
-    for name, folder, ending in (("boundary_dir", inputs.boundary_dir, ".png"), ("mcg_dir", inputs.mcg_dir, ".mat")):
-        there = {path.name for path in Path(folder).glob(f"*{ending}")} if folder else set()
-        missing = [f"{item.id}{ending}" for item in items if f"{item.id}{ending}" not in there] if folder else []
-        if missing:
-            shown = ", ".join(missing[:5]) + ", ..." * (len(missing) > 5)
-            raise FileError(f"{name} {folder}: {len(missing)} of {len(items)} pictures have no file there: {shown}; "
-                            f"write them, or take {name}='' for the book's own")
+    """Raise FileError if HED is asked for and not installed, or that names the pictures without a map in the folder
+    of boundaries or in mcg_dir, if these are given."""
+    boundaries.need(inputs.boundaries, items)
+    if inputs.mcg_dir:
+        boundaries.need_files("mcg_dir", inputs.mcg_dir, ".mat", items, "'' for the book's own")
 
 
 def picture_of(inputs: Inputs, item, settings) -> Picture:
     """Read a picture for the label methods, with other programs' maps where they are asked for."""
     image = read.image(item)
-    boundary = candidates = None
-    if inputs.boundary_dir:
-        boundary = hierarchies.read_map(Path(inputs.boundary_dir) / f"{item.id}.png", image.shape[:2])
+    candidates = None
     if inputs.mcg_dir:
         path = Path(inputs.mcg_dir) / f"{item.id}.mat"
         candidates = proposals.read_mcg(path)
         if candidates.leaves.shape != image.shape[:2]:
             raise FileError(f"{path}: superpixels {candidates.leaves.shape}, its picture is {image.shape[:2]}; "
                             "fetch the proposals of these pictures")
-    return Picture(image, settings, boundary, candidates)
+    return Picture(image, settings, boundaries.detector(inputs.boundaries, item, image.shape[:2]), candidates)
 
 
 def label_maps_of(item, inputs: Inputs, methods, settings) -> list[np.ndarray]:

@@ -17,7 +17,7 @@ from PIL import Image
 from wsnb import files
 from wsnb.data import read
 from wsnb.data.weak import VOID
-from wsnb.files import FileError
+from wsnb.files import FileError, read_text
 from wsnb.ops import parallel
 from wsnb.ops.grabcut import filled
 from wsnb.papers.simple_does_it import box_labels
@@ -77,13 +77,8 @@ def pair_line(image: str, mask: str, box) -> str:
 
 def read_pairs(path) -> list[tuple[str, str, tuple[int, int, int, int]]]:
     """(picture, mask, box x0 y0 x1 y1) of every line of a pair file. Raises FileError."""
-    try:
-        with open(path, encoding="utf-8") as file:
-            lines = file.read().splitlines()
-    except OSError as error:
-        raise FileError(f"{path}: cannot be read ({error}); run 01_prepare again") from error
     pairs = []
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(read_text(path).splitlines(), 1):
         match = LINE.fullmatch(line)
         if match is None:
             raise FileError(f"{path}, line {number}: {line!r} is not IMAGE###MASK###y1###x1###y2###x2; write it again")

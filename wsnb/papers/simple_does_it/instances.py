@@ -112,7 +112,7 @@ def steps_of(samples, p, number, first):
     order = list(itertools.islice(data.original_order(len(samples)), begin * p.samples, end * p.samples))
     loaded = training.batches(samples, order, p.samples, first, workers=p.workers, collate=list)
     for step, chosen in enumerate(loaded, begin + first):
-        yield chosen, rate_at(step, p.boundaries, p.rates)
+        yield chosen, rate_at(step, p.rate_steps, p.rates)
 
 
 def sample_losses(net, samples, supervision, p, device):

@@ -45,17 +45,18 @@ def decay(network, weight_decay, count_frozen):
     return total + network.frozen_decay(weight_decay) if count_frozen else total
 
 
-def rate_at(step, boundaries, rates) -> float:
-    """Give the learning rate of the step after STEP steps were done; a boundary belongs to the piece on its left."""
-    return rates[sum(step > boundary for boundary in boundaries)]
+def rate_at(step, rate_steps, rates) -> float:
+    """Give the learning rate of the step after STEP steps were done; at one of RATE_STEPS it is that of the piece on
+    the left."""
+    return rates[sum(step > change for change in rate_steps)]
 
 
-def check_schedule(last_steps, boundaries, rates) -> None:
+def check_schedule(last_steps, rate_steps, rates) -> None:
     """Raise ValueError where the three stages of supervision and the pieces of the learning rate do not fit."""
     if len(last_steps) != 3 or sorted(last_steps) != list(last_steps):
         raise ValueError(f"last_steps {last_steps}: give the last step of each of three stages, ascending")
-    if len(rates) != len(boundaries) + 1 or sorted(boundaries) != list(boundaries):
-        raise ValueError(f"rates {rates}: give one more than boundaries {boundaries}, which ascend")
+    if len(rates) != len(rate_steps) + 1 or sorted(rate_steps) != list(rate_steps):
+        raise ValueError(f"rates {rates}: give one more than rate_steps {rate_steps}, which ascend")
 
 
 def factor(name: str) -> float:

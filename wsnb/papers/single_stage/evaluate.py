@@ -2,6 +2,7 @@
 
 from wsnb import metrics
 from wsnb.ops.label_maps import BACKBONES, counted, crf_from, crf_text, miou_row
+from wsnb.papers.single_stage import steps
 from wsnb.papers.single_stage.inference import TAGS
 
 METHODS = {"single_stage": "single-stage", "cam_baseline": "CAM baseline"}
@@ -22,12 +23,18 @@ def conditions(params_train, params_masks) -> dict:
         "ignore_label": 255,
         "resolution": f"picture's size, padded to {params_masks.padded_side}",
         "threshold": f"tag score > {params_masks.tag_cut:g}, {background}",
-        "threshold_split": ("none: values of the paper" if published(params_train.backbone, params_masks)
-                            else "not the paper's, see params"),
+        "threshold_split": threshold_split(params_train, params_masks),
         "method": METHODS[params_train.model],
         "backbone": BACKBONES[params_train.backbone],
         "preset": preset(params_train),
     }
+
+
+def threshold_split(params_train, params_masks) -> str:
+    """Say which pictures chose the thresholds, and the weights where these are not the last."""
+    said = ("none: values of the paper" if published(params_train.backbone, params_masks)
+            else "not the paper's, see params")
+    return said + f"; weights of the lowest loss on {params_train.val_split}" * (params_train.select == "best")
 
 
 def published(backbone, params_masks) -> bool:
@@ -38,8 +45,7 @@ def published(backbone, params_masks) -> bool:
 
 def preset(params_train) -> str:
     """Faithful if training kept the original's quirks of crops, validation and choice of weights; else fixed."""
-    p = params_train
-    return "faithful" if p.crop_sampler == "old" and p.validate_crops and p.select == "best" else "fixed"
+    return "faithful" if steps.faithful(params_train) else "fixed"
 
 
 def results(tables, kinds, params_masks, common, classes) -> list[dict]:

@@ -13,7 +13,7 @@ from wsnb.papers.single_stage.evaluate import METHODS
 def predictor(run) -> Predictor:
     """Make the Predictor of a finished RUN, as `wsnb.run.predict` gives it. Raises FileError for a missing stage."""
     p, trained = run.upstream_params("02_masks"), run.upstream_params("01_train")
-    classes = read.class_names("voc", run.data_root)
+    classes = read.class_names(p.layout, run.data_root)
     training.seed_everything(trained.seed, p.threads)
     net, _ = model.build(trained.model, trained.backbone, "random", len(classes), trained.width, trained.psi,
                          trained.output_stride, rates=trained.head_rates)
@@ -28,5 +28,5 @@ def predictor(run) -> Predictor:
 
     folder = inference.folders(["predicted"], p.crf_iterations)[-1]
     scored = {"method": METHODS[trained.model], "image_labels": "predicted", "crf": label_maps.crf_text(field)}
-    return Predictor(label, classes, read.palette("voc"), read.background("voc"), (("01_train", "network.pth"),),
+    return Predictor(label, classes, read.palette(p.layout), read.background(p.layout), (("01_train", "network.pth"),),
                      ("02_masks", folder), scored, longest=int(p.padded_side / max(p.scales)))

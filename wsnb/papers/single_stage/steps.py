@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 
 from wsnb import metrics
-from wsnb.data import transforms, voc
+from wsnb.data import read, transforms, voc
 from wsnb.files import save_npz
 from wsnb.models import replicas
 from wsnb.papers.single_stage import inference, losses
@@ -43,10 +43,21 @@ class Samples(torch.utils.data.Dataset):
         return {"x": transforms.normalise(unit), "image": unit, "tags": torch.as_tensor(tags), "id": item.id}
 
 
-def check_select(rule) -> None:
-    """Raise ValueError unless RULE names a way to choose the weights to keep."""
-    if rule not in ("best", "last"):
-        raise ValueError(f"select {rule!r}: choose best or last")
+def check_select(p) -> None:
+    """Raise ValueError unless the parameters P name a way to choose the weights to keep, on pictures that may choose.
+
+    The original takes the lowest loss on `val`, which needs the tags of these pictures: the faithful preset alone may
+    do so, and its protocol says it.
+    """
+    if p.select not in ("best", "last"):
+        raise ValueError(f"select {p.select!r}: choose best or last")
+    if p.select == "best" and not faithful(p):
+        read.need_tuning_split("val_split", p.val_split, "the epoch whose weights are kept (select 'best')")
+
+
+def faithful(p) -> bool:
+    """Whether training by the parameters P keeps the original's quirks of crops, validation and choice of weights."""
+    return p.crop_sampler == "old" and p.validate_crops and p.select == "best"
 
 
 def batch_losses(network, x, image, tags, settings=losses.Settings(), with_masks=True, parts=1):
@@ -72,9 +83,9 @@ def batch_losses(network, x, image, tags, settings=losses.Settings(), with_masks
 
 
 @torch.no_grad()
-def validate(network, loader, settings=losses.Settings(), with_masks=True):
+def validate(network, loader, settings=losses.Settings(), with_masks=True, of_batches=True):
     """Mean losses over the batches of a loader in evaluation mode, and average precision of the tags (NaN without
-    positives). A smaller last batch counts as much as the others, as in the original.
+    positives). OF_BATCHES: a smaller last batch counts as much as the others, as in the original; else by its pictures.
 
     Returns {"tag_loss", "mask_loss", "loss", "mAP", "AP": [C - 1]}; `loss` is the total that the checkpoint rule uses.
     """
@@ -84,8 +95,9 @@ def validate(network, loader, settings=losses.Settings(), with_masks=True):
     for batch in loader:
         x, image, y = (batch[k].to(device) for k in ("x", "image", "tags"))
         out = batch_losses(network, x, image, y, settings, with_masks)
-        sums += [float(out["tag_loss"]), float(out["mask_loss"])]
-        count += 1
+        weight = 1 if of_batches else len(x)
+        sums += [weight * float(out["tag_loss"]), weight * float(out["mask_loss"])]
+        count += weight
         tags.append(y.cpu().numpy())
         scores.append(out["scores"].sigmoid().cpu().numpy())
     network.train(was_training)

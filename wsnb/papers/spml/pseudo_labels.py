@@ -9,7 +9,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from wsnb import files
+from wsnb import files, legacy_pickle
 from wsnb.data import read
 from wsnb.ops import cam
 from wsnb.ops.segsort import random_walk, retrieval
@@ -38,7 +38,7 @@ def read_official_cams(path, shape):
 
     SHAPE (height, width) is the picture's. Raises FileError for anything else.
     """
-    content = files.load_legacy_array(path)
+    content = legacy_pickle.load_legacy_array(path)
     content = content.item() if isinstance(content, np.ndarray) and content.dtype == object else content
     if not isinstance(content, dict) or not all(np.shape(value) == tuple(shape) for value in content.values()):
         raise files.FileError(f"{path}: not a dictionary of maps of its picture's size {shape[1]}x{shape[0]}; take the "

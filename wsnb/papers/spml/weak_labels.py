@@ -3,7 +3,8 @@
 
 Weak masks: uint8 [H, W], 0..C-1 a class, 254 unlabelled (takes part in clustering and in the relations between
 segments, carries no class), 255 void (removed everywhere). Regions: uint8 [H, W], a region's number at every pixel. The
-original reads PNGs cut from owt-ucm over HED (VOC) or PMI (DensePose); the book makes them over its own boundaries.
+original reads PNGs cut from owt-ucm over HED (VOC) or PMI (DensePose); the book makes them over its own boundaries or
+HED's.
 """
 
 import zlib
@@ -17,8 +18,8 @@ import numpy as np
 from wsnb.data import read, weak
 from wsnb.data.own import dataset
 from wsnb.files import FileError, read_index
-from wsnb.ops import cam
-from wsnb.ops.hierarchies import boundary_map, regions, ucm
+from wsnb.ops import boundaries, cam
+from wsnb.ops.hierarchies import regions, ucm
 
 UNLABELLED, VOID = 254, 255
 
@@ -112,18 +113,19 @@ def quality(labels, truth, n_classes) -> dict:
 MOST_REGIONS = 255  # a region's number has 8 bits, and 255 is padding
 
 
-def over_segmentation(image, threshold=0.3, scale=1.0) -> np.ndarray:
+def over_segmentation(image, threshold=0.3, scale=1.0, detect=boundaries.boundary_map) -> np.ndarray:
     """Make regions of a picture uint8 [H, W, 3]: uint8 [H, W], numbers 0..R-1, R <= 255.
 
-    owt-ucm over `boundary_map`, of the picture shrunk by SCALE, cut at THRESHOLD; where that leaves more than 255
-    regions, at the lowest higher height that does not (in the original's 8 bits further ones would alias).
+    owt-ucm over the boundaries that DETECT gives of the picture shrunk by SCALE, cut at THRESHOLD; where that leaves
+    more than 255 regions, at the lowest higher height that does not (in the original's 8 bits further ones would
+    alias).
     """
     height, width = image.shape[:2]
     small = image
     if scale != 1:
         size = max(1, round(width * scale)), max(1, round(height * scale))
         small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-    found = regions(ucm(boundary_map(small)), threshold, MOST_REGIONS).astype(np.uint8)
+    found = regions(ucm(detect(small)), threshold, MOST_REGIONS).astype(np.uint8)
     return cv2.resize(found, (width, height), interpolation=cv2.INTER_NEAREST)
 
 
@@ -190,11 +192,13 @@ class Regions:
     folder: str = ""
     threshold: float = 0.3
     scale: float = 1.0
+    boundaries: str = "builtin"
 
     def __call__(self, item) -> np.ndarray:
         image = read.image(item)
         if self.origin == "made":
-            return over_segmentation(image, self.threshold, self.scale)
+            detect = boundaries.detector(self.boundaries, item, image.shape[:2])
+            return over_segmentation(image, self.threshold, self.scale, detect)
         path = item.regions if self.origin == "list" else Path(self.folder) / f"{item.id}.png"
         if path is None:
             raise FileError(f"{item.id}: the list names no regions; take one of three columns, or regions_source made")

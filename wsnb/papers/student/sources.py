@@ -19,11 +19,15 @@ import numpy as np
 import torch
 
 from wsnb.data import coco_masks, read
-from wsnb.data.item import VOID, classes_only, of_image_size
-from wsnb.files import FileError, inside, load_json, load_legacy_array, load_npz, read_index
+from wsnb.data.item import classes_only, of_image_size
+from wsnb.data.own.names import stem
+from wsnb.data.own.numbers import is_set
+from wsnb.files import FileError, inside, load_json, load_npz, read_index
+from wsnb.legacy_pickle import load_legacy_array
 from wsnb.ops import cam
 
 ENDINGS = (".png", ".npz", ".npy")
+COMPLETE = ""  # among the pictures of a data set, none of which has this name
 MAPS = ("high_res", "cam", "maps")  # names under which programs keep the maps, the largest first
 
 
@@ -82,7 +86,11 @@ def label_map(item, source) -> np.ndarray:
         return classes_only(path, of_image_size(item, path, read_index(path)), len(source.names))
     size = read.image(item).shape[:2]
     if path.suffix == ".json":
-        return drawn(path, outlines(path, source.names).get(item.id, ()), size)
+        found = outlines(path, source.names)
+        if item.id not in found and COMPLETE in found:
+            raise FileError(f"{path}: names no image {item.id}; add it to its images, without an annotation if it is "
+                            "empty")
+        return coco_masks.drawn(path, found.get(item.id, ()), size)
     keys, maps = class_maps(path, len(source.names) - 1)
     maps = cam.normalised(cam.resized(torch.from_numpy(maps)[None], size)[0].numpy(), source.normalise)
     return cam.labels(maps, keys + 1, source.background)
@@ -134,37 +142,29 @@ def class_maps(path, n_tags) -> tuple[np.ndarray, np.ndarray]:
 
 @lru_cache(maxsize=2)
 def outlines(path, names) -> dict[str, list]:
-    """Read {picture id: [(class, outline, crowd)]} of a COCO data set or list of results. Raises FileError."""
+    """Read {picture id: [(class, outline, crowd)]} of a COCO data set or list of results. Raises FileError.
+
+    A data set names all of its pictures, and has the key COMPLETE; a list of results only those with a result.
+    """
     content = load_json(path)
     of_set = isinstance(content, dict)
     stems, classes = {}, {str(k): k for k in range(1, len(names))}
     try:
         if of_set:
-            stems = {str(one["id"]): Path(one["file_name"]).stem for one in content["images"]}
+            stems = {str(one["id"]): stem(one["file_name"]) for one in content["images"]}
+            if len(set(stems.values())) < len(content["images"]):
+                raise FileError(f"{path}: an image occurs twice, by its id or its name without folder; rename one")
             classes = {str(one["id"]): names.index(one["name"]) for one in content["categories"]
                        if one["name"] in names}
-        found = {}
+        found = {name: [] for name in (*stems.values(), COMPLETE)} if of_set else {}
         for one in content["annotations"] if of_set else content:
             key, label = str(one["image_id"]), classes.get(str(one["category_id"]))
             if label is None:
                 raise FileError(f"{path}: category_id {one['category_id']} of the picture {key} is no class of this "
                                 f"set ({', '.join(names[1:6])}, ...); correct it, or its category's name")
-            crowd = bool(one.get("iscrowd"))
+            crowd = is_set(one.get("iscrowd"))
             found.setdefault(stems[key] if of_set else key, []).append((label, one["segmentation"], crowd))
     except (KeyError, TypeError, AttributeError) as error:
         raise FileError(f"{path}: not COCO's images, annotations and categories, nor a list of results ({error!r}); "
                         "export it again") from error
     return found
-
-
-def drawn(path, found, size) -> np.ndarray:
-    """Draw the outlines FOUND [(class, outline, crowd)] into a label map uint8 [H, W], the smaller ones in front; what
-    no outline covers is background. Raises FileError naming PATH."""
-    try:
-        masks = [(VOID if crowd else label, coco_masks.region(outline, size)) for label, outline, crowd in found]
-    except ValueError as error:
-        raise FileError(f"{path}: {error}; export it again") from error
-    labels = np.zeros(size, np.uint8)
-    for label, mask in sorted(masks, key=lambda pair: -int(pair[1].sum())):
-        labels[mask] = label
-    return labels
