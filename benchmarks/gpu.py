@@ -1,21 +1,25 @@
 """Training stages at the papers' size on a GPU: pictures a second, peak memory, the share of time outside the network.
 
-`python -m benchmarks.gpu [steps] [device] [case ...]`, eight minutes at most; $OUT/gpu.csv and gpu.md get the rows as
-they come. Networks, batches and losses are those of the experiments' values; pictures are noise, a copy a sample, so
-that what is outside the network is the training loop, the loader's transport and the loss. Each exact training is
-continued from its checkpoint after its first epoch. "exact" and "fast": see wsnb/models/speed.py.
+`python -m benchmarks.gpu VOCDEVKIT [--steps N] [--device D] [--side S] [--batch B] [case ...]`, eight minutes at most;
+$OUT/gpu.csv and gpu.md get the rows as they come. Networks, batches and losses are those of the experiments' values;
+crops of the pictures of VOCDEVKIT with their masks stand for every data set, so that what is outside the network is the
+training loop, the loader and the loss. Each exact training is continued from its checkpoint after its first epoch.
+"exact" and "fast": see wsnb/models/speed.py. SIDE and BATCH make it small enough for a machine without a GPU, as
+`--device cpu --steps 2 --side 97 --batch 2`.
 """
 
+import argparse
 import os
-import sys
 import tempfile
 import time
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pandas as pd
 import torch
 
+from wsnb.data import read, transforms
 from wsnb.models import heads, replicas, training
 from wsnb.ops import segmentation
 from wsnb.ops.segsort.retrieval import MemoryBank
@@ -40,6 +44,28 @@ def values(title, stage, **more):
     found = experiments.load(ROOT, *title.split("/")).stages
     plan = next(one for one in found if one.name == stage)
     return SimpleNamespace(**{**plan.values, "weights": "random", "irnet_weights": "random", **more})
+
+
+class Samples(torch.utils.data.Dataset):
+    """Crops of SIDE pixels of PICTURES with the other parts of SAMPLE. Labels keep their classes below CLASSES, other
+    objects become the last one."""
+
+    def __init__(self, pictures, sample, side, classes):
+        self.sample, self.classes, self.count = sample, classes, len(pictures)
+        self.crops = segmentation.LabelledCrops(pictures, lambda item: read.mask("voc", item, 21), side)
+
+    def __len__(self):
+        return self.count
+
+    def __getitem__(self, k):
+        crop = self.crops[k % self.count]
+        one = {**self.sample, "x": crop["x"], "id": crop["id"]}
+        if "image" in one:
+            one["image"] = transforms.denormalise(crop["x"])
+        if "label" in one:
+            label = crop["label"]
+            one["label"] = torch.where(label == segmentation.IGNORE, label, label.clamp(max=self.classes - 1))
+        return one
 
 
 def labels(side, classes):
@@ -150,13 +176,15 @@ CASES = {
 }
 
 
-def measure(name, speed, steps, device, folder, side=0, batch=0, workers=WORKERS) -> dict:
-    """Train for STEPS, at least 2, and measure: a row of the table. SIDE and BATCH: others than the experiment's."""
+def measure(name, speed, steps, device, folder, pictures, side=0, batch=0, workers=WORKERS) -> dict:
+    """Train for STEPS, at least 2, on crops of PICTURES and measure: a row of the table. SIDE and BATCH: others than
+    the experiment's."""
     torch.manual_seed(0)
     parts, step, sample, usual = CASES[name](side, batch)
     batch = batch or usual
     edge = sample.pop("side", None) or sample["image"].shape[-1]
-    sample = {"x": torch.rand(3, edge, edge), "id": "noise", **sample}
+    known = sample["label"][sample["label"] != segmentation.IGNORE] if "label" in sample else np.zeros(1)
+    samples = Samples(pictures, sample, edge, max(2, int(known.max()) + 1))
     for part in parts.values():
         if isinstance(part, torch.nn.Module):
             part.to(device, memory_format=torch.channels_last).train()
@@ -165,7 +193,7 @@ def measure(name, speed, steps, device, folder, side=0, batch=0, workers=WORKERS
     optimiser, times, warm = torch.optim.SGD(learning, lr=1e-6, momentum=0.9), [], steps // 2
 
     def loader(epoch, first):
-        return training.batches([sample] * batch * steps, range(batch * steps), batch, first, workers=workers)
+        return training.batches(samples, range(batch * steps), batch, first, workers=workers)
 
     def timed(x):
         if len(times) % (steps + 1) == warm:
@@ -187,8 +215,10 @@ def measure(name, speed, steps, device, folder, side=0, batch=0, workers=WORKERS
     whole = (times[-1] - times[warm - steps - 1]) / (steps - warm)  # of the last epoch's
     alone = network_alone(parts["network"], torch.rand(batch, 3, edge, edge), device, speed, run, warm)
     memory = torch.cuda.max_memory_allocated(device) / 2**30 if torch.device(device).type == "cuda" else None
+    share = round(100 * (1 - min(1, alone / whole)))
     return {"stage": name, "speed": speed, "side": edge, "batch": batch, "pictures/s": round(batch / whole, 2),
-            "peak GiB": memory and round(memory, 2), "outside the network %": round(100 * (1 - min(1, alone / whole)))}
+            "step ms": round(1000 * whole), "network ms": round(1000 * alone), "outside the network %": share,
+            "peak GiB": memory and round(memory, 2)}
 
 
 def network_alone(network, x, device, speed, run, steps) -> float:
@@ -213,17 +243,28 @@ def synchronised(device) -> float:
     return time.perf_counter()
 
 
-def main(steps=30, device="cuda", *names):
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("root", help="folder of VOC2012's pictures and masks")
+    parser.add_argument("cases", nargs="*", metavar="case", help=f"of {', '.join(CASES)}; none: all")
+    parser.add_argument("--steps", type=int, default=30)
+    parser.add_argument("--device", default="cuda")
+    parser.add_argument("--side", type=int, default=0)
+    parser.add_argument("--batch", type=int, default=0)
+    parser.add_argument("--workers", type=int, default=WORKERS)
+    given = parser.parse_args()
     out, began, rows = Path(os.environ.get("OUT", tempfile.mkdtemp())), time.monotonic(), []
-    for name in names or CASES:
+    pictures = read.items("voc", given.root, "train", 0)
+    for name in given.cases or CASES:
         for speed in ("exact", "fast"):
             if time.monotonic() - began > LIMIT:
                 print(f"left out for want of time: {name} {speed}", flush=True)
                 continue
-            if torch.device(device).type == "cuda":
-                torch.cuda.empty_cache(), torch.cuda.reset_peak_memory_stats(device)
+            if torch.device(given.device).type == "cuda":
+                torch.cuda.empty_cache(), torch.cuda.reset_peak_memory_stats(given.device)
             try:
-                rows.append(measure(name, speed, int(steps), device, out))
+                rows.append(measure(name, speed, given.steps, given.device, out, pictures, given.side, given.batch,
+                                    given.workers))
             except RuntimeError as error:  # most of all a GPU without enough memory: the other rows still count
                 rows.append({"stage": name, "speed": speed, "failed": str(error).splitlines()[0]})
             print(rows[-1], flush=True)
@@ -234,4 +275,4 @@ def main(steps=30, device="cuda", *names):
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main()

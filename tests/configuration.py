@@ -22,7 +22,7 @@ from wsnb.run import experiments, params
 ROOT = Path(__file__).parents[1]
 COLUMNS = ["experiment", "stage", "parameter", "ours", "original", "source", "why"]
 SOURCE = re.compile(r"[\w.-]+/[\w.-]+ \S+:\d+(-\d+)?|(paper|slides|thread): \S.*")
-MACHINE = {*params.MACHINE, "threads", "deterministic", "gpus", "speed"}  # where and how fast it runs
+MACHINE = {*params.MACHINE, "threads", "deterministic", "gpus", "speed", "crf_backend"}  # where and how fast it runs
 
 
 def rows(paper) -> list[dict]:

@@ -101,7 +101,8 @@ def kills(monkeypatch):
 
 def run(device, kills, experiment, data, runs, small, without=(), **more):
     """Run the notebooks of an experiment cell by cell, but for the stages WITHOUT. Those that name a device use it; a
-    training that is killed goes on from its checkpoint; two processes on CPUs train to the same weights."""
+    training that is killed goes on from its checkpoint; two processes on CPUs train to the same weights, and the cells
+    after it run. Where two GPUs share the pictures of a stage, this process uses none, and the files are the same."""
     words = [f"{name}={value}" for name, value in {**small, "workers": 0, **more}.items()]
     resolved = plan.resolve(ROOT, experiments.load(ROOT, *experiment.split("/")), runs, words, data_root=str(data))
     for stage in [stage for stage in resolved.stages if stage.name not in without]:
@@ -115,15 +116,24 @@ def run(device, kills, experiment, data, runs, small, without=(), **more):
                 first, trains = first or number, number
                 run_cells(device, stage, first, trains, names)
         assert device.calls > before or "device" not in stage.params, f"{stage.name} left the device alone"
-        assert kills[:2] == (["killed", "continued"] if "gpus" in stage.params else []), stage.name
+        assert kills[:2] == (["killed", "continued"] if "speed" in stage.params else []), stage.name
+        folder, cells = names["stage"].folder, stage.notebook.cells
+        last = next((number for number, cell in enumerate(cells) if "stage.finish(" in cell.source), 0) - 1
+        if trains is None and "gpus" in stage.params:
+            one = written(folder)
+            for path in one:
+                (folder / path).unlink()
+            names["p"].gpus, before = 2, device.calls
+            run_cells(device, stage, first, last, names)
+            assert device.calls == before, f"{stage.name} used a GPU before its processes did"
+            assert written(folder) == one, stage.name
         if trains is not None:
-            folder = names["stage"].folder
             one = trained(folder)
             for path in [*folder.rglob("*.pt"), *folder.rglob("*/network.pth")]:
                 path.unlink()
             names["p"].gpus, Stage.device = 2, "cpu"
             try:
-                run_cells(contextlib.nullcontext(), stage, first, trains, names)
+                run_cells(contextlib.nullcontext(), stage, first, last, names)
             finally:
                 Stage.device = NAME
             two = trained(folder)
@@ -138,6 +148,11 @@ def run_cells(device, stage, first, last, names):
             exec(compile(cell.source, f"{stage.name}, cell {cell.index}", "exec"), names)
         if "parameters" in cell.tags:
             names.update(stage.values)
+
+
+def written(folder):
+    """The bytes of all files in the folders of FOLDER, by their places."""
+    return {path.relative_to(folder): path.read_bytes() for path in folder.glob("*/**/*") if path.is_file()}
 
 
 def trained(folder):
@@ -184,7 +199,8 @@ def test_spml(experiment, layout, without, more, device, kills, data, tmp_path):
 
 def test_panoptic(device, kills, data, tmp_path):
     run(device, kills, "panoptic/shapes", data("cityscapes"), tmp_path, panoptic.SMALL, batch=2, flip="true",
-        cam_flip="true", scales="[1.0, 0.75]", bound_epochs=1, head="aspp", head_rates="[]", full_scores="false")
+        cam_flip="true", scales="[1.0, 0.75]", bound_epochs=1, head="aspp", head_rates="[]", full_scores="false",
+        crf_backend="torch")
 
 
 def test_boxes_to_instances(device, kills, data, tmp_path):
@@ -202,7 +218,7 @@ def test_boxes_to_segmentation(device, kills, data, tmp_path):
 def test_no_people_allowed(device, kills, data, tmp_path):
     run(device, kills, "no_people_allowed/shapes", data("voc"), tmp_path, no_people_allowed.SMALL,
         test_scales="[1.0, 0.75]", batch=2, irnet_batch=2, seg_batch=2, replicas=2, seg_optimiser="sgd",
-        seg_head="largefov")
+        seg_head="largefov", crf_backend="torch")
 
 
 def test_what_may_not_meet(device):

@@ -171,3 +171,49 @@ def test_shared_memory_is_looked_at_before_workers_start(monkeypatch):
     assert len(training.batches(samples, list(range(4)), 2)) == 2
     with pytest.raises(RuntimeError, match="/dev/shm has 0 MiB free.*--shm-size"):
         training.batches(samples, list(range(4)), 2, workers=1)
+
+
+def shared(items, device):
+    for item in items:
+        if item == "bad":
+            raise ValueError("no such picture")
+        if item == "killed":
+            os.kill(os.getpid(), signal.SIGKILL)
+        yield item, os.getpid()
+
+
+def test_pictures_are_shared_out_and_their_values_come_in_order():
+    alone = list(distributed.over_gpus(shared, "abcde", 1, "cpu"))
+    found = list(distributed.over_gpus(shared, "abcde", 2, "cpu"))
+    assert [name for name, _ in alone] == [name for name, _ in found] == list("abcde")
+    assert len({process for _, process in found} - {os.getpid()}) == 2 and not multiprocessing.active_children()
+    assert list(distributed.over_gpus(shared, "", 2, "cpu")) == []
+
+
+def test_networks_come_to_the_process_and_stay_here_in_main_memory():
+    network = torch.nn.Linear(1, 1)
+
+    def place(items, device):
+        yield from ((f"{network.weight.device}", f"{device}") for _ in items)
+
+    assert set(distributed.over_gpus(place, "ab", 2, "meta", network)) == {("meta", "meta")}
+    assert f"{network.weight.device}" == "cpu"
+
+
+def test_an_error_in_a_process_comes_at_its_picture(capfd):
+    working = distributed.over_gpus(shared, ["a", "bad", "c"], 2, "cpu")
+    assert next(working)[0] == "a"
+    with pytest.raises(ValueError, match="no such picture"):
+        next(working)
+    working = distributed.over_gpus(shared, ["a", "killed"], 2, "cpu")
+    with pytest.raises(RuntimeError, match="process 1 of 2 ended with exit code -9 before killed"):
+        list(working)
+    assert not multiprocessing.active_children()
+
+
+def test_a_process_that_used_a_gpu_starts_no_others(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
+    shares = distributed.over_gpus(shared, "ab", 2, "cpu")
+    for start in (lambda: distributed.launch(print, 2, "cpu"), lambda: next(shares)):
+        with pytest.raises(RuntimeError, match="gpus: 2, but this process has used a GPU.*start a new kernel"):
+            start()

@@ -55,8 +55,8 @@ def labels_of_single_stage(net, items, out):
 
 def denoised(net, items, out, monkeypatch):
     monkeypatch.setattr(semantic, "boxes_of", lambda inputs, item: (np.array([[2, 2, 9, 9]]), np.array([1])))
-    return semantic.write_denoised(P, net, items, box_labels.Inputs("voc", "abc"), NO_CRF, items[0].mask.parent, out,
-                                   "cpu")
+    return semantic.write_denoised(P, net, items, "cpu", box_labels.Inputs("voc", "abc"), NO_CRF, items[0].mask.parent,
+                                   out)
 
 
 def spml_softmax(net, items, out):
@@ -100,7 +100,7 @@ def npa_instances(net, items, out, monkeypatch):
 
 WRITERS = {
     "single_stage": labels_of_single_stage,
-    "simple_does_it": lambda net, items, out: segmenter.write_predictions(P, net, items, [out], NO_CRF, "cpu"),
+    "simple_does_it": lambda net, items, out: segmenter.write_predictions(P, net, items, "cpu", [out], NO_CRF),
     "simple_does_it, the next round": denoised,
     "spml, softmax": spml_softmax,
     "spml, retrieval": spml_retrieval,

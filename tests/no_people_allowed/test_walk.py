@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from tests.parity.no_people_allowed import dense_walk
+from tests.pretended import NAME, Pretended
 from wsnb.data import read
 from wsnb.data.item import Item
 from wsnb.ops import affinity, cam, random_walk
@@ -154,3 +155,15 @@ def test_maps_walk_together_as_each_alone(count):
     cam, edge = rng.random((count, 9, 12)).astype(np.float32), rng.random((9, 12)).astype(np.float32)
     each = np.concatenate([random_walk.random_walk(one[None], edge, 3, 2, 4) for one in cam])
     assert np.array_equal(random_walk.random_walk(cam, edge, 3, 2, 4), each)
+
+
+@pytest.mark.parametrize("count", [1, random_walk.FEW + 1])
+def test_on_a_gpu_the_walk_is_that_of_scipy(count):
+    rng = np.random.default_rng(0)
+    cam, edge = rng.random((count, 14, 18)).astype(np.float32), boundaries(1, 14, 18)
+    wanted = random_walk.random_walk(cam, edge)
+    with Pretended() as device:
+        found = random_walk.random_walk(cam, edge, device=NAME)
+    assert device.calls > 2**8
+    np.testing.assert_allclose(found, wanted, rtol=1e-6)
+    assert np.array_equal(found.argmax(0), wanted.argmax(0))

@@ -1,9 +1,13 @@
-"""The dense CRF: which classes it sees, and its limits."""
+"""The dense CRF: which classes it sees, its limits, and that both backends agree."""
+
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from wsnb.ops.crf import CRF, crf_labels, dense_crf
+from tests.pretended import NAME, Pretended
+from wsnb.ops.crf import CRF, LABEL_CRF, crf_labels, dense_crf, refine_labels
+from wsnb.ops.instance_crf import INSTANCES
 
 FEW = CRF(iterations=3)
 
@@ -80,3 +84,39 @@ def test_sizes_must_agree():
     for function in (dense_crf, crf_labels):
         with pytest.raises(ValueError, match=r"\(13, 18\).*\(14, 18\).*resize"):
             function(image[1:], scores, FEW)
+
+
+CHAPTERS = [CRF(), LABEL_CRF, CRF(5, 1, 3, 67, 3, 4), INSTANCES]
+
+
+@pytest.mark.parametrize("settings", CHAPTERS, ids=["single_stage", "labels", "spml", "panoptic"])
+def test_torch_gives_the_same_labels(settings):
+    image, truth, scores = scene(size=(40, 60))
+    image = (image + np.random.default_rng(1).integers(-40, 40, image.shape)).astype(np.uint8)
+    in_torch = replace(settings, backend="torch")
+    np.testing.assert_allclose(dense_crf(image, scores, in_torch), dense_crf(image, scores, settings), atol=2e-3)
+    assert (crf_labels(image, scores, in_torch) == crf_labels(image, scores, settings)).mean() >= 0.995
+    maps = [truth // 2, scores[[0, 2]].argmax(0)]
+    ours, oracle = (np.stack(refine_labels(image, maps, 2, one)) for one in (in_torch, settings))
+    assert (ours == oracle).mean() >= 0.995
+
+
+def test_torch_computes_where_it_is_told():
+    image, truth, scores = scene()
+    here, there = replace(FEW, backend="torch"), replace(FEW, backend="torch", device=NAME)
+    for refine in (lambda settings: dense_crf(image, scores, settings),
+                   lambda settings: refine_labels(image, [truth // 2, truth % 2], 2, settings)):
+        with Pretended() as device:
+            found = refine(there)
+        assert device.calls > 100 and np.array_equal(found, refine(here))
+
+
+def test_a_backend_is_one_of_two():
+    with pytest.raises(ValueError, match="crf_backend 'cuda': choose one of pydensecrf, torch"):
+        CRF(backend="cuda")
+
+
+def test_kernels_too_narrow_for_a_lattice_are_refused():
+    image, _, scores = scene(size=(60, 80))
+    with pytest.raises(ValueError, match="raise crf_bilateral_srgb"):
+        dense_crf(image, scores, CRF(1, 3, 3, 1e-4, 1e-4, 10, backend="torch"))

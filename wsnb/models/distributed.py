@@ -1,7 +1,8 @@
-"""Several processes that train one network, a GPU each (started by Lightning Fabric from within a notebook).
+"""Several processes that train one network, a GPU each (started by Lightning Fabric from within a notebook), or share
+out the pictures that a trained one labels.
 
-Each takes its part of every batch; gradients are averaged over all. Batch normalisation over all of them is here too:
-torch's, and in the "vacancy" style, where the variance is clamped from below, not enlarged.
+In training each takes its part of every batch; gradients are averaged over all. Batch normalisation over all of them
+is here too: torch's, and in the "vacancy" style, where the variance is clamped from below, not enlarged.
 """
 
 import contextlib
@@ -65,9 +66,7 @@ def launch(learn, gpus, device) -> None:
         from lightning_fabric import Fabric
     except ImportError as error:
         raise RuntimeError(f"gpus: {gpus} needs Lightning Fabric; `pip install -e .[gpus]`, or set gpus: 1") from error
-    kind = torch.device(device).type
-    if kind == "cuda" and torch.cuda.device_count() < gpus:
-        raise RuntimeError(f"gpus: {gpus}, but there are {torch.cuda.device_count()}; set gpus to what there is")
+    kind = _need(gpus, device)
     fabric = Fabric(accelerator=kind, devices=gpus, strategy="ddp_notebook")
 
     def process(fabric):
@@ -92,6 +91,74 @@ def launch(learn, gpus, device) -> None:
                 child.kill()
     if stopped is not None:
         raise KeyboardInterrupt(stopped)
+
+
+def _need(gpus, device) -> str:
+    """Return the kind of DEVICE. Raises RuntimeError unless processes on GPUS of its kind can be forked."""
+    kind = torch.device(device).type
+    if kind == "cuda" and torch.cuda.device_count() < gpus:
+        raise RuntimeError(f"gpus: {gpus}, but there are {torch.cuda.device_count()}; set gpus to what there is")
+    if torch.cuda.is_initialized():
+        raise RuntimeError(f"gpus: {gpus}, but this process has used a GPU, which its forks cannot; start a new kernel")
+    return kind
+
+
+def over_gpus(work, items, gpus, device, *networks):
+    """Yield the values of the generator work(items, device), one an item, in their order; NETWORKS are on that device.
+
+    GPUS > 1: every GPU has a process, which works on each GPUS-th item; values are sent to this one. The processes are
+    forks, as in `launch`. device: also "cpu", for tests. An error of WORK is raised here, at its item's turn. Raises
+    RuntimeError for too few GPUs, or if a process ended early.
+    """
+    items = list(items)
+    if gpus == 1:
+        yield from work(items, _moved(networks, device))
+        return
+    kind, context, running = _need(gpus, device), multiprocessing.get_context("fork"), []
+    try:
+        for number in range(gpus):
+            here, there = context.Pipe(duplex=False)
+            place = torch.device(kind, number) if kind == "cuda" else torch.device(kind)
+            process = context.Process(target=_work, args=(work, items[number::gpus], place, networks, there))
+            process.start()
+            there.close()
+            running.append((here, process))
+        for number in range(len(items)):
+            here, process = running[number % gpus]
+            try:
+                done, value = here.recv()
+            except EOFError:
+                process.join()
+                raise RuntimeError(f"process {number % gpus} of {gpus} ended with exit code {process.exitcode} before "
+                                   f"{items[number]}; see its output above, or take fewer gpus") from None
+            if not done:
+                raise value
+            yield value
+        for _, process in running:
+            process.join()
+    finally:
+        for here, process in running:
+            process.kill()
+            process.join()
+            here.close()
+
+
+def _moved(networks, device) -> torch.device:
+    for network in networks:
+        network.to(device)
+    return torch.device(device)
+
+
+def _work(work, items, device, networks, results):
+    """In a fork: send (True, value) of each item, or (False, error) once."""
+    for number in (signal.SIGINT, signal.SIGTERM):  # all that it writes is whole
+        signal.signal(number, signal.SIG_DFL)
+    torch.set_num_threads(1)  # OpenMP does not survive a fork with more
+    try:
+        for value in work(items, _moved(networks, device)):
+            results.send((True, value))
+    except Exception as error:  # the other process raises it
+        results.send((False, error))
 
 
 @contextlib.contextmanager

@@ -82,18 +82,19 @@ def _write(job):
             save_png(path, labels, palette)
 
 
-def crf_from(p, iterations: int | None = None) -> CRF:
-    """Make the CRF of a stage's parameters, with ITERATIONS in place of theirs where given."""
+def crf_from(p, iterations: int | None = None, device="cpu") -> CRF:
+    """Make the CRF of a stage's parameters, with ITERATIONS in place of theirs where given. DEVICE: torch's place."""
     return CRF(p.crf_iterations if iterations is None else iterations, p.crf_gaussian_sxy, p.crf_gaussian_compat,
-               p.crf_bilateral_sxy, p.crf_bilateral_srgb, p.crf_bilateral_compat)
+               p.crf_bilateral_sxy, p.crf_bilateral_srgb, p.crf_bilateral_compat, p.crf_backend, device)
 
 
 def crf_text(crf: CRF) -> str:
     """Describe the CRF's parameters for a protocol; empty without CRF."""
     if not crf.iterations:
         return ""
+    by = ", torch" if crf.backend == "torch" else ""
     return (f"{crf.iterations} iterations, gaussian sxy {crf.gaussian_sxy:g} compat {crf.gaussian_compat:g}, bilateral "
-            f"sxy {crf.bilateral_sxy:g} srgb {crf.bilateral_srgb:g} compat {crf.bilateral_compat:g}")
+            f"sxy {crf.bilateral_sxy:g} srgb {crf.bilateral_srgb:g} compat {crf.bilateral_compat:g}{by}")
 
 
 def confusions(items, truth_of, folders, n_classes):

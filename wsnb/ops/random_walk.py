@@ -4,6 +4,7 @@ import contextlib
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from scipy import sparse
 
 from wsnb.ops.affinity import directions, path
@@ -57,12 +58,12 @@ def _windows(dy, dx, height, width):
     return [np.s_[y : height - dy + y, left + x : right + x] for y, x in path(dy, dx).tolist()]
 
 
-def random_walk(cam, edge, radius=5, beta=10, exp_times=8):
+def random_walk(cam, edge, radius=5, beta=10, exp_times=8, device="cpu"):
     """Spread class maps CAM float [K, h, w] along boundaries EDGE [h, w] in [0, 1]: float32 [K, h, w].
 
     x (1 - e) T^(2^exp_times), x a row of pixels. The original squares T exp_times times, (h w)^2 numbers; here
-    2^exp_times sparse products in double precision give the same sums in another order. Raises ValueError if the sizes
-    differ.
+    2^exp_times sparse products in double precision give the same sums in another order, by SciPy or, on another DEVICE
+    than the processor, by torch. Raises ValueError if the sizes differ.
     """
     cam, edge = np.asarray(cam, np.float32), np.asarray(edge, np.float32)
     if cam.shape[1:] != edge.shape:
@@ -70,8 +71,12 @@ def random_walk(cam, edge, radius=5, beta=10, exp_times=8):
     with flushed_denormals():
         matrix, sums = transition(edge, radius, beta)
         x = (cam * (1 - edge)).reshape(len(cam), edge.size).astype(np.float64)
-        walked = [_steps(matrix, sums, row, 2**exp_times) for row in x] if len(x) <= FEW else (
-            _steps(matrix, sums[:, None], np.ascontiguousarray(x.T), 2**exp_times).T)
+        if torch.device(device).type != "cpu":
+            walked = _steps_on(device, matrix, sums, x, 2**exp_times)
+        elif len(x) <= FEW:
+            walked = [_steps(matrix, sums, row, 2**exp_times) for row in x]
+        else:
+            walked = _steps(matrix, sums[:, None], np.ascontiguousarray(x.T), 2**exp_times).T
         return np.asarray(walked, np.float32).reshape(cam.shape)
 
 
@@ -82,3 +87,15 @@ def _steps(matrix, sums, x, count):
         x = matrix @ x
         x *= scale
     return x
+
+
+def _steps_on(device, matrix, sums, x, count):
+    """COUNT steps from x [K, h w], all maps at once. Every row of the matrix has as many entries: a step is the
+    weighted sum of as many rows of x, which torch has as one kernel."""
+    columns = torch.from_numpy(matrix.indices.reshape(len(sums), -1)).to(device)
+    values = torch.from_numpy(matrix.data.reshape(columns.shape) / sums[:, None]).to(device)
+    x = torch.from_numpy(np.ascontiguousarray(x.T)).to(device)
+    with torch.no_grad():
+        for _ in range(count):
+            x = F.embedding_bag(columns, x, per_sample_weights=values, mode="sum")
+    return x.T.cpu().numpy()

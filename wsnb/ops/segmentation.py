@@ -77,7 +77,8 @@ def fit(run, optimiser, step, loader_of, epochs, steps_an_epoch, progress, rate=
 
     GPUS > 1: so many processes, each with its part of every batch, make the steps of one (`distributed.launch`); the
     two functions are called in the first. BatchNorms see the batches of all, unless STEP has them see NORM_REPLICAS
-    parts of a batch. The parts of RUN, built in main memory, are on DEVICE afterwards. SPEED: see `models.speed`.
+    parts of a batch. The parts of RUN, built in main memory, stay there, for a process that uses a GPU cannot start
+    others. SPEED: see `models.speed`.
     """
 
     def learn(process):
@@ -119,7 +120,7 @@ def fit(run, optimiser, step, loader_of, epochs, steps_an_epoch, progress, rate=
     distributed.launch(learn, gpus, device)
     if gpus > 1 and run.path.exists():
         run.restore()
-    run.to(device)
+    run.to(distributed.build_device(gpus, device))
 
 
 def predict(network, image, scales=(1.0,), flip=False, device="cpu", tags=None, base=1.0):

@@ -1,5 +1,6 @@
 """A segmenter trained on label maps of any origin, by the parameters of a stage: network, training, predictions."""
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -41,6 +42,7 @@ def rate_of(p):
 
 def train(p, items, label_of, n_classes, folder, device, progress, log):
     """Train a segmenter on LABEL_OF(item): (network in evaluation mode, origin of its weights, losses of the epochs).
+    With several GPUs it comes back in main memory.
 
     FOLDER keeps the checkpoint, and network.pth at the end; a finished network is loaded, a stopped one continues.
     """
@@ -51,7 +53,7 @@ def train(p, items, label_of, n_classes, folder, device, progress, log):
     network = network.to(memory_format=torch.channels_last)
     if (folder / "network.pth").exists():
         backbones.fill(network, load_torch(folder / "network.pth"), str(folder / "network.pth"))
-        return network.to(device).eval(), origin, load_torch(folder / "epochs.pt")
+        return network.to(distributed.build_device(p.gpus, device)).eval(), origin, load_torch(folder / "epochs.pt")
     network = network.to(distributed.build_device(p.gpus, device))
     groups = backbone_wrapper.parameter_groups(network, p.lr, p.weight_decay, p.bias_multiplier, new_multiplier=10)
     optimiser = backbone_wrapper.optimiser(p.optimiser, groups)
@@ -89,16 +91,16 @@ def scorer(p, network, device):
     return lambda image: segmentation.predict(network, image, p.scales, p.flip, device, base=p.base)
 
 
-def write_predictions(p, network, items, folders, crf, device):
-    """Write label maps of the network's predictions into the first of FOLDERS, after the CRF into the second, if there
-    is one; yield once a picture."""
+def write_predictions(p, network, items, device, folders, crf):
+    """Write label maps of the predictions of NETWORK on DEVICE into the first of FOLDERS, after the CRF into the
+    second, if there is one; yield once a picture."""
     scores_of = scorer(p, network, device)
 
     def prepare(item):
         image = read.image(item)
         return image, scores_of(image)
 
-    labels_of = partial(label_maps.winners, crf=crf if len(folders) > 1 else None)
+    labels_of = partial(label_maps.winners, crf=replace(crf, device=device) if len(folders) > 1 else None)
     return label_maps.write_labels(labels_of, items, folders, p.workers, prepare)
 
 

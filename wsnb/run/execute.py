@@ -50,7 +50,7 @@ def _compute(project, experiment, wanted, say, interrupts) -> dict:
     experiment = stage.source or experiment
     with interrupts.immediate():
         try:
-            slots, variables = locks.take(stage.values.get("device", "cpu"), f"{experiment.title} {stage.name}", say,
+            slots, variables = locks.take(stage.device, f"{experiment.title} {stage.name}", say,
                                           stage.values.get("gpus", 1))
         except ValueError as error:
             raise StageFailed(f"{error}") from error

@@ -23,6 +23,13 @@ class StagePlan:
     needs: tuple  # names of earlier stages; empty for a stage of another experiment
     source: "Experiment | None" = None  # the other experiment that this stage is of
 
+    @property
+    def device(self) -> str:
+        """The device for which it takes a GPU's slot. A stage without threads of torch has no network: it takes one for
+        a CRF in torch only."""
+        only_crf = "threads" not in self.values and "crf_backend" in self.values
+        return "cpu" if only_crf and self.values["crf_backend"] != "torch" else self.values.get("device", "cpu")
+
 
 @dataclasses.dataclass(frozen=True)
 class Experiment:

@@ -76,7 +76,7 @@ def row(options: schedule.Options, experiment, stage, open_: list) -> dict:
         "done": f"{experiment.title}/{stage.name}",
         "command": _command(options, experiment.title, stage.name),
         "threads": max(1, values.get("workers", 1), values.get("threads", 1)),
-        "gpus": 0 if values.get("device", "cpu") == "cpu" else values.get("gpus", 1),
+        "gpus": 0 if stage.device == "cpu" else values.get("gpus", 1),
         "mem_mb": needs and math.ceil(needs[0] * 1.5 / 2**20),
         "runtime": needs and max(10, math.ceil(needs[1] * 3 / 60)),
         "disk_mb": needs and math.ceil(needs[2] / 2**20),

@@ -17,7 +17,7 @@ from wsnb.papers.no_people_allowed import irnet
 @dataclass(frozen=True)
 class Settings:
     """steps and reach (pixels at stride 4) of the centroids; the walk; background and smallest fragment; rule of the
-    class maps' maximum."""
+    class maps' maximum; the device of the walk."""
 
     steps: int = 300
     reach: float = 2.5
@@ -27,6 +27,7 @@ class Settings:
     background: float = 0.25
     smallest: float = 0.01
     normalise: str = "per class"
+    device: str = "cpu"
 
 
 def detections_of(network, items, cams, settings, scale=1.0, pad=0, workers=0):
@@ -56,7 +57,7 @@ def _detections_of(picture, cams, settings):
     parts, owner = displacements.split_by_cluster(maps, groups(moved, settings))
     if not len(parts):
         return []
-    walked = random_walk(parts, edge, settings.radius, settings.beta, settings.exp_times)
+    walked = random_walk(parts, edge, settings.radius, settings.beta, settings.exp_times, settings.device)
     whole = cam.covering(torch.from_numpy(walked)[None], size, cover)[0].numpy().clip(0)
     found = displacements.instances(whole, owner, keys + 1, settings.background, settings.smallest)
     return [(label, score, *packed(region)) for label, score, region in found]

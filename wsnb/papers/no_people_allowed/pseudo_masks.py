@@ -18,15 +18,17 @@ from wsnb.papers.no_people_allowed.data import sized
 
 @dataclass(frozen=True)
 class Walk:
-    """radius, beta and 2^exp_times steps of a walk; rule of the class maps' maximum before it."""
+    """radius, beta and 2^exp_times steps of a walk, and the device for them; rule of the class maps' maximum before
+    it."""
 
     normalise: str
     radius: int = 5
     beta: int = 10
     exp_times: int = 8
+    device: str = "cpu"
 
 
-def walked(maps, edge, radius=5, beta=10, exp_times=8) -> np.ndarray:
+def walked(maps, edge, radius=5, beta=10, exp_times=8, device="cpu") -> np.ndarray:
     """Spread class maps [K, h, w] along boundaries EDGE [h', w']: float32 [K, h', w'].
 
     The maps are resized to the boundaries first (NoPeopleAllowed) or lie on the same grid already (IRN).
@@ -34,7 +36,7 @@ def walked(maps, edge, radius=5, beta=10, exp_times=8) -> np.ndarray:
     if not len(maps):
         return np.zeros((0, *edge.shape), np.float32)
     maps = cam.resized(torch.as_tensor(np.asarray(maps, np.float32))[None], edge.shape)[0].numpy()
-    return random_walk(maps, edge, radius, beta, exp_times)
+    return random_walk(maps, edge, radius, beta, exp_times, device)
 
 
 def enlarged(spread, size, cover=(1.0, 1.0)) -> np.ndarray:
@@ -73,7 +75,8 @@ def write_walk(name, edge, size, cover, cams, folder, walk) -> None:
     at the picture's SIZE (H, W)."""
     keys, raw = cam.read(cams, name, "stored")
     maps = cam.normalised(raw, walk.normalise)
-    cam.write(folder, name, keys, walked(maps, edge, walk.radius, walk.beta, walk.exp_times), size, cover)
+    cam.write(folder, name, keys, walked(maps, edge, walk.radius, walk.beta, walk.exp_times, walk.device), size,
+              cover)
 
 
 def mask_of(item, maps, threshold, side=0, scale=1.0, crf: CRF | None = None) -> np.ndarray:

@@ -3,16 +3,19 @@
 The authors released neither classifier nor thresholds: each choice here is ours, a parameter with its reason.
 """
 
+from pathlib import Path
+
 import cv2
 import numpy as np
 import torch
 
-from wsnb.files import read_index
-from wsnb.ops import cam
+from wsnb.data import read
+from wsnb.files import read_index, save_png
+from wsnb.ops import cam, parallel
 from wsnb.ops.cam import over_class_maximum, resized
 from wsnb.ops.gradcam import gradcam
 from wsnb.papers.panoptic.cleanup import tag_rule
-from wsnb.papers.panoptic.data import crop_input
+from wsnb.papers.panoptic.data import crop_input, file_of
 from wsnb.papers.panoptic.evaluate import Quality
 from wsnb.papers.panoptic.label_space import IGNORE
 
@@ -87,6 +90,42 @@ def labels_from(classes, maps, threshold):
         return np.full(maps.shape[1:], IGNORE, np.uint8)
     best = np.asarray(classes, np.uint8)[maps.argmax(axis=0)]
     return np.where(maps.max(axis=0) >= threshold, best, IGNORE).astype(np.uint8)
+
+
+def given_labels(folder, item):
+    """Read the released labels uint8 [H, W] of a picture in FOLDER."""
+    return read_index(file_of(folder, item.id, ".png"))
+
+
+def write_maps(maps_of, items, folder, palette, threshold, stride, workers):
+    """Write labels/ID.png and maps/ID.npz, at 1 / STRIDE of the picture's size, below FOLDER for each picture that has
+    no labels yet; yield once for each.
+
+    maps_of(item, image uint8 [H, W, 3]) -> (classes, maps) is called here, where the network is; WORKERS processes
+    decode pictures ahead of it, as many write.
+    """
+    paths = {item.id: Path(folder, "labels", f"{item.id}.png") for item in items}
+    missing = [item for item in items if not paths[item.id].exists()]
+    images = parallel.map_images(read.image, missing, workers)
+    open_ = {item.id for item in missing}
+
+    def jobs():
+        for item in items:
+            if item.id not in open_:
+                yield None
+                continue
+            classes, maps = maps_of(item, next(images))
+            labels = labels_from(classes, maps, threshold)
+            yield paths[item.id], labels, palette, Path(folder, "maps"), item.id, classes, reduced(maps, stride)
+
+    yield from parallel.map_images(_write, jobs(), workers, preload=(__name__,))
+
+
+def _write(job):
+    if job is not None:
+        path, labels, palette, folder, name, classes, maps = job
+        cam.write(folder, name, classes, maps, labels.shape)
+        save_png(path, labels, palette)
 
 
 def sweep(items, folder, places, tags, space, thresholds):

@@ -49,9 +49,9 @@ class Settings:
             raise ValueError("detections from files: name their folder in detections_dir")
 
 
-def settings_from(p) -> dict[str, Settings]:
-    """Make {detector: Settings} of the parameters of 09 instances."""
-    field = label_maps.crf_from(p)
+def settings_from(p, device="cpu") -> dict[str, Settings]:
+    """Make {detector: Settings} of the parameters of 09 instances; DEVICE of a CRF in torch."""
+    field = label_maps.crf_from(p, device=device)
     return {name: Settings(name, p.detections_dir, p.min_score, p.max_iou, p.min_pixels, p.box_weight,
                            p.global_weight, field, p.side) for name in p.detections}
 

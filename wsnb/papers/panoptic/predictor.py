@@ -31,7 +31,9 @@ def predictor(run) -> Predictor:
     def label(image):
         return probabilities(image).argmax(axis=0).astype(np.uint8)
 
-    settings = instance_network.settings_from(run.upstream_params("09_instances")) if run.has("09_instances") else {}
+    settings = {}
+    if run.has("09_instances"):
+        settings = instance_network.settings_from(run.upstream_params("09_instances"), run.device)
 
     def instances(image):
         kept = predictions.reduced(probabilities(image), p.probability_stride)

@@ -27,7 +27,7 @@ def _of_pictures(run) -> Predictor:
     training.seed_everything(p.seed, p.threads)
     file = f"{name}/network.pth"
     scores_of = segmenter.scorer(p, segmenter.load(p, len(classes), run.upstream(stage) / file, run.device), run.device)
-    field = label_maps.crf_from(p) if p.crf_at_test and p.crf_iterations else None
+    field = label_maps.crf_from(p, device=run.device) if p.crf_at_test and p.crf_iterations else None
 
     kind = "val_crf" if field else "val"
 

@@ -6,6 +6,7 @@ fills too little of its box is reset to its first labels; a dense CRF follows th
 without these rules, drifts.
 """
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -103,8 +104,8 @@ def denoise(image, scores, boxes, labels, initial=None, *, crf, share=0.5, rules
     return reset_small(predicted, boxes, labels, share, initial) if "reset" in rules else predicted
 
 
-def write_denoised(p, network, items, inputs, crf, first, folder, device):
-    """Write the de-noised predictions of NETWORK into FOLDER; yield once a picture.
+def write_denoised(p, network, items, device, inputs, crf, first, folder):
+    """Write the de-noised predictions of NETWORK on DEVICE into FOLDER; yield once a picture.
 
     FIRST: the folder of the first round's label maps.
     """
@@ -114,7 +115,7 @@ def write_denoised(p, network, items, inputs, crf, first, folder, device):
         image = read.image(item)
         return image, scores_of(image).astype(np.float16), *boxes_of(inputs, item), read_index(first / f"{item.id}.png")
 
-    labels_of = partial(denoise, crf=crf, share=p.reset_share, rules=tuple(p.rules))
+    labels_of = partial(denoise, crf=replace(crf, device=device), share=p.reset_share, rules=tuple(p.rules))
     return label_maps.write_labels(labels_of, items, [folder], p.workers, prepare)
 
 

@@ -20,7 +20,7 @@ def predictor(run) -> Predictor:
     model.load_network(net, run.upstream("01_train") / "network.pth")
     net = net.to(run.device, memory_format=torch.channels_last).eval()
     infer = inference.inference_from(p, net, losses.settings_from(trained), run.device)
-    field = label_maps.crf_from(p)
+    field = label_maps.crf_from(p, device=run.device)
 
     def label(image):
         found, scores = infer(image)

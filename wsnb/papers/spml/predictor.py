@@ -21,7 +21,7 @@ def predictor(run) -> Predictor:
     if name == "softmax":
         head = stages.classifier(run, len(classes))
         files.append(("08_classifier", "classifier.pth"))
-    field = label_maps.crf_from(p)
+    field = label_maps.crf_from(p, device=run.device)
 
     def label(image):
         maps = inference.softmax_maps(net, head, image, p.image_size, p.test_scales,

@@ -1,6 +1,6 @@
 """Prototypes of the training pictures with their labels, and the votes of those nearest to a picture's segments."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -91,6 +91,10 @@ class Memory:
     label: torch.Tensor
     picture: np.ndarray
     box: np.ndarray
+
+    def to(self, device) -> "Memory":
+        """Bring the tensors to DEVICE."""
+        return replace(self, prototype=self.prototype.to(device), label=self.label.to(device))
 
 
 def read(folder, items, device="cpu") -> Memory:

@@ -58,9 +58,9 @@ def embedding_network(stage, n_classes, device=None):
     return net.to(device).eval(), head.to(device).eval()
 
 
-def classifier(stage, n_classes):
-    """Load the classifier of 08, in evaluation mode."""
+def classifier(stage, n_classes, device=None):
+    """Load the classifier of 08 to DEVICE (the stage's), in evaluation mode."""
     path = stage.upstream("08_classifier") / "classifier.pth"
     head = model.SoftmaxHead(stage.upstream_params("04_embedding").dim, n_classes)
     backbones.fill(head, files.load_torch(path), str(path))
-    return head.to(stage.device).eval()
+    return head.to(device or stage.device).eval()
