@@ -167,6 +167,12 @@ def test_published_command(finished, tmp_path):
     assert publish.published_command(tmp_path / "figures", "single_stage/a") == (
         "wsnb run single_stage/a --data-root DIR -p lr=0.001 -p weights=.../net.pth"
     )
+    for stage in ("01_train", "03_evaluate"):  # lr is gone: the command would be refused
+        save_json(tmp_path / f"notebooks/single_stage/{stage}.ipynb", toy.notebook(stage, 'weights: str = "imagenet"'))
+    publish.publish(finished, "single_stage/a", tmp_path / "figures", project=tmp_path)
+    assert publish.published_command(tmp_path / "figures", "single_stage/a") == (
+        "wsnb run single_stage/a --data-root DIR -p weights=.../net.pth"
+    )
 
 
 def test_places_of_this_machine_do_not_leave_it(tmp_path):

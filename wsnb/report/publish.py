@@ -161,7 +161,8 @@ def _spoken(stem):
 
 
 def command(project, found) -> str:
-    """The command that makes these records, with the parameters that differ from the experiment's."""
+    """The command that makes these records, with the parameters that differ from the experiment's. One that its stages
+    no longer have is left out: they would refuse it."""
     paper, name = found[0].paper, found[0].experiment
     path = Path(project, "params", paper, f"{name}.yaml")
     if not path.is_file():
@@ -173,7 +174,7 @@ def command(project, found) -> str:
     if data != asked:
         said.append("--data-root DIR")
     for key, value in sorted(used.items()):
-        if key not in params.MACHINE and value != written.get(key):
+        if key not in params.MACHINE and key in written and value != written[key]:
             said.append(f"-p {key}={_typed(portable(value, project))}")
     return " ".join(said)
 
