@@ -1,11 +1,13 @@
-"""Files of networks that others made: damaged and hostile ones are refused in words."""
+"""Files of networks: the book's own; damaged and hostile ones are refused in words."""
 
 import json
 import zipfile
 
+import numpy as np
 import pytest
 
-from wsnb.run import predict
+import wsnb
+from wsnb.run import papers, predict
 from wsnb.run.paths import BadName
 
 CARD = {"paper": "single_stage", "experiment": "single_stage/shapes", "stages": ["01_train"]}
@@ -46,3 +48,21 @@ def test_a_file_that_is_damaged_too_large_or_missing(tmp_path, monkeypatch):
 def test_nothing_is_written_outside(tmp_path):
     with predict.of_file(packed(tmp_path, CARD, **{"../../out": "x"}), "cpu"):
         assert not (tmp_path / "out").exists() and not (tmp_path.parent / "out").exists()
+
+
+def test_parameters_that_a_notebook_got_since_are_as_they_are_there(tmp_path):
+    (tmp_path / "params.json").write_text('{"params": {"crf_iterations": 3}}')
+    run = predict.Run("student", "student/x", {"03_evaluate": tmp_path}, ["03_evaluate"], tmp_path, "cpu")
+    p = run.upstream_params("03_evaluate")
+    assert (p.crf_iterations, p.crf_backend) == (3, "pydensecrf")
+
+
+def test_the_book_s_network_is_that_of_its_card():
+    file = predict.paths.find() / predict.BOOK
+    model, card = wsnb.load(device="cpu"), file.with_suffix(".md").read_text(encoding="utf-8")
+    assert file.stat().st_size < 8e6
+    maker, = {paper.book_network for paper in papers.load().values()} - {""}
+    assert model.run.title == maker and f"`wsnb export network {maker}`" in card
+    assert len(model.classes) == 21 and all(f"| {name} | " in card for name in model.classes)
+    grey = np.full((60, 90, 3), 128, np.uint8)
+    assert model.predict(grey).shape == (60, 90) and not model.predict(grey).any()  # of nothing: background

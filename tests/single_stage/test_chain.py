@@ -199,7 +199,7 @@ def test_the_first_notebook_predicts_with_the_book_s_network_or_says_how_to_make
     for name in list(code)[:list(code).index("predict") + 1]:
         exec(code[name], names)  # noqa: S102
         names |= {"data_root": str(data), "photo": str(picture)}
-    assert "`wsnb run simple_does_it/voc_small_semantic` and `wsnb export network" in capsys.readouterr().out
+    assert "`wsnb run student/voc_small_m_and_g_plus` and `wsnb export network" in capsys.readouterr().out
     book = tmp_path / "book.zip"
     assert cli.main(["export", "network", "single_stage/shapes", str(book), "--runs", str(whole)]) == 0
     monkeypatch.setattr(predict, "BOOK", str(book))

@@ -5,6 +5,7 @@ import re
 import pytest
 
 from tests import command
+from tests.predicted import agrees_with_its_run
 from tests.student import chain
 from wsnb.data.synthetic import make_voc
 from wsnb.files import FileError
@@ -37,6 +38,10 @@ def test_labels_and_student_are_scored(made):
     assert [(method, bool(crf)) for _, method, crf in student] == [
         ("student of Rectangles, DeepLabV3+", False), ("student of Rectangles, DeepLabV3+", True),
         ("all background", False)]
+
+
+def test_it_predicts_what_its_own_stage_wrote(made):
+    agrees_with_its_run(made[1], "student/shapes", made[0])
 
 
 def test_exported_labels_brought_back_teach_the_same_student(made, tmp_path):

@@ -16,7 +16,7 @@ import numpy as np
 from wsnb import viz
 from wsnb.files import FileError, inside, load_json, read_rgb, save_png, save_text
 from wsnb.files import write as whole
-from wsnb.run import experiments, manifest, papers, params, paths
+from wsnb.run import experiments, manifest, notebooks, papers, params, paths
 
 BOOK = "weights/book.zip"  # the small network that comes with the book, as `wsnb export network` writes it
 CARD = "card.json"  # of a file of `wsnb export network`
@@ -66,8 +66,11 @@ class Run:
         return [item.image for item in read.items(layout, self.data_root, split)]
 
     def upstream_params(self, name: str) -> SimpleNamespace:
-        """The parameters that a finished stage ran with."""
-        return SimpleNamespace(**load_json(self.upstream(name) / manifest.PARAMS)["params"])
+        """The parameters that a finished stage ran with; those that its notebook has got since, as they are there."""
+        ran = load_json(self.upstream(name) / manifest.PARAMS)["params"]
+        notebook = paths.find() / "notebooks" / self.paper / f"{paths.split_stage(name)[0]}.ipynb"
+        since = params.declared(notebooks.read(notebook)) if notebook.is_file() else {}
+        return SimpleNamespace(**{**{key: param.default for key, param in since.items()}, **ran})
 
 
 def of_runs(project, runs, title: str, device: str) -> Run:
@@ -179,7 +182,7 @@ def book(project, runs) -> Path:
     """The file of the book's network. Raises FileError, with the runs that could serve instead and how to make it."""
     path = Path(project, BOOK)
     if not path.is_file():
-        maker = next(f"{paper.key}/{paper.book_network}" for paper in papers.load().values() if paper.book_network)
+        maker = next(paper.book_network for paper in papers.load().values() if paper.book_network)
         done = [title for title in finished(project, runs)][:4]
         instead = f" --run takes a finished run, here {', '.join(done)};" if done else ""
         raise FileError(f"{path}: the book's network is not in this checkout;{instead} `wsnb run {maker}` and "
