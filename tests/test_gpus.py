@@ -7,14 +7,16 @@ import threading
 import time
 from types import SimpleNamespace
 
+import cv2
 import lightning_fabric
+import numpy as np
 import pytest
 import torch
 import torch.distributed as dist
 
 from wsnb.files import load_torch
 from wsnb.models import distributed, speed, training
-from wsnb.ops import segmentation
+from wsnb.ops import parallel, segmentation
 from wsnb.ops.segsort import retrieval
 from wsnb.ops.segsort.segments import Prototypes
 from wsnb.run.stage import Stage
@@ -188,6 +190,28 @@ def test_pictures_are_shared_out_and_their_values_come_in_order():
     assert [name for name, _ in alone] == [name for name, _ in found] == list("abcde")
     assert len({process for _, process in found} - {os.getpid()}) == 2 and not multiprocessing.active_children()
     assert list(distributed.over_gpus(shared, "", 2, "cpu")) == []
+
+
+def test_processes_outlive_the_threads_of_this_one():
+    """Those of OpenCV and torch end at a fork, and a process that waits for them waits for ever."""
+    def threaded(items, device):
+        for _ in items:
+            with parallel.one_thread():
+                grey = cv2.GaussianBlur(np.zeros((500, 500, 3), np.uint8), (0, 0), 9)
+                yield int(grey.sum()) + float(torch.ones(300, 300).mm(torch.zeros(300, 300)).sum())
+
+    before = cv2.getNumThreads(), torch.get_num_threads()
+    watch = threading.Timer(20, lambda: [child.kill() for child in multiprocessing.active_children()])
+    watch.start()
+    try:
+        cv2.setNumThreads(2), torch.set_num_threads(2)
+        assert list(threaded("ab", "cpu")) == [0, 0]
+        cv2.GaussianBlur(np.zeros((2000, 2000, 3), np.uint8), (0, 0), 9)
+        assert list(distributed.over_gpus(threaded, "abcd", 2, "cpu")) == [0] * 4
+        assert (cv2.getNumThreads(), torch.get_num_threads()) == (2, 2)
+    finally:
+        watch.cancel()
+        cv2.setNumThreads(before[0]), torch.set_num_threads(before[1])
 
 
 def test_networks_come_to_the_process_and_stay_here_in_main_memory():

@@ -15,6 +15,8 @@ import torch
 import torch.distributed as dist
 from torch import nn
 
+from wsnb.ops.parallel import one_thread
+
 
 @dataclass(frozen=True)
 class Distributed:
@@ -72,7 +74,6 @@ def launch(learn, gpus, device) -> None:
     def process(fabric):
         for number in (signal.SIGINT, signal.SIGTERM):  # until its training begins, there is nothing to keep
             signal.signal(number, signal.SIG_DFL)
-        torch.set_num_threads(1)  # OpenMP does not survive a fork with more
         try:
             learn(Distributed(fabric.device, fabric.global_rank, fabric.world_size))
         except KeyboardInterrupt as error:
@@ -81,7 +82,8 @@ def launch(learn, gpus, device) -> None:
 
     with _passed_on() as asked:
         try:
-            stopped = fabric.launch(process)
+            with one_thread():  # OpenMP and OpenCV's threads do not survive a fork with more
+                stopped = fabric.launch(process)
         except (torch.multiprocessing.ProcessRaisedException, torch.multiprocessing.ProcessExitedException):
             if not asked:
                 raise
@@ -120,7 +122,8 @@ def over_gpus(work, items, gpus, device, *networks):
             here, there = context.Pipe(duplex=False)
             place = torch.device(kind, number) if kind == "cuda" else torch.device(kind)
             process = context.Process(target=_work, args=(work, items[number::gpus], place, networks, there))
-            process.start()
+            with one_thread():  # as in `launch`
+                process.start()
             there.close()
             running.append((here, process))
         for number in range(len(items)):
@@ -153,7 +156,6 @@ def _work(work, items, device, networks, results):
     """In a fork: send (True, value) of each item, or (False, error) once."""
     for number in (signal.SIGINT, signal.SIGTERM):  # all that it writes is whole
         signal.signal(number, signal.SIG_DFL)
-    torch.set_num_threads(1)  # OpenMP does not survive a fork with more
     try:
         for value in work(items, _moved(networks, device)):
             results.send((True, value))
