@@ -250,8 +250,9 @@ def _check_names(stream, count) -> None:
 
 
 def open_image(path):
-    """Open a picture as Pillow does, without its pixels. Raises FileError if it is missing or of a foreign format."""
-    path = regular(path)
+    """Open a picture, a file or a stream, as Pillow does, without its pixels. Raises FileError if it is missing or of a
+    foreign format."""
+    path = path if hasattr(path, "read") else regular(path)
     try:
         return Image.open(path, formats=FORMATS)
     except FileNotFoundError as error:

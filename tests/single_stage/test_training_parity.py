@@ -102,7 +102,7 @@ def test_training(title, tmp_path, monkeypatch):
     never learn, the pyramid's keep their first statistics; the mask loss joins in the second epoch."""
     baseline = title.endswith("baseline")
     cells = Cells(title, "01_train", tmp_path, batches(), **SMALL)
-    cells.run("from wsnb.data import voc")
+    cells.run("from wsnb.data import read")
     cells.names |= {"classes": CLASSES, "train_items": range(8)}
     net = cells.network("net, origin = build(")
     plain = Plain(net, fixed=lambda name: name.startswith(("stage", "aspp")))
