@@ -23,7 +23,7 @@ def test_charts_draw_their_numbers():
     axis = charts.class_figure(frame, ["x", "y"]).axes[0]
     assert [text.get_text() for text in axis.get_xticklabels()] == ["x", "y"] and len(axis.patches) == 6
     axis = charts.confusion_figure(np.array([[3, 1], [0, 0]]), ["x", "y"]).axes[0]
-    assert axis.images[0].get_array().tolist() == [[0.75, 0.25], [0, 0]]
+    assert axis.images[0].get_array().tolist() == [[75, 25], [0, 0]]
     assert charts.loss_figure([{"epoch": 0, "loss": 2.0}]).axes[0].lines[0].get_xdata().tolist() == [1]
     one, two = (charts.quality_figure({"a": 1.0})._repr_png_() for _ in range(2))
     assert one == two

@@ -125,4 +125,4 @@ def test_sbd_by_itself(tmp_path):
     report = doctor.check(tmp_path, ("train", "vla"), layout="sbd")
     assert len(report.problems) == 2 and "2008_000003.mat: missing" in report.text() and "vla.txt" in report.text()
     with pytest.raises(ValueError, match="layout"):
-        doctor.check(tmp_path, layout="coco")
+        doctor.check(tmp_path, layout="ade20k")

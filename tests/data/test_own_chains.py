@@ -24,7 +24,7 @@ from wsnb.data import voc
 from wsnb.data.own import dataset, example
 from wsnb.data.synthetic import shapes
 from wsnb.files import load_json, read_index, save_json
-from wsnb.run import experiments, own_pictures
+from wsnb.run import experiments, own_pictures, predict
 
 SLOW = pytest.mark.skipif(not os.environ.get("WSNB_SLOW"), reason="a whole chain runs half a minute: set WSNB_SLOW=1")
 SMALL = {
@@ -184,8 +184,9 @@ def test_pictures_without_labels_are_predicted(place, tmp_path):
     line, = (line for line in said.splitlines() if "wsnb predict" in line)
     words = shlex.split(line.partition("wsnb ")[2].replace("EXPERIMENT", title).replace("my_runs", shlex.quote(runs)))
     wsnb(*words, "--out", str(tmp_path / "out"), "--device", "cpu")
+    stage, kept = predict.load(title, runs, "cpu").predictor.same_as
     for k in range(2):
-        own = read_index(next((tmp_path / "my_runs" / title / "02_masks").glob(f"*predicted*crf*/unseen_{k}.png")))
+        own = read_index(tmp_path / "my_runs" / title / stage / kept / f"unseen_{k}.png")
         assert np.array_equal(read_index(tmp_path / f"out/unseen_{k}.png"), own)
     with pytest.raises(AssertionError, match="a labelled picture has the same name"):
         shutil.copy(place / "COCO boxes/picture 01.jpg", new)

@@ -84,9 +84,10 @@ def only_classes(path, listed) -> None:
 
 
 def alike(listed) -> list[str]:
-    """Names in LISTED that are equal but for their letters' case: those of the first such class, each once."""
+    """Names in LISTED that are equal but for their letters' case: those of the first such class, each once, in
+    order."""
     same = {}
-    for name in listed:
+    for name in sorted(listed):
         same.setdefault(name.casefold(), []).append(name)
     return next((list(dict.fromkeys(found)) for found in same.values() if len(found) > 1), [])
 
