@@ -253,7 +253,8 @@ def test_values_that_are_not_allowed(text, word):
         params.complete({name: value}, declared, "x.yaml")
 
 
-OPEN = "data_root run_dir device dataset method annotation labels_stage source runs figures folder root".split()
+OPEN = ("data_root run_dir device dataset method annotation labels_stage source runs figures folder root "
+        "photo repository").split()
 
 
 def notebook_parameters():

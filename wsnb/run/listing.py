@@ -7,7 +7,8 @@ from wsnb.files import FileError, load_json, read_text
 from wsnb.run import experiments, papers, params
 
 NEEDED = re.compile(r'^(data_root|(?:\w+_)?weights): "([^"]*)"', re.M)
-TAKEN = re.compile(r"^stages: \[.*\w: \w", re.M)
+STAGES = re.compile(r"^stages: (.*)$", re.M)
+TAKEN = re.compile(r": (\w+/\w+)")  # the experiment that a stage is taken from
 FROM_NOTHING = ("random", "classifier", "")  # weights that no file holds
 
 
@@ -42,9 +43,8 @@ def needs(project, title: str) -> str:
     header, content = experiments.header(_path(project, title)), read_text(_path(project, title))
     values = NEEDED.findall(content)
     weights = {value for name, value in values if name != "data_root"}
-    if TAKEN.search(content):  # stages of another experiment need what they need there
-        for stage in experiments.load(project, *title.split("/")).stages:
-            weights |= {value for name, value in stage.values.items() if re.fullmatch(r"(\w+_)?weights", name)}
+    for source in {*TAKEN.findall("".join(STAGES.findall(content)))}:  # its stages need what they need there
+        weights |= {value for name, value in NEEDED.findall(read_text(_path(project, source))) if name != "data_root"}
     weights = sorted(weights - {*FROM_NOTHING})
     roots = [value for name, value in values if name == "data_root"]
     is_builtin = title.split("/")[1].startswith(experiments.SYNTHETIC)
