@@ -270,7 +270,8 @@ def loaded_image(path):
         if image.format in PAGED and image.n_frames > 1:
             raise ValueError(f"it holds {image.n_frames} pictures: save each as a file of its own")
         image.load()
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    # Pillow raises TypeError for a TIFF that does not say its size
+    except (OSError, SyntaxError, TypeError, ValueError, Image.DecompressionBombError) as error:
         raise FileError(f"{path}: not a readable picture ({_why(error)}); fetch it again") from error
     return image
 
