@@ -76,10 +76,10 @@ def test_a_disk_that_is_too_small_is_refused_before_the_start(tmp_path, monkeypa
     words = ["run", "student/voc12_resnet101", "--data-root", str(data), "--runs", str(tmp_path / "runs"),
              "-p", "train_split=train"]
     monkeypatch.setattr(schedule.shutil, "disk_usage", lambda place: SimpleNamespace(free=1_000_000))
-    assert cli.main(words) == 1
-    said = capsys.readouterr().out
+    assert cli.main(words) == 2
+    out, said = capsys.readouterr()
     assert "student/voc12_resnet101 will take about" in said and "0.001 GB are free" in said and "--runs" in said
-    assert "runs, because" not in said and not list((tmp_path / "runs").glob("*/*/01_labels"))
+    assert "runs, because" not in out and not list((tmp_path / "runs").glob("*/*/01_labels"))
 
 
 def renew():

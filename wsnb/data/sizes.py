@@ -3,6 +3,7 @@
 import contextlib
 from dataclasses import dataclass, replace
 
+from wsnb.data import cityscapes, coco, densepose, imagenet_det, sbd, voc
 from wsnb.files import FileError
 
 
@@ -28,20 +29,24 @@ class Size:
 
 SIZES = {
     # VOC 2012 (devkit), with SBD's masks for trainaug; boxes and tags of its train list
-    "voc": Size(375, 500, 21, 2.4, 1.5, {"train": 1464, "val": 1449, "trainaug": 10_582, "test": 1456}),
+    "voc": Size(375, 500, 21, 2.4, 1.5, voc.OFFICIAL),
     # SBD: 20,172 objects of train, 6,671 of val after the original's preparation
-    "sbd": Size(375, 500, 21, 20_172 / 8498, 1.5, {"train": 8498, "val": 2857}),
+    "sbd": Size(375, 500, 21, 20_172 / 8498, 1.5, sbd.OFFICIAL),
     # Cityscapes; boxes: Li et al. 2018 count them in its fine train list
-    "cityscapes": Size(1024, 2048, 19, 17.6, 8, {"train": 2975, "val": 500, "train_extra": 19_998}),
+    "cityscapes": Size(1024, 2048, 19, 17.6, 8, cityscapes.OFFICIAL),
     # DensePose-COCO 2014; the points' list holds the pictures of its train part
-    "densepose": Size(480, 640, 15, 2.2, 14, {"panoptic_train2014_points_pmi0.1_256": 26_437, "minival2014": 1508}),
+    "densepose": Size(480, 640, 15, 2.2, 14, densepose.OFFICIAL | {"panoptic_train2014_points_pmi0.1_256": 26_437}),
     # ImageNet DET as LID 2020 took it: the team's lists
-    "imagenet_det": Size(375, 500, 201, 1.5, 1.2, {"train_balanced": 72_000, "val": 4690, "val_balanced": 4690,
-                                                  "irn_list_nohuman_confident_0.8": 41_156, "train": 456_567}),
+    "imagenet_det": Size(375, 500, 201, 1.5, 1.2, imagenet_det.OFFICIAL | {
+        "train_balanced": 72_000, "val_balanced": 4690, "irn_list_nohuman_confident_0.8": 41_156}),
     # COCO 2014 and 2017; boxes and tags as its authors count them (Lin et al., ECCV 2014, section 5)
-    "coco": Size(480, 640, 81, 7.7, 3.5, {"train2014": 82_783, "val2014": 40_504, "train2017": 118_287,
-                                          "val2017": 5000}),
+    "coco": Size(480, 640, 81, 7.7, 3.5, coco.OFFICIAL),
 }
+
+
+def of(p) -> Size:
+    """Say how large the data set is whose layout the parameters P name."""
+    return SIZES[p.layout]
 
 
 @contextlib.contextmanager

@@ -30,10 +30,6 @@ UNKNOWN_SECONDS = 60  # of a stage that was never recorded: longer chains begin 
 ELSEWHERE = ("data_root", "run_dir", "device", "workers", "threads")  # parameters that say where, not how much
 
 
-class DiskFull(FileError):
-    """Too little room for what would be made; the message says how much, and what helps."""
-
-
 @dataclasses.dataclass(frozen=True)
 class Options:
     """What `wsnb run` was asked for besides the experiment."""
@@ -183,7 +179,7 @@ def bytes_of(record: dict) -> int:
 
 
 def need_disk(options: Options, experiment, stages) -> None:
-    """Raise DiskFull if the disk of the runs has not the room that STAGES, which are not finished, will take: as an
+    """Raise FileError if the disk of the runs has not the room that STAGES, which are not finished, will take: as an
     earlier run took, or as computed for published data sets; others count nothing."""
     needed = 0
     for stage in stages:
@@ -199,11 +195,11 @@ def need_disk(options: Options, experiment, stages) -> None:
 
 
 def need_room(options: Options, what: str, needed: float) -> None:
-    """Raise DiskFull if the disk of the runs has not NEEDED bytes of room, which WHAT will take."""
+    """Raise FileError if the disk of the runs has not NEEDED bytes of room, which WHAT will take."""
     place = next(folder for folder in (options.runs, *options.runs.parents) if folder.is_dir())
     free = shutil.disk_usage(place).free
     if needed > free:
-        raise DiskFull(f"{place}: {what} will take about {needed / 1e9:.2g} GB, {free / 1e9:.2g} GB are "
+        raise FileError(f"{place}: {what} will take about {needed / 1e9:.2g} GB, {free / 1e9:.2g} GB are "
                        "free; make room (`wsnb clean` lists what may go), or give --runs a folder of another disk")
 
 
@@ -314,10 +310,6 @@ def _plan(options, loaded, queue, locked, codes) -> None:
             except locks.LockedError as error:
                 say(f"{error}")
                 codes.append(LOCKED)
-                continue
-            except DiskFull as error:
-                say(f"{error}")
-                codes.append(FAILED)
                 continue
             link_finished(items)
             queue.add(jobs(options, experiment, items))

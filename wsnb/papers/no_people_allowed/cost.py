@@ -6,11 +6,6 @@ from wsnb.ops import affinity
 from wsnb.papers.no_people_allowed import irnet, model
 
 
-def of(p) -> sizes.Size:
-    """Say how large the data set of the layout is."""
-    return sizes.SIZES[p.layout]
-
-
 def labelled(p) -> int:
     """Pictures that get labels: 02 to 06."""
     return sizes.pictures(p.layout, p.train_split, p.limit)
@@ -18,12 +13,12 @@ def labelled(p) -> int:
 
 def side(p, given) -> tuple[float, float]:
     """(height, width) of what a network sees: GIVEN x GIVEN, or the picture's own."""
-    return (given, given) if given else (of(p).height, of(p).width)
+    return (given, given) if given else (sizes.of(p).height, sizes.of(p).width)
 
 
 def classifier(p) -> cost.Count:
     """Count the classifier."""
-    return cost.count(model.build, (p.backbone, of(p).classes - 1, "random", p.extra, p.output_stride, p.freeze,
+    return cost.count(model.build, (p.backbone, sizes.of(p).classes - 1, "random", p.extra, p.output_stride, p.freeze,
                                     p.detach_below, p.bias, "", p.learn_affine), (3, p.side, p.side))
 
 
@@ -43,7 +38,7 @@ def cams(p) -> cost.Work:
     height, width = side(p, p.picture_side)
     pixels, found = labelled(p) * height * width / 1e6, classifier(p)
     work = cost.inference(found, pixels, (p.side, p.side), cost.variants(p.cam_scales))
-    passes = 1 + of(p).tags * (found.flops / found.forward - 1) * (p.cam_method.startswith("gradcam"))
+    passes = 1 + sizes.of(p).tags * (found.flops / found.forward - 1) * (p.cam_method.startswith("gradcam"))
     return cost.together(cost.Work(flops=work.flops * (passes - 1)), work)
 
 
@@ -51,9 +46,9 @@ def labels(p) -> cost.Work:
     """Two fields of a picture share a lattice."""
     height, width = side(p, p.picture_side)
     through = labelled(p) * height * width / 1e6
-    cores = {"picture": through, "dense CRF": 2 * through * p.crf_iterations * (1 + of(p).tags)}
+    cores = {"picture": through, "dense CRF": 2 * through * p.crf_iterations * (1 + sizes.of(p).tags)}
     if p.grabcut_iterations:
-        cores["GrabCut"] = labelled(p) * of(p).tags
+        cores["GrabCut"] = labelled(p) * sizes.of(p).tags
     return cost.Work(cores=cores, kept=through)
 
 
@@ -74,14 +69,14 @@ def walk(p) -> cost.Work:
     """Walks at stride 4 in processes; the network sees a picture and its mirror image."""
     height, width = side(p, p.walk_side)
     through = labelled(p) * height * width / 1e6
-    steps = through / 16 * of(p).tags * 2**p.walk_exp_times
-    cores = {"IRNet's walk": steps, "dense CRF": through * p.walk_crf * (1 + of(p).tags)}
+    steps = through / 16 * sizes.of(p).tags * 2**p.walk_exp_times
+    cores = {"IRNet's walk": steps, "dense CRF": through * p.walk_crf * (1 + sizes.of(p).tags)}
     return cost.inference(boundaries(p), through, (p.irnet_side, p.irnet_side), 2, **cores)
 
 
 def segmenter(p) -> cost.Count:
     """Count the segmenter."""
-    return cost.count(heads.build, (p.seg_head, p.seg_backbone, of(p).classes, "random", p.seg_output_stride,
+    return cost.count(heads.build, (p.seg_head, p.seg_backbone, sizes.of(p).classes, "random", p.seg_output_stride,
                                     p.seg_width, p.seg_freeze), (3, p.seg_side, p.seg_side))
 
 
@@ -104,12 +99,12 @@ def test(p) -> cost.Work:
 
 def instances(p) -> cost.Work:
     """Weigh the instances of the pictures that have some."""
-    return cost.on_processors(sizes.pictures(p.layout, p.instances_split, p.instances_limit) * of(p).megapixels)
+    return cost.on_processors(sizes.pictures(p.layout, p.instances_split, p.instances_limit) * sizes.of(p).megapixels)
 
 
 def evaluate(p) -> cost.Work:
     """Weigh the scoring, which reads label maps."""
-    return cost.reading(sizes.pictures(p.layout, p.test_split, p.test_limit) * of(p).megapixels)
+    return cost.reading(sizes.pictures(p.layout, p.test_split, p.test_limit) * sizes.of(p).megapixels)
 
 
 STAGES = {"01_classifier": train, "02_cam": cams, "03_labels": labels, "04_irnet": train_irnet, "05_walk": walk,

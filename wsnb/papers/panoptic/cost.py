@@ -5,11 +5,6 @@ from wsnb.models import backbones, cost, heads
 from wsnb.papers.panoptic import data
 
 
-def of(p) -> sizes.Size:
-    """Say how large the data set of the layout is."""
-    return sizes.SIZES[p.layout]
-
-
 def pictures(p) -> int:
     """Count the pictures to learn from."""
     extra = sizes.pictures(p.layout, p.extra_split, p.limit) if p.extra_split else 0
@@ -33,7 +28,7 @@ def rate(p) -> str:
 
 def on_processors(count):
     """Weigh a stage that goes through COUNT(p) pictures, as its published run did."""
-    return lambda p: cost.on_processors(count(p) * of(p).megapixels)
+    return lambda p: cost.on_processors(count(p) * sizes.of(p).megapixels)
 
 
 def classifier(backbone, output_stride, classes, freeze):
@@ -43,29 +38,29 @@ def classifier(backbone, output_stride, classes, freeze):
 
 def reading(count):
     """Weigh a stage that reads COUNT(p) pictures or label maps."""
-    return lambda p: cost.reading(count(p) * of(p).megapixels)
+    return lambda p: cost.reading(count(p) * sizes.of(p).megapixels)
 
 
 def crops(p) -> int:
     """Count the crops of a picture."""
-    size = of(p)
+    size = sizes.of(p)
     return len(data.windows((size.height, size.width), data.crop_size((size.height, size.width),
                                                                       (p.crop_height, p.crop_width))))
 
 
 def cams(p) -> cost.Work:
     """Training on crops; then Grad-CAM of every crop, and of its mirror image, for each of its tags: both passes."""
-    found = cost.count(classifier, (p.backbone, p.output_stride, of(p).classes, p.freeze), (3, *p.crop_input))
+    found = cost.count(classifier, (p.backbone, p.output_stride, sizes.of(p).classes, p.freeze), (3, *p.crop_input))
     every = pictures(p) * crops(p)
-    through, passes = pictures(p) * of(p).megapixels, (2 if p.cam_flip else 1) * every * found.flops
+    through, passes = pictures(p) * sizes.of(p).megapixels, (2 if p.cam_flip else 1) * every * found.flops
     return cost.together(cost.training(found, p.cam_batch, p.cam_epochs * every, rate(p)),
                          cost.Work(flops=passes, cores={"picture": through}, kept=through))
 
 
 def segmenter(p) -> cost.Count:
     """Count the segmenter."""
-    return cost.count(heads.build, (p.head, p.backbone, of(p).classes, "random", p.output_stride, p.width, p.freeze, "",
-                                    tuple(p.head_rates)), (3, p.crop, p.crop))
+    return cost.count(heads.build, (p.head, p.backbone, sizes.of(p).classes, "random", p.output_stride, p.width,
+                                    p.freeze, "", tuple(p.head_rates)), (3, p.crop, p.crop))
 
 
 def train(p) -> cost.Work:
@@ -85,7 +80,7 @@ def bound(p) -> cost.Work:
 
 def applied(p, count) -> cost.Work:
     """Weigh the segmenter on COUNT pictures."""
-    through = count * of(p).megapixels
+    through = count * sizes.of(p).megapixels
     return cost.inference(segmenter(p), through, (p.crop, p.crop), cost.variants(p.scales, p.flip),
                           **{"predictions written": through})
 

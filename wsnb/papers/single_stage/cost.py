@@ -5,15 +5,10 @@ from wsnb.models import cost
 from wsnb.papers.single_stage import model
 
 
-def of(p) -> sizes.Size:
-    """Say how large the data set of the layout is."""
-    return sizes.SIZES[p.layout]
-
-
 def network(p) -> cost.Count:
     """Count the network of the chapter."""
-    return cost.count(model.build, (p.model, p.backbone, "random", of(p).classes, p.width, p.psi, p.output_stride, "",
-                                    p.freeze, tuple(p.head_rates)), (3, p.crop, p.crop))
+    return cost.count(model.build, (p.model, p.backbone, "random", sizes.of(p).classes, p.width, p.psi, p.output_stride,
+                                    "", p.freeze, tuple(p.head_rates)), (3, p.crop, p.crop))
 
 
 def train(p) -> cost.Work:
@@ -23,7 +18,7 @@ def train(p) -> cost.Work:
     watched = (1 + p.epochs // p.validate_every) * sum(sizes.pictures(p.layout, split)
                                                        for split in (p.watch_split, p.val_split))
     later = (epochs - p.pretrain) / epochs * (p.model == "single_stage")  # epochs with masks
-    refined = later * p.pamr_iterations * pamr_operations(p) * (1 + of(p).tags)
+    refined = later * p.pamr_iterations * pamr_operations(p) * (1 + sizes.of(p).tags)
     work = cost.training(found, p.batch, samples, "crop, single_stage", more=refined)
     return cost.together(work, cost.Work(flops=watched * found.forward, cores={"crop, single_stage": watched}))
 
@@ -35,15 +30,15 @@ def pamr_operations(p) -> float:
 
 def masks(p) -> cost.Work:
     """Each variant of a picture goes through the network in a frame of `padded_side`."""
-    through = sizes.pictures(p.layout, p.split, p.limit) * of(p).megapixels
-    frames = len(p.scales) * (2 if p.flip else 1) * p.padded_side**2 / (1e6 * of(p).megapixels)
-    fields = {"dense CRF": through * len(p.tag_sources) * p.crf_iterations * (1 + of(p).tags)}
+    through = sizes.pictures(p.layout, p.split, p.limit) * sizes.of(p).megapixels
+    frames = len(p.scales) * (2 if p.flip else 1) * p.padded_side**2 / (1e6 * sizes.of(p).megapixels)
+    fields = {"dense CRF": through * len(p.tag_sources) * p.crf_iterations * (1 + sizes.of(p).tags)}
     return cost.inference(network(p), through, (p.crop, p.crop), frames, **fields)
 
 
 def evaluate(p) -> cost.Work:
     """Weigh the scoring, which reads label maps."""
-    return cost.reading(sizes.pictures(p.layout, p.split, p.limit) * of(p).megapixels)
+    return cost.reading(sizes.pictures(p.layout, p.split, p.limit) * sizes.of(p).megapixels)
 
 
 STAGES = {"01_train": train, "02_masks": masks, "03_evaluate": evaluate}

@@ -9,11 +9,6 @@ SEGMENTS = 250  # of a crop of 512 x 512 by 6 x 6 clusters and their regions: 4,
 STRIDE = 8  # of the network
 
 
-def of(p) -> sizes.Size:
-    """Say how large the data set of the layout is."""
-    return sizes.SIZES[p.layout]
-
-
 def learnt(p) -> int:
     """Count the pictures to learn from."""
     return sizes.pictures(p.layout, p.train_split, p.limit)
@@ -26,7 +21,7 @@ def tested(p) -> int:
 
 def seen(p, count) -> float:
     """Megapixels of COUNT pictures as the network sees them: the longer side at `image_size`, in whole windows."""
-    height, width = of(p).height, of(p).width
+    height, width = sizes.of(p).height, sizes.of(p).width
     factor = p.image_size / max(height, width) if p.image_size else 1
     sides = [max(p.window, factor * one) if p.window else factor * one for one in (height, width)]
     return count * sides[0] * sides[1] / 1e6
@@ -34,12 +29,12 @@ def seen(p, count) -> float:
 
 def on_processors(count):
     """Weigh a stage that goes through COUNT(p) pictures, as its published run did."""
-    return lambda p: cost.on_processors(count(p) * of(p).megapixels)
+    return lambda p: cost.on_processors(count(p) * sizes.of(p).megapixels)
 
 
 def reading(count):
     """Weigh a stage that reads COUNT(p) pictures or label maps."""
-    return lambda p: cost.reading(count(p) * of(p).megapixels)
+    return lambda p: cost.reading(count(p) * sizes.of(p).megapixels)
 
 
 def classifier(backbone, output_stride, tags, freeze):
@@ -49,10 +44,11 @@ def classifier(backbone, output_stride, tags, freeze):
 
 def cams(p) -> cost.Work:
     """Weigh the training of the classifier, and its class activation maps."""
-    found = cost.count(classifier, (p.backbone, p.output_stride, of(p).classes - 1, p.freeze),
+    found = cost.count(classifier, (p.backbone, p.output_stride, sizes.of(p).classes - 1, p.freeze),
                        (3, p.cam_crop, p.cam_crop))
     work = cost.training(found, p.cam_batch, p.cam_epochs * learnt(p), "crop, SPML")
-    through = cost.inference(found, learnt(p) * of(p).megapixels, (p.cam_crop, p.cam_crop), cost.variants(p.cam_scales))
+    through = cost.inference(found, learnt(p) * sizes.of(p).megapixels, (p.cam_crop, p.cam_crop),
+                             cost.variants(p.cam_scales))
     return cost.together(work, through)
 
 
@@ -76,8 +72,9 @@ def embed(p) -> cost.Work:
 
 
 def applied(p, count, scales, flip, fields=0, **cores) -> cost.Work:
-    """FIELDS dense CRFs over all classes of a picture."""
-    dense = {"dense CRF": fields * count * of(p).megapixels * of(p).classes * p.crf_iterations} if fields else {}
+    """Weigh the network on COUNT pictures, and FIELDS dense CRFs over all classes of each."""
+    of = sizes.of(p)
+    dense = {"dense CRF": fields * count * of.megapixels * of.classes * p.crf_iterations} if fields else {}
     return cost.inference(network(p), seen(p, count), (p.crop, p.crop), cost.variants(scales, flip), **dense, **cores)
 
 
@@ -85,12 +82,12 @@ def pseudo_labels(p) -> cost.Work:
     """The walk on the device: affinities of all pairs of pixels, then products with the seeds of the classes."""
     scales = p.walk_scales if p.round == 1 else p.walk_scales_later
     iterations = inference.value_of_round(p.walk_crf, p.round)
-    through = learnt(p) * of(p).megapixels
+    through = learnt(p) * sizes.of(p).megapixels
     nodes = 1e6 * seen(p, 1) / STRIDE**2
     products = len(random_walk.chebyshev(inference.value_of_round(p.walk_steps, p.round)))
-    walk = learnt(p) * 2 * nodes**2 * (p.dim + products * (1 + of(p).tags))
+    walk = learnt(p) * 2 * nodes**2 * (p.dim + products * (1 + sizes.of(p).tags))
     work = applied(p, learnt(p), scales, p.flip)
-    return cost.together(work, cost.Work(flops=walk, cores={"dense CRF": through * iterations * of(p).classes}))
+    return cost.together(work, cost.Work(flops=walk, cores={"dense CRF": through * iterations * sizes.of(p).classes}))
 
 
 def prototypes(p) -> cost.Work:

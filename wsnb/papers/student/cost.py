@@ -5,15 +5,10 @@ from wsnb.models import cost
 from wsnb.ops import segmenter
 
 STAGES = {
-    "01_labels": lambda p: cost.reading(sizes.pictures(p.layout, p.train_split, p.limit) * of(p).megapixels),
-    "02_train": lambda p: segmenter.training_work(p, of(p).classes, p.batch * epochs(p) * steps(p)),
-    "03_evaluate": lambda p: segmenter.test_work(p, of(p), sizes.pictures(p.layout, p.val_split, p.val_limit)),
+    "01_labels": lambda p: cost.reading(sizes.pictures(p.layout, p.train_split, p.limit) * sizes.of(p).megapixels),
+    "02_train": lambda p: segmenter.training_work(p, sizes.of(p).classes, p.batch * epochs(p) * steps(p)),
+    "03_evaluate": lambda p: segmenter.test_work(p, sizes.of(p), sizes.pictures(p.layout, p.val_split, p.val_limit)),
 }
-
-
-def of(p) -> sizes.Size:
-    """Say how large the data set of the layout is."""
-    return sizes.SIZES[p.layout]
 
 
 def steps(p) -> int:
