@@ -71,7 +71,8 @@ def _starts(paper: str, step: str):
     """Steps of which a step may have been made, by the first rule of the paper's `ladder` that fits; None: of whatever
     stands before it. {previous} in a rule is the round before. A chain that is no paper's has stages of theirs, and
     their rules."""
-    for rule in papers.find(paper).ladder or [rule for one in papers.load().values() for rule in one.ladder]:
+    known = papers.load()
+    for rule in known[paper].ladder if paper in known else [rule for one in known.values() for rule in one.ladder]:
         found = re.fullmatch(rule["step"], step)
         if found:
             known = {**found.groupdict(), "previous": int(found.groupdict().get("round") or 1) - 1}

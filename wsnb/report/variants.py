@@ -26,7 +26,7 @@ def frame(title: str, stage: str, *results: str, runs: str = "runs") -> pd.DataF
     Raises BadName, ParamsError or FileError.
     """
     project = paths.find()
-    wanted = experiments.load(project, *experiments.split(project, title))
+    wanted = experiments.load(project, *experiments.split(project, title), alike=False)
     written = {one.name: one.values for one in wanted.stages}
     records = {path.parent.name: manifest.read(path.parent)
                for path in sorted(Path(project, runs, store.FOLDER).glob(f"*/{manifest.NAME}"))}

@@ -168,11 +168,12 @@ def find_stage(need: str, stages) -> str | None:
     return rounds[-1] if rounds else None
 
 
-def load(project, paper: str, name: str, within: tuple = ()) -> Experiment:
+def load(project, paper: str, name: str, within: tuple = (), alike: bool = True) -> Experiment:
     """Read and check an experiment; where its YAML is silent, the notebooks' defaults count. NAME may end in @seedN.
 
-    WITHIN are the experiments that have a stage of this one. Raises ParamsError or FileError: an unknown name, a wrong
-    type, a missing run_dir, two notebooks that declare one name differently.
+    WITHIN are the experiments that have a stage of this one. Without ALIKE, a notebook may hold another default than
+    the others, as an open one does where a reader has typed a value; the first notebook's counts. Raises ParamsError or
+    FileError: an unknown name, a wrong type, a missing run_dir, two notebooks that declare one name differently.
     """
     name, seed = paths.split_seed(name)
     path = yaml_path(project, paper, name)
@@ -181,7 +182,7 @@ def load(project, paper: str, name: str, within: tuple = ()) -> Experiment:
     values = params.load_yaml(path)
     listed = listed_stages(values, path)
     sources = {
-        stage: load(project, *paths.split_experiment(source), (*within, title))
+        stage: load(project, *paths.split_experiment(source), (*within, title), alike)
         for stage, source in listed.items()
         if source is not None
     }
@@ -195,7 +196,7 @@ def load(project, paper: str, name: str, within: tuple = ()) -> Experiment:
     for notebook, declared in read.values():
         for param in declared.values():
             first, place = union.setdefault(param.name, param), where.setdefault(param.name, notebook.path)
-            if (first.type, first.default, first.allowed) != (param.type, param.default, param.allowed):
+            if alike and (first.type, first.default, first.allowed) != (param.type, param.default, param.allowed):
                 raise params.ParamsError(
                     f"{notebook.path}: {param.name} is declared as {_declared(param)}, but as {_declared(first)} in "
                     f"{place}; make them alike, for {path} has one value for both"
