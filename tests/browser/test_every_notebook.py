@@ -17,10 +17,9 @@ NOTEBOOKS = [path.relative_to(ROOT / "notebooks").as_posix() for path in sorted(
              if ".ipynb_checkpoints" not in path.parts]
 COMPARISONS = [name for name in NOTEBOOKS if name.startswith("compare/")]
 LESSONS = ("00_start.ipynb", "own_pictures.ipynb", *COMPARISONS)  # they belong to no chapter, and run as they are
-# tests/report/test_report.py runs all comparisons, which have no controls: one of them is enough here
-QUICK = ("00_start.ipynb", "own_pictures.ipynb", "compare/01_reported_and_ours.ipynb",
-         "panoptic/02_cams.ipynb", "panoptic/05_labels.ipynb", "single_stage/02_masks.ipynb",
-         "spml/04_embedding.ipynb")  # a control of each kind, and a training
+# a control of each kind, and a training; tests/report/test_report.py runs all comparisons, which have no controls
+QUICK = ("00_start.ipynb", "own_pictures.ipynb", "panoptic/02_cams.ipynb", "single_stage/02_masks.ipynb",
+         "spml/04_embedding.ipynb")
 UNTIL = {chains.of(name): name.rpartition("/")[2].removesuffix(".ipynb") for name in QUICK if name not in LESSONS}
 SLOW = bool(os.environ.get("WSNB_SLOW"))
 POINTED = {  # name -> what a reader does with the mouse on its picture

@@ -28,13 +28,17 @@ SEEN = """return {
 EAGER = "document.querySelectorAll('img[loading=lazy]').forEach(image => image.loading = 'eager')"
 
 
+PUBLISHED = ("no_people_allowed/voc_small_irn", "panoptic/camvid_small", "simple_does_it/voc_small_semantic",
+             "single_stage/voc_small", "spml/voc_small_tag", "student/voc_small_full", "student/voc_small_grabcut_plus")
+
+
 @pytest.fixture(scope="module")
 def site(driver, tmp_path_factory):
-    """A site of a hand-made run and of all notebooks of this project as they are written, or the one in $WSNB_SITE."""
+    """A site of a hand-made run, of some PUBLISHED, and of all notebooks of this project, or the one in $WSNB_SITE."""
     if os.environ.get("WSNB_SITE"):
         return Path(os.environ["WSNB_SITE"]).resolve()
     root = tmp_path_factory.mktemp("site")
-    for name in ("notebooks", "params", "figures"):
+    for name in ("notebooks", "params", *(f"figures/{title}" for title in PUBLISHED)):
         shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns(".ipynb_checkpoints"))
     for stage in ("01_train", "03_evaluate"):
         folder = made.manifest(root / "runs", "single_stage/shapes", stage, [made.result(52.3, dataset="shapes")])

@@ -25,9 +25,8 @@ def code_cell(tmp_path, source, *tags, figures=None, outputs=(), project=None):
              {"cell_type": "code", "metadata": {"tags": list(tags)}, "source": source, "outputs": list(outputs)}]
     path = tmp_path / "notebook.ipynb"
     path.write_text(json.dumps({"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": cells}))
-    if figures is not None:
-        (tmp_path / "manifest.json").write_text(json.dumps({"notes": {"figures": figures}}))
-    return chapters.chapter(path, "x", project=project)["cells"][1]
+    record = None if figures is None else {"notes": {"figures": figures}}
+    return chapters.chapter(path, "x", project=project, record=record)["cells"][1]
 
 
 LONG = "import a\n\nfrom b import (\n    c,\n    d,\n)\nimport e  # f\n"
@@ -169,9 +168,8 @@ def test_a_picture_has_the_caption_of_its_cell_with_the_run_s_parameters(tmp_pat
     path = tmp_path / "notebook.ipynb"
     path.write_text(json.dumps({"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": cells}))
     for params, split in (({}, "val"), ({"val_split": "lists/train.txt"}, "train.txt")):
-        if params:
-            (tmp_path / "manifest.json").write_text(json.dumps({"params": params, "notes": {}}))
-        _, _, shown, said, legend = chapters.chapter(path, "x")["cells"]
+        record = {"params": params, "notes": {}} if params else None
+        _, _, shown, said, legend = chapters.chapter(path, "x", record=record)["cells"]
         assert shown["metadata"]["mystnb"]["figure"] == {"caption": f"Pictures of `{split}`."}
         assert shown["metadata"]["mystnb"]["image"]["alt"] == f"Figure: Pictures of {split}."
         assert "figure" not in said["metadata"]["mystnb"]  # text in place of a picture is no figure

@@ -11,7 +11,7 @@ from tests.report import made
 from wsnb.data import voc
 from wsnb.data.synthetic import make_voc
 from wsnb.files import save_png
-from wsnb.report import claims, frame, front, headline, match, pages, table, text
+from wsnb.report import build, claims, frame, front, headline, match, pages, table, text
 
 REAL = {"dataset": "VOC2012 subset", "dataset_size": 200}
 
@@ -79,7 +79,7 @@ def test_reported_numbers_that_were_not_run_open_by_a_click_and_none_is_lost(tmp
         assert "| ours |" not in idle and "| source |" in idle
         assert ("| 59.7 | 59.2 (voc12)" in opened(shown)) == (paper == "single_stage")
     assert "None of them was run" in page(tmp_path, "spml")
-    whole = pages.tables(results, frame.stages(frame.records(tmp_path)), lines, rest)
+    whole = pages.tables(build.Tables(frame.records(tmp_path)))
     assert numbers(whole) == sorted(table.comparison(lines).reported) and "dropdown" not in whole
 
 

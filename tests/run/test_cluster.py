@@ -89,17 +89,7 @@ def test_a_signal_reaches_the_stage_and_the_next_call_continues(project, finishe
     assert project.hashes() == finished.hashes()
 
 
-def test_killed_it_continues_and_nothing_stays_locked(project, finished):
-    project.hold("step 2")
-    process = project.start("run", "toy/tiny", *ENGINE)
-    wait_for((project.runs / "02_train/state.json").exists)
-    toy.kill(process)
-    project.hold()
-    project.run(*ENGINE)
-    assert project.hashes() == finished.hashes()
-
-
-def test_jobs_end_with_a_killed_snakemake(project, finished):
+def test_after_a_kill_of_snakemake_and_one_of_the_runner_nothing_runs_or_is_locked(project, finished):
     project.hold("step 2")
     process = project.start("run", "toy/tiny", *ENGINE)
     wait_for((project.runs / "02_train/state.json").exists)
@@ -109,6 +99,10 @@ def test_jobs_end_with_a_killed_snakemake(project, finished):
     text, _ = process.communicate(timeout=60)  # the jobs would hold its output
     assert process.returncode == 1 and "the same command continues" in text
     assert jobs and not psutil.wait_procs(jobs, timeout=30)[1]
+    project.hold("step 4")
+    process = project.start("run", "toy/tiny", *ENGINE)
+    wait_for(lambda: json.loads((project.runs / "02_train/state.json").read_text())["step"] == 4)
+    toy.kill(process)
     project.hold()
     project.run(*ENGINE)
     assert project.hashes() == finished.hashes()

@@ -154,17 +154,6 @@ def test_what_the_presets_do(instance_runs, sbd_data, tmp_path):
     assert refused.returncode != 0 and "use one of faithful, fixed" in refused.stdout
 
 
-def test_preparation_killed_and_with_other_workers_gives_the_same_files(sbd_data, instance_runs, tmp_path):
-    runs, place = killed_in("shapes_instance", "01_prepare", sbd_data, "inst_grabcuts/*.png", tmp_path, workers=2)
-    before = whole_pictures(place, "inst_*/*.png")
-    done = chain.run("shapes_instance", sbd_data, runs, "--until", "01_prepare", workers=2)
-    assert done.returncode == 0, done.stdout
-    assert {p: p.stat().st_mtime_ns for p in before} == before  # kept, not computed again
-    whole = chain.stage(instance_runs, "shapes_instance", "01_prepare")
-    for folder in ("inst_masks", "inst_grabcuts"):
-        assert hashes(place / folder) == hashes(whole / folder)
-
-
 @pytest.mark.parametrize("split, said", [("train", "take a train_split that has some"),
                                          ("val", "take a val_split that has some")])
 def test_instances_of_pictures_without_objects_are_refused_in_words(split, said, tmp_path):

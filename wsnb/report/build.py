@@ -18,6 +18,7 @@ from wsnb.report import (
     charts,
     claims,
     compare,
+    executed,
     frame,
     front,
     ladder,
@@ -33,7 +34,6 @@ from wsnb.run import paths as root
 
 SITE = Path(__file__).with_name("site")
 MARK = clean.SITE_MARK  # stands in a folder that may be replaced by a new site
-NOTEBOOK = "notebook.ipynb"
 WRITTEN = ("glossary", "teaching")  # pages that no record fills
 MATHJAX = ("tex-svg.js", "input/tex/extensions")  # all that a page needs; glyphs are in the first
 
@@ -60,6 +60,7 @@ def build(runs, figures, out, publish=(), project=None, say=lambda text: None) -
     made = {}
     for title in publish:
         made[f"published {title}"] = publishing.publish(runs, title, figures, project)
+        executed.keep(runs, title, figures, project)
     if publish:
         local = frame.records(runs)
         front.publish(project, local, frame.results(local), figures)
@@ -105,7 +106,7 @@ class Tables:
                    "same data, picture": ("same_data.png", charts.bars(self.entries)),
                    "ladders, picture": ("ladder.png", charts.ladders(self.steps))}  # fmt: skip
         made["table"] = folder / "table.md"
-        save_text(made["table"], pages.tables(self.results, self.stages, self.lines, self.rest))
+        save_text(made["table"], pages.tables(self))
         for name, (file, cells) in frames.items():
             made[name] = folder / file
             save_text(made[name], cells.to_csv(index=False, lineterminator="\n"))
@@ -235,12 +236,12 @@ def _experiment(title, records, tables, runs, figures, project, files) -> pages.
         pictures = [(path.name, path, alt) for path, alt in publishing.published_pictures(figures, title)]
     pictures.sort(key=lambda one: pages.GOOD_AND_BAD not in one[0])  # the rest in the chain's order
     files |= {f"{title}/{target}": path.read_bytes() for target, path, _ in pictures}
-    executed = [record for record in mine if local and (record.folder / NOTEBOOK).is_file()]
-    stages = [record.stage for record in executed]
-    for record in executed:
+    ran = [record for record in mine if record.notebook.is_file()]
+    stages = [record.stage for record in ran]
+    for record in ran:
         written = project / "notebooks" / paper / f"{record.stage.split('@')[0]}.ipynb"
-        _page(files, f"{title}/{record.stage}.ipynb", record.folder / NOTEBOOK, written, project,
-              f"{title}: {record.stage}", stages)  # fmt: skip
+        _page(files, f"{title}/{record.stage}.ipynb", record.notebook, written, project,
+              f"{title}: {record.stage}", stages, record=record.manifest)  # fmt: skip
     yaml = project / "params" / paper / f"{name}.yaml"
     done = {record.stage for record in mine}
     begun = [stage for *of, stage in frame.unfinished(runs) if of == [paper, name] and stage not in done]

@@ -8,7 +8,6 @@ from pathlib import Path
 from wsnb.files import FileError, load_json
 from wsnb.report import captions, publish
 from wsnb.report.text import escape
-from wsnb.run import manifest
 from wsnb.run.fingerprint import ASIDE
 
 LINES, KEPT = 200, 60  # printed lines of a cell that are shown whole; else so many of the head and of the tail
@@ -28,18 +27,18 @@ PRINTED = ("text/plain", "text/html", "text/markdown")
 STRING = re.compile(r'"((?:[^"\\\n]|\\.)*)"')  # as papermill writes them
 
 
-def chapter(path, title: str, others=(), written=None, project=None, titles=()) -> dict:
+def chapter(path, title: str, others=(), written=None, project=None, titles=(), record=None) -> dict:
     """The executed notebook PATH as JSON for the site, headed by TITLE if it has no heading of its own.
 
     OTHERS are the stages whose notebooks are in the site beside it: links to these stay links. WRITTEN is the file
     that was run, for its text of today. Files in the folder PROJECT are named from there. A cell of a table that is one
-    of the experiments TITLES, "paper/name", becomes a link to its page. Raises FileError if one of them is no notebook
-    of format 4.
+    of the experiments TITLES, "paper/name", becomes a link to its page. RECORD is the manifest of the run. Raises
+    FileError if one of them is no notebook of format 4.
     """
-    notebook = _load(path)
+    notebook = load(path)
     if written and Path(written).is_file():
-        notebook = {**notebook, "cells": with_current_text(notebook["cells"], _load(written)["cells"])}
-    cells, heading, values, recorded = [], "", *_record(path)
+        notebook = {**notebook, "cells": with_current_text(notebook["cells"], load(written)["cells"])}
+    cells, heading, values, recorded = [], "", *_record(path, record)
     for cell in notebook["cells"]:
         source = text(cell.get("source", ""))
         if cell.get("cell_type") == "markdown":
@@ -51,11 +50,11 @@ def chapter(path, title: str, others=(), written=None, project=None, titles=()) 
             spoken = "Figure: " + (caption.replace("`", "") or said or _spoken(heading or title))
             if source.startswith(LEGENDS):
                 spoken = LEGEND
-            outputs = [_output(output, project, titles) for output in cell.get("outputs", [])]
+            outputs = [output(one, project, titles) for one in cell.get("outputs", [])]
             metadata = _metadata(cell.get("metadata", {}), spoken, source,
                                  (caption or escape(said)) if _is_figure(outputs) else "")
             if "injected-parameters" in _tags(cell):
-                source = _placed(source, project)
+                source = placed(source, project)
             cells.append({**cell, "source": source, "metadata": metadata, "outputs": outputs})
         else:
             cells.append(cell)
@@ -87,7 +86,8 @@ def with_links(page: dict, place: str, repository: str, note: str = "") -> dict:
     return {**page, "cells": [*cells[:1], cell, *cells[1:]]}
 
 
-def _load(path) -> dict:
+def load(path) -> dict:
+    """A notebook as JSON. Raises FileError if it is none of format 4."""
     notebook = load_json(path)
     if (
         not isinstance(notebook, dict)
@@ -171,14 +171,12 @@ def only_imports(source: str) -> bool:
     return bool(body) and all(isinstance(node, ast.Import | ast.ImportFrom) for node in body)
 
 
-def _record(path) -> tuple:
-    """(parameters, {file name: caption}) of a notebook: of the run whose record stands beside it, else its defaults."""
-    record = Path(path).with_name(manifest.NAME)
-    if not record.is_file():
-        return (captions.defaults(path) if any(map(captions.has_names, _load(path)["cells"])) else {}), {}
-    found = load_json(record)
-    figures = found.get("notes", {}).get("figures", {})
-    return captions.of_record(found), figures if isinstance(figures, dict) else {}
+def _record(path, record) -> tuple:
+    """(parameters, {file name: caption}) of a notebook: of the run with the manifest RECORD, else its defaults."""
+    if record is None:
+        return (captions.defaults(path) if any(map(captions.has_names, load(path)["cells"])) else {}), {}
+    figures = record.get("notes", {}).get("figures", {})
+    return captions.of_record(record), figures if isinstance(figures, dict) else {}
 
 
 def _is_figure(outputs) -> bool:
@@ -196,7 +194,7 @@ def _spoken(heading):
     return re.sub(r"[`*_$\\{}\[\]]", "", heading).strip()
 
 
-def _placed(source, project):
+def placed(source, project):
     """The values of a run without places of its machine."""
     return STRING.sub(lambda found: f'"{publish.portable(found[1], project)}"', source)
 
@@ -209,12 +207,13 @@ def _from_root(said, project) -> str:
     return re.sub(rf"{here}(/|(?![\w-]))", lambda found: "" if found[1] else ".", said)
 
 
-def _output(output, project, titles):
-    if output.get("output_type") == "stream":
-        return {**output, "text": shortened(_from_root(text(output.get("text", "")), project))}
-    data = output.get("data")
+def output(of: dict, project, titles) -> dict:
+    """The output OF a cell for the site: a note instead of a control, short texts, nothing from the network."""
+    if of.get("output_type") == "stream":
+        return {**of, "text": shortened(_from_root(text(of.get("text", "")), project))}
+    data = of.get("data")
     if not isinstance(data, dict):
-        return output
+        return of
     if WIDGET in data:
         return {"output_type": "display_data", "metadata": {}, "data": {"text/markdown": CONTROL_NOTE}}
     data = {
@@ -228,7 +227,7 @@ def _output(output, project, titles):
             f'<a href="../{cell[0]}/index.html">{cell[0]}</a>' if cell[0] in titles else cell[0]), data["text/html"])
     if "text/plain" in data:
         data["text/plain"] = shortened(data["text/plain"])
-    return {**output, "data": data}
+    return {**of, "data": data}
 
 
 def shortened(printed: str) -> str:

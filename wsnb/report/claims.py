@@ -51,12 +51,15 @@ def judged(results) -> pd.DataFrame:
     rows = statistics.merged(rows).reset_index(drop=True)
     on_the_way = rows.role == "ladder"  # steps of a chain on the same pictures: each has its own tags and CRF
     rows = rows.assign(image_labels=rows.image_labels.mask(on_the_way, ""), crf=rows.crf.mask(on_the_way, ""))
+    alike, as_text = rows.groupby(ALIKE, sort=False, dropna=False).ngroup(), rows.astype(str)
     made = []
     for key, claims in of_papers().items():
         for claim in claims:
             one = {"of": key, "says": claim["says"], "where": claim["where"]}
-            found = [{**one, **pair} for _, alike in rows.groupby(ALIKE, sort=False, dropna=False)
-                     for pair in _pairs(_fits(alike, claim["better"]), _fits(alike, claim["worse"]), claim)]
+            better, worse = (_fits(as_text, claim[side]) for side in ("better", "worse"))
+            both = [group for group in alike[better].unique() if (worse & (alike == group)).any()]
+            found = [{**one, **pair} for group in sorted(both) for pair in _pairs(
+                rows[better & (alike == group)], rows[worse & (alike == group)], claim)]
             made += found or [{**one, "verdict": NOT_RUN}]
     made = pd.DataFrame(made, columns=["of", "says", "where", "verdict", "better", "worse", "difference", "low", "high",
                                        "pictures", "crf", "paper", "experiments", "p", "share"])
@@ -69,17 +72,14 @@ def judged(results) -> pd.DataFrame:
     return made
 
 
-def _fits(rows, patterns):
-    """Which ROWS match all PATTERNS {field: pattern}."""
-    fits = [rows[name].astype(str).str.fullmatch(pattern) for name, pattern in patterns.items()]
-    return rows[np.logical_and.reduce(fits)]
+def _fits(as_text, patterns):
+    """Which rows match all PATTERNS {field: pattern}."""
+    return np.logical_and.reduce([as_text[name].str.fullmatch(pattern) for name, pattern in patterns.items()])
 
 
 def _pairs(better, worse, claim) -> list:
     """The judgements of a claim on measurements that are alike: one for each experiment that has both sides, else one
-    of two experiments; none where a side is missing."""
-    if better.empty or worse.empty:
-        return []
+    of two experiments."""
     both = sorted(set(better.experiment) & set(worse.experiment))
     sides = [[side[side.experiment == name].iloc[-1] for side in (better, worse)] for name in both]
     return [_judged(*pair, claim.get("at_least")) for pair in sides or [(better.iloc[-1], worse.iloc[-1])]]

@@ -16,6 +16,7 @@ from wsnb.run import manifest, paths
 from wsnb.run.experiments import SYNTHETIC
 
 PUBLISHED, FORMAT = "record.json", 1
+EXECUTED = "notebook.ipynb"  # in a run folder
 STAGE = ["paper", "experiment", "stage", "seed", "seconds", "peak_cpu_bytes", "peak_gpu_bytes", "gpu", "cpu_count",
          "torch", "started", "key", "git_commit", "git_dirty", "published"]  # fmt: skip
 COLUMNS = ["paper", "experiment", "seed", "stage", "metric", "value", "unit", "role", "step", "undefined", "counts",
@@ -75,7 +76,7 @@ class Record:
     """One finished stage: where it stands and its manifest, checked.
 
     folder is its run folder, or None for a published record, whose files are elsewhere or gone; counts is the file of
-    the counts of single pictures, if its results have some.
+    the counts of single pictures, if its results have some; notebook is the executed one, if it was kept.
     """
 
     paper: str
@@ -84,6 +85,7 @@ class Record:
     manifest: dict
     folder: Path | None = None
     counts: Path | None = None
+    notebook: Path | None = None
 
     @property
     def title(self) -> str:
@@ -103,7 +105,7 @@ def records(runs) -> list:
         if not any(part.startswith(".") for part in folder.parts[-3:]):
             of = checked(manifest.read(folder), folder / manifest.NAME)
             need_sound(folder, of, full=False)
-            found.append(Record(paper, experiment, stage, of, folder, folder / counts.NAME))
+            found.append(Record(paper, experiment, stage, of, folder, folder / counts.NAME, folder / EXECUTED))
     return found
 
 
@@ -117,9 +119,15 @@ def need_sound(folder, record: dict, full: bool) -> None:
 
 def published(figures) -> list:
     """Records of all published experiments below FIGURES. Raises FileError naming a damaged one and the remedy."""
-    return [Record(*path.parts[-3:-1], stage, checked(of, f"{path}, {stage}"), None, path.parent / counts_name(stage))
+    return [Record(*path.parts[-3:-1], stage, checked(of, f"{path}, {stage}"), None, path.parent / counts_name(stage),
+                   path.parent / notebook_name(stage))
             for path in sorted(Path(figures).glob(f"*/*/{PUBLISHED}"))
             for stage, of in sorted(read_published(path)["stages"].items())]
+
+
+def notebook_name(stage: str) -> str:
+    """Name of the published executed notebook of a stage."""
+    return f"{stage}.ipynb"
 
 
 def counts_name(stage: str) -> str:

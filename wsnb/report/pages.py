@@ -72,12 +72,13 @@ def render(template: str, **context) -> str:
     return _environment().get_template(template).render(**context)
 
 
-def tables(results, stages, lines, rest) -> str:
-    """All tables as one Markdown text, table.md: reported and ours, same pictures, ladders, time and memory."""
-    found = [(papers.find(name).heading, table.of_paper(name, lines, rest)) for name in _papers(lines, rest, stages)]
-    return render("table.md.j2", run=len(stages) > 0, papers=found, t=table, same_data=same_data, ladder=ladder,
-                  entries=same_data.entries(results), steps=ladder.steps(results), stages=table.stages(stages),
-                  aside=ASIDE)  # fmt: skip
+def tables(of) -> str:
+    """All tables OF a build.Tables as one Markdown text, table.md: reported and ours, same pictures, ladders, time and
+    memory."""
+    found = [(papers.find(name).heading, table.of_paper(name, of.lines, of.rest))
+             for name in _papers(of.lines, of.rest, of.stages)]
+    return render("table.md.j2", run=len(of.stages) > 0, papers=found, t=table, same_data=same_data, ladder=ladder,
+                  entries=of.entries, steps=of.steps, stages=table.stages(of.stages), aside=ASIDE)  # fmt: skip
 
 
 def _papers(lines, rest, stages) -> list:

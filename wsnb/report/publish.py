@@ -54,7 +54,7 @@ def publish(runs, experiment: str, figures, project=None) -> Path:
                     f"{source}: {source.stat().st_size / 1e6:.1f} MB is too large to publish; draw it "
                     f"smaller (at most {LARGEST / 1e6:.1f} MB) and run {record.stage} again"
                 )
-            data, suffix = lighter(source)
+            data, suffix = lighter(source.read_bytes(), source.suffix)
             target = f"{record.stage}-{source.stem}{suffix}"
             with write(folder / target) as file:
                 file.write(data)
@@ -74,30 +74,30 @@ def publish(runs, experiment: str, figures, project=None) -> Path:
     return folder
 
 
-def lighter(picture) -> tuple:
+def lighter(plain: bytes, suffix: str) -> tuple:
     """(bytes, suffix) of a picture for git, as small as it goes while it looks the same, class colours above all.
 
     A PNG stays one with its 256 best colours where every pixel keeps to NEAR of its own, or whole where it is SMALL;
     photographs become JPEG.
     """
-    plain, suffix = Path(picture).read_bytes(), Path(picture).suffix
     if suffix.lower() != ".png":
         return plain, suffix
-    with open_image(picture) as image:
+    with open_image(io.BytesIO(plain)) as image:
         clear = image.convert("RGBA")
         whole = Image.alpha_composite(Image.new("RGBA", clear.size, "white"), clear).convert("RGB")
     few = whole.quantize(256, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
-    kept = [plain, _encoded(whole, "PNG", optimize=True)]
+    kept = [plain, encoded(whole, "PNG", optimize=True)]
     if max(high for _, high in ImageChops.difference(whole, few.convert("RGB")).getextrema()) <= NEAR:
-        kept.append(_encoded(few, "PNG", optimize=True))
+        kept.append(encoded(few, "PNG", optimize=True))
     best = min(kept, key=len)
     if len(best) <= SMALL:
         return best, suffix
-    photo = _encoded(whole, "JPEG", quality=QUALITY, subsampling=0, optimize=True)
+    photo = encoded(whole, "JPEG", quality=QUALITY, subsampling=0, optimize=True)
     return (photo, ".jpg") if len(photo) < 0.6 * len(best) else (best, suffix)  # a chart stays sharp
 
 
-def _encoded(image, kind, **options) -> bytes:
+def encoded(image, kind, **options) -> bytes:
+    """A picture as the bytes of a file of that KIND."""
     buffer = io.BytesIO()
     image.save(buffer, kind, **options)
     return buffer.getvalue()

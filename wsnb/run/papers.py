@@ -24,6 +24,7 @@ class Paper:
     alias         rules {"of": "ours" or "reported", "when": {field: pattern}, "set": {field: text}}: names of methods,
                   backbones and supervisions that mean the same; see wsnb.report.match
     ladder        rules {"step": pattern, "after": [step]}: steps not made from the step before; see wsnb.report.ladder
+    executed      its experiment on real pictures whose executed notebooks come with the book; see wsnb.report.executed
     book_network  PAPER/NAME of the experiment whose network comes with the book, see wsnb.run.network_file
     label_maps    STAGE/FOLDER of the label maps that the front page shows
     own_pictures  how its experiments take a reader's own data set; see wsnb.run.own_pictures
@@ -47,6 +48,7 @@ class Paper:
     claims: list = dataclasses.field(default_factory=list)
     label_maps: str = ""
     book_network: str = ""
+    executed: str = ""
 
     @property
     def heading(self) -> str:

@@ -148,17 +148,12 @@ def declared(notebook: notebooks.Notebook) -> dict:
     return parse_cell(notebooks.parameters_cell(notebook).source, str(notebook.path))
 
 
-class _Loader(yaml.SafeLoader):
+class _Loader(yaml.CSafeLoader):
     """safe_load without YAML's surprises.
 
     Refused: a key given twice (YAML keeps the last), an alias (a few nested ones fill the memory), and numbers that
     are not plain decimals (YAML 1.1 reads 010 as 8 and 190:20:30 as 685230).
     """
-
-    def compose_node(self, parent, index):
-        if self.check_event(yaml.AliasEvent):
-            raise _refusal("an alias (*name) is not taken; write the value itself", self.peek_event())
-        return super().compose_node(parent, index)
 
     def construct_mapping(self, node, deep=False):
         keys = [key.value for key, _ in node.value]
@@ -177,6 +172,14 @@ _Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_number)
 _Loader.add_constructor("tag:yaml.org,2002:float", _Loader.construct_number)
 
 
+def _load(text: str):
+    """The value of a YAML text. Raises yaml.YAMLError."""
+    for event in yaml.parse(text, yaml.CSafeLoader):
+        if isinstance(event, yaml.AliasEvent):
+            raise _refusal("an alias (*name) is not taken; write the value itself", event)
+    return yaml.load(text, _Loader)  # noqa: S506 - a SafeLoader: object tags are refused
+
+
 def _refusal(what, at) -> yaml.YAMLError:
     return yaml.constructor.ConstructorError(None, None, what, at.start_mark)
 
@@ -187,7 +190,7 @@ def load_yaml(path) -> dict:
     """
     text = read_text(path)
     try:
-        values = yaml.load(text, _Loader)  # noqa: S506 - a SafeLoader: object tags are refused
+        values = _load(text)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise ParamsError(f"{path}: cannot be read as plain YAML: {' '.join(str(error).split())}") from error
     if not isinstance(values, dict):
@@ -213,7 +216,7 @@ def paper_values(path) -> dict:
     for line in read_text(path).splitlines():
         if match := PAPER.match(line):
             try:
-                found[match["name"]] = yaml.load(match["value"], _Loader)  # noqa: S506 - a SafeLoader
+                found[match["name"]] = _load(match["value"])
             except yaml.YAMLError as error:
                 raise ParamsError(f"{path}: `{line}`: the paper's value cannot be read; quote it") from error
     return found
