@@ -4,6 +4,7 @@ import base64
 import dataclasses
 import io
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -42,6 +43,7 @@ def test_the_notebook_comes_with_the_book_and_is_light(finished):
     runs, figures = finished / "runs", finished / "figures"
     publish.publish(runs, "single_stage/a", figures, project=finished)
     (figures / "single_stage/a/09_old.ipynb").write_text("{}")
+    shutil.copytree(runs / "single_stage/a/02_masks", runs / "single_stage/a/02_masks@2")
     path, = executed.keep(runs, "single_stage/a", figures, finished)
     assert [one.name for one in (figures / "single_stage/a").glob("*.ipynb")] == ["02_masks.ipynb"] == [path.name]
     said = path.read_text()

@@ -11,18 +11,18 @@ from wsnb.files import open_image, write
 from wsnb.report import chapters, frame, publish
 from wsnb.run import papers
 
-WIDEST = 1100  # pixels of a picture's width; a page of the book shows no more
+WIDEST, QUALITY = 900, 75  # pixels of a picture's width, of which a page shows fewer; of its JPEG
 
 
 def keep(runs, title: str, figures, project) -> list:
-    """Write the executed notebooks of the finished run TITLE beside its published record, if the paper.toml of its
-    paper names it as `executed`, and remove older ones. Returns their paths."""
+    """Write the executed notebooks of the finished run TITLE, of stages with rounds the first, beside its published
+    record, if the paper.toml of its paper names it as `executed`, and remove older ones. Returns their paths."""
     paper, name = title.split("/")
     folder = Path(figures, title)
     kept = {}
     if papers.find(paper).executed == name:
         kept = {folder / frame.notebook_name(record.stage): light(record.notebook, record.manifest, project)
-                for record in frame.records(runs) if record.title == title}
+                for record in frame.records(runs) if record.title == title and "@" not in record.stage}
     for path in set(folder.glob("*.ipynb")) - set(kept):
         path.unlink()
     for path, data in kept.items():
@@ -70,7 +70,7 @@ def _light(output: dict, places: dict) -> dict:
                 size = WIDEST, round(image.height * WIDEST / image.width)
                 smaller = image.convert("RGB").resize(size, Image.Resampling.LANCZOS)
                 png = publish.encoded(smaller, "PNG", optimize=True)
-        small, suffix = publish.lighter(png, ".png")
+        small, suffix = publish.lighter(png, ".png", QUALITY)
         data["image/png" if suffix == ".png" else "image/jpeg"] = base64.b64encode(small).decode()
     return {**output, "data": data}
 

@@ -74,11 +74,11 @@ def publish(runs, experiment: str, figures, project=None) -> Path:
     return folder
 
 
-def lighter(plain: bytes, suffix: str) -> tuple:
+def lighter(plain: bytes, suffix: str, quality=QUALITY) -> tuple:
     """(bytes, suffix) of a picture for git, as small as it goes while it looks the same, class colours above all.
 
     A PNG stays one with its 256 best colours where every pixel keeps to NEAR of its own, or whole where it is SMALL;
-    photographs become JPEG.
+    photographs become JPEG of QUALITY.
     """
     if suffix.lower() != ".png":
         return plain, suffix
@@ -92,7 +92,7 @@ def lighter(plain: bytes, suffix: str) -> tuple:
     best = min(kept, key=len)
     if len(best) <= SMALL:
         return best, suffix
-    photo = encoded(whole, "JPEG", quality=QUALITY, subsampling=0, optimize=True)
+    photo = encoded(whole, "JPEG", quality=quality, subsampling=0, optimize=True)
     return (photo, ".jpg") if len(photo) < 0.6 * len(best) else (best, suffix)  # a chart stays sharp
 
 
