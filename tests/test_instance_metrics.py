@@ -175,8 +175,9 @@ def test_refusals():
 def random_records(seed, pictures=6, ties=False):
     """Records of pictures with masks of random overlaps, classes and scores."""
     rng = np.random.default_rng(seed)
-    return [instances.Record(rng.random((4, 3)), rng.integers(1, 4, 4), rng.integers(0, 3, 4) if ties else rng.random(4),
-                             rng.integers(1, 4, 3)) for _ in range(pictures)]
+    return [instances.Record(rng.random((4, 3)), rng.integers(1, 4, 4),
+                             rng.integers(0, 3, 4) if ties else rng.random(4), rng.integers(1, 4, 3))
+            for _ in range(pictures)]
 
 
 def test_counts_of_pictures_give_the_scores_of_the_set(tmp_path):
