@@ -109,7 +109,7 @@ def test_what_reproduced_in_a_sentence(tmp_path, judged):
         "2 claims: holds here: 1, nothing of ours bears on it: 1.")
     write(tmp_path, "student/a", "student of A", 0.4)
     write(tmp_path, "student/b", "student of B", 0.9, seed=7)
-    assert claims.summary(judged(tmp_path, BOTH)) == "1 claim: other verdicts in other comparisons: 1."
+    assert claims.summary(judged(tmp_path, BOTH)) == "1 claim: comparisons disagree: 1."
     assert claims.summary(judged(tmp_path)) == ""
 
 

@@ -101,7 +101,10 @@ def test_the_replication_in_short_says_what_reproduced_what_was_kept_and_what_de
     shown = page(tmp_path, "spml", [one])
     short = shown.split("## Replication in short")[1].split("\n## ")[0]
     assert re.search(r"\n4 claims: nothing of ours bears on it: 4\.\n", short)
-    assert re.search(r"Of \d+ reported numbers, 1 stand beside one of ours, \d of them under the same protocol", short)
+    said = re.search(r"(\d+) reported numbers: (\d+) measured under the same protocol, (\d+) under another, (\d+) not",
+                     short)
+    reported, *parts = map(int, said.groups())
+    assert sum(parts) == reported and parts[0] + parts[1] == 1
     rows = {line.split(" | ")[0].strip("| "): line.split(" | ") for line in short.splitlines() if line.startswith("|")}
     _, here, kept, departs, names = rows["voc_small_tag"]
     marked = params.paper_values(ROOT / "params/spml/voc_small_tag.yaml")

@@ -24,7 +24,7 @@ from wsnb.run import experiments, papers, params
 HOLDS, FAILS, UNCLEAR = "holds here", "does not hold here", "cannot be distinguished here"
 NOT_RUN = "nothing of ours bears on it"
 UNKNOWN = "not tested: no counts of the same single pictures"
-MIXED = "other verdicts in other comparisons"
+MIXED = "comparisons disagree"
 KEYS, MORE = {"says", "where", "better", "worse"}, {"page", "at_least"}
 ALIKE = ["paper", "dataset", "split", "split_hash", "metric", "unit", "crf", "backbone", "image_labels", "matching"]
 
@@ -119,7 +119,8 @@ def summary(found) -> str:
 
 def replication(project, paper) -> pd.DataFrame:
     """What was kept of a PAPER and what departs, a row an experiment on real pictures whose file marks the paper's
-    values: experiment, kept (number of values without a mark), departs {parameter: (ours, the paper's)}."""
+    values: experiment, kept (number of values without a mark, less those of the machine), departs {parameter: (ours, the
+    paper's)}."""
     made = []
     for title in experiments.names(project):
         of, name = title.split("/")
@@ -131,7 +132,7 @@ def replication(project, paper) -> pd.DataFrame:
         except (params.ParamsError, FileError):
             continue  # `wsnb run` names it
         if theirs:
-            made.append({"experiment": name, "kept": len(one.values) - len(theirs),
+            made.append({"experiment": name, "kept": len(set(one.values) - set(theirs) - set(params.MACHINE)),
                          "departs": {key: (one.values[key], value) for key, value in theirs.items()}})
     return pd.DataFrame(made, columns=["experiment", "kept", "departs"])
 

@@ -41,7 +41,7 @@ def pairs(results) -> pd.DataFrame:
 def _with_intervals(rows):
     """Rows with the columns of `statistics.add`, each compared with those on the same pictures, with a CRF or without.
     """
-    rows = rows.assign(title=rows.paper + "/" + rows.experiment)
+    rows = rows.assign(title=rows.paper + "/" + rows.experiment).sort_values("value", ascending=False, kind="stable")
     return pd.concat(statistics.add(of) for _, of in rows.groupby(SAME, sort=False))
 
 
