@@ -8,7 +8,7 @@ is drawn twice enters as one of double weight.
 
 import numpy as np
 
-AT_ONCE = 2**22  # weights of detections in memory
+AT_ONCE = 2**16  # numbers of one kind in a processor's cache
 
 
 def together(scores) -> np.ndarray:
@@ -60,7 +60,7 @@ def scores(tables, area, weights) -> np.ndarray:
         picture, codes = picture[order], codes[order]
         last = np.flatnonzero(np.diff(codes // 2, append=0))  # of each group of equal ranks
         parts = 1 + len(weights) * len(codes) // AT_ONCE
-        found = [_areas(one, picture, codes % 2, last, one @ tables[:, c, t, 0], area)
+        found = [_areas(one.T, picture, codes % 2 > 0, last, one @ tables[:, c, t, 0], area)
                  for one in np.array_split(weights, parts)]
         values[:, c, t] = np.concatenate(found)
     known = np.isfinite(values).all(2)
@@ -69,31 +69,29 @@ def scores(tables, area, weights) -> np.ndarray:
 
 
 def _areas(weights, picture, right, last, n_true, area):
-    """The AREA of one class at one threshold for each row of WEIGHTS; NaN where no true mask is drawn."""
-    drawn = weights[:, picture]
-    hits, seen = np.cumsum(drawn * right, axis=1)[:, last], np.cumsum(drawn, axis=1)[:, last]
-    n_true = n_true[:, None]
-    recall = np.divide(hits, n_true, out=np.full(hits.shape, np.nan), where=n_true > 0)
-    precision = np.divide(hits, seen, out=np.zeros(hits.shape), where=seen > 0)
-    return np.where(n_true[:, 0] > 0, area(precision, recall, seen), np.nan)
+    """The AREA of one class at one threshold for each column of WEIGHTS [N, R]; NaN where no true mask is drawn."""
+    drawn = np.ascontiguousarray(weights)[picture]
+    seen, hits = drawn.cumsum(0)[last], (drawn * right[:, None]).cumsum(0)[last]
+    terms = area(hits / np.maximum(seen, 1), hits / np.maximum(n_true, 1), seen)
+    return np.where(n_true > 0, np.ascontiguousarray(terms.T).sum(1), np.nan)
 
 
 def interpolated(precision, recall, seen):
-    """The area [R] under precision [R, K], made monotone from the right, over recall (VOC since 2010, AP^r)."""
-    best = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
-    return (np.diff(recall, axis=1, prepend=0.0) * best).sum(1)
+    """The area under precision [K, R], made monotone from the right, over recall, as K terms (VOC since 2010, AP^r)."""
+    best = np.maximum.accumulate(precision[::-1], axis=0)[::-1]
+    return np.diff(recall, axis=0, prepend=0.0) * best
 
 
 def stepwise(precision, recall, seen):
-    """The mean precision [R] at the right detections, over the true masks (the panoptic paper's AP^r)."""
-    return (np.diff(recall, axis=1, prepend=0.0) * precision).sum(1)
+    """The mean precision [K, R] at the right detections, over the true masks, as K terms (the panoptic paper's AP^r)."""
+    return np.diff(recall, axis=0, prepend=0.0) * precision
 
 
 def centred(precision, recall, seen):
-    """The area [R] under precision over recall, whose steps are centred on the measured points, from precision 1 at
-    recall 0 (Cityscapes)."""
-    start = np.zeros((len(recall), 1))
-    precision = np.concatenate([start + 1, np.where(seen > 0, precision, 1.0)], axis=1)
-    recall = np.concatenate([start, start, recall], axis=1)
-    recall = np.concatenate([recall, recall[:, -1:]], axis=1)
-    return (precision * (recall[:, 2:] - recall[:, :-2])).sum(1) / 2
+    """The area under precision [K, R] over recall, whose steps are centred on the measured points, from precision 1 at
+    recall 0, as K + 1 terms (Cityscapes)."""
+    start = np.zeros((1, recall.shape[1]))
+    precision = np.concatenate([start + 1, np.where(seen > 0, precision, 1.0)])
+    recall = np.concatenate([start, start, recall])
+    recall = np.concatenate([recall, recall[-1:]])
+    return precision * (recall[2:] - recall[:-2]) / 2
