@@ -83,7 +83,8 @@ def interpolated(precision, recall, seen):
 
 
 def stepwise(precision, recall, seen):
-    """The mean precision [K, R] at the right detections, over the true masks, as K terms (the panoptic paper's AP^r)."""
+    """The mean precision [K, R] at the right detections, over the true masks, as K terms (AP^r of the panoptic paper).
+    """
     return np.diff(recall, axis=0, prepend=0.0) * precision
 
 

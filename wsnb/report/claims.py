@@ -119,8 +119,8 @@ def summary(found) -> str:
 
 def replication(project, paper) -> pd.DataFrame:
     """What was kept of a PAPER and what departs, a row an experiment on real pictures whose file marks the paper's
-    values: experiment, kept (number of values without a mark, less those of the machine), departs {parameter: (ours, the
-    paper's)}."""
+    values: experiment, kept (number of values without a mark, less those of the machine), departs {parameter: (ours,
+    the paper's)}."""
     made = []
     for title in experiments.names(project):
         of, name = title.split("/")
