@@ -44,7 +44,7 @@ def test_the_second_round_reads_the_first_classifier(tags):
 def test_results_of_all_kinds_with_their_protocols(tags):
     record = chain.manifest(tags, "shapes_tag", "10_evaluate")
     assert record["notes"]["annotations"] == {"pictures": 6, "tags": 6 * 5, "masks": 2}  # those chose something
-    assert {(r["protocol"]["supervision"], r["protocol"]["annotation"]) for r in record["results"] if r["protocol"]} == {
+    assert {(r["protocol"]["supervision"], r["protocol"]["annotation"]) for r in record["results"]} == {
         ("image labels", "its length chosen with 2 masks"), ("none", "")}
     kinds = {(r["protocol"]["method"], bool(r["protocol"]["crf"])) for r in record["results"] if r["name"] == "mIoU"}
     methods = ("SPML, softmax classifier", "SPML, joint softmax head", "SPML, nearest-neighbour retrieval")
