@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from wsnb.metrics import counts, instances, instances_chainercv
+from wsnb.report import statistics
 
 
 def box_mask(x0, y0, x1, y1, size=(20, 30)):
@@ -171,12 +172,80 @@ def test_refusals():
         instances.mask_ious([a], [np.zeros((4, 4), bool)])
 
 
+def random_records(seed, pictures=6, ties=False):
+    """Records of pictures with masks of random overlaps, classes and scores."""
+    rng = np.random.default_rng(seed)
+    return [instances.Record(rng.random((4, 3)), rng.integers(1, 4, 4),
+                             rng.integers(0, 3, 4) if ties else rng.random(4), rng.integers(1, 4, 3))
+            for _ in range(pictures)]
+
+
 def test_counts_of_pictures_give_the_scores_of_the_set(tmp_path):
-    rng = np.random.default_rng(0)
-    records = [instances.Record(rng.random((4, 3)), rng.integers(1, 4, 4), np.ones(4), rng.integers(1, 4, 3))
-               for _ in range(6)]
+    records = [instances.Record(r.ious, r.found_labels, np.ones(4), r.true_labels) for r in random_records(0)]
     for measure, value, made in (
             ("recall times precision", instances.average_precision(records, 4), (instances.unranked_counts, 0.5)),
             ("mean over objects", instances.average_best_overlap(records, 4), (instances.best_overlap_counts,))):
         row = {"name": measure, "value": 100 * instances.mean(value), "measure": measure}
         assert counts.kept(tmp_path, [{**row, "counts": made[0](records, 4, *made[1:])}])  # else refused
+
+
+@pytest.mark.parametrize("ties", [False, True], ids=["scores", "equal scores"])
+@pytest.mark.parametrize("of", [instances, instances_chainercv])
+def test_what_is_kept_of_ranked_masks_gives_the_same_number(of, ties, tmp_path):
+    """To the last bit, after writing and reading; each picture as often as it is drawn is a set of its copies."""
+    records = random_records(1, ties=ties)
+    row = {"name": "AP", "value": 100 * instances.mean(of.average_precision(records, 4, 0.5)),
+           "counts": of.ranked_counts(records, 4, 0.5), "measure": "average precision"}
+    (made,) = counts.kept(tmp_path, [row])
+    tables = counts.read(tmp_path / counts.NAME, made["counts"]["name"])
+    assert counts.weighted(tables, "average precision", np.ones((1, 6)))[0] == row["value"]
+    weights = np.random.default_rng(2).integers(0, 3, (8, 6))
+    if of is instances:  # equal scores enter together, and hence copies too
+        copies = [[r for r, times in zip(records, one, strict=True) for _ in range(times)] for one in weights]
+        value = [100 * instances.mean(of.average_precision(some, 4, 0.5)) for some in copies]
+        assert counts.weighted(tables, "average precision", weights) == pytest.approx(value, rel=1e-12)
+    without = [100 * instances.mean(of.average_precision(records[:k] + records[k + 1:], 4, 0.5)) for k in range(6)]
+    assert counts.weighted(tables, "average precision", 1 - np.eye(6)) == pytest.approx(without, rel=1e-12)
+
+
+def test_ranked_masks_by_hand():
+    """Two pictures: right (0.9), wrong (0.8); right (0.7), one object missed. Drawn: both, the first, the other twice.
+    """
+    ious = np.array([[1.0, 0.0], [0.0, 0.2]]), np.array([[0.6]])
+    records = [instances.Record(ious[0], np.ones(2, int), np.array([0.9, 0.8]), np.ones(2, int)),
+               instances.Record(ious[1], np.ones(1, int), np.array([0.7]), np.ones(1, int))]
+    tables = instances.ranked_counts(records, 2, 0.5)
+    assert tables.tolist() == [[[[2, 3, 4]]], [[[1, 7, 0]]]]  # two objects, ranks 1 (right) and 2; one, rank 3 (right)
+    values = counts.weighted(tables, "average precision", [[1, 1], [1, 0], [0, 2], [0, 0]])
+    assert values[:3] == pytest.approx([100 * (1 + 2 / 3) / 3, 50, 100]) and np.isnan(values[3])
+    nothing = instances.ranked_counts([instances.Record(np.zeros((0, 1)), *[np.zeros(0)] * 2, np.ones(1))], 2, 0.5)
+    assert counts.weighted(nothing, "average precision", [[1]])[0] == 0  # an object, no mask
+
+
+def test_intervals_of_ranked_masks_hold_as_often_as_they_say():
+    """Of 300 sets of 80 pictures of which some are harder than others; the truth is that of 20,000."""
+    def pictures(n, seed):
+        rng = np.random.default_rng(seed)
+        made = []
+        for share in rng.beta(5, 3, n):
+            right = rng.random(4) < share
+            sure = rng.normal(right, 1.0)
+            made.append(instances.Record(np.diag(right.astype(float)), np.ones(4, int), sure, np.ones(4, int)))
+        return instances.ranked_counts(made, 2, 0.5)
+
+    truth = counts.weighted(pictures(20_000, 999), "average precision", np.ones((1, 20_000)))[0]
+    found = [statistics.interval(*statistics.drawn_again(pictures(80, k), "average precision", 400))
+             for k in range(300)]
+    held = np.mean([low <= truth <= high for low, high in found])
+    print(f"95 % intervals hold {100 * held:.1f} % of the time")
+    assert 0.90 <= held <= 0.985  # 95 %, and 2.5 standard errors of 300 sets
+
+
+def test_equal_ranked_methods_are_rarely_called_different():
+    records = random_records(3, 40)
+    other = [instances.Record(r.ious, r.found_labels, r.scores[::-1], r.true_labels) for r in records]
+    worse = [instances.Record(r.ious * 0.6, r.found_labels, r.scores, r.true_labels) for r in records]
+    drawn = [statistics.drawn_again(instances.ranked_counts(some, 4, 0.5), "average precision", 500)[:2]
+             for some in (records, other, worse)]
+    p = [statistics.difference(([value], draws), ([drawn[0][0]], drawn[0][1]), 40) for value, draws in drawn]
+    assert p[0] == 1 and p[1] > 0.05 and p[2] < 0.001

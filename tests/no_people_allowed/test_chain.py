@@ -67,6 +67,7 @@ def test_every_stage_is_done_and_reports(whole, preset):
     assert 0 < found["mIoU", "all background", "faithful"] < 100 / 5
     assert set(results["notes"]["ladder"]) == {"all background", "CAM", "CAM + CRF", "confident labels", "walk",
                                                "pseudo masks", "segmentation"}
+    assert [bool(row.get("counts")) for row in manifest("09_instances")["results"]] == [True] * 2  # of single pictures
     scored = ("03_labels", "05_walk", "08_evaluate", "09_instances")
     rows = [row for name in scored for row in manifest(name)["results"]]
     assert {row["protocol"]["preset"] for row in rows if row.get("role") != "bound"} == {preset}

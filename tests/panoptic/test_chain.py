@@ -55,6 +55,9 @@ def test_every_stage_is_done_and_reports(whole):
     assert [row["round"] for row in quality] == [0, 1, 2]
     ladder = {r["step"] for r in chain.manifest(whole, "05_labels")["results"]}
     assert ladder == {"kick-off labels, train"}
+    for name in ("10_evaluate", "11_bound"):
+        of = {r["name"]: r for r in chain.manifest(whole, name)["results"] if r["name"].startswith(("PQ", "AP"))}
+        assert of and all(row.get("counts") for row in of.values())  # of single pictures
     bound = chain.manifest(whole, "11_bound")["results"]
     assert {r["role"] for r in bound if r["protocol"]} == {"bound"}
     assert {r["protocol"]["supervision"] for r in bound if r["protocol"]} == {"full"}

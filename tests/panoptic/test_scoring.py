@@ -6,7 +6,7 @@ from PIL import Image
 
 from wsnb.data import read
 from wsnb.files import FileError, save_npz, save_png
-from wsnb.metrics import counts
+from wsnb.metrics import counts, instances
 from wsnb.ops.crf import CRF
 from wsnb.papers.panoptic import evaluate, instance_network, label_space
 from wsnb.report.protocol import Protocol
@@ -105,7 +105,14 @@ def test_several_pictures_and_their_results(pictures):
     of = {detector: counted(root, items, detector)[2] for detector in ("components", "ground truth")}
     results = evaluate.results({"components": table, "ground truth": perfect}, of, confusion, common, "", CITY)
     for row in counts.kept(root, results):  # refused where the counts do not give the value
-        assert ("counts" in row) == row["name"].startswith("PQ")
+        assert ("counts" in row) == row["name"].startswith(("PQ", "AP"))
+    for place in range(4):  # drawn without one picture: the scores of the other three
+        others = evaluate.by_class(evaluate.tallies(items[:place] + items[place + 1:],
+                                                    {"components": root / "components"}, CITY)[0]["components"], CITY)
+        left_out = sorted(item.id for item in items).index(items[place].id)
+        for name, kept in of["components"].items():
+            value = counts.weighted(kept["counts"], kept["measure"], 1 - np.eye(4))[left_out]
+            assert value == pytest.approx(100 * instances.mean(others[name]), rel=1e-12, nan_ok=True), name
     names = [(row["name"], row.get("role")) for row in results]
     assert len(names) == len({(r["name"], str(r["protocol"])) for r in results})
     assert ("PQ (things)", None) in names and ("PQ (things)", "bound") in names and ("IoU (stuff)", None) in names

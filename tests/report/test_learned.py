@@ -53,8 +53,24 @@ def test_classes_of_labels_and_student(found):
 
 def test_the_picture_has_every_point(found):
     axis, = learned.scatter(found[found.crf == ""]).axes
-    assert {text.get_text() for text in axis.texts} == {"GrabCut+", "CAM"}
+    assert {text.get_text() for text in axis.texts} == {"GrabCut+ (a)", "CAM (b)"}
     assert {text.get_text() for text in axis.get_legend().get_texts()} == {"boxes", "image labels"}
+
+
+def test_what_cannot_be_distinguished_is_said(tmp_path):
+    """Students on the same pictures share letters, each table its own; those on other pictures are not compared."""
+    for seed, name in enumerate(("a", "b")):
+        student(tmp_path, name, name.upper(), 0.8, seed=seed)
+    student(tmp_path, "c", "C", 0.4, seed=2)
+    student(tmp_path, "d", "D", 0.8, seed=3, split="val500", split_hash="ef")
+    found = learned.pairs(made.found(tmp_path))
+    tables = dict(learned.tables(found[found.crf == ""]))
+    assert list(tables) == ["VOC2012 val, 1449 pictures, CRF: no", "VOC2012 val500, 1449 pictures, CRF: no"]
+    several, alone = tables.values()
+    assert len(several) == 3 and learned.said(alone) == [] and list(alone.alike) == [""]
+    (said,) = learned.said(several)
+    assert said.startswith("a: ") and {"A", "B"} == set(said.removeprefix("a: ").split(" cannot")[0].split(" and "))
+    assert learned.said(learned.pairs(made.found(tmp_path / "nothing"))) == []
 
 
 def test_the_same_hours_of_full_masks(tmp_path):

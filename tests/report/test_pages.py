@@ -2,6 +2,7 @@
 
 import io
 import re
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -12,14 +13,16 @@ from wsnb.data import voc
 from wsnb.data.synthetic import make_voc
 from wsnb.files import save_png
 from wsnb.report import build, claims, frame, front, headline, match, pages, table, text
+from wsnb.run import params
 
+ROOT = Path(__file__).parents[2]
 REAL = {"dataset": "VOC2012 subset", "dataset_size": 200}
 
 
 def page(runs, paper, found=()):
     """A paper's page."""
     rows = made.found(runs)
-    return pages.paper(paper, found, *match.compare(rows), claims.judged(rows))
+    return pages.paper(paper, found, *match.compare(rows), claims.judged(rows), claims.replication(ROOT, paper))
 
 
 def opened(page):
@@ -43,7 +46,8 @@ def test_a_page_begins_with_the_main_numbers_of_real_pictures(tmp_path):
     places = [shown.index(said) for said in order]
     assert places == sorted(places)
     assert all(shown.count(said) == 1 for said in ("99.2", "98.3"))
-    closed = ("BibTeX", "Reported on pictures that", "Reported, not run", "More numbers", "Ours on synthetic")
+    closed = ("BibTeX", "Reported on pictures that", "Reported, not run", "Values that depart", "More numbers",
+              "Ours on synthetic")
     assert shown.count("::::{dropdown}") == shown.count("\n::::\n") == len(closed)
     assert all(f"::::{{dropdown}} {title}" in shown for title in closed)
     assert not {"99.2", "98.3", "0.123"} & set(re.findall(r"[\d.]+", opened(shown)))
@@ -52,6 +56,7 @@ def test_a_page_begins_with_the_main_numbers_of_real_pictures(tmp_path):
 def numbers(page):
     """The reported numbers of Markdown tables by the column of that name, sorted."""
     found, column = [], None
+    page = re.sub(r"(?s)## Re-run by others.*?\n## ", "## ", page)  # these are of others
     for line in page.splitlines():
         cells = [cell.strip() for cell in line.split("|")[1:-1]]
         if "reported" in cells:
@@ -88,6 +93,40 @@ def test_the_name_of_an_experiment_leads_to_its_page():
     shown = text.table(pages.linked(cells, {"voc": "p/voc/index.md", "voc_b": "b.md"}))
     assert shown.splitlines()[2:] == [r"| [voc](p/voc/index.md) | \[1.0\] ([voc](p/voc/index.md)) | voc |",
                                       "| gone | 2 ([voc_b](b.md)) | x |"]
+
+
+def test_the_replication_in_short_says_what_reproduced_what_was_kept_and_what_departs(tmp_path):
+    made.manifest(tmp_path, "spml/voc12_tag", "10_evaluate", [made.result(33.3, method="SPML, softmax classifier")])
+    (one,) = experiments(tmp_path)
+    shown = page(tmp_path, "spml", [one])
+    short = shown.split("## Replication in short")[1].split("\n## ")[0]
+    assert re.search(r"\n4 claims: nothing of ours bears on it: 4\.\n", short)
+    said = re.search(r"(\d+) reported numbers: (\d+) measured under the same protocol, (\d+) under another, (\d+) not",
+                     short)
+    reported, *parts = map(int, said.groups())
+    assert sum(parts) == reported and parts[0] + parts[1] == 1
+    rows = {line.split(" | ")[0].strip("| "): line.split(" | ") for line in short.splitlines() if line.startswith("|")}
+    _, here, kept, departs, names = rows["voc_small_tag"]
+    marked = params.paper_values(ROOT / "params/spml/voc_small_tag.yaml")
+    assert here == "no" and int(kept) > 0 and int(departs) == len(marked) and ", iterations, " in names
+    assert "| iterations | 1500 | 30000 | " in dropdown(shown, "Values that depart, ours and the paper's: ")
+
+
+def test_every_number_of_strangers_stands_on_a_papers_page_with_its_source(tmp_path):
+    again = match.reruns()
+    pages_ = {name: page(tmp_path, name).partition("## Re-run by others")[2].split("\n## ")[0]
+              for name in again.chapter.unique()}
+    assert sorted(pages_) == ["no_people_allowed", "single_stage", "spml"]
+    lines = [line for shown in pages_.values() for line in shown.splitlines() if line.startswith("| ")]
+    assert len(lines) - len(pages_) == len(again) == 18  # less the heads
+    for row in again.itertuples():
+        assert any(f"| {text.reported(row.value, row.unit)} |" in line and text.escape(row.source) in line
+                   for line in pages_[row.chapter].splitlines()), row
+    assert "Re-run by others" not in page(tmp_path, "panoptic")
+    results = made.found(tmp_path)
+    made.manifest(tmp_path, "spml/voc", "10_evaluate", [made.result(27.5)])
+    whole = pages.tables(results, frame.stages(frame.records(tmp_path)), *match.compare(results))
+    assert all(text.escape(row.source) in whole for row in again.itertuples())
 
 
 def experiments(runs):

@@ -1,5 +1,7 @@
 """Methods on the same pictures, ladders of chains, and what labels cost: from records alone."""
 
+from types import SimpleNamespace
+
 import pytest
 
 from tests.report import made
@@ -160,3 +162,14 @@ def test_every_price_has_a_source(tmp_path):
     (tmp_path / "prices.csv").write_text(text)
     with pytest.raises(FileError, match=r"prices.csv, line 3: .*seven"):
         cost.load(tmp_path / "prices.csv")
+
+
+def test_masks_that_chose_something_and_were_not_counted_are_said():
+    boxes, masks = cost.price("boxes", "box", ""), cost.price("masks", "picture", "VOC2012")
+    row = SimpleNamespace(annotation="constants chosen with some masks", label_prices=(boxes,), label_seconds=15.1,
+                          label_total=9060.0, label_counted=True)
+    assert same_data.price(row) == "15.1 (counted; 2.52 h) + masks"
+    row.label_prices = (boxes, masks)
+    assert same_data.price(row) == "15.1? (counted; 2.52 h)"
+    row.annotation, row.label_prices = "", (boxes,)
+    assert same_data.price(row) == "15.1 (counted; 2.52 h)"

@@ -101,9 +101,34 @@ def test_pairing_and_seeds_in_the_comparison():
     assert statistics.difference(([40.0], drawn), ([40.0], drawn), 80) == 1
 
 
+def test_a_single_picture_and_missing_scores_say_nothing():
+    one, other = pictures(1, 0, 0.9), pictures(1, 1, 0.3)
+    drawn = [statistics.drawn_again(tables, "mean IoU", 50) for tables in (one, other)]
+    assert np.isnan([statistics.interval(*found) for found in drawn]).all()
+    assert statistics.difference(*(([value], draws) for value, draws, _ in drawn), n=1) == 1
+    nothing = np.full(50, np.nan)
+    assert statistics.difference(([4.0], nothing), ([9.0], nothing), 80) == 1
+    assert np.isnan(statistics.interval(4.0, nothing, np.full(80, np.nan))).all()
+    tables = pictures(20, 3)
+    tables[:, 2] = tables[:, :, 2] = 0  # a class that is nowhere
+    tables[0, 2, 2] = 5  # and in one picture: missing from a third of the draws
+    value, draws, without = statistics.drawn_again(tables, "mean IoU", 500)
+    assert np.isfinite([value, *draws, *without, *statistics.interval(value, draws, without)]).all()
+
+
 def test_holm():
     assert statistics.holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])  # 3 x 0.01, 2 x 0.03, then no less
     assert statistics.holm([0.5, 0.9]).max() <= 1
+
+
+def test_equal_rows_and_one_seed_beside_several(tmp_path):
+    """Equal rows share a letter whatever the seeds; a row without counts has none, and no other row changes for it."""
+    good, bad = pictures(60, 0, 0.8), pictures(60, 1, 0.4)
+    found = statistics.add(frame_of(tmp_path, {"a": [good], "b": [good], "c": [bad], "d": [bad, pictures(60, 2, 0.4)]}))
+    assert found.alike[0] == found.alike[1] and found.alike[2] == found.alike[3] and len(set(found.alike)) == 2
+    bare = pd.DataFrame([{"title": "e", "values": (50.0,), "tables": (None,)}])
+    rows = pd.concat([found[["title", "values", "tables"]], bare], ignore_index=True)
+    assert list(statistics.add(rows).alike) == [*found.alike, ""]
 
 
 def test_letters_stand_for_what_cannot_be_told_apart():

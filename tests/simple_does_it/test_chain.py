@@ -131,6 +131,7 @@ def test_instances_are_scored(instance_runs):
     kinds = ("Rectangle", "Ellipse", "MCG", "GrabCut", "GrabCut+", "network, boxes", "network, masks")
     assert names == {(m, k) for m in ("mAP^r@0.5", "mAP^r@0.75", "ABO") for k in kinds} | {
         ("mAP^r@0.5, ranked", k) for k in kinds[-2:]}
+    assert all(r["counts"] for r in record["results"])  # of single pictures
     values = {(r["name"], r["protocol"]["method"].removeprefix("Simple Does It: ")): r["value"]
               for r in record["results"]}
     assert values["ABO", "GrabCut+"] > values["ABO", "Rectangle"] > 0

@@ -17,7 +17,8 @@ def data(tmp_path_factory):
 @pytest.fixture(scope="module")
 def tags(data, tmp_path_factory):
     runs = tmp_path_factory.mktemp("tags")
-    done = chain.run("shapes_tag", data, runs, cam_epochs=1, cam_crop=48, cam_batch=3, walk_crf="[1, 0]")
+    done = chain.run("shapes_tag", data, runs, cam_epochs=1, cam_crop=48, cam_batch=3, walk_crf="[1, 0]",
+                     annotation="its length chosen with 2 masks", tuned_masks=2)
     assert done.returncode == 0, done.stdout
     return runs
 
@@ -42,6 +43,9 @@ def test_the_second_round_reads_the_first_classifier(tags):
 
 def test_results_of_all_kinds_with_their_protocols(tags):
     record = chain.manifest(tags, "shapes_tag", "10_evaluate")
+    assert record["notes"]["annotations"] == {"pictures": 6, "tags": 6 * 5, "masks": 2}  # those chose something
+    assert {(r["protocol"]["supervision"], r["protocol"]["annotation"]) for r in record["results"]} == {
+        ("image labels", "its length chosen with 2 masks"), ("none", "")}
     kinds = {(r["protocol"]["method"], bool(r["protocol"]["crf"])) for r in record["results"] if r["name"] == "mIoU"}
     methods = ("SPML, softmax classifier", "SPML, joint softmax head", "SPML, nearest-neighbour retrieval")
     assert kinds == {(m, crf) for m in methods for crf in (False, True)} | {("all background", False)}

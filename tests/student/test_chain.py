@@ -64,3 +64,24 @@ def test_an_export_of_nothing_is_refused(made, tmp_path, place, said):
     with pytest.raises((FileError, BadName), match=re.escape(said)):
         export.labels(made[1], place, tmp_path / "out", print)
     assert not (tmp_path / "out").exists()
+
+
+def test_full_masks_at_the_price_of_weak_labels_are_drawn_by_the_seed(made, tmp_path):
+    """One command: as many masks as the boxes cost at these prices, other pictures for each of two seeds."""
+    data, runs = made
+    prices = tmp_path / "prices.csv"
+    columns = "kind,unit,dataset,seconds,source_kind,source,note\n"
+    prices.write_text(f"{columns}boxes,box,,7,paper_text,x,\nmasks,picture,shapes,30,paper_text,x,\n")
+    done = chain.run("shapes_full", data, runs, "--until", "01_labels", "--seeds", "0-1", price_of="boxes",
+                     prices_file=prices, source="full masks at the price of boxes")
+    assert done.returncode == 0, done.stdout
+    boxes = chain.manifest(runs, "shapes", "01_labels")["notes"]["annotations"]["boxes"]
+    drawn = [chain.manifest(runs, name, "01_labels")["notes"] for name in ("shapes_full", "shapes_full@seed1")]
+    assert all(notes["annotations"] == {"pictures": round(7 * boxes / 30), "masks": round(7 * boxes / 30)}
+               for notes in drawn)
+    assert drawn[0]["train"] != drawn[1]["train"]
+    prices.write_text(prices.read_text().replace(",30,", ",60,"))  # another price is another result
+    done = chain.run("shapes_full", data, runs, "--until", "01_labels", price_of="boxes", prices_file=prices)
+    assert done.returncode == 0, done.stdout
+    notes = chain.manifest(runs, "shapes_full", "01_labels")["notes"]
+    assert notes["annotations"]["masks"] == round(7 * boxes / 60)

@@ -12,6 +12,7 @@ from wsnb.files import FileError, save_npz, save_png
 from wsnb.models import training
 from wsnb.ops import cam, label_maps, segmenter
 from wsnb.papers.student import evaluate, sources
+from wsnb.report import cost
 
 NAMES = ("background", "cat", "dog")
 WANTED = np.array([[0, 1, 1, 2], [0, 1, 1, 2]], np.uint8)
@@ -131,9 +132,23 @@ def test_a_sample_is_drawn_by_its_seed():
     pictures = list("abcdefghij")
     draws = [sources.sampled(pictures, 4, seed) for seed in range(5)]
     assert all(len(set(draw)) == 4 and draw == sorted(draw) for draw in draws) and len(set(map(tuple, draws))) > 1
-    assert sources.sampled(pictures, 4, 0) == draws[0] and sources.sampled(pictures, 0, 0) == pictures
-    with pytest.raises(ValueError, match="there are 10 pictures"):
+    assert sources.sampled(pictures, 4, 0) == draws[0] and sources.sampled(pictures, 10, 0) == pictures
+    with pytest.raises(ValueError, match="cost 11 full masks, but there are 10 pictures"):
         sources.sampled(pictures, 11, 0)
+
+
+def test_masks_at_the_price_of_weak_labels():
+    """10 pictures at 20 s and 2 masks at 240 s are worth 2.83 masks."""
+    paid = evaluate.annotations("image labels", "voc", list("abcdefghij"), ["background"] * 21, tuned_masks=2)
+    assert paid == {"pictures": 10, "masks": 2, "tags": 200}
+    assert cost.masks_for(paid, "VOC2012") == 3 and cost.masks_for({**paid, "masks": 0}, "VOC2012 subset") == 1
+    with pytest.raises(FileError, match="annotation.csv: no price of masks on shapes; add a line"):
+        cost.masks_for(paid, "shapes")
+    p = SimpleNamespace(price_of="boxes", supervision="full", labels_stage="", labels_dir="")
+    evaluate.need_full_masks(p)
+    for wrong in ({"supervision": "boxes"}, {"labels_dir": "x"}, {"labels_stage": "06_labels/labels"}):
+        with pytest.raises(ValueError, match="price_of 'boxes': these labels are paid in full masks"):
+            evaluate.need_full_masks(SimpleNamespace(**{**vars(p), **wrong}))
 
 
 def test_qualities_of_labels():

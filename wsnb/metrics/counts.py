@@ -1,7 +1,8 @@
-"""Scores as functions of counts that add over pictures, and the file that keeps the counts of a stage's results.
+"""Scores as functions of counts of single pictures, and the file that keeps the counts of a stage's results.
 
 Counts of N pictures are confusions [N, C, C] for measures of pixels, K numbers a class [N, C, K] for others. A measure
-turns the sum over any pictures into a score; drawing the pictures again costs one product of matrices.
+turns the sum over any pictures into a score; drawing the pictures again costs one product of matrices. Detections that
+are ranked over all pictures do not add: see `wsnb.metrics.ranked` for theirs.
 """
 
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from wsnb.files import FileError, load_npz, save_npz
+from wsnb.metrics import ranked
 
 NAME = "counts.npz"  # in a stage's folder
 
@@ -66,6 +68,11 @@ MEASURES = {  # float64 [..., C, K] -> [...] in [0, 1]; the K counts of each
     "recall times precision": _recall_times_precision,  # objects found, true, predicted: AP where nothing is ranked
     "mean over objects": _mean_recall,  # sum over the true objects, their number: ABO
 }
+RANKED = {  # names of the areas of `wsnb.metrics.ranked`
+    "average precision": ranked.interpolated,
+    "average precision, by steps": ranked.stepwise,
+    "average precision, centred": ranked.centred,
+}
 
 
 def percent(measure, sums) -> np.ndarray:
@@ -73,10 +80,19 @@ def percent(measure, sums) -> np.ndarray:
     return 100 * MEASURES[measure](np.asarray(sums, float))
 
 
+def weighted(tables, measure, weights) -> np.ndarray:
+    """Score counts of N pictures in %, each taken as often as WEIGHTS [R, N] says: float64 [R]."""
+    if measure in RANKED:
+        return 100 * ranked.scores(tables, RANKED[measure], weights)
+    single = added_up(tables, measure)
+    sums = np.asarray(weights) @ single.reshape(len(single), -1)
+    return percent(measure, sums.reshape(len(sums), *single.shape[1:]))
+
+
 def kept(folder, results) -> list[dict]:
     """Move the counts of RESULTS into FOLDER's file NAME: results whose "counts" says {"measure", "name"}.
 
-    A result may have "counts" (None: none) and "measure", a name of MEASURES.
+    A result may have "counts" (None: none) and "measure", a name of MEASURES or RANKED.
     Raises ValueError where the counts do not give the result's value.
     """
     arrays, made = {}, []
@@ -85,7 +101,7 @@ def kept(folder, results) -> list[dict]:
         made.append({name: value for name, value in result.items() if name not in ("counts", "measure")})
         if counts is None or not len(counts):
             continue
-        found, value = percent(measure, added_up(counts, measure).sum(0)), result["value"]
+        found, value = weighted(counts, measure, np.ones((1, len(counts))))[0], result["value"]
         if value is not None and np.isfinite(value) and not np.isclose(found, value, rtol=1e-6, atol=1e-9):
             raise ValueError(f"{result['name']}: {value} is not the {measure} of its counts, {found}; give its own")
         name = next((name for name, array in arrays.items() if array is counts), f"counts_{len(arrays)}")
@@ -102,8 +118,9 @@ def _small(array):
 
 
 def read(path, name) -> np.ndarray:
-    """Read counts that `kept` wrote to PATH under NAME: [N, C, C] or [N, C, K]. Raises FileError."""
+    """Read counts that `kept` wrote to PATH under NAME: [N, C, C], [N, C, K] or those of ranked detections. Raises
+    FileError."""
     arrays = load_npz(path)
-    if name not in arrays or arrays[name].ndim != 3:
+    if name not in arrays or arrays[name].ndim not in (3, 4):
         raise FileError(f"{path}: holds no counts {name}; check it out again, or run the stage again")
     return arrays[name]

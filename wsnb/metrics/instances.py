@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from wsnb.metrics import ranked
 from wsnb.metrics.segments import VOID, ids_of, iou, labelled, shared_pixels
 
 THRESHOLDS = tuple(round(0.5 + 0.05 * k, 2) for k in range(10))  # of IoU; Cityscapes'
@@ -113,6 +114,13 @@ def average_precision(records, n_classes: int, threshold: float = 0.5, points: i
     return values
 
 
+def ranked_counts(records, n_classes: int, threshold: float) -> np.ndarray:
+    """Keep what AP^r is made of: int64 [N, C - 1, 1, 1 + M] of `wsnb.metrics.ranked`."""
+    labels = range(1, n_classes)
+    found = [[[(r.scores[r.found_labels == label], hits(r, label, threshold))] for label in labels] for r in records]
+    return ranked.kept(found, [[(r.true_labels == label).sum() for label in labels] for r in records], ranked.together)
+
+
 def unranked_counts(records, n_classes: int, threshold: float) -> np.ndarray:
     """Count what AP^r is made of where nothing ranks the masks: int64 [N, C - 1, 3], true masks that are found, all
     true ones, all found ones of each picture and class."""
@@ -207,6 +215,13 @@ class InstanceAP:
         wrong = predicted & ~reaches.any(0) & (ignored <= key[1])
         self.confidence[key] += confidence[wrong].tolist()
         self.true[key] += [False] * int(wrong.sum())
+
+    def picture(self) -> tuple:
+        """Give what AP is made of where one picture was counted: ([C][T] pairs (confidences [D], whether each is right
+        [D]), true instances [C]), for `wsnb.metrics.ranked.kept`."""
+        found = [[(self.confidence[c, t], self.true[c, t]) for t in self.thresholds] for c in self.classes]
+        return found, [self.missed[c, self.thresholds[0]] + sum(self.true[c, self.thresholds[0]])
+                       for c in self.classes]
 
     def average_precision(self) -> np.ndarray:
         """Compute AP float64 [C, T] in [0, 1], the `area_under` each class's curve.

@@ -8,6 +8,8 @@ stable sort gives.
 
 import numpy as np
 
+from wsnb.metrics import ranked
+
 
 def hits(record, label: int, threshold: float) -> tuple[np.ndarray, np.ndarray]:
     """Rank the found masks of class LABEL in a `metrics.instances.Record`: (falling scores float64 [K], whether each
@@ -42,3 +44,11 @@ def average_precision(records, n_classes: int, threshold: float = 0.5) -> np.nda
             best = np.maximum.accumulate(precision[::-1])[::-1]
             values[label - 1] = (np.diff(caught / total, prepend=0.0) * best).sum()
     return values
+
+
+def ranked_counts(records, n_classes: int, threshold: float) -> np.ndarray:
+    """Keep what `average_precision` is made of: int64 [N, C - 1, 1, 1 + M] of `wsnb.metrics.ranked`."""
+    labels = range(1, n_classes)
+    found = [[[hits(record, label, threshold)] for label in labels] for record in records]
+    n_true = [[(record.true_labels == label).sum() for label in labels] for record in records]
+    return ranked.kept(found, n_true, ranked.last_come)

@@ -123,6 +123,14 @@ def picture_counts(overlaps, threshold=0.5) -> np.ndarray:
     return np.array(found, float).reshape(-1, 4)
 
 
+def picture_ranked(overlaps, thresholds=VOC_THRESHOLDS) -> tuple:
+    """Give what AP^r is made of in one picture, whose OVERLAPS these are: ([C][T] pairs (scores [D], whether each is
+    right [D]), true segments [C]), for `wsnb.metrics.ranked.kept`."""
+    found = [[(np.sort(overlaps.score[label])[::-1], counts(overlaps, label, t)[1]) for t in thresholds]
+             for label in overlaps.n_truth]
+    return found, list(overlaps.n_truth.values())
+
+
 def average_precision(overlaps, thresholds=VOC_THRESHOLDS) -> np.ndarray:
     """Compute AP^r float64 [C, T] in [0, 1].
 

@@ -134,7 +134,8 @@ def _site_files(records, runs, figures, project, work) -> dict:
     for paper in names:
         mine, cards = [one for one in found if one.paper == paper], chains.stages(project, paper)
         unrun = _unrun(paper, cards, mine, project, files)
-        made[f"{paper}/index"] = pages.paper(paper, mine, tables.lines, tables.rest, tables.claims, cards, unrun)
+        made[f"{paper}/index"] = pages.paper(paper, mine, tables.lines, tables.rest, tables.claims,
+                                              claims.replication(project, paper), cards, unrun)
     made |= {f"{one.title}/index": pages.experiment(one) for one in found}
     files |= {f"{name}.md": page.encode() for name, page in made.items()}
     files["references.bib"] = publishing.references().encode()

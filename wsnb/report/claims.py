@@ -6,6 +6,7 @@ least the share `at_least` of them:
     [[claims]]
     says = "M∩G+ reaches 95 % of full supervision"
     where = "table 1"
+    page = 5                             # of the paper, where it is known
     better = {method = '.*M∩G\\+.*'}     # patterns of whole fields of the results frame
     worse = {supervision = "full"}
     at_least = 0.95
@@ -18,12 +19,13 @@ import pandas as pd
 
 from wsnb.files import FileError
 from wsnb.report import statistics, text
-from wsnb.run import papers
+from wsnb.run import experiments, papers, params
 
 HOLDS, FAILS, UNCLEAR = "holds here", "does not hold here", "cannot be distinguished here"
 NOT_RUN = "nothing of ours bears on it"
-UNKNOWN = "not tested: no counts of single pictures"
-KEYS = {"says", "where", "better", "worse"}
+UNKNOWN = "not tested: no counts of the same single pictures"
+MIXED = "comparisons disagree"
+KEYS, MORE = {"says", "where", "better", "worse"}, {"page", "at_least"}
 ALIKE = ["paper", "dataset", "split", "split_hash", "metric", "unit", "crf", "backbone", "image_labels", "matching"]
 
 
@@ -32,10 +34,11 @@ def of_papers() -> dict:
     found = {key: paper.claims for key, paper in papers.load().items()}
     for key, claims in found.items():
         for claim in claims:
-            wrong = KEYS - set(claim) or set(claim) - KEYS - {"at_least"}
+            wrong = KEYS - set(claim) or set(claim) - KEYS - MORE
             if wrong:
                 raise FileError(f"{papers.PLACE / key / papers.NAME}: a claim lacks or has too much: "
-                                f"{', '.join(sorted(wrong))}; it has {', '.join(sorted(KEYS))} and may have at_least")
+                                f"{', '.join(sorted(wrong))}; it has {', '.join(sorted(KEYS))} and may have "
+                                f"{', '.join(sorted(MORE))}")
     return found
 
 
@@ -55,19 +58,19 @@ def judged(results) -> pd.DataFrame:
     made = []
     for key, claims in of_papers().items():
         for claim in claims:
-            one = {"of": key, "says": claim["says"], "where": claim["where"]}
+            page = f", page {claim['page']}" if "page" in claim else ""
+            one = {"of": key, "says": claim["says"], "where": claim["where"] + page}
             better, worse = (_fits(as_text, claim[side]) for side in ("better", "worse"))
             both = [group for group in alike[better].unique() if (worse & (alike == group)).any()]
             found = [{**one, **pair} for group in sorted(both) for pair in _pairs(
                 rows[better & (alike == group)], rows[worse & (alike == group)], claim)]
             made += found or [{**one, "verdict": NOT_RUN}]
     made = pd.DataFrame(made, columns=["of", "says", "where", "verdict", "better", "worse", "difference", "low", "high",
-                                       "pictures", "crf", "paper", "experiments", "p", "share"])
+                                       "pictures", "crf", "paper", "experiments", "p", "share", "ahead"])
     known = made.p.notna()
     made.loc[known, "p"] = statistics.holm(made.p[known])
     made.loc[known, "verdict"] = [
-        UNCLEAR if row.p >= 1 - statistics.LEVEL else
-        HOLDS if row.difference > (0 if pd.isna(row.share) else row.share) else FAILS
+        UNCLEAR if row.p >= 1 - statistics.LEVEL else HOLDS if row.ahead > 0 else FAILS
         for row in made[known].itertuples()]
     return made
 
@@ -87,21 +90,59 @@ def _pairs(better, worse, claim) -> list:
 
 def _judged(first, second, share) -> dict:
     """Compare two rows of `statistics.merged`; SHARE: of the second that the first has to reach, or None."""
-    value = first.value / second.value if share else first.value - second.value
+    held = share or 1.0
+    value = first.value / (second.value or math.nan) if share else first.value - second.value
     made = {"verdict": UNKNOWN, "difference": value, "share": share or math.nan, "pictures": first.dataset_size,
-            "crf": first.crf, "paper": first.paper,
+            "crf": first.crf, "paper": first.paper, "ahead": first.value - held * second.value,
             "better": f"{first.step or first.method}: {text.ours(first.value, first.unit)}",
             "worse": f"{second.step or second.method}: {text.ours(second.value, second.unit)}",
             "experiments": ", ".join(dict.fromkeys([first.experiment, second.experiment]))}
     if not all((*first.tables, *second.tables)):
         return made
     (_, drawn, without), (_, other, others) = (statistics.scored(row.tables) for row in (first, second))
-    low, high = (statistics.interval(value, drawn / other, without / others) if share else
-                 statistics.interval(value, drawn - other, without - others))
-    held = share or 1.0
+    if len(without) != len(others):
+        return made
+    with np.errstate(divide="ignore", invalid="ignore"):
+        low, high = (statistics.interval(value, drawn / other, without / others) if share else
+                     statistics.interval(value, drawn - other, without - others))
     p = statistics.difference((first["values"], drawn), (held * np.asarray(second["values"]), held * other),
                               len(without))
     return {**made, "low": low, "high": high, "p": p}
+
+
+def summary(found) -> str:
+    """What reproduced, of rows of `judged`: '3 claims: holds here: 1, nothing of ours bears on it: 2.'"""
+    each = found.groupby("says", sort=False).verdict.agg(lambda own: own.iloc[0] if own.nunique() == 1 else MIXED)
+    said = [f"{verdict}: {number}" for verdict, number in each.value_counts().items()]
+    return f"{text.counted(len(each), 'claim')}: {', '.join(said)}." if said else ""
+
+
+def replication(project, paper) -> pd.DataFrame:
+    """What was kept of a PAPER and what departs, a row an experiment on real pictures whose file marks the paper's
+    values: experiment, kept (number of values without a mark, less those of the machine), departs {parameter: (ours,
+    the paper's)}."""
+    made = []
+    for title in experiments.names(project):
+        of, name = title.split("/")
+        if of != paper or name.startswith(experiments.SYNTHETIC):
+            continue
+        try:
+            one = experiments.load(project, of, name)
+            theirs = params.paper_values(one.path)
+        except (params.ParamsError, FileError):
+            continue  # `wsnb run` names it
+        if theirs:
+            made.append({"experiment": name, "kept": len(set(one.values) - set(theirs) - set(params.MACHINE)),
+                         "departs": {key: (one.values[key], value) for key, value in theirs.items()}})
+    return pd.DataFrame(made, columns=["experiment", "kept", "departs"])
+
+
+def departures(replicated) -> pd.DataFrame:
+    """Each departure of rows of `replication` as text, once for all experiments that share it."""
+    rows = [(name, text.value(ours), text.value(theirs), row.experiment)
+            for row in replicated.itertuples() for name, (ours, theirs) in row.departs.items()]
+    rows = pd.DataFrame(rows, columns=["parameter", "ours", "the paper's", "experiments"], dtype=object)
+    return rows.groupby(list(rows)[:3], sort=False, as_index=False).experiments.agg(", ".join)
 
 
 def table(found) -> pd.DataFrame:

@@ -78,13 +78,13 @@ def load(path=PATH) -> tuple:
     return tuple(made)
 
 
-def price(kind: str, unit: str, dataset: str) -> Price | None:
+def price(kind: str, unit: str, dataset: str, path=PATH) -> Price | None:
     """The price of one UNIT of a KIND on a data set ("VOC2012 subset" is VOC2012), or None."""
-    fitting = [one for one in load() if (one.kind, one.unit) == (kind, unit) and dataset.startswith(one.dataset)]
+    fitting = [one for one in load(path) if (one.kind, one.unit) == (kind, unit) and dataset.startswith(one.dataset)]
     return max(fitting, key=lambda one: len(one.dataset), default=None)
 
 
-def counted(counts: dict, dataset: str) -> Cost | None:
+def counted(counts: dict, dataset: str, path=PATH) -> Cost | None:
     """The cost of counted labels: {"pictures", "tags", "boxes", "points", "scribbles", "masks"}, tags being decisions,
     points, scribbles and masks pictures that have them. None if one kind has no price.
 
@@ -94,7 +94,7 @@ def counted(counts: dict, dataset: str) -> Cost | None:
     for kind, unit in UNITS.items():
         number = counts.get(kind)
         if number:
-            one = price(kind, unit, dataset)
+            one = price(kind, unit, dataset, path)
             if one is None:
                 return None
             total += one.seconds * (min(number, counts.get("pictures") or number) if unit == "picture" else number)
@@ -102,6 +102,21 @@ def counted(counts: dict, dataset: str) -> Cost | None:
     if not used or not counts.get("pictures"):
         return None
     return Cost(total / counts["pictures"], total, True, tuple(used))
+
+
+def masks_for(counts: dict, dataset: str, path=PATH) -> int:
+    """Compute how many full masks cost what counted labels cost, to the nearest, by the prices in PATH. Raises
+    FileError where one has no price."""
+    mask, weak = price("masks", UNITS["masks"], dataset, path), counted(counts, dataset, path)
+    if mask is None or weak is None:
+        raise FileError(f"{path}: no price of {'masks' if mask is None else ' and '.join(counts)} on {dataset}; add a "
+                        "line that states it, with its source")
+    return max(1, round(weak.total / mask.seconds))
+
+
+def is_understated(row) -> bool:
+    """Whether a row of the results frame needed full masks, as its protocol says, whose number nobody counted."""
+    return bool(row.annotation) and not any(one.kind == "masks" for one in row.label_prices or ())
 
 
 def typical(supervision: str, dataset: str, pictures: int | None) -> Cost | None:

@@ -4,12 +4,13 @@ import pandas as pd
 
 from wsnb import viz
 from wsnb.metrics import counts, scores
-from wsnb.report import same_data, statistics, text
+from wsnb.report import cost, same_data, statistics, text
 from wsnb.report.charts import BEHIND, POINTS, colour
 
 LABELS, STEP, TRAINED = "label mIoU", "labels: ", "mIoU"
 OF_LABELS = ("label", "label_value", "label_low", "label_high", "label_tables")
 QUALITIES = ("label precision", "label recall", "label coverage")
+SAME = ["dataset", "split", "split_hash", "crf"]  # of numbers that are compared with each other
 
 
 def pairs(results) -> pd.DataFrame:
@@ -40,9 +41,28 @@ def pairs(results) -> pd.DataFrame:
 def _with_intervals(rows):
     """Rows with the columns of `statistics.add`, each compared with those on the same pictures, with a CRF or without.
     """
-    rows = rows.assign(title=rows.paper + "/" + rows.experiment)
-    groups = rows.groupby(["dataset", "split", "split_hash", "crf"], sort=False)
-    return pd.concat(statistics.add(of) for _, of in groups)
+    rows = rows.assign(title=rows.paper + "/" + rows.experiment).sort_values("value", ascending=False, kind="stable")
+    return pd.concat(statistics.add(of) for _, of in rows.groupby(SAME, sort=False))
+
+
+def tables(found):
+    """Yield (title, rows) of the rows of `pairs` that are compared with each other, since on the same pictures."""
+    for _, rows in found.groupby(SAME, sort=False):
+        one = rows.iloc[0]
+        yield f"{text.pictures(one.dataset, one.split)}, {one.dataset_size} pictures, CRF: {text.crf(one.crf)}", rows
+
+
+def said(rows) -> list[str]:
+    """What cannot be distinguished among rows of one of `tables`, a sentence for each letter that two of them share."""
+    names = [(row.label, letter) for row in rows.itertuples() for letter in row.alike.split()]
+    of = pd.DataFrame(names, columns=["label", "letter"]).groupby("letter").label.agg(list)
+    return [f"{letter}: {', '.join(labels[:-1])} and {labels[-1]} cannot be distinguished."
+            for letter, labels in of.items() if len(labels) > 1]
+
+
+def _named(row) -> str:
+    """The labels' name in a chart, with the letters of what cannot be distinguished."""
+    return f"{row.label} ({row.alike})" if row.alike else row.label
 
 
 def table(found) -> pd.DataFrame:
@@ -57,7 +77,8 @@ def table(found) -> pd.DataFrame:
         "student mIoU": [_value(row.value, row.low, row.high) for row in rows],
         "95 %, seeds": [text.over_seeds(row) for row in rows],
         "alike": list(found.alike),
-        "labels, h": ["" if pd.isna(row.label_total) else f"{row.label_total / 3600:.1f}" for row in rows],
+        "labels, h": ["" if pd.isna(row.label_total) else
+                      f"{row.label_total / 3600:.1f}{' + masks' if cost.is_understated(row) else ''}" for row in rows],
         "gain": [text.signed(row.value - row.label_value) for row in rows],
         "experiment": list(found.title),
     }, dtype=object)  # fmt: skip
@@ -92,7 +113,7 @@ def by_price(found) -> viz.Picture:
         tint = colour(row.supervision)
         axis.plot([row.hours] * 2, [row.low, row.high], color=tint, lw=1.2, alpha=0.6, zorder=2)
         axis.plot(row.hours, row.value, color=tint, marker="o", ms=9, lw=0, zorder=3)
-        axis.annotate(row.label, (row.hours, row.value), (7, 5), textcoords="offset points", fontsize=POINTS - 3,
+        axis.annotate(_named(row), (row.hours, row.value), (7, 5), textcoords="offset points", fontsize=POINTS - 3,
                       parse_math=False, bbox=BEHIND, zorder=2)
     if len(priced):
         axis.set_xscale("log")
@@ -114,8 +135,8 @@ def scatter(found) -> viz.Picture:
         axis.plot([row.label_low, row.label_high], [row.value] * 2, color=tint, lw=1.2, alpha=0.6, zorder=2)
         axis.plot([row.label_value] * 2, [row.low, row.high], color=tint, lw=1.2, alpha=0.6, zorder=2)
         axis.plot(row.label_value, row.value, color=tint, marker="o", ms=9, lw=0, zorder=3)
-        axis.annotate(row.label, (row.label_value, row.value), (7, 5), textcoords="offset points", fontsize=POINTS - 3,
-                      parse_math=False, bbox=BEHIND, zorder=2)
+        axis.annotate(_named(row), (row.label_value, row.value), (7, 5), textcoords="offset points",
+                      fontsize=POINTS - 3, parse_math=False, bbox=BEHIND, zorder=2)
     for name in dict.fromkeys(found.supervision):
         axis.plot([], [], color=colour(name), marker="o", ms=9, lw=0, label=name)
     axis.set_xlabel("mIoU of the labels on the training pictures, %", fontsize=POINTS - 1)

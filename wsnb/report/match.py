@@ -107,14 +107,15 @@ def _agrees(known, row) -> bool:
 def reruns() -> pd.DataFrame:
     """Numbers that others got when they ran a paper's program again, a row each.
 
-    `paper` is the name of the publication as in `load`, or the chapter's; `reported` is the number that it reported
-    under the same conditions, and whether it did so with a CRF counts only where the others say; NaN without one.
+    `paper` is the name of the publication as in `load`, or the chapter's; `chapter` the one in whose table it stands;
+    `reported` is the number that it reported under the same conditions, and whether it did so with a CRF counts only
+    where the others say; NaN without one.
     """
     rows = load()
     again = rows.paper.str.extract(RERUN)[0]
     mine = {name: key for key, paper in papers.load().items() if paper.reported.is_file()
             for name in read(paper.reported).paper}  # the chapter in whose table a publication stands
-    found = rows[again.notna()].assign(paper=again.dropna())
+    found = rows[again.notna()].assign(paper=again.dropna(), chapter=rows.paper.map(mine))
     chapter = {name: mine[f"{name}{end}"] for name in set(found.paper) for end in ENDS if f"{name}{end}" in mine}
     known = merged(rows[again.isna()])
     found["paper"] = [name if (known.paper == name).any() else chapter.get(name, name) for name in found.paper]

@@ -8,7 +8,7 @@ import jinja2
 import pandas as pd
 
 from wsnb.files import FileError
-from wsnb.report import chains, claims, headline, ladder, publish, same_data, statistics, table, text
+from wsnb.report import chains, claims, headline, ladder, match, publish, same_data, statistics, table, text
 from wsnb.report.protocol import FIELDS
 from wsnb.run import experiments, papers, params
 
@@ -78,7 +78,8 @@ def tables(of) -> str:
     found = [(papers.find(name).heading, table.of_paper(name, of.lines, of.rest))
              for name in _papers(of.lines, of.rest, of.stages)]
     return render("table.md.j2", run=len(of.stages) > 0, papers=found, t=table, same_data=same_data, ladder=ladder,
-                  entries=of.entries, steps=of.steps, stages=table.stages(of.stages), aside=ASIDE)  # fmt: skip
+                  entries=of.entries, steps=of.steps, stages=table.stages(of.stages), aside=ASIDE,
+                  reruns=match.reruns())  # fmt: skip
 
 
 def _papers(lines, rest, stages) -> list:
@@ -165,11 +166,11 @@ def _how(row, rows) -> str:
     return ", ".join(filter(None, (row.method, preset, "CRF" if row.crf else "no CRF")))
 
 
-def paper(name: str, found, lines, rest, judged, cards=(), unrun=()) -> str:
-    """A paper's page: its chain, its experiments, its tables, its claims.
+def paper(name: str, found, lines, rest, judged, replicated, cards=(), unrun=()) -> str:
+    """A paper's page: its chain, its experiments, its tables, its claims, the replication in short.
 
-    JUDGED are the rows of claims.judged; CARDS are chains.StageCards; UNRUN names the stages that have a page in
-    notebooks/ since none of them was run.
+    JUDGED are the rows of claims.judged, REPLICATED those of claims.replication; CARDS are chains.StageCards; UNRUN
+    names the stages that have a page in notebooks/ since none of them was run.
     """
     about, ran = papers.find(name), {card.name: _ran(card.name, found) for card in cards}
     links = {stage: f"{places[0][1] if places else f'notebooks/{stage}'}.html" for stage, places in ran.items()}
@@ -185,6 +186,9 @@ def paper(name: str, found, lines, rest, judged, cards=(), unrun=()) -> str:
     apart, run = run[elsewhere], run[~elsewhere]
     real, numbers = rest[~rest.synthetic], table.main(rest[~rest.synthetic])
     numbers = numbers if len(numbers) else rest
+    judged, again = judged[judged.of == name], match.reruns()
+    again = again[again.chapter == name]
+    alike = lines.found.eq("ours") & lines.differs.map(lambda differs: not differs)
     closed = {MORE: real.drop(numbers.index, errors="ignore"),
               SYNTHETIC: rest[rest.synthetic].drop(numbers.index, errors="ignore")}  # fmt: skip
     return render(
@@ -197,8 +201,21 @@ def paper(name: str, found, lines, rest, judged, cards=(), unrun=()) -> str:
         closed=[(f"{title}: {len(more)}", linked(text.filled(table.own(more)), pages))
                 for title, more in closed.items() if len(more)],
         unrun=[(short(stage), f"notebooks/{stage}") for stage in unrun],
-        claims=text.filled(claims.table(judged[judged.of == name])),
+        claims=text.filled(claims.table(judged)), summary=claims.summary(judged), alike=int(alike.sum()),
+        replicated=linked(replication(replicated, pages), pages), departures=claims.departures(replicated),
+        reruns=text.filled(table.reruns(again)),
     )  # fmt: skip
+
+
+def replication(replicated, pages: dict) -> pd.DataFrame:
+    """Rows of claims.replication as text; PAGES {experiment: page} of those that were run."""
+    return pd.DataFrame({
+        "experiment": list(replicated.experiment),
+        "run here": ["yes" if name in pages else "no" for name in replicated.experiment],
+        "values kept": [str(number) for number in replicated.kept],
+        "values that depart": [str(len(departs)) for departs in replicated.departs],
+        "in": [", ".join(departs) for departs in replicated.departs],
+    }, dtype=object)
 
 
 def linked(frame, pages: dict):

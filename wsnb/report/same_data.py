@@ -4,7 +4,7 @@ from collections import Counter
 
 import pandas as pd
 
-from wsnb.report import statistics, text
+from wsnb.report import cost, statistics, text
 from wsnb.report.protocol import same
 from wsnb.run import papers
 
@@ -15,8 +15,9 @@ LEGEND = """Every method and supervision of the book on the same pictures, under
 where the paper has one, else the paper's best, else the highest of all. *unlike most*: settings that differ from
 those of most rows of the table: test scales, flip or resolution. *labels, s a picture*: a person's seconds for the
 labels of a training picture, counted by the experiment or typical of the data set; *?* where no source was found that
-states a price. *95 %, pictures*: where the value lies if other pictures of this kind had been drawn (10,000 draws of
-the measured ones, BCa); *95 %, seeds*: where the mean over more seeds lies (Student's t; number of seeds). *alike*: two
+states a price; *+ masks* where full masks chose constants, as the protocol says, and their number is not known.
+*95 %, pictures*: where the value lies if other pictures of this kind had been drawn (10,000 draws of the measured
+ones, BCa); *95 %, seeds*: where the mean over more seeds lies (Student's t; number of seeds). *alike*: two
 numbers that share a letter cannot be distinguished: paired draws of the same pictures and the spread over seeds, where
 there are several, at 5 % after Holm's correction for all pairs of the table. A number without a letter was measured
 before counts of single pictures were kept.
@@ -165,14 +166,16 @@ def bound(row) -> str:
 
 
 def price(row) -> str:
-    """'20 (typical)', '31 (counted; 5.2 h)', '20? (typical)' where no source states the price."""
+    """'20 (typical)', '31 (counted; 5.2 h)', '20? (typical)' where no source states the price; '15 (counted; 2.5 h) +
+    masks' where full masks chose something and nobody counted them."""
     if row.label_prices is None:
         return "not known"
     if not row.label_prices:
         return "0"
     hours = "" if pd.isna(row.label_total) else f"; {row.label_total / 3600:.3g} h"
     unsure = "?" if any(one.source_kind == "unverified" for one in row.label_prices) else ""
-    return f"{row.label_seconds:.3g}{unsure} ({'counted' if row.label_counted else 'typical'}{hours})"
+    more = " + masks" if cost.is_understated(row) else ""
+    return f"{row.label_seconds:.3g}{unsure} ({'counted' if row.label_counted else 'typical'}{hours}){more}"
 
 
 def prices(found) -> list:

@@ -39,17 +39,17 @@ def draws_of(n, draws=DRAWS, seed=SEED) -> np.ndarray:
 def drawn_again(tables, measure, draws=DRAWS, seed=SEED) -> tuple:
     """Score the counts of N pictures in %: of all (a number), of DRAWS draws of N of them [DRAWS], without each one in
     turn [N]."""
-    single = counts.added_up(tables, measure)
-    whole, n = single.sum(0), len(single)
-    sums = (draws_of(n, draws, seed) @ single.reshape(n, -1)).reshape(draws, *whole.shape)
-    return tuple(counts.percent(measure, one) for one in (whole, sums, whole - single))
+    n = len(tables)
+    whole, drawn, without = (counts.weighted(tables, measure, weights)
+                             for weights in (np.ones((1, n)), draws_of(n, draws, seed), 1 - np.eye(n)))
+    return whole[0], drawn, without
 
 
 def interval(value, drawn, without, level=LEVEL) -> tuple:
     """(low, high) by the bias-corrected and accelerated bootstrap (Efron, 1987) from the scores of `drawn_again`: a
-    data-set score is biased under drawing, since rare classes may be missing."""
+    data-set score is biased under drawing, since rare classes may be missing. NaN for a single picture."""
     drawn, without = drawn[np.isfinite(drawn)], without[np.isfinite(without)]
-    if not len(drawn) or not np.isfinite(value):
+    if not len(drawn) or len(without) < 2 or not np.isfinite(value):
         return math.nan, math.nan
     below = ((drawn < value).sum() + (drawn == value).sum() / 2) / len(drawn)
     bias = stats.norm.ppf(np.clip(below, 1 / (len(drawn) + 1), len(drawn) / (len(drawn) + 1)))
@@ -65,10 +65,13 @@ def difference(first, second, n) -> float:
     """p of no difference between two numbers on the same N pictures; each is (values of its seeds, scores of draws).
 
     The variance over pictures is that of the paired draws, the one over seeds, where there are several, is added; the
-    degrees of freedom are Welch's.
+    degrees of freedom are Welch's. 1 where nothing says how far pictures differ: of a single one, or without scores.
     """
-    change = np.mean(first[0]) - np.mean(second[0])
-    spread = [(np.nanvar(first[1] - second[1]), max(n - 1, 1))]
+    change, paired = np.mean(first[0]) - np.mean(second[0]), first[1] - second[1]
+    paired = paired[np.isfinite(paired)]
+    if n < 2 or len(paired) < 2:
+        return 1.0
+    spread = [(np.var(paired), n - 1)]
     spread += [(np.var(values, ddof=1) / len(values), len(values) - 1) for values, _ in (first, second)
                if len(values) > 1]
     variance = sum(part for part, _ in spread)

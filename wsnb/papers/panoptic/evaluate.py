@@ -11,7 +11,7 @@ import pandas as pd
 
 from wsnb import metrics
 from wsnb.data import read
-from wsnb.metrics import panoptic, panoptic_authors
+from wsnb.metrics import panoptic, panoptic_authors, ranked
 from wsnb.metrics.instances import THRESHOLDS, InstanceAP
 from wsnb.metrics.panoptic import PanopticQuality
 from wsnb.metrics.panoptic_authors import VOC_THRESHOLDS
@@ -147,49 +147,64 @@ def plain(scores, number) -> dict:
 # instance maps
 
 
-PQ = ("PQ", "PQ, fixed", "PQ, COCO")  # names in tables of the three definitions
-
-
 @dataclass
 class Tally:
-    """Counts of the instance maps of one detector by all definitions: a few numbers a segment; by_id: what PQ is made
-    of in each picture, {name: {id: float64 [C, 4]}}."""
+    """Counts of the instance maps of one detector by all definitions: a few numbers a segment; by_id: those of each
+    picture alone, {id: Tally}."""
 
     standard: panoptic.PanopticQuality
     authors: panoptic_authors.Overlaps
     fixed: panoptic_authors.Overlaps
     instances: InstanceAP
-    by_id: dict
+    by_id: dict = field(default_factory=dict)
 
     @classmethod
     def of(cls, space: Space) -> "Tally":
         """Start with nothing counted."""
         classes = scored_classes(space)
         return cls(panoptic.PanopticQuality(len(space)), panoptic_authors.Overlaps.of(classes),
-                   panoptic_authors.Overlaps.of(classes, fixed=True), InstanceAP(space.things),
-                   {name: {} for name in PQ})
+                   panoptic_authors.Overlaps.of(classes, fixed=True), InstanceAP(space.things))
 
-    def add(self, name, truth, ids, classes, scores, own) -> None:
-        """Count the picture NAME: truth as of `truth_of`; ids [H, W] with classes and scores by id ascending; OWN: its
-        `PanopticQuality` alone."""
+    def add(self, name, truth, ids, classes, scores, space: Space) -> None:
+        """Count the picture NAME: truth as of `truth_of`; ids [H, W] with classes and scores by id ascending."""
+        self.by_id[name] = Tally.of(space)
+        for one in (self, self.by_id[name]):
+            one._count(truth, ids, classes, scores)
+
+    def _count(self, truth, ids, classes, scores):
         true_ids, true_classes, crowd, mask = truth
         by_id, confidence = _by_id(ids, classes), _by_id(ids, scores)
         self.standard.add(true_ids, true_classes, ids, by_id, crowd)
         self.instances.add(true_ids, true_classes, ids, by_id, confidence, crowd)
         without = np.where(np.isin(true_ids, crowd), VOID, true_ids)
-        rows = list(self.authors.n_truth)
-        for title, overlaps in zip(PQ, (self.authors, self.fixed), strict=False):
-            alone = panoptic_authors.Overlaps.of(rows, overlaps.fixed)
-            for one in (overlaps, alone):
-                one.add(without, mask, ids, classes, scores)
-            self.by_id[title][name] = np.zeros((len(own.iou), 4))
-            self.by_id[title][name][rows] = panoptic_authors.picture_counts(alone)
-        self.by_id[PQ[-1]][name] = own.counts()
+        for overlaps in (self.authors, self.fixed):
+            overlaps.add(without, mask, ids, classes, scores)
 
     def counts(self) -> dict:
-        """Stack what each PQ is made of: {name: float64 [N, C, 4]}, pictures by id."""
-        return {title: np.stack([found[name] for name in sorted(found)]) for title, found in self.by_id.items()
-                if found}
+        """Keep what PQ and AP are made of: {score: fields of a result for Stage.finish}, pictures by id."""
+        alone, order, n_classes = list(self.by_id.values()), np.argsort(list(self.by_id)), len(self.standard.iou)
+        if not alone:
+            return {}
+
+        def spread(tables, rows):
+            made = np.zeros((len(alone), n_classes, *tables.shape[2:]), tables.dtype)
+            made[:, rows] = tables
+            return made[order]
+
+        def ranking(pictures, rows, ranks):
+            return spread(ranked.kept(*zip(*pictures, strict=True), ranks), rows)
+
+        found = {"PQ, COCO": (spread(np.stack([one.standard.counts() for one in alone]), range(n_classes)),
+                              "panoptic quality"),
+                 "AP, Cityscapes": (ranking([one.instances.picture() for one in alone], self.instances.classes,
+                                            ranked.together), "average precision, centred")}
+        for suffix, kind in (("", "authors"), (", fixed", "fixed")):
+            each, rows = [getattr(one, kind) for one in alone], list(self.authors.n_truth)
+            found[f"PQ{suffix}"] = (spread(np.stack([panoptic_authors.picture_counts(one) for one in each]), rows),
+                                    "panoptic quality")
+            found[f"AP_vol^r{suffix}"] = (ranking([panoptic_authors.picture_ranked(one) for one in each], rows,
+                                                  ranked.first_come), "average precision, by steps")
+        return {name: {"counts": tables, "measure": measure} for name, (tables, measure) in found.items()}
 
 
 def scored_classes(space: Space) -> list[int]:
@@ -207,12 +222,12 @@ def tallies(items, folders, space: Space):
     for item in items:
         truth = truth_of(item, space)
         for name, folder in folders.items():
-            ids, classes, scores = load_instances(folder, item.id)
-            own = panoptic.PanopticQuality(len(space))
-            own.add(*truth[:2], ids, _by_id(ids, classes), truth[2])
+            segments, quality = load_instances(folder, item.id), float("nan")
             if item.instances is not None:
-                found[name].add(item.id, truth, ids, classes, scores, own)
-            rows.append({"id": item.id, "kind": name, "PQ": split_means(own.scores()["PQ"], space.things)["all"]})
+                found[name].add(item.id, truth, *segments, space)
+                own = found[name].by_id[item.id].standard.scores()["PQ"]
+                quality = split_means(own, space.things)["all"]
+            rows.append({"id": item.id, "kind": name, "PQ": quality})
     return found, rows
 
 
@@ -296,7 +311,7 @@ def results(tables, counted, confusion, common, crf, space: Space) -> list[dict]
         thing = np.isin(np.arange(len(space)), list(space.things))
         rows = {"all": slice(None), "things": thing, "stuff": ~thing}
         for group, value in split_means(values, space.things).items():
-            kept = {} if counts is None else {"counts": counts[:, rows[group]], "measure": "panoptic quality"}
+            kept = {} if counts is None else {**counts, "counts": counts["counts"][:, rows[group]]}
             if group in groups and np.isfinite(value):
                 detail = {c: 100 * float(v) for c, v in zip(space.names, values, strict=True) if np.isfinite(v)}
                 found.append({"name": f"{name} ({group})", "value": 100 * value, "unit": "%", "protocol": protocol,

@@ -22,6 +22,7 @@ HEADS = {"largefov": "DeepLab-LargeFOV", "aspp": "DeepLab v2", "deeplabv3plus": 
 TITLES = {"rectangle": "Rectangle", "ellipse": "Ellipse", "proposal": "MCG", "grabcut": "GrabCut",
           "grabcut_plus": "GrabCut+", "weak": "network, boxes", "full": "network, masks"}
 THRESHOLDS = (0.5, 0.75)
+RANKED = "mAP^r@0.5, ranked"  # by the network's own probability
 
 
 def methods_frame(tables, known) -> pd.DataFrame:
@@ -147,21 +148,24 @@ def instance_table(found, n_classes) -> tuple[pd.DataFrame, dict]:
 
 
 def picture_counts(found, n_classes, ids) -> dict:
-    """Count for `instance_table`'s measures what adds over pictures: {kind: {measure: fields of a result for
+    """Count what the measures of `instance_table`, and `RANKED`, are made of: {kind: {measure: fields of a result for
     Stage.finish}}, pictures in the order of their IDS, those of the records."""
     order, counted = np.argsort(ids), {}
     for kind, records_ in found.items():
-        level = equal_scores([records_[k] for k in order])
+        by_id = [records_[k] for k in order]
+        level = equal_scores(by_id)
         counted[kind] = {f"mAP^r@{t:g}": {"counts": instance_metrics.unranked_counts(level, n_classes, t),
                                           "measure": "recall times precision"} for t in THRESHOLDS}
         counted[kind]["ABO"] = {"counts": instance_metrics.best_overlap_counts(level, n_classes),
                                 "measure": "mean over objects"}
+        counted[kind][RANKED] = {"counts": instance_metrics.ranked_counts(by_id, n_classes, THRESHOLDS[0]),
+                                 "measure": "average precision"}
     return counted
 
 
 def ranked(found, n_classes) -> dict:
     """Score the networks with their masks ranked by the network's own probability: {kind: mAP^r at 0.5 in %}."""
-    return {kind: 100 * instance_metrics.mean(instance_metrics.average_precision(found[kind], n_classes, 0.5))
+    return {kind: 100 * instance_metrics.mean(instance_metrics.average_precision(found[kind], n_classes, THRESHOLDS[0]))
             for kind in ("weak", "full") if kind in found}
 
 
@@ -195,8 +199,8 @@ def results(detail, counted, classes, common, weights, params_train, ranking, la
                          "detail": dict(zip(classes[1:], values.tolist(), strict=True)), **counted[kind][measure]})
         if kind in ranking:
             ranked_by = {**protocol, "matching": f"{protocol['matching']}, by the network's probability"}
-            rows.append({"name": "mAP^r@0.5, ranked", "value": ranking[kind], "unit": "%", "protocol": ranked_by,
-                         "role": "bound" if kind == "full" else "final", "detail": {}})
+            rows.append({"name": RANKED, "value": ranking[kind], "unit": "%", "protocol": ranked_by,
+                         "role": "bound" if kind == "full" else "final", "detail": {}, **counted[kind][RANKED]})
     return [row for row in rows if np.isfinite(row["value"])]
 
 

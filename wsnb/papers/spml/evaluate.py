@@ -124,6 +124,7 @@ def results(tables, instances, kinds, conditions, common, classes) -> list[dict]
         rows.append({"name": "IoU per instance", "value": value, "unit": "%", "role": role,
                      "protocol": {**protocol, "aggregation": "mean over pictures, weighted by instances"}})
     preset = next(iter(fields.values()))["preset"]
-    bound = {**common, "method": "all background", "supervision": "none", "label_source": "", "preset": preset}
+    bound = {**common, "method": "all background", "supervision": "none", "annotation": "", "label_source": "",
+             "preset": preset}
     return [*rows, {"name": "mIoU", "value": 100 * metrics.mean_iou(tables["background"]), "unit": "%",
                     "role": "bound", "protocol": bound}]

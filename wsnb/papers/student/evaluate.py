@@ -54,6 +54,13 @@ def annotations(supervision, layout, items, classes, tuned_masks) -> dict:
     return paid
 
 
+def need_full_masks(p) -> None:
+    """Raise ValueError if the student of as many masks as `price_of` buys would learn from other labels."""
+    if p.supervision != "full" or p.labels_stage or p.labels_dir:
+        raise ValueError(f"price_of {p.price_of!r}: these labels are paid in full masks; set supervision to full, and "
+                         "leave labels_stage and labels_dir empty")
+
+
 def need_apart(items, train_ids, val_split) -> None:
     """Raise ValueError if some ITEMS of VAL_SPLIT are among the pictures that were learned from."""
     both = sorted({item.id for item in items} & set(train_ids))

@@ -65,11 +65,11 @@ def folder_of(labels_stage, labels_dir, upstream) -> Path | None:
 
 
 def sampled(items, count, seed) -> list:
-    """Draw COUNT of the ITEMS at random by SEED, in their order; all with 0. Raises ValueError if there are fewer."""
-    if not 0 <= count <= len(items):
-        raise ValueError(f"sample {count}: there are {len(items)} pictures; take 0 (all) to {len(items)}")
-    drawn_ = np.random.default_rng([seed, 2**30]).permutation(len(items))[:count] if count else range(len(items))
-    return [items[k] for k in sorted(drawn_)]
+    """Draw COUNT of the ITEMS at random by SEED, in their order. Raises ValueError if there are fewer."""
+    if count > len(items):
+        raise ValueError(f"price_of: the labels cost {count} full masks, but there are {len(items)} pictures; leave it "
+                         "empty, to take all")
+    return [items[k] for k in sorted(np.random.default_rng([seed, 2**30]).permutation(len(items))[:count])]
 
 
 def of_maps(source, items) -> bool:
