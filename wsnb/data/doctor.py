@@ -76,7 +76,8 @@ def usual_splits(root, layout="voc12") -> list[str]:
 def check(root, splits=("train", "val"), n_classes: int = 0, workers: int = 0, progress=None,
           layout: str = "voc12", kinds=KINDS, bare: bool = False) -> Report:
     """Open every file of the pictures of SPLITS of a data set; nothing is written. LAYOUT is one of LAYOUTS; KINDS are
-    those of the pictures' files that are looked at. BARE: a split may come without any mask.
+    those of the pictures' files that are looked at ("A|B": B where a picture has no A; "weak mask": one with marks of
+    its own for what is unknown). BARE: a split may come without any mask.
 
     Finds what is missing, empty, truncated, of another size than its picture, in colour or 16 bits where it must not
     be, labels at or above N_CLASSES (0: as many as the set names), broken XML and boxes outside, unreadable list
@@ -101,7 +102,7 @@ def check(root, splits=("train", "val"), n_classes: int = 0, workers: int = 0, p
     report.pictures.update((split, len(items)) for split, items in found.items())
     _leaks(found, report)
     if not names:
-        kinds = [kind for kind in kinds if kind != "boxes"]  # they name classes
+        kinds = [kind for kind in kinds if "boxes" not in kind]  # they name classes
     elif reader is voc and not is_background(names[0]):
         report.problems.append(f"classes.txt: the first line is {names[0]!r}, but 0 is the background; put background "
                                "first, and see that the masks count from it")
@@ -123,8 +124,7 @@ def check(root, splits=("train", "val"), n_classes: int = 0, workers: int = 0, p
         if progress is not None:
             progress(done, len(everything))
     if background == 0 and held == {0, checked.VOID}:
-        report.problems.append("masks: all hold nothing but 0 and 255; 255 means unknown: write the class's number, 1 "
-                               "for the first")
+        report.problems.append(checked.NO_CLASS)
     for split, items in found.items() if names else ():
         if reader is coco:
             bare = sum(not item.tags for item in items)
@@ -132,6 +132,30 @@ def check(root, splits=("train", "val"), n_classes: int = 0, workers: int = 0, p
                                 + (f" (official: {coco.WITHOUT[split]:,})" if split in report.official else ""))
         _remarks(split, items, present[split], names, background, report)
     return report
+
+
+def folder(parameter: str, items, of_item, workers: int = 0, progress=None) -> Report:
+    """Read the files of other programs that the folder of PARAMETER has of ITEMS, pictures, by OF_ITEM, the function
+    that reads them in a run. WORKERS and PROGRESS as in `check`."""
+    report, entries = Report(parameter, {parameter: len(items)}), [(None, item) for item in items]
+    for done, (_, problem) in enumerate(_each(partial(_fault, of_item=of_item), entries, workers), 1):
+        if problem in report.problems:  # of one file for all
+            break
+        report.problems += [problem] if problem else []
+        if progress is not None:
+            progress(done, len(items))
+    return report
+
+
+def _fault(item: Item, of_item) -> str | None:
+    """What is wrong with a file of a picture."""
+    try:
+        of_item(item)
+    except ValueError as error:  # or a FileError
+        return str(error)
+    except Exception as error:  # noqa: BLE001 - the other files' report must not be lost
+        return f"{item.id}: its file cannot be read ({type(error).__name__}: {error}); fetch or make it again"
+    return None
 
 
 def weights(path) -> Report:
@@ -251,9 +275,10 @@ def _each(look, everything, workers: int):
 def _look(item: Item, layout: str, n_classes: int, names, kinds) -> tuple[list[str], list[int]]:
     """Find all problems of one picture's files, and its labels: of the mask, or the list's tags where there is none."""
     problems, reader = [], read.of(layout)
+    kinds = {next((one for one in kind.split("|") if getattr(item, one, None)), kind) for kind in kinds}
 
-    def attempt(kind, look):
-        path = getattr(item, kind) if kind in kinds else None
+    def attempt(kind, look, field=None):
+        path = getattr(item, field or kind) if kind in kinds else None
         if path is not None:
             try:
                 if not path.exists():
@@ -270,6 +295,8 @@ def _look(item: Item, layout: str, n_classes: int, names, kinds) -> tuple[list[s
 
     attempt("image", lambda: read.image(item))
     mask = attempt("mask", lambda: reader.read_mask(item, n_classes))
+    if "weak mask" in kinds:  # marks of its own for what is unknown
+        mask = attempt("weak mask", lambda: checked.weak_map(item, "mask", n_classes), "mask")
     instances = attempt("instances", lambda: reader.read_instances(item))
     if mask is not None and instances is not None and (lone := _without_class(mask, instances, reader.BACKGROUND)):
         problems.append(f"{item.instances}: {len(lone)} objects lie on background or void of {item.mask.name} only, "

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 
 from wsnb import files, legacy_pickle
 from wsnb.data import read
+from wsnb.data.item import image_shape
 from wsnb.ops import cam
 from wsnb.ops.segsort import random_walk, retrieval
 from wsnb.ops.segsort.segments import VOID, prototypes_of, segment, segment_mean
@@ -32,20 +33,23 @@ def compute_cams(network, image, tags, scales=(1.0,), base=1.0, device="cpu"):
     return keys, cam.over_class_maximum(summed.cpu().numpy()[keys])
 
 
-def read_official_cams(path, shape):
-    """Read (classes, CAMs) of an official file: a pickled dict {0-based class: [H, W]} in 0..1, read without running
-    it.
-
-    SHAPE (height, width) is the picture's. Raises FileError for anything else.
-    """
+def official_cams_of(folder, n_tags, item):
+    """Read (classes, CAMs) of a picture of the authors' FOLDER/ID.npy: a pickled dict {0-based class: [H, W]} in 0..1,
+    read without running it. Raises FileError for anything else, and for a class that is none of N_TAGS."""
+    path, shape = Path(folder) / f"{item.id}.npy", image_shape(item)
     content = legacy_pickle.load_legacy_array(path)
-    content = content.item() if isinstance(content, np.ndarray) and content.dtype == object else content
-    if not isinstance(content, dict) or not all(np.shape(value) == tuple(shape) for value in content.values()):
-        raise files.FileError(f"{path}: not a dictionary of maps of its picture's size {shape[1]}x{shape[0]}; take the "
-                              "CAM files of this very data set")
-    keys = sorted(int(key) for key in content)
-    by_key = {int(key): np.asarray(value, np.float32) for key, value in content.items()}
-    return np.array(keys, np.int64), np.stack([by_key[key] for key in keys]) if keys else np.zeros((0, *shape))
+    maps = {key: np.asarray(value) for key, value in content.items()} if isinstance(content, dict) else None
+    if maps is None or not all(one.shape == shape and one.dtype.kind in "biuf" and np.isfinite(one).all()
+                               for one in maps.values()):
+        raise files.FileError(f"{path}: not a dictionary of finite maps of its picture's size "
+                              f"{shape[1]}x{shape[0]}; take the CAM files of this very data set")
+    wrong = [key for key in maps if not isinstance(key, int | np.integer) or not 0 <= key < n_tags]
+    if wrong:
+        raise files.FileError(f"{path}: a map of the class {wrong[0]!r}; give maps of some classes 0 to {n_tags - 1}, "
+                              "without the background")
+    keys = sorted(maps)
+    made = np.stack([maps[key] for key in keys]) if keys else np.zeros((0, *shape))
+    return np.array(keys, np.int64), made.astype(np.float32)
 
 
 def write_cams(maps_of, items, folder):
