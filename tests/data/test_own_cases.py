@@ -122,7 +122,7 @@ def test_masks_of_0_and_255(folder):
     save_json(folder / "boxes.json", coco())
     said = refused(folder, "nothing but 0 and 255")
     for f in (folder / "masks").iterdir():
-        exec(said.rpartition("a file f: ")[2], {"Image": Image, "f": f})  # the remedy as it is printed
+        exec(said.rpartition("opened: ")[2], {"image": Image.open(f)})  # the remedy as it is printed
     made = dataset.make(folder)
     assert made.classes == ("background", "cat") and made.known["masks"] == len(STEMS)
     assert {label for item in items(made).values() for label in np.unique(voc.read_mask(item, 2))} == {0, 1}
@@ -134,7 +134,7 @@ def test_the_remedy_for_masks_of_0_and_255_serves_palettes(folder):
         image = Image.open(f).convert("P")
         image.putpalette([0, 0, 0, 128, 0, 0])
         image.save(f)
-        exec(NO_CLASS.rpartition("a file f: ")[2], {"Image": Image, "f": f})
+        exec(NO_CLASS.rpartition("opened: ")[2], {"image": Image.open(f)})
         assert set(np.unique(read_index(f))) == {0, 1}
 
 

@@ -73,7 +73,7 @@ BAD = {  # file: (name, content, what is said)
     "class": ("a.png", np.full((2, 4), 3, np.uint8), "label 3"),
     "maps": ("a.npy", np.zeros((3, 2, 4)), "maps (3, 2, 4) of the classes [0, 1, 2]"),
     "nan": ("a.npy", np.full((2, 2, 4), np.nan), "NaN or Inf"), "flat": ("a.npy", np.zeros(4), "maps (4,)"),
-    "words": ("a.npy", {"cat": np.zeros((2, 4))}, "cannot be read"),
+    "words": ("a.npy", {"cat": np.zeros((2, 4))}, "neither maps of numbers"),
     "code": ("a.npy", np.array([print], object), "refused"),
     "category": ("x.json", [{"image_id": "a", "category_id": 9, "segmentation": []}], "category_id 9"),
     "lengths": ("x.json", [{"image_id": "a", "category_id": 1, "segmentation": {"size": [2, 4], "counts": [9]}}],

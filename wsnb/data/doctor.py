@@ -167,11 +167,16 @@ def weights(path) -> Report:
     except FileError as error:
         report.problems.append(str(error))
         return report
-    state = {name: np.asarray(one) for name, one in _tensors(state)}
+    state = {name: _array(one) for name, one in _tensors(state)}
+    foreign = [name for name, one in state.items() if one is None]
+    if foreign:
+        report.problems.append(f"{path}: {len(foreign)} tensors are no plain arrays (sparse, quantised, nested or of "
+                               f"no device), the first is {foreign[0]}; save dense ones")
+    state = {name: one for name, one in state.items() if one is not None}
     report.notes.append(f"{len(state)} tensors, {sum(one.size for one in state.values()):,} numbers")
-    wrong = [name for name, one in state.items() if one.dtype.kind == "f" and not np.isfinite(one).all()]
+    wrong = [name for name, one in state.items() if one.dtype.kind in "fc" and not np.isfinite(one).all()]
     published, count = RELEASED.get(Path(path).name), sum(not name.endswith("num_batches_tracked") for name in state)
-    if not state:
+    if not state and not foreign:
         report.problems.append(f"{path}: holds no named tensors; give a bare state dict")
     elif published not in (None, count):
         report.problems.append(f"{path}: {count} tensors without counters, the released file of this name has "
@@ -192,9 +197,9 @@ def tags(path) -> Report:
     if not isinstance(table, dict) or not table:
         report.problems.append(f"{path}: holds no dictionary of tags; give IRN's cls_labels.npy")
         return report
-    vectors = {name: np.asarray(vector) for name, vector in table.items()}
-    shape = next(iter(vectors.values())).shape
-    wrong = [name for name, vector in vectors.items() if vector.shape != shape or vector.ndim != 1
+    vectors = {name: _array(vector) for name, vector in table.items()}
+    shape = next((vector.shape for vector in vectors.values() if vector is not None), None)
+    wrong = [name for name, vector in vectors.items() if vector is None or vector.shape != shape or vector.ndim != 1
              or vector.dtype.kind not in "biuf" or not np.isin(vector, (0, 1)).all()]
     if wrong:
         report.problems.append(f"{path}: {len(wrong)} of {len(table)} pictures have no vector of 0 and 1 of one "
@@ -203,12 +208,23 @@ def tags(path) -> Report:
     return report
 
 
-def _tensors(state, prefix=""):
-    """Yield (name, tensor) of a dictionary, and of those within it."""
-    for name, one in state.items() if isinstance(state, dict) else ():
-        if hasattr(one, "shape"):
+def _tensors(state, prefix="", depth=20):
+    """Yield (name, tensor) of a dictionary, and of those within it, DEPTH of them at most: one may hold itself."""
+    for name, one in state.items() if isinstance(state, dict) and depth else ():
+        if hasattr(type(one), "shape"):
             yield f"{prefix}{name}", one
-        yield from _tensors(one, f"{prefix}{name}.")
+        yield from _tensors(one, f"{prefix}{name}.", depth - 1)
+
+
+def _array(one) -> np.ndarray | None:
+    """An array of the numbers of a tensor, or of a list; None where they are no plain ones."""
+    try:
+        if not hasattr(one, "detach"):
+            return np.asarray(one)
+        one = one.detach()
+        return np.asarray(one.float() if one.is_floating_point() else one)
+    except (TypeError, ValueError, RuntimeError):  # the last: of torch, NotImplementedError too
+        return None
 
 
 def _names(reader, root, report: Report) -> tuple[str, ...]:
@@ -235,6 +251,10 @@ def _listed_voc(root, split: str, report: Report) -> list[Item]:
             report.problems.append(f"list {split}: {item.id} occurs twice; remove one of its lines")
         once[item.id] = item
     report.problems += [str(error) for error in errors if str(error) not in report.problems]
+    untagged = [item.id for item in once.values() if item.tags is None and item.mask is not None]
+    if len(untagged) < len(once) and any(item.tags is not None for item in once.values()) and untagged:
+        report.problems.append(f"tags.json: {len(untagged)} of {len(once)} pictures of {split} have no tags there, the "
+                               f"first is {untagged[0]}; add them, [] where nothing is, or remove the file")
     return list(once.values())
 
 
@@ -281,7 +301,7 @@ def _look(item: Item, layout: str, n_classes: int, names, kinds) -> tuple[list[s
         path = getattr(item, field or kind) if kind in kinds else None
         if path is not None:
             try:
-                if not path.exists():
+                if not _exists(path):
                     raise FileError(f"{path}: missing; fetch it, or take {item.id} out of the list")
                 if regular(path).stat().st_size == 0:
                     raise FileError(f"{path}: empty, 0 bytes; fetch it again")
@@ -306,6 +326,14 @@ def _look(item: Item, layout: str, n_classes: int, names, kinds) -> tuple[list[s
     for what in ("scribbles", "points"):
         attempt(what, lambda what=what: checked.weak_map(item, what, n_classes))
     return problems, list(item.tags or ()) if mask is None else np.unique(mask).tolist()
+
+
+def _exists(path) -> bool:
+    """Tell whether a file is there. Raises FileError for a name that the system cannot have."""
+    try:
+        return path.exists()
+    except OSError as error:
+        raise FileError(f"{path}: {error.strerror}; correct the list") from error
 
 
 def _without_class(mask, instances, background) -> list[int]:

@@ -12,7 +12,8 @@ from wsnb.files import ON_ITS_SIDE, FileError, loaded_image, open_image, orienta
 
 VOID = 255
 NO_CLASS = ("masks: all hold nothing but 0 and 255; 255 means unknown: write the class's number. Where it is the "
-            "first one's, Pillow does it for a file f: Image.open(f).point(lambda v: min(v, 1)).save(f)")
+            "first one's, Pillow does it for an `image` that it opened: "
+            "image.point(lambda v: min(v, 1)).save(image.filename)")
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,8 @@ from wsnb.ops.segsort import random_walk, retrieval
 from wsnb.ops.segsort.segments import VOID, prototypes_of, segment, segment_mean
 from wsnb.papers.spml import data, inference, weak_labels
 
+TOLERANCE = 0.01  # of maps from 0 to 1, which may have been rounded
+
 
 @torch.no_grad()
 def compute_cams(network, image, tags, scales=(1.0,), base=1.0, device="cpu"):
@@ -37,13 +39,14 @@ def official_cams_of(folder, n_tags, item):
     """Read (classes, CAMs) of a picture of the authors' FOLDER/ID.npy: a pickled dict {0-based class: [H, W]} in 0..1,
     read without running it. Raises FileError for anything else, and for a class that is none of N_TAGS."""
     path, shape = Path(folder) / f"{item.id}.npy", image_shape(item)
-    content = legacy_pickle.load_legacy_array(path)
-    maps = {key: np.asarray(value) for key, value in content.items()} if isinstance(content, dict) else None
-    if maps is None or not all(one.shape == shape and one.dtype.kind in "biuf" and np.isfinite(one).all()
-                               for one in maps.values()):
-        raise files.FileError(f"{path}: not a dictionary of finite maps of its picture's size "
+    maps = legacy_pickle.load_legacy_array(path)
+    if not isinstance(maps, dict) or not all(
+            isinstance(one, np.ndarray) and one.shape == shape and one.dtype.kind in "uif"
+            and ((one >= -TOLERANCE) & (one <= 1 + TOLERANCE)).all() for one in maps.values()):
+        raise files.FileError(f"{path}: not a dictionary of maps from 0 to 1 of its picture's size "
                               f"{shape[1]}x{shape[0]}; take the CAM files of this very data set")
-    wrong = [key for key in maps if not isinstance(key, int | np.integer) or not 0 <= key < n_tags]
+    wrong = [key for key in maps if not isinstance(key, int | np.integer) or isinstance(key, bool)
+             or not 0 <= key < n_tags]
     if wrong:
         raise files.FileError(f"{path}: a map of the class {wrong[0]!r}; give maps of some classes 0 to {n_tags - 1}, "
                               "without the background")

@@ -124,15 +124,20 @@ def class_maps(path, n_tags) -> tuple[np.ndarray, np.ndarray]:
         keys = kept.get("keys") if name else list(kept)
         maps = kept[name] if name else list(kept.values())
     else:
-        keys, maps = range(len(kept)), kept
+        keys, maps = None, kept
     try:
-        keys, maps = np.asarray(keys, np.int64), np.asarray(maps, np.float32)
-    except (TypeError, ValueError) as error:
-        raise FileError(f"{path}: its class maps cannot be read ({error}); see wsnb/papers/student/sources.py for the "
-                        "forms that can") from error
+        maps = np.asarray(maps)
+        keys = np.asarray(keys) if isinstance(kept, dict) else np.arange(maps.shape[0] if maps.ndim else 0)
+        if maps.size and maps.dtype.kind not in "uif" or keys.size and keys.dtype.kind not in "ui" or keys.ndim != 1:
+            raise ValueError
+    except ValueError as error:  # NumPy's, too, for maps of several sizes
+        raise FileError(f"{path}: neither maps of numbers, nor classes and their maps; see "
+                        "wsnb/papers/student/sources.py for the forms that can be read") from error
     if not len(keys) and maps.size == 0:
-        return keys, np.zeros((0, 1, 1), np.float32)
-    if maps.ndim != 3 or len(keys) != len(maps) or keys.min() < 0 or keys.max() >= n_tags:
+        return np.zeros(0, np.int64), np.zeros((0, 1, 1), np.float32)
+    keys, maps = keys.astype(np.int64), maps.astype(np.float32)
+    if maps.ndim != 3 or not maps.size or not len(set(keys.tolist())) == len(keys) == len(maps) or keys.min() < 0 or (
+            keys.max() >= n_tags):
         raise FileError(f"{path}: maps {maps.shape} of the classes {keys.tolist()[:9]}; give a map [h, w] for each of "
                         f"some classes 0 to {n_tags - 1}, without the background")
     if not np.isfinite(maps).all():
@@ -140,12 +145,17 @@ def class_maps(path, n_tags) -> tuple[np.ndarray, np.ndarray]:
     return keys, maps
 
 
-@lru_cache(maxsize=2)
 def outlines(path, names) -> dict[str, list]:
     """Read {picture id: [(class, outline, crowd)]} of a COCO data set or list of results. Raises FileError.
 
     A data set names all of its pictures, and has the key COMPLETE; a list of results only those with a result.
     """
+    return _outlines(path, names, path.stat().st_mtime_ns, path.stat().st_size)
+
+
+@lru_cache(maxsize=2)
+def _outlines(path, names, written, size) -> dict[str, list]:
+    """Read the file, anew where it was WRITTEN at another time or with another SIZE."""
     content = load_json(path)
     of_set = isinstance(content, dict)
     stems, classes = {}, {str(k): k for k in range(1, len(names))}
