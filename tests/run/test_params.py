@@ -8,6 +8,7 @@ import pytest
 
 from tests.run.toy import YAML
 from wsnb.run import notebooks, params
+from wsnb.run.cli import main
 from wsnb.run.params import ParamsError
 
 CELL = """lr: float = 1e-3  # step size
@@ -334,11 +335,13 @@ def test_command_refuses_before_a_kernel(project):
         "toy/",
     ],
 )
-def test_names_stay_inside(project, name):
-    from wsnb.run import paths
-
-    with pytest.raises(ValueError, match="use letters|PAPER/NAME"):
-        paths.split_experiment(name)
+def test_names_stay_inside(project, name, monkeypatch, capsys):
+    monkeypatch.setenv("WSNB_ROOT", str(project.root))
+    before = sorted(project.root.parent.rglob("*"))
+    assert main(["run", name]) == 2
+    said = capsys.readouterr().err
+    assert ("use letters" in said or "PAPER/NAME" in said) and "Traceback" not in said, said
+    assert sorted(project.root.parent.rglob("*")) == before
 
 
 def test_a_link_out_of_the_runs_is_refused(project, tmp_path):
