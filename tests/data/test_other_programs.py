@@ -71,7 +71,7 @@ def test_detections(root, capsys, name):
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     (said,) = looked_at(root, capsys, "panoptic/shapes", "layout=voc", "detections=[files]",
                         f"detections_dir={path.parent}")
-    assert said.startswith(f"{path}: ") and words in said
+    assert said.startswith(f"detections_dir: {path}: ") and words in said
 
 
 CAMS = {  # of the student's labels_dir
@@ -88,7 +88,7 @@ def test_class_maps_of_other_programs(root, capsys, name):
     for one in (FIRST, SECOND):
         np.save(root.parent / f"given/{one}.npy", CAMS[name], allow_pickle=True)
     said = looked_at(root, capsys, "student/shapes_full", f"labels_dir={root.parent / 'given'}")
-    assert [one.partition(": ")[0] for one in said] == [f"{root.parent}/given/{one}.npy" for one in (FIRST, SECOND)]
+    assert [one.split(": ")[1] for one in said] == [f"{root.parent}/given/{one}.npy" for one in (FIRST, SECOND)]
     assert all("neither maps of numbers" in one or "give a map [h, w]" in one for one in said), said
 
 
@@ -126,7 +126,40 @@ def test_a_coco_file_that_changes_is_read_anew(tmp_path):
     path = tmp_path / "all.json"
     for label in (1, 2):
         path.write_text(json.dumps([{"image_id": "a", "category_id": label, "segmentation": [[0, 0, 9, 0, 9, 9]]}]))
-        assert sources.outlines(path, ("background", "cat", "dog"))["a"][0][0] == label
+        assert sources.outlines(path, ("background", "cat", "dog"))[0]["a"][0][0] == label
+
+
+def coco(image=None, **changes):
+    """A data set of two pictures and an outline."""
+    images = [{"id": k, "file_name": f"{one}.jpg", "height": 12, "width": 16} for k, one in enumerate((FIRST, SECOND))]
+    images[0] |= image or {}
+    outline = {"id": 1, "image_id": 0, "category_id": 1, "segmentation": [[0, 0, 9, 0, 9, 9]], **changes}
+    return {"images": images, "categories": [{"id": 1, "name": "person"}], "annotations": [outline]}
+
+
+RESULT = {"image_id": FIRST, "category_id": 15, "segmentation": [[0, 0, 9, 0, 9, 9]]}
+COCO = {
+    "another size": (coco({"width": 32, "height": 24}), "with 32x24 pixels, but the picture has 16x12"),
+    "an unknown image": (coco(image_id=9), "no image has the id 9"),
+    "a list for an image": (coco(image_id=[1]), "no image has the id [1]"),
+    "no annotations": ({**coco(), "annotations": None}, "annotations is no list of objects"),
+    "numbers": ({**coco(), "annotations": [1]}, "annotations is no list of objects"),
+    "text": ("x", "results is no list of objects"),
+    "categories of one id": ({**coco(), "categories": [{"id": 1, "name": "cat"}] * 2}, "two categories have one id"),
+    "no outline": (coco(segmentation=None), "a polygon is a list"),
+    "results of other pictures": ([{**RESULT, "image_id": 42}], "no result is of one of the 2 pictures"),
+    "no results": ([], "no result is of one of the 2 pictures"),
+}
+
+
+@pytest.mark.parametrize("name", COCO)
+def test_coco_labels_of_the_student(root, capsys, name):
+    content, words = COCO[name]
+    path = root.parent / "given/all.json"
+    for one, said in ((coco(), None), ([RESULT], None), (content, words)):
+        path.write_text(json.dumps(one))
+        found = looked_at(root, capsys, "student/shapes_full", f"labels_dir={path.parent}", code=int(bool(said)))
+        assert len(found) == int(bool(said)) and (not said or f"{path}: " in found[0] and said in found[0])
 
 
 @pytest.mark.parametrize("text, words", [

@@ -79,7 +79,7 @@ BAD = {  # file: (name, content, what is said)
     "lengths": ("x.json", [{"image_id": "a", "category_id": 1, "segmentation": {"size": [2, 4], "counts": [9]}}],
                 "run lengths are 9 pixels"),
     "image": ("x.json", {"images": [], "categories": [{"id": 1, "name": "cat"}],
-                         "annotations": [{"image_id": 7, "category_id": 1, "segmentation": []}]}, "not COCO's"),
+                         "annotations": [{"image_id": 7, "category_id": 1, "segmentation": []}]}, "no image has"),
     "absent": ("x.json", {"images": [{"id": 7, "file_name": "b.jpg"}], "categories": [], "annotations": []},
                "names no image a"),
     "twice": ("x.json", {"images": [{"id": 7, "file_name": "a.jpg"}, {"id": 8, "file_name": "b/a.png"}],

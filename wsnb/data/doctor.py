@@ -139,6 +139,7 @@ def folder(parameter: str, items, of_item, workers: int = 0, progress=None) -> R
     that reads them in a run. WORKERS and PROGRESS as in `check`."""
     report, entries = Report(parameter, {parameter: len(items)}), [(None, item) for item in items]
     for done, (_, problem) in enumerate(_each(partial(_fault, of_item=of_item), entries, workers), 1):
+        problem = problem and f"{parameter}: {problem}"
         if problem in report.problems:  # of one file for all
             break
         report.problems += [problem] if problem else []

@@ -137,7 +137,9 @@ def _folders(project, experiment, inputs):
 
     try:
         found = list(inputs.folders(values, root, tuple(read.class_names(layout, root)), pictures))
-    except FileError:  # of the data set, and said where its splits are looked at
+    except ValueError as error:  # or a FileError, of the data set or of one file for all pictures
+        yield Part(root, None, False, [str(error)], (), "its folders",
+                   lambda _, said=str(error): doctor.Report("", problems=[said]))
         return
     for parameter, items, of_item in found:
         yield Part(root, named[parameter], False, [layout, parameter, [item.id for item in items]],

@@ -14,4 +14,5 @@ def folders(values, root, names, pictures):
 
         source = sources.Source(Path(values["labels_dir"]), values["layout"], names)
         items = sources.sampled(pictures("train_split"), values["sample"], values["seed"])
+        sources.need_results(items, source)
         yield "labels_dir", items, partial(sources.label_map, source=source)
