@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from wsnb.data import coco, densepose, imagenet_det, read, sbd, voc, voc_lists
+from wsnb.data import cityscapes, coco, densepose, imagenet_det, read, sbd, voc, voc_lists
 from wsnb.data import item as checked
 from wsnb.data.item import Item
 from wsnb.data.own.names import is_background
@@ -126,6 +126,8 @@ def check(root, splits=("train", "val"), n_classes: int = 0, workers: int = 0, p
     if background == 0 and held == {0, checked.VOID}:
         report.problems.append(checked.NO_CLASS)
     for split, items in found.items() if names else ():
+        if reader is cityscapes:
+            _lone_labels(split, items, report)
         if reader is coco:
             bare = sum(not item.tags for item in items)
             report.notes.append(f"{split}: {bare:,} pictures without an annotation"
@@ -335,6 +337,17 @@ def _exists(path) -> bool:
         return path.exists()
     except OSError as error:
         raise FileError(f"{path}: {error.strerror}; correct the list") from error
+
+
+def _lone_labels(split: str, items, report: Report) -> None:
+    """Note labels of Cityscapes whose picture is not there: its lists are its folders."""
+    pictures = {path.name.partition("_leftImg8bit.")[0] for folder in {item.image.parents[1] for item in items}
+                for path in folder.glob("[!.]*/[!.]*_leftImg8bit.*")}
+    lone = sorted(path.name for folder in {item.mask.parents[1] for item in items if item.mask}
+                  for path in folder.glob("[!.]*/[!.]*_label*Ids.png") if path.name.split("_gt")[0] not in pictures)
+    if lone:
+        report.notes.append(f"{split}: {len(lone)} label files without a picture, the first is {lone[0]}; unpack "
+                            "leftImg8bit again if it should be there")
 
 
 def _without_class(mask, instances, background) -> list[int]:
