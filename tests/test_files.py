@@ -11,6 +11,7 @@ from PIL import Image
 
 from wsnb import files
 from wsnb.files import FileError
+from wsnb.run.cli import main
 
 MASK = np.arange(12, dtype=np.uint8).reshape(3, 4)
 NOISE = np.random.default_rng(0).integers(0, 256, (20, 30, 3), np.uint8)
@@ -135,6 +136,8 @@ def test_a_malicious_pickle_never_runs(tmp_path, kind):
     read = files.load_torch if kind.endswith("pth") else files.load_npz
     with pytest.raises(FileError, match=str(path)):
         read(path)
+    for name in ("weights", "tags"):
+        assert main(["data", "doctor", name, str(path)]) == 1
     assert not crater.exists()
     pickle.loads(pickle.dumps(Bomb(crater)))  # the bomb is live
     assert crater.exists()

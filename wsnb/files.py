@@ -151,9 +151,23 @@ def load_json(path):
     """Read a JSON file. Raises FileError if it is missing or damaged."""
     text = read_text(path)
     try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise FileError(f"{path}: cannot be read as JSON ({error}); write it again, as UTF-8 text") from error
+        return json.loads(text, object_pairs_hook=_once)
+    except json.JSONDecodeError as error:
+        reason = f"line {error.lineno}, column {error.colno}: {error.msg}"
+    except RecursionError:
+        reason = "lists within lists without end"
+    except ValueError as error:  # of _once, or Python's for a number of thousands of digits
+        reason = str(error) if str(error).startswith("the key") else "a number of thousands of digits"
+    raise FileError(f"{path}: cannot be read as JSON ({reason}); write it again, as UTF-8 text")
+
+
+def _once(pairs) -> dict:
+    """Make a dictionary of PAIRS. Raises ValueError for a key that occurs twice: one of its values would be lost."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        keys = [key for key, _ in pairs]
+        raise ValueError(f"the key {next(key for key in keys if keys.count(key) > 1)!r} stands twice in one object")
+    return found
 
 
 def save_npz(path, **arrays) -> None:
@@ -232,6 +246,10 @@ def load_torch(path, map_location="cpu"):
                 _check_names(file, 5)  # format, version, machine, content, its tensors
         return torch.load(path, map_location=map_location, weights_only=True)
     except Exception as error:  # a damaged pickle raises nearly anything: IndexError, struct.error, AssertionError
+        if other := re.search(r"GLOBAL ([\w.]{1,200})", str(error)):
+            raise FileError(f"{path}: holds {other[1]} beside tensors, numbers and text, and such files can run "
+                            "programs; save the tensors alone where it was made: torch.save(model.state_dict(), "
+                            "FILE)") from error
         reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise FileError(f"{path}: not a readable file of tensors ({reason}); fetch or make it again") from error
 

@@ -49,9 +49,9 @@ def pipe(path):
 SET = {  # of a VOC root: the file, what is made of it, what the doctor says of it
     "unknown encoding": (XML, written(tree.XML.replace("<annotation>", "<?xml version='1.0' encoding='klingon'?>"
                                                        "<annotation>", 1)), "broken XML"),
-    "a box of 1e299": (XML, written(tree.XML.replace("<xmax>16", "<xmax>1e299")), "leaves the 16x12 picture"),
+    "a box of 1e299": (XML, written(tree.XML.replace("<xmax>16", "<xmax>1e299")), "not a number of pixels"),
     "a box of inf": (XML, written(tree.XML.replace("<xmax>16", "<xmax>inf")), "not a number"),
-    "a size of 1e299": (XML, written(tree.XML.replace("<width>16", "<width>1e299")), "picture, but it is 16x12"),
+    "a size of 1e299": (XML, written(tree.XML.replace("<width>16", "<width>1e299")), "not a number of pixels"),
     "20,000 x 20,000 pixels": (PICTURE, huge, "not a readable picture"),
     "20,000 x 20,000 labels": (MASK, huge, "not a readable picture"),
     "truncated JPEG": (PICTURE, lambda path: path.write_bytes(path.read_bytes()[:-80]), "not a readable picture"),

@@ -145,3 +145,11 @@ def test_sixteen_bits_survive(tmp_path):
     from wsnb.data.item import read_numbers
 
     assert read_numbers(tmp_path / "a.png").tolist() == [[65535, 1]]
+
+
+def test_a_label_without_its_picture_is_noted(root):
+    picture = cityscapes.items(root, "train")[0].image
+    picture.unlink()
+    notes = doctor.check(root, ["train"], layout="cityscapes").notes
+    name = picture.name.removesuffix("_leftImg8bit.png")
+    assert sum(f"train: 1 label files without a picture, the first is {name}" in note for note in notes) == 1

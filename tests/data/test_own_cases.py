@@ -9,8 +9,9 @@ from PIL import Image
 
 from tests.data import tree
 from wsnb.data import doctor, read, voc
+from wsnb.data.item import NO_CLASS
 from wsnb.data.own import dataset, names
-from wsnb.files import FileError, save_json, save_png
+from wsnb.files import FileError, read_index, save_json, save_png
 
 SIZE = (30, 40)
 STEMS = ("a", "b", "c", "d")
@@ -119,7 +120,22 @@ def test_masks_of_0_and_255(folder):
     masks(folder, lambda mask: mask * 255)
     refused(folder, "nothing but 0 and 255")
     save_json(folder / "boxes.json", coco())
-    refused(folder, "nothing but 0 and 255")
+    said = refused(folder, "nothing but 0 and 255")
+    for f in (folder / "masks").iterdir():
+        exec(said.rpartition("opened: ")[2], {"image": Image.open(f)})  # the remedy as it is printed
+    made = dataset.make(folder)
+    assert made.classes == ("background", "cat") and made.known["masks"] == len(STEMS)
+    assert {label for item in items(made).values() for label in np.unique(voc.read_mask(item, 2))} == {0, 1}
+
+
+def test_the_remedy_for_masks_of_0_and_255_serves_palettes(folder):
+    masks(folder, lambda mask: mask * 255)
+    for f in (folder / "masks").iterdir():
+        image = Image.open(f).convert("P")
+        image.putpalette([0, 0, 0, 128, 0, 0])
+        image.save(f)
+        exec(NO_CLASS.rpartition("opened: ")[2], {"image": Image.open(f)})
+        assert set(np.unique(read_index(f))) == {0, 1}
 
 
 @pytest.mark.parametrize("labels", ["tags", "boxes"])

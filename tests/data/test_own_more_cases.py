@@ -93,7 +93,7 @@ def test_categories_that_differ_by_case(folder):  # noqa: F811
     ("tags.csv", "a.jpg,cat\na.png,dog\n", "a occurs twice"),
     ("points.csv", "a.jpg,cat,0.5,0.25\nb.jpg,dog,0.75,1\n", "seem to be shares"),
     ("points.csv", "a.jpg,cat,5,30\nb.jpg,dog,1,1\n", "leaves the 40x30 picture"),
-    ("points.csv", "a.jpg,cat,nan,3\nb.jpg,dog,1,1\n", "leaves the 40x30 picture"),
+    ("points.csv", "a.jpg,cat,nan,3\nb.jpg,dog,1,1\n", "is not NAME,class,x,y"),
     ("scribbles.csv", "a.jpg,__ignore__,1,1,2,2\nb.jpg,dog,1,1\n", "no object"),
 ])
 def test_tables(folder, name, text, said):  # noqa: F811

@@ -153,7 +153,7 @@ def test_detections_of_every_format_agree(tmp_path):
 @pytest.mark.parametrize("text, what", [
     ("car 1 2 3 4\n", "5 of 6 parts"), ("tram 1 2 3 4 0.5\n", "'tram' is no class"),
     ("car 1 2 3 4 5\n", "probabilities"), ("9 1 2 3 4 0.5\n", "'9' is no class"),
-    ("car a 2 3 4 0.5\n", "could not convert"), ("car nan 2 3 4 0.5\n", "not finite"),
+    ("car a 2 3 4 0.5\n", "'a' is no number"), ("car nan 2 3 4 0.5\n", "'nan' is no number"),
     ("1.5 1 2 3 4 0.5\n", "'1.5' is no class"),
 ])
 def test_wrong_detections_are_refused(tmp_path, text, what):

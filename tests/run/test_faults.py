@@ -125,6 +125,25 @@ def test_disk_full_in_a_stage(project):
     assert "FAILED" not in project.run("--until", "02_train") and project.manifest("01_make") == before
 
 
+def test_disk_full_in_a_run(project, tmp_path):
+    """The runs lie on a disk of 1 MB, which the second stage fills."""
+    runs = tmp_path / "disk"
+    runs.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", runs], capture_output=True).returncode:
+        pytest.skip("no right to mount a small disk")
+    try:
+        project.edit("02_train", "stage.finish()", "save_json(stage.folder / 'big.json', 'x' * size)\nstage.finish()")
+        project.edit("02_train", "pause: float = 0.0", "pause: float = 0.0\nsize: int = 2_000_000")
+        words = ("--runs", str(runs), "--until", "02_train")
+        text = project.run(*words, code=1)
+        assert "big.json: cannot be written (No space left on device); it needs more than" in text, text
+        assert (runs / "toy/tiny/01_make/manifest.json").exists() and not list(runs.rglob("big.json*"))
+        text = project.run(*words, "-p", "size=9")
+        assert "01_make (1/2): done already" in text and (runs / "toy/tiny/02_train/manifest.json").exists()
+    finally:
+        subprocess.run(["umount", runs], check=True)
+
+
 def test_disk_full_when_the_notebook_is_kept(project):
     project.single("import base64, os\nprint(base64.b64encode(os.urandom(30_000)).decode())\nstage.finish()")
     text = project.run(preexec_fn=limit(25_000), code=1)

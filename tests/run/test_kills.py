@@ -139,6 +139,32 @@ def test_interrupt_at_any_moment(project):
     assert not project.manifest("01_make")
 
 
+def test_interrupt_after_the_fork_server_was_killed(project):
+    """Another one is started, whose libraries take a while on a busy machine: nobody waits for them."""
+    (project.root / "slow.py").write_text("import time\ntime.sleep(40)\n")
+    program = project.root / "wsnb/run/kernel_forkserver.py"
+    program.write_text(program.read_text().replace('("ipykernel.kernelapp",)', '("ipykernel.kernelapp", "slow")'))
+    process, servers = project.start("run", "toy/tiny"), []
+
+    def server():
+        below = psutil.Process(process.pid).children()
+        return next((one for one in below if one.pid not in servers and program.name in " ".join(one.cmdline())), None)
+
+    wait_for(server)
+    time.sleep(1)  # the runner waits for it
+    servers.append(server().pid)
+    os.kill(servers[0], signal.SIGKILL)
+    wait_for(server)
+    time.sleep(1)
+    began = time.monotonic()
+    process.send_signal(signal.SIGTERM)
+    text, _ = process.communicate(timeout=120)
+    ended = time.monotonic() - began
+    assert process.returncode == 75 and "interrupted; the same command continues" in text, text
+    assert ended < 10 and not project.manifest("01_make")
+    print(f"ended {ended:.1f} s after SIGTERM")
+
+
 def test_a_kernel_that_ignores_interrupts_can_be_killed(project):
     project.single(  # the log's line is inside of the try: the file has it before stage.log returns
         "import time\nend = time.time() + 600\nwhile time.time() < end:\n    try:\n        stage.log('in')\n"

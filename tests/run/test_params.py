@@ -8,6 +8,7 @@ import pytest
 
 from tests.run.toy import YAML
 from wsnb.run import notebooks, params
+from wsnb.run.cli import main
 from wsnb.run.params import ParamsError
 
 CELL = """lr: float = 1e-3  # step size
@@ -83,6 +84,11 @@ def test_override(declared, text, value):
         ("lrr=1", "did you mean 'lr'"),
         ("n=1.5", "int"),
         ("n=x", "int"),
+        ("n=1_0", "int"),
+        ("n=010", "int"),
+        ("n=\u0663", "int"),
+        ("lr=0_5", "float"),
+        ("n=99999999999999999999", "below 4294967296"),
         ("flip=1", "true or false"),
         ("lr=nan", "finite"),
         ("scales=1,x", "float"),
@@ -237,6 +243,7 @@ free: int = 0  # the pause ends at >= 1; a | b"""
         ("scales=[]", "scales is empty; give one value at least"),
         ("scales=[1, 0]", "scales is 0.0, but has to be > 0"),
         ("sides=[1]", "sides has the length 1; give 2 values"),
+        ("rules=[crf, crf]", "rules has 'crf' twice"),
         ("rules=[crv]", "rules is 'crv'; did you mean 'crf'"),
     ],
 )
@@ -334,11 +341,13 @@ def test_command_refuses_before_a_kernel(project):
         "toy/",
     ],
 )
-def test_names_stay_inside(project, name):
-    from wsnb.run import paths
-
-    with pytest.raises(ValueError, match="use letters|PAPER/NAME"):
-        paths.split_experiment(name)
+def test_names_stay_inside(project, name, monkeypatch, capsys):
+    monkeypatch.setenv("WSNB_ROOT", str(project.root))
+    before = sorted(project.root.parent.rglob("*"))
+    assert main(["run", name]) == 2
+    said = capsys.readouterr().err
+    assert ("use letters" in said or "PAPER/NAME" in said) and "Traceback" not in said, said
+    assert sorted(project.root.parent.rglob("*")) == before
 
 
 def test_a_link_out_of_the_runs_is_refused(project, tmp_path):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from wsnb.data import coco, densepose, imagenet_det, read, sbd, voc, voc_lists
+from wsnb.data import cityscapes, coco, densepose, imagenet_det, read, sbd, voc, voc_lists
 from wsnb.data import item as checked
 from wsnb.data.item import Item
 from wsnb.data.own.names import is_background
@@ -76,7 +76,8 @@ def usual_splits(root, layout="voc12") -> list[str]:
 def check(root, splits=("train", "val"), n_classes: int = 0, workers: int = 0, progress=None,
           layout: str = "voc12", kinds=KINDS, bare: bool = False) -> Report:
     """Open every file of the pictures of SPLITS of a data set; nothing is written. LAYOUT is one of LAYOUTS; KINDS are
-    those of the pictures' files that are looked at. BARE: a split may come without any mask.
+    those of the pictures' files that are looked at ("A|B": B where a picture has no A; "weak mask": one with marks of
+    its own for what is unknown). BARE: a split may come without any mask.
 
     Finds what is missing, empty, truncated, of another size than its picture, in colour or 16 bits where it must not
     be, labels at or above N_CLASSES (0: as many as the set names), broken XML and boxes outside, unreadable list
@@ -101,7 +102,7 @@ def check(root, splits=("train", "val"), n_classes: int = 0, workers: int = 0, p
     report.pictures.update((split, len(items)) for split, items in found.items())
     _leaks(found, report)
     if not names:
-        kinds = [kind for kind in kinds if kind != "boxes"]  # they name classes
+        kinds = [kind for kind in kinds if "boxes" not in kind]  # they name classes
     elif reader is voc and not is_background(names[0]):
         report.problems.append(f"classes.txt: the first line is {names[0]!r}, but 0 is the background; put background "
                                "first, and see that the masks count from it")
@@ -123,15 +124,41 @@ def check(root, splits=("train", "val"), n_classes: int = 0, workers: int = 0, p
         if progress is not None:
             progress(done, len(everything))
     if background == 0 and held == {0, checked.VOID}:
-        report.problems.append("masks: all hold nothing but 0 and 255; 255 means unknown: write the class's number, 1 "
-                               "for the first")
+        report.problems.append(checked.NO_CLASS)
     for split, items in found.items() if names else ():
+        if reader is cityscapes:
+            _lone_labels(split, items, report)
         if reader is coco:
             bare = sum(not item.tags for item in items)
             report.notes.append(f"{split}: {bare:,} pictures without an annotation"
                                 + (f" (official: {coco.WITHOUT[split]:,})" if split in report.official else ""))
         _remarks(split, items, present[split], names, background, report)
     return report
+
+
+def folder(parameter: str, items, of_item, workers: int = 0, progress=None) -> Report:
+    """Read the files of other programs that the folder of PARAMETER has of ITEMS, pictures, by OF_ITEM, the function
+    that reads them in a run. WORKERS and PROGRESS as in `check`."""
+    report, entries = Report(parameter, {parameter: len(items)}), [(None, item) for item in items]
+    for done, (_, problem) in enumerate(_each(partial(_fault, of_item=of_item), entries, workers), 1):
+        problem = problem and f"{parameter}: {problem}"
+        if problem in report.problems:  # of one file for all
+            break
+        report.problems += [problem] if problem else []
+        if progress is not None:
+            progress(done, len(items))
+    return report
+
+
+def _fault(item: Item, of_item) -> str | None:
+    """What is wrong with a file of a picture."""
+    try:
+        of_item(item)
+    except ValueError as error:  # or a FileError
+        return str(error)
+    except Exception as error:  # noqa: BLE001 - the other files' report must not be lost
+        return f"{item.id}: its file cannot be read ({type(error).__name__}: {error}); fetch or make it again"
+    return None
 
 
 def weights(path) -> Report:
@@ -143,11 +170,16 @@ def weights(path) -> Report:
     except FileError as error:
         report.problems.append(str(error))
         return report
-    state = {name: np.asarray(one) for name, one in _tensors(state)}
+    state = {name: _array(one) for name, one in _tensors(state)}
+    foreign = [name for name, one in state.items() if one is None]
+    if foreign:
+        report.problems.append(f"{path}: {len(foreign)} tensors are no plain arrays (sparse, quantised, nested or of "
+                               f"no device), the first is {foreign[0]}; save dense ones")
+    state = {name: one for name, one in state.items() if one is not None}
     report.notes.append(f"{len(state)} tensors, {sum(one.size for one in state.values()):,} numbers")
-    wrong = [name for name, one in state.items() if one.dtype.kind == "f" and not np.isfinite(one).all()]
+    wrong = [name for name, one in state.items() if one.dtype.kind in "fc" and not np.isfinite(one).all()]
     published, count = RELEASED.get(Path(path).name), sum(not name.endswith("num_batches_tracked") for name in state)
-    if not state:
+    if not state and not foreign:
         report.problems.append(f"{path}: holds no named tensors; give a bare state dict")
     elif published not in (None, count):
         report.problems.append(f"{path}: {count} tensors without counters, the released file of this name has "
@@ -168,9 +200,9 @@ def tags(path) -> Report:
     if not isinstance(table, dict) or not table:
         report.problems.append(f"{path}: holds no dictionary of tags; give IRN's cls_labels.npy")
         return report
-    vectors = {name: np.asarray(vector) for name, vector in table.items()}
-    shape = next(iter(vectors.values())).shape
-    wrong = [name for name, vector in vectors.items() if vector.shape != shape or vector.ndim != 1
+    vectors = {name: _array(vector) for name, vector in table.items()}
+    shape = next((vector.shape for vector in vectors.values() if vector is not None), None)
+    wrong = [name for name, vector in vectors.items() if vector is None or vector.shape != shape or vector.ndim != 1
              or vector.dtype.kind not in "biuf" or not np.isin(vector, (0, 1)).all()]
     if wrong:
         report.problems.append(f"{path}: {len(wrong)} of {len(table)} pictures have no vector of 0 and 1 of one "
@@ -179,12 +211,23 @@ def tags(path) -> Report:
     return report
 
 
-def _tensors(state, prefix=""):
-    """Yield (name, tensor) of a dictionary, and of those within it."""
-    for name, one in state.items() if isinstance(state, dict) else ():
-        if hasattr(one, "shape"):
+def _tensors(state, prefix="", depth=20):
+    """Yield (name, tensor) of a dictionary, and of those within it, DEPTH of them at most: one may hold itself."""
+    for name, one in state.items() if isinstance(state, dict) and depth else ():
+        if hasattr(type(one), "shape"):
             yield f"{prefix}{name}", one
-        yield from _tensors(one, f"{prefix}{name}.")
+        yield from _tensors(one, f"{prefix}{name}.", depth - 1)
+
+
+def _array(one) -> np.ndarray | None:
+    """An array of the numbers of a tensor, or of a list; None where they are no plain ones."""
+    try:
+        if not hasattr(one, "detach"):
+            return np.asarray(one)
+        one = one.detach()
+        return np.asarray(one.float() if one.is_floating_point() else one)
+    except (TypeError, ValueError, RuntimeError):  # the last: of torch, NotImplementedError too
+        return None
 
 
 def _names(reader, root, report: Report) -> tuple[str, ...]:
@@ -211,6 +254,10 @@ def _listed_voc(root, split: str, report: Report) -> list[Item]:
             report.problems.append(f"list {split}: {item.id} occurs twice; remove one of its lines")
         once[item.id] = item
     report.problems += [str(error) for error in errors if str(error) not in report.problems]
+    untagged = [item.id for item in once.values() if item.tags is None and item.mask is not None]
+    if len(untagged) < len(once) and any(item.tags is not None for item in once.values()) and untagged:
+        report.problems.append(f"tags.json: {len(untagged)} of {len(once)} pictures of {split} have no tags there, the "
+                               f"first is {untagged[0]}; add them, [] where nothing is, or remove the file")
     return list(once.values())
 
 
@@ -251,12 +298,13 @@ def _each(look, everything, workers: int):
 def _look(item: Item, layout: str, n_classes: int, names, kinds) -> tuple[list[str], list[int]]:
     """Find all problems of one picture's files, and its labels: of the mask, or the list's tags where there is none."""
     problems, reader = [], read.of(layout)
+    kinds = {next((one for one in kind.split("|") if getattr(item, one, None)), kind) for kind in kinds}
 
-    def attempt(kind, look):
-        path = getattr(item, kind) if kind in kinds else None
+    def attempt(kind, look, field=None):
+        path = getattr(item, field or kind) if kind in kinds else None
         if path is not None:
             try:
-                if not path.exists():
+                if not _exists(path):
                     raise FileError(f"{path}: missing; fetch it, or take {item.id} out of the list")
                 if regular(path).stat().st_size == 0:
                     raise FileError(f"{path}: empty, 0 bytes; fetch it again")
@@ -270,6 +318,8 @@ def _look(item: Item, layout: str, n_classes: int, names, kinds) -> tuple[list[s
 
     attempt("image", lambda: read.image(item))
     mask = attempt("mask", lambda: reader.read_mask(item, n_classes))
+    if "weak mask" in kinds:  # marks of its own for what is unknown
+        mask = attempt("weak mask", lambda: checked.weak_map(item, "mask", n_classes), "mask")
     instances = attempt("instances", lambda: reader.read_instances(item))
     if mask is not None and instances is not None and (lone := _without_class(mask, instances, reader.BACKGROUND)):
         problems.append(f"{item.instances}: {len(lone)} objects lie on background or void of {item.mask.name} only, "
@@ -279,6 +329,25 @@ def _look(item: Item, layout: str, n_classes: int, names, kinds) -> tuple[list[s
     for what in ("scribbles", "points"):
         attempt(what, lambda what=what: checked.weak_map(item, what, n_classes))
     return problems, list(item.tags or ()) if mask is None else np.unique(mask).tolist()
+
+
+def _exists(path) -> bool:
+    """Tell whether a file is there. Raises FileError for a name that the system cannot have."""
+    try:
+        return path.exists()
+    except OSError as error:
+        raise FileError(f"{path}: {error.strerror}; correct the list") from error
+
+
+def _lone_labels(split: str, items, report: Report) -> None:
+    """Note labels of Cityscapes whose picture is not there: its lists are its folders."""
+    pictures = {path.name.partition("_leftImg8bit.")[0] for folder in {item.image.parents[1] for item in items}
+                for path in folder.glob("[!.]*/[!.]*_leftImg8bit.*")}
+    lone = sorted(path.name for folder in {item.mask.parents[1] for item in items if item.mask}
+                  for path in folder.glob("[!.]*/[!.]*_label*Ids.png") if path.name.split("_gt")[0] not in pictures)
+    if lone:
+        report.notes.append(f"{split}: {len(lone)} label files without a picture, the first is {lone[0]}; unpack "
+                            "leftImg8bit again if it should be there")
 
 
 def _without_class(mask, instances, background) -> list[int]:

@@ -11,6 +11,9 @@ import numpy as np
 from wsnb.files import ON_ITS_SIDE, FileError, loaded_image, open_image, orientation, read_index
 
 VOID = 255
+NO_CLASS = ("masks: all hold nothing but 0 and 255; 255 means unknown: write the class's number. Where it is the "
+            "first one's, Pillow does it for an `image` that it opened: "
+            "image.point(lambda v: min(v, 1)).save(image.filename)")
 
 
 @dataclass(frozen=True)
@@ -37,12 +40,16 @@ def given(item: Item, what: str) -> Path:
     return path
 
 
+def image_shape(item: Item) -> tuple[int, int]:
+    """Read height and width of the picture, of its header alone. Raises FileError."""
+    with open_image(item.image) as image:
+        width, height = image.size
+        return (width, height) if item.by_exif and orientation(image) in ON_ITS_SIDE else (height, width)
+
+
 def of_image_size(item: Item, path: Path, mask: np.ndarray) -> np.ndarray:
     """Return MASK, read from PATH, if it is as large as its picture. Raises FileError if not."""
-    with open_image(item.image) as image:  # reads the header only
-        width, height = image.size
-        if item.by_exif and orientation(image) in ON_ITS_SIDE:
-            width, height = height, width
+    height, width = image_shape(item)
     if mask.shape != (height, width):
         raise FileError(f"{path}: {mask.shape[1]}x{mask.shape[0]}, but its picture is {width}x{height}; "
                         "give the mask in the picture's size")

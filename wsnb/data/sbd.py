@@ -88,7 +88,7 @@ def _field(path, struct: str, name: str) -> np.ndarray:
     try:
         return content[struct][0, 0][name]
     except (KeyError, IndexError, ValueError, TypeError) as error:
-        raise FileError(f"{path}: no readable {struct}.{name} ({error}); fetch SBD again") from error
+        raise FileError(f"{path}: no readable {struct}.{name}; fetch SBD again") from error
 
 
 def _indices(path, array, name="Segmentation", dtype=np.uint8) -> np.ndarray:

@@ -12,8 +12,9 @@ from xml.etree import ElementTree
 import numpy as np
 
 from wsnb.data import sbd, weak
-from wsnb.data.item import Item, classes_only, given, of_image_size, read_numbers
+from wsnb.data.item import VOID, Item, classes_only, given, of_image_size, read_numbers
 from wsnb.data.own.names import only_classes, stem
+from wsnb.data.own.numbers import is_set, number
 from wsnb.data.voc_lists import CLASSES, Places, is_file, places, read_list, resolve, split_lines
 from wsnb.files import FileError, load_json, open_image, read_index, read_rgb, regular, voc_palette, write
 
@@ -32,6 +33,9 @@ def class_names(root) -> tuple[str, ...]:
         return CLASSES
     listed = read_list(path)
     only_classes(path, listed)
+    if not 2 <= len(listed) <= VOID:
+        raise FileError(f"{path}: {len(listed)} classes with the background; name one besides, and {VOID} at most with "
+                        f"it, for {VOID} means unknown")
     return tuple(map(_composed, listed))
 
 
@@ -206,10 +210,10 @@ def read_boxes(item: Item, names=CLASSES) -> tuple[np.ndarray, np.ndarray, np.nd
 
 def _number(path, element, name: str) -> int:
     text = element.findtext(name)
-    try:
-        return round(float(text))  # a few official files hold decimals
-    except (TypeError, ValueError, OverflowError) as error:
-        raise FileError(f"{path}: <{name}> is {text!r}, not a number; fetch the annotation again") from error
+    value = number(text)
+    if value is None:
+        raise FileError(f"{path}: <{name}> is {text!r}, not a number of pixels; fetch the annotation again")
+    return round(value)  # a few official files hold decimals
 
 
 def _annotation(path):
@@ -250,15 +254,16 @@ def _boxes(path, tree, names) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         name, box = _composed(element.findtext("name", "").strip()), element.find("bndbox")
         if name not in names[1:]:
             raise FileError(f"{path}: unknown class {name!r}; the classes are {', '.join(names[1:])}")
-        if box is None:
-            raise FileError(f"{path}: {name} has no <bndbox>; fetch the annotation again")
+        if box is None or len(element.findall("bndbox")) > 1:
+            raise FileError(f"{path}: {name} has {'no' if box is None else 'more than one'} <bndbox>; give one box an "
+                            "<object>")
         x0, y0, x1, y1 = (_number(path, box, key) for key in ("xmin", "ymin", "xmax", "ymax"))
         if not (1 <= x0 <= x1 <= width and 1 <= y0 <= y1 <= height):
             raise FileError(f"{path}: box {x0},{y0},{x1},{y1} of {name} is empty or leaves the "
                             f"{width}x{height} picture; correct its numbers")
         boxes.append((x0 - 1, y0 - 1, x1, y1))
         labels.append(names.index(name))
-        difficult.append(element.findtext("difficult", "0").strip() == "1")
+        difficult.append(is_set(element.findtext("difficult")))
     return np.array(boxes, np.int64).reshape(-1, 4), np.array(labels, np.int64), np.array(difficult, bool)
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from wsnb.data.item import image_shape
 from wsnb.files import FileError, loaded_image
 from wsnb.models import hed
 
@@ -80,6 +81,11 @@ def read_map(path, shape) -> np.ndarray:
         raise FileError(f"{path}: {values.shape[1]}x{values.shape[0]}, its picture is {shape[1]}x{shape[0]}; "
                         "write the map in the picture's size")
     return values.astype(np.float32) / (255 if mode == "L" else 65535)
+
+
+def of_folder(folder, item) -> np.ndarray:
+    """Read the map FOLDER/ID.png of a picture, as `read_map`, in the size of the picture's file."""
+    return read_map(Path(folder) / f"{item.id}.png", image_shape(item))
 
 
 DETECTORS = {"builtin": boundary_map, "hed": hed.boundary_map}

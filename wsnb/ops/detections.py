@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image
 
 from wsnb.data import mat
+from wsnb.data.own import numbers
 from wsnb.files import FileError, load_json, loaded_image, read_text, save_text, write
 
 SUFFIXES = (".json", ".txt", ".mat")  # of files of detections
@@ -154,37 +155,44 @@ def read(path, class_names) -> Detections:
     rows, last = {".json": _json, ".txt": _txt, ".mat": _mat}.get(path.suffix, _unknown)(path)
     try:
         classes = [_class(row[0], class_names) for row in rows]
-        boxes = [[float(v) for v in row[1:5]] for row in rows]
-        found = Detections.of(classes, boxes, [float(row[5]) for row in rows])
-    except (ValueError, TypeError) as error:
-        raise FileError(f"{path}: {error}; write class, four corners and a score of 0 to 1 for each object") from error
-    if not np.isfinite(found.boxes).all():
-        raise FileError(f"{path}: a corner is not finite; write pixels")
+        values = [[_number(value) for value in row[1:]] for row in rows]
+        found = Detections.of(classes, [row[:4] for row in values], [row[4] for row in values])
+        turned = [row for row in values if row[2] < row[0] or row[3] < row[1]]
+        if turned:
+            raise ValueError(f"a box from {turned[0][:2]} to {turned[0][2:4]}")
+    except ValueError as error:
+        raise FileError(f"{path}: {error}; write class, x0, y0, x1, y1, and a score of 0 to 1, of each "
+                        "object") from error
     return Detections(found.classes, found.boxes + np.array([0, 0, last, last]), found.scores)
 
 
 def _class(value, class_names):
     if isinstance(value, str) and value in class_names:
         return list(class_names).index(value)
-    try:
-        number = int(value)
-    except ValueError:
-        number = -1
-    if number != float(value if number >= 0 else -1) or not 0 <= number < len(class_names):
-        raise ValueError(f"{value!r} is no class of {len(class_names)}")
-    return number
+    found = numbers.number(value)
+    if found is None or found != int(found) or not 0 <= found < len(class_names):
+        raise ValueError(f"{str(value)[:40]!r} is no class of {len(class_names)}")
+    return int(found)
+
+
+def _number(value) -> float:
+    found = numbers.number(value)
+    if found is None:
+        raise ValueError(f"{str(value)[:40]!r} is no number of pixels, nor a score")
+    return found
 
 
 def _json(path):
     entries = load_json(path)
-    try:
-        rows = [(entry["class"], *entry["box"], entry["score"]) for entry in entries]
-        wrong = [row for row in rows if len(row) != 6]
-        if wrong:
-            raise FileError(f"{path}: a box of {len(wrong[0]) - 2} numbers; write its four corners")
-        return rows, 0
-    except (TypeError, KeyError) as error:
-        raise FileError(f"{path}: {error!r}; each entry has class, box and score") from error
+    if not isinstance(entries, list) or not all(
+            isinstance(entry, dict) and {"class", "box", "score"} <= set(entry) and isinstance(entry["box"], list)
+            for entry in entries):
+        raise FileError(f"{path}: not a list of objects with class, box and score; a box is a list of four corners")
+    rows = [(entry["class"], *entry["box"], entry["score"]) for entry in entries]
+    wrong = [row for row in rows if len(row) != 6]
+    if wrong:
+        raise FileError(f"{path}: a box of {len(wrong[0]) - 2} numbers; write its four corners")
+    return rows, 0
 
 
 def _txt(path):
@@ -198,12 +206,12 @@ def _txt(path):
 
 def _mat(path):
     content = mat.load(path)
-    try:
-        table = next(iter(content.values()))
-        rows = np.asarray(table, float).reshape(-1, 6) if np.size(table) else np.zeros((0, 6))
-    except (StopIteration, TypeError, ValueError) as error:  # the first for a file without variables
-        raise FileError(f"{path}: no N x 6 numbers in it ({error!r}); write class, x0, y0, x1, y1, score") from error
-    return rows.tolist(), 1
+    table = np.asarray(next(iter(content.values()), None))
+    if table.size == 0:
+        return [], 1
+    if table.dtype.kind not in "uif" or table.ndim != 2 or table.shape[1] != 6:
+        raise FileError(f"{path}: no N x 6 numbers in it; write class, x0, y0, x1, y1, score")
+    return table.tolist(), 1
 
 
 def _unknown(path):

@@ -159,6 +159,17 @@ class _Fit:
         return chosen
 
 
+def _numbered(values) -> np.ndarray:
+    """Return numbers of superpixels, int64. Raises ValueError or TypeError unless they are whole."""
+    found = np.asarray(values)
+    if found.dtype.kind not in "uif" or found.size and not (np.abs(found) < 2**31).all():  # nor is NaN
+        raise ValueError
+    whole = found.astype(np.int64)
+    if (whole != found).any():
+        raise ValueError
+    return whole
+
+
 def read_mcg(path) -> Candidates:
     """Candidates of an official MCG file ID.mat: `superpixels` [H, W] from 1, `labels` a cell of superpixel numbers a
     proposal, best ranked first. Raises FileError for another content.
@@ -167,12 +178,14 @@ def read_mcg(path) -> Candidates:
         raise FileError(f"{path}: no MCG proposals; fetch them, or give no folder of them")
     content = mat.load(path, ["superpixels", "labels"])
     try:
-        leaves = np.asarray(content["superpixels"]).astype(np.int32) - 1
-        cells = [np.asarray(cell).ravel().astype(np.int64) - 1 for cell in content["labels"].ravel()]
+        leaves = _numbered(content["superpixels"]) - 1
+        cells = [_numbered(cell).ravel() - 1 for cell in content["labels"].ravel()]
     except (KeyError, ValueError, TypeError, AttributeError) as error:
-        raise FileError(f"{path}: no superpixels and labels of MCG in it ({error}); fetch it again") from error
+        raise FileError(f"{path}: no superpixels and labels of MCG in it, whole numbers from 1; fetch it "
+                        "again") from error
+    leaves = leaves.astype(np.int32)
     count = int(leaves.max()) + 1 if leaves.size else 0
-    if leaves.ndim != 2 or not count or leaves.min() < 0 or not cells or any(
+    if leaves.ndim != 2 or not 0 < count <= leaves.size or leaves.min() < 0 or not cells or any(
         not len(cell) or cell.min() < 0 or cell.max() >= count for cell in cells
     ):
         raise FileError(f"{path}: its labels name superpixels that are not there; fetch it again")

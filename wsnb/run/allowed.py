@@ -33,6 +33,8 @@ def fault(text: str, value) -> str | None:
             return "is empty; give one value at least"
         if (found["count"] or "some") != "some" and len(value) != int(found["count"]):
             return f"has the length {len(value)}; give {found['count']} values"
+    if found["each"] and found["words"] and (twice := [one for one in value if value.count(one) > 1]):
+        return f"has {twice[0]!r} twice; give it once"
     for one in value if found["each"] else [value]:
         if wrong := _fault_of(found, one):
             return wrong

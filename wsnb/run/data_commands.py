@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from wsnb.files import FileError
-from wsnb.run import experiments, paths, schedule
+from wsnb.run import data_check, experiments, paths, schedule
 
 
 def add(parser) -> None:
@@ -19,9 +19,13 @@ def add(parser) -> None:
     fetch.add_argument("--root", metavar="DIR", help="where the set goes (default: data/ of the project)")
     fetch.set_defaults(call=_fetch)
     look = data.add_parser("doctor", help="list everything that is missing or damaged")
-    look.add_argument("name", choices=(*doctor.LAYOUTS, "own", "tags", "weights"))
-    look.add_argument("root", help="the set's folder; own: of pictures and labels as for `new`; "
-                      "tags: an .npy of vectors; weights: a file of tensors")
+    look.add_argument("name", choices=(*doctor.LAYOUTS, "own", "tags", "weights", "experiment"))
+    look.add_argument("root", help="the set's folder; own: of pictures and labels as for `new`; tags: an .npy of "
+                      "vectors; weights: a file of tensors; experiment: PAPER/NAME, all that its stages will read, "
+                      "files of other programs too (-p labels_dir=DIR, detections_dir, mcg_dir, cam_dir, ...)")
+    look.add_argument("-p", dest="overrides", action="append", default=[], metavar="NAME=VALUE",
+                      help="a parameter of the experiment")
+    look.add_argument("--data-root", metavar="DIR", help="where the experiment's data set lies")
     look.add_argument("--json", action="store_true", help="the findings as JSON; exit code 1 if there are problems")
     look.add_argument("--splits", nargs="+", default=None, metavar="SPLIT")
     look.set_defaults(call=_doctor)
@@ -77,6 +81,12 @@ def _doctor(args) -> int:
         found = getattr(doctor, args.name)(place)
     elif args.name == "own":
         found = dataset.look(place)
+    elif args.name == "experiment":
+        options = schedule.Options(paths.find(), paths.find() / "runs", overrides=args.overrides,
+                                   data_root=args.data_root)
+        experiment = schedule.load(options, args.root)
+        schedule.ensure_data(options, experiment)
+        found = data_check.report(options.project, experiment, None if args.json else every_5_s("pictures"))
     else:
         splits = args.splits or doctor.usual_splits(place, args.name)
         progress = None if args.json else every_5_s("pictures")

@@ -80,8 +80,6 @@ def _compute(project, experiment, wanted, say, interrupts) -> dict:
             from wsnb.run import kernel  # a second, while the other process loads its libraries
 
             notebook = kernel.load(stage.notebook.path, stage.values)
-            with contextlib.suppress(RuntimeError):  # the kernel is started again below, and says why
-                kernel_forkserver.ready({**os.environ, **environment})
         with follow(place / manifest.LOG, say):
             kernel.execute(notebook, stage.notebook.path.parent, {**os.environ, **environment}, interrupts)
     except KeyboardInterrupt:

@@ -53,6 +53,8 @@ def execute(notebook, folder, environment: dict, interrupts) -> None:
         for number in range(1, STARTS + 1):
             client = _Client(notebook, sockets / f"k{number}.json", interrupts)
             try:
+                with interrupts.immediate():  # its libraries may take a while
+                    kernel_forkserver.ready(environment)
                 with client:
                     client.execute(env=environment, cwd=str(folder))
             except (_Interrupted, CellExecutionError):

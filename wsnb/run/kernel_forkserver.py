@@ -4,6 +4,7 @@ Nothing of wsnb is loaded there, so that an edit between two stages is seen. Thi
 `python -P kernel_forkserver.py FD`. The end of the file has jupyter_client fork its kernels there.
 """
 
+import atexit
 import contextlib
 import ctypes
 import importlib
@@ -34,6 +35,7 @@ class ForkServer:
     def __init__(self, environment: dict):
         self.environment, self.lock = environment, threading.Lock()
         self.kernels = set()  # process ids of those that run
+        self.owner = os.getpid()
         self.socket, theirs = socket.socketpair()
         with theirs:
             self.process = subprocess.Popen(
@@ -55,11 +57,11 @@ class ForkServer:
 
     def close(self):
         """End it, and the kernels that still run."""
+        self.process.kill()  # first: a thread that waits for its answer holds the file
+        self.process.wait()
         for end in (self.file, self.socket):
             with contextlib.suppress(OSError):
                 end.close()
-        self.process.kill()
-        self.process.wait()
 
 
 class ForkedKernel:
@@ -112,6 +114,13 @@ def start(environment: dict) -> ForkServer:
             if before is not None:
                 _close_unused(before)
         return _server
+
+
+@atexit.register
+def _close_last() -> None:
+    """End the last process: while it loads, it does not notice that this one is gone, and keeps its output open."""
+    if _server is not None and os.getpid() == _server.owner:
+        _server.close()
 
 
 def _close_unused(server) -> None:

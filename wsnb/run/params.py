@@ -19,6 +19,7 @@ import yaml
 from wsnb.files import read_text, readable
 from wsnb.run import allowed, notebooks
 
+LARGEST = 2**32  # of whole numbers: of seeds, and none else is near it
 SCALARS = {"int": int, "float": float, "bool": bool, "str": str}
 TYPES = (*SCALARS, "list[int]", "list[float]", "list[str]")
 ENDINGS = (".pth", ".pt", ".h5", ".npz", ".npy", ".ckpt", ".index", ".txt", ".json", ".pkl")
@@ -64,6 +65,8 @@ def _typed(name, type_, value, where):
         raise ParamsError(
             f"{where}: {name} is {value!r} ({_kind(value)}), but it is a {type_}; {_remedy(type_, value)}"
         )
+    if type_ == "int" and abs(value) >= LARGEST:
+        raise ParamsError(f"{where}: {name} is {value}; use a number below {LARGEST}")
     if type_ == "float" and not math.isfinite(value):
         raise ParamsError(f"{where}: {name} is {value}; use a finite number")
     return value
@@ -275,6 +278,8 @@ def _parse(name, type_, text, where):
             raise ParamsError(f"{where}: {name} is a bool; write true or false")
         return text.strip().lower() == "true"
     try:
+        if re.search(r"_|^\s*[+-]?0\d|[^\x00-\x7f]", text):  # of Python; YAML files refuse them too
+            raise ValueError
         return SCALARS[type_](text)
     except ValueError as error:
         raise ParamsError(f"{where}: {name} is a {type_}; {text!r} is none") from error

@@ -3,6 +3,7 @@
 from collections import Counter
 from pathlib import Path
 
+from wsnb.data.item import NO_CLASS
 from wsnb.data.own import coco, labels, names, yolo
 from wsnb.data.voc_lists import read_list
 from wsnb.files import FileError, load_json
@@ -140,8 +141,7 @@ def masks_agree(found: dict, masked: dict, classes, errors: list) -> None:
     masked = {stem: labels for stem, labels in masked.items() if stem in found["masks"]}
     held = set().union(*masked.values())
     if masked and held in ({0, 255}, {255}):
-        errors.append("masks: all hold nothing but 0 and 255; 255 means unknown: write the class's number, 1 for the "
-                      "first")
+        errors.append(NO_CLASS)
     for k, name in enumerate(classes[1:], 1):
         saying = [stem for stem in masked if name in found["tags"].get(stem, ())
                   or any(box[0] == name for box in found["boxes"].get(stem, ()))]

@@ -43,7 +43,7 @@ def tags(path, errors: list) -> dict[str, list[str]]:
         if stem in found:
             errors.append(f"{path}: line {line}: {stem} occurs twice; put its tags on one line")
         given = [tag for field in fields for tag in field.split(";") if tag.strip()]
-        if any("|" in tag for tag in given):
+        if any("|" in tag or tag.strip()[:1] in ("[", "{", "(") for tag in given):
             errors.append(f"{path}: line {line}: {';'.join(given)[:60]!r} seems to be several tags; separate them by ;")
         written.update(tag.strip().lower() for tag in given)
         try:
@@ -64,8 +64,8 @@ def strokes(path, errors: list) -> dict[str, list[tuple[str, list[tuple[float, f
     for line, row in _rows(path, errors):
         try:
             name, label, *numbers = row
-            values = [float(value) for value in numbers]
-            if not values or len(values) % 2:
+            values = [number(value) for value in numbers]
+            if not values or len(values) % 2 or None in values:
                 raise ValueError
         except ValueError:
             errors.append(f"{path}: line {line}: {','.join(row)[:60]!r} is not NAME,class,x,y[,x,y...]; correct it")
@@ -76,8 +76,11 @@ def strokes(path, errors: list) -> dict[str, list[tuple[str, list[tuple[float, f
             errors.append(f"{path}: line {line}: {error}")
             continue
         every += values
-        corners = list(zip(values[::2], values[1::2], strict=True))
-        found.setdefault(names.stem(name), []).append((label, corners))
+        corners, stem = list(zip(values[::2], values[1::2], strict=True)), names.stem(name)
+        other = next((one for one, there in found.get(stem, ()) if there == corners and one != label), None)
+        if other is not None:
+            errors.append(f"{path}: line {line}: {stem} has a mark of {other} at this very place; remove one of them")
+        found.setdefault(stem, []).append((label, corners))
     if every and are_shares(every):
         errors.append(f"{path}: its coordinates seem to be shares of the picture; write pixels")
     return found

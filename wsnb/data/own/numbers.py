@@ -2,9 +2,9 @@
 
 
 def number(written) -> float | None:
-    """Read a finite number of a sane size, also from text; None for anything else."""
+    """Read a finite number of a sane size, also from text; None for anything else, and for Python's 1_000."""
     try:
-        value = None if isinstance(written, bool) else float(written)
+        value = None if isinstance(written, bool) or "_" in str(written) else float(written)
     except (TypeError, ValueError, OverflowError):
         return None
     return value if value is not None and abs(value) < 1e9 else None

@@ -6,6 +6,7 @@ import yaml
 from PIL import ImageOps
 
 from wsnb.data.own import names
+from wsnb.data.own.numbers import number
 from wsnb.data.voc_lists import read_list
 from wsnb.files import FileError, open_image, read_text
 
@@ -57,17 +58,17 @@ def read(folder: Path, pictures: dict, errors: list) -> dict[str, list[tuple[str
     for stem, path in label_files(folder).items():
         size = _upright_size(pictures[stem]) if stem in pictures else None
         found[stem] = []
-        for number, line in enumerate(read_text(path).splitlines(), 1):
+        for k, line in enumerate(read_text(path).splitlines(), 1):
             if not line.strip():
                 continue
             try:
-                label, *values = (float(value) for value in line.split())
+                label, *values = (number(value) for value in line.split())
                 box = _box(values)
                 name = names.class_name(classes[int(label)]) if label == int(label) >= 0 else None
-            except (ValueError, IndexError):
+            except (TypeError, ValueError, IndexError):
                 box = name = None
             if box is None or name is None:
-                errors.append(f"{path}: line {number}: {line[:60]!r} is not `class x y width height`, a class below "
+                errors.append(f"{path}: line {k}: {line[:60]!r} is not `class x y width height`, a class below "
                               f"{len(classes)} and shares of 0 to 1; correct it")
             elif size is not None:
                 width, height = size

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from wsnb.data import read
+from wsnb.data.item import classes_only, of_image_size
 from wsnb.files import read_index, save_png
 from wsnb.ops import cam, parallel
 from wsnb.ops.cam import over_class_maximum, resized
@@ -92,9 +93,11 @@ def labels_from(classes, maps, threshold):
     return np.where(maps.max(axis=0) >= threshold, best, IGNORE).astype(np.uint8)
 
 
-def given_labels(folder, item):
-    """Read the released labels uint8 [H, W] of a picture in FOLDER."""
-    return read_index(file_of(folder, item.id, ".png"))
+def given_labels(folder, n_classes, item):
+    """Read the label map uint8 [H, W] of a picture that FOLDER has, 255 unknown. Raises FileError for one of another
+    size than the picture's, or with a label above the classes."""
+    path = file_of(folder, item.id, ".png")
+    return classes_only(path, of_image_size(item, path, read_index(path)), n_classes)
 
 
 def write_maps(maps_of, items, folder, palette, threshold, stride, workers):

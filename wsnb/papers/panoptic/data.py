@@ -276,3 +276,8 @@ def file_of(folder, name, suffix) -> Path:
             return path
     raise FileError(f"{Path(folder) / (name + suffix)}: missing, and {name}_leftImg8bit{suffix} too; complete the "
                     "folder, or leave its parameter empty to compute the files")
+
+
+def boxes_of(folder, names, item) -> boxes.Objects:
+    """Read the boxes of a picture in FOLDER, with the classes NAMES. Raises FileError."""
+    return boxes.load_boxes(file_of(folder, item.id, ".mat"), names)

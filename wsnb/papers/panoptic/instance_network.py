@@ -56,13 +56,18 @@ def settings_from(p, device="cpu") -> dict[str, Settings]:
                            p.global_weight, field, p.side) for name in p.detections}
 
 
+def detections_of(folder, names, item) -> detections.Detections:
+    """Read the detections of a picture in FOLDER, with the classes NAMES. Raises FileError."""
+    return detections.of_picture(folder, item.id, names)
+
+
 def need_detections(items, space: Space, settings) -> None:
     """Raise FileError, naming detections_dir, if one of SETTINGS wants detections from files and a picture has none
     that can be read."""
     for folder in {one.detections_dir for one in settings if one.detector == "files"}:
         for item in items:
             try:
-                detections.of_picture(folder, item.id, space.names)
+                detections_of(folder, space.names, item)
             except FileError as error:
                 raise FileError(f"detections_dir: {error}") from error
 
@@ -71,7 +76,7 @@ def detect(item, probabilities, space: Space, settings: Settings) -> detections.
     """Find the detections of thing classes in a picture, cleaned. probabilities: float [C, H, W]."""
     size = probabilities.shape[1:]
     if settings.detector == "files":
-        found = detections.of_picture(settings.detections_dir, item.id, space.names)
+        found = detections_of(settings.detections_dir, space.names, item)
         found = found.take(np.isin(found.classes, space.things))
         return detections.clean(found, size, settings.min_score, settings.max_iou)
     if settings.detector == "components":

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from wsnb.data.item import classes_only
 from wsnb.files import FileError, load_json, read_index, save_json, save_png
 from wsnb.ops import parallel
 from wsnb.papers.panoptic import cleanup, evaluate
@@ -64,7 +65,7 @@ def read_inputs(name, options: Options, folders: Folders) -> dict:
     Raises FileError for what is missing, damaged or of another size than the prediction.
     """
     prediction = file_of(folders.predictions, name, ".png")
-    labels = read_index(prediction)
+    labels = classes_only(prediction, read_index(prediction), len(options.space))
     inputs = {"labels": labels, "scores": None, "tags": None, "mandg": None, "found": None}
 
     def of_one_size(path, array):

@@ -6,11 +6,13 @@ import cv2
 import numpy as np
 
 from wsnb.data import mat, read
+from wsnb.data.item import image_shape, of_image_size
 from wsnb.files import FileError, load_npz, save_npz, save_png
 from wsnb.ops import parallel
 from wsnb.ops.label_maps import need_finite
 from wsnb.ops.segmentation import predict
 from wsnb.papers.panoptic.boxes import save_mat
+from wsnb.papers.panoptic.data import file_of
 
 
 def save_scores(path, scores) -> None:
@@ -34,6 +36,13 @@ def load_scores(path, size=None) -> np.ndarray:
         raise FileError(f"{path}: scores of shape {scores.shape}, but [H, W] is expected")
     need_finite(scores, path)
     return scores
+
+
+def scores_of(folder, item) -> np.ndarray:
+    """Read the scores float32 [H, W] of a picture in FOLDER. Raises FileError for those of another size."""
+    path = scores_file(folder, item.id)
+    path = file_of(folder, item.id, path.suffix)
+    return of_image_size(item, path, load_scores(path, image_shape(item)))
 
 
 def _of_mat(path):

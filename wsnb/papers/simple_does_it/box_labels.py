@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from wsnb.data import read, weak
+from wsnb.data.item import image_shape
 from wsnb.data.own import dataset
 from wsnb.data.weak import VOID
 from wsnb.files import FileError
@@ -263,14 +264,18 @@ def need_maps(inputs: Inputs, items) -> None:
 def picture_of(inputs: Inputs, item, settings) -> Picture:
     """Read a picture for the label methods, with other programs' maps where they are asked for."""
     image = read.image(item)
-    candidates = None
-    if inputs.mcg_dir:
-        path = Path(inputs.mcg_dir) / f"{item.id}.mat"
-        candidates = proposals.read_mcg(path)
-        if candidates.leaves.shape != image.shape[:2]:
-            raise FileError(f"{path}: superpixels {candidates.leaves.shape}, its picture is {image.shape[:2]}; "
-                            "fetch the proposals of these pictures")
+    candidates = mcg_of(inputs.mcg_dir, item) if inputs.mcg_dir else None
     return Picture(image, settings, boundaries.detector(inputs.boundaries, item, image.shape[:2]), candidates)
+
+
+def mcg_of(folder, item) -> proposals.Candidates:
+    """Read the official MCG proposals FOLDER/ID.mat of a picture. Raises FileError for those of another size."""
+    path, shape = Path(folder) / f"{item.id}.mat", image_shape(item)
+    candidates = proposals.read_mcg(path)
+    if candidates.leaves.shape != shape:
+        raise FileError(f"{path}: superpixels {candidates.leaves.shape}, its picture is {shape}; "
+                        "fetch the proposals of these pictures")
+    return candidates
 
 
 def label_maps_of(item, inputs: Inputs, methods, settings) -> list[np.ndarray]:

@@ -11,10 +11,13 @@ import torch.nn.functional as F
 
 from wsnb import files, legacy_pickle
 from wsnb.data import read
+from wsnb.data.item import image_shape
 from wsnb.ops import cam
 from wsnb.ops.segsort import random_walk, retrieval
 from wsnb.ops.segsort.segments import VOID, prototypes_of, segment, segment_mean
 from wsnb.papers.spml import data, inference, weak_labels
+
+TOLERANCE = 0.01  # of maps from 0 to 1, which may have been rounded
 
 
 @torch.no_grad()
@@ -32,20 +35,24 @@ def compute_cams(network, image, tags, scales=(1.0,), base=1.0, device="cpu"):
     return keys, cam.over_class_maximum(summed.cpu().numpy()[keys])
 
 
-def read_official_cams(path, shape):
-    """Read (classes, CAMs) of an official file: a pickled dict {0-based class: [H, W]} in 0..1, read without running
-    it.
-
-    SHAPE (height, width) is the picture's. Raises FileError for anything else.
-    """
-    content = legacy_pickle.load_legacy_array(path)
-    content = content.item() if isinstance(content, np.ndarray) and content.dtype == object else content
-    if not isinstance(content, dict) or not all(np.shape(value) == tuple(shape) for value in content.values()):
-        raise files.FileError(f"{path}: not a dictionary of maps of its picture's size {shape[1]}x{shape[0]}; take the "
-                              "CAM files of this very data set")
-    keys = sorted(int(key) for key in content)
-    by_key = {int(key): np.asarray(value, np.float32) for key, value in content.items()}
-    return np.array(keys, np.int64), np.stack([by_key[key] for key in keys]) if keys else np.zeros((0, *shape))
+def official_cams_of(folder, n_tags, item):
+    """Read (classes, CAMs) of a picture of the authors' FOLDER/ID.npy: a pickled dict {0-based class: [H, W]} in 0..1,
+    read without running it. Raises FileError for anything else, and for a class that is none of N_TAGS."""
+    path, shape = Path(folder) / f"{item.id}.npy", image_shape(item)
+    maps = legacy_pickle.load_legacy_array(path)
+    if not isinstance(maps, dict) or not all(
+            isinstance(one, np.ndarray) and one.shape == shape and one.dtype.kind in "uif"
+            and ((one >= -TOLERANCE) & (one <= 1 + TOLERANCE)).all() for one in maps.values()):
+        raise files.FileError(f"{path}: not a dictionary of maps from 0 to 1 of its picture's size "
+                              f"{shape[1]}x{shape[0]}; take the CAM files of this very data set")
+    wrong = [key for key in maps if not isinstance(key, int | np.integer) or isinstance(key, bool)
+             or not 0 <= key < n_tags]
+    if wrong:
+        raise files.FileError(f"{path}: a map of the class {wrong[0]!r}; give maps of some classes 0 to {n_tags - 1}, "
+                              "without the background")
+    keys = sorted(maps)
+    made = np.stack([maps[key] for key in keys]) if keys else np.zeros((0, *shape))
+    return np.array(keys, np.int64), made.astype(np.float32)
 
 
 def write_cams(maps_of, items, folder):

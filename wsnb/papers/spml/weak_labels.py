@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 
 from wsnb.data import read, weak
+from wsnb.data.item import image_shape
 from wsnb.data.own import dataset
 from wsnb.files import FileError, read_index
 from wsnb.ops import boundaries, cam
@@ -136,6 +137,11 @@ def read_regions(path, shape) -> np.ndarray:
         raise FileError(f"{path}: {found.shape[1]}x{found.shape[0]}, its picture is {shape[1]}x{shape[0]}; take the "
                         "regions of this very picture")
     return found
+
+
+def regions_of(folder, item) -> np.ndarray:
+    """Read the index PNG FOLDER/ID.png of a picture, as `read_regions`."""
+    return read_regions(Path(folder) / f"{item.id}.png", image_shape(item))
 
 
 SUPERVISIONS = ("tag", "box", "scribble", "point", "full")

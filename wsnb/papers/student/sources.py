@@ -21,7 +21,7 @@ import torch
 from wsnb.data import coco_masks, read
 from wsnb.data.item import classes_only, of_image_size
 from wsnb.data.own.names import stem
-from wsnb.data.own.numbers import is_set
+from wsnb.data.own.numbers import is_set, number
 from wsnb.files import FileError, inside, load_json, load_npz, read_index
 from wsnb.legacy_pickle import load_legacy_array
 from wsnb.ops import cam
@@ -86,7 +86,11 @@ def label_map(item, source) -> np.ndarray:
         return classes_only(path, of_image_size(item, path, read_index(path)), len(source.names))
     size = read.image(item).shape[:2]
     if path.suffix == ".json":
-        found = outlines(path, source.names)
+        found, sizes = outlines(path, source.names)
+        if sizes.get(item.id, size) != size:
+            height, width = sizes[item.id]
+            raise FileError(f"{path}: of {item.id} with {width:g}x{height:g} pixels, but the picture has "
+                            f"{size[1]}x{size[0]}; export it for this picture")
         if item.id not in found and COMPLETE in found:
             raise FileError(f"{path}: names no image {item.id}; add it to its images, without an annotation if it is "
                             "empty")
@@ -111,6 +115,17 @@ def need_all(items, source) -> None:
     """Raise FileError, before any label is made, if a picture has none in the source's folder."""
     for item in items if source.folder else ():
         place(source.folder, item)
+    need_results(items, source)
+
+
+def need_results(items, source) -> None:
+    """Raise FileError if the source is a list of results that has none of any picture: all would be background."""
+    files = sorted(Path(source.folder).glob("[!.]*.json")) if source.folder and items else []
+    if len(files) == 1 and place(source.folder, items[0]) == files[0]:
+        found, _ = outlines(files[0], source.names)
+        if COMPLETE not in found and not any(item.id in found for item in items):
+            raise FileError(f"{files[0]}: no result is of one of the {len(items)} pictures, the first is "
+                            f"{items[0].id}; write their ids as image_id")
 
 
 def class_maps(path, n_tags) -> tuple[np.ndarray, np.ndarray]:
@@ -124,15 +139,20 @@ def class_maps(path, n_tags) -> tuple[np.ndarray, np.ndarray]:
         keys = kept.get("keys") if name else list(kept)
         maps = kept[name] if name else list(kept.values())
     else:
-        keys, maps = range(len(kept)), kept
+        keys, maps = None, kept
     try:
-        keys, maps = np.asarray(keys, np.int64), np.asarray(maps, np.float32)
-    except (TypeError, ValueError) as error:
-        raise FileError(f"{path}: its class maps cannot be read ({error}); see wsnb/papers/student/sources.py for the "
-                        "forms that can") from error
+        maps = np.asarray(maps)
+        keys = np.asarray(keys) if isinstance(kept, dict) else np.arange(maps.shape[0] if maps.ndim else 0)
+        if maps.size and maps.dtype.kind not in "uif" or keys.size and keys.dtype.kind not in "ui" or keys.ndim != 1:
+            raise ValueError
+    except ValueError as error:  # NumPy's, too, for maps of several sizes
+        raise FileError(f"{path}: neither maps of numbers, nor classes and their maps; see "
+                        "wsnb/papers/student/sources.py for the forms that can be read") from error
     if not len(keys) and maps.size == 0:
-        return keys, np.zeros((0, 1, 1), np.float32)
-    if maps.ndim != 3 or len(keys) != len(maps) or keys.min() < 0 or keys.max() >= n_tags:
+        return np.zeros(0, np.int64), np.zeros((0, 1, 1), np.float32)
+    keys, maps = keys.astype(np.int64), maps.astype(np.float32)
+    if maps.ndim != 3 or not maps.size or not len(set(keys.tolist())) == len(keys) == len(maps) or keys.min() < 0 or (
+            keys.max() >= n_tags):
         raise FileError(f"{path}: maps {maps.shape} of the classes {keys.tolist()[:9]}; give a map [h, w] for each of "
                         f"some classes 0 to {n_tags - 1}, without the background")
     if not np.isfinite(maps).all():
@@ -140,31 +160,49 @@ def class_maps(path, n_tags) -> tuple[np.ndarray, np.ndarray]:
     return keys, maps
 
 
-@lru_cache(maxsize=2)
-def outlines(path, names) -> dict[str, list]:
-    """Read {picture id: [(class, outline, crowd)]} of a COCO data set or list of results. Raises FileError.
+def outlines(path, names) -> tuple[dict[str, list], dict]:
+    """Read ({picture id: [(class, outline, crowd)]}, {picture id: (height, width) as stated}) of a COCO data set or
+    list of results. Raises FileError.
 
     A data set names all of its pictures, and has the key COMPLETE; a list of results only those with a result.
     """
+    return _outlines(path, names, path.stat().st_mtime_ns, path.stat().st_size)
+
+
+@lru_cache(maxsize=2)
+def _outlines(path, names, written, bytes_) -> tuple[dict[str, list], dict]:
+    """Read the file, anew where it was WRITTEN at another time or has other BYTES_."""
     content = load_json(path)
     of_set = isinstance(content, dict)
-    stems, classes = {}, {str(k): k for k in range(1, len(names))}
-    try:
-        if of_set:
-            stems = {str(one["id"]): stem(one["file_name"]) for one in content["images"]}
-            if len(set(stems.values())) < len(content["images"]):
-                raise FileError(f"{path}: an image occurs twice, by its id or its name without folder; rename one")
-            classes = {str(one["id"]): names.index(one["name"]) for one in content["categories"]
-                       if one["name"] in names}
-        found = {name: [] for name in (*stems.values(), COMPLETE)} if of_set else {}
-        for one in content["annotations"] if of_set else content:
-            key, label = str(one["image_id"]), classes.get(str(one["category_id"]))
-            if label is None:
-                raise FileError(f"{path}: category_id {one['category_id']} of the picture {key} is no class of this "
-                                f"set ({', '.join(names[1:6])}, ...); correct it, or its category's name")
-            crowd = is_set(one.get("iscrowd"))
-            found.setdefault(stems[key] if of_set else key, []).append((label, one["segmentation"], crowd))
-    except (KeyError, TypeError, AttributeError) as error:
-        raise FileError(f"{path}: not COCO's images, annotations and categories, nor a list of results ({error!r}); "
-                        "export it again") from error
-    return found
+    stems, sizes, classes = {}, {}, {str(k): k for k in range(1, len(names))}
+    if of_set:
+        images, categories = _listed(path, content, "images"), _listed(path, content, "categories")
+        stems = {str(one.get("id")): stem(str(one.get("file_name"))) for one in images}
+        if len(set(stems.values())) < len(images):
+            raise FileError(f"{path}: an image occurs twice, by its id or its name without folder; rename one")
+        stated = {stem(str(one.get("file_name"))): (number(one.get("height")), number(one.get("width")))
+                  for one in images}
+        sizes = {name: size for name, size in stated.items() if all(size)}
+        classes = {str(one.get("id")): names.index(one["name"]) for one in categories if one.get("name") in names}
+        if len({str(one.get("id")) for one in categories}) < len(categories):
+            raise FileError(f"{path}: two categories have one id; correct one of them")
+    found = {name: [] for name in (*stems.values(), COMPLETE)} if of_set else {}
+    for one in _listed(path, content, "annotations") if of_set else _listed(path, {"results": content}, "results"):
+        key, label = str(one.get("image_id")), classes.get(str(one.get("category_id")))
+        if label is None:
+            raise FileError(f"{path}: category_id {one.get('category_id')} of the picture {key} is no class of this "
+                            f"set ({', '.join(names[1:6])}, ...); correct it, or its category's name")
+        if of_set and key not in stems:
+            raise FileError(f"{path}: no image has the id {key} of an annotation; add the image, or remove it")
+        found.setdefault(stems[key] if of_set else key, []).append(
+            (label, one.get("segmentation"), is_set(one.get("iscrowd"))))
+    return found, sizes
+
+
+def _listed(path, content, name) -> list:
+    """The list of objects NAME of a file's CONTENT. Raises FileError."""
+    listed = content.get(name)
+    if not isinstance(listed, list) or not all(isinstance(one, dict) for one in listed):
+        raise FileError(f"{path}: not COCO's lists images, annotations and categories, nor a list of results: {name} "
+                        "is no list of objects; export it again")
+    return listed
