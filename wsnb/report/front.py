@@ -18,6 +18,7 @@ WIDTH, HEIGHT = 640, 220  # pixels of a thumbnail, at most
 WIDE = 5  # times as wide as high: the left half of such a row is shown
 GAP = 6  # white rows between two rows of a figure
 AMONG = 24  # pictures of a split that the shown one is chosen of
+COVERED = 0.3  # of the shown picture, by objects
 FEWEST = 2  # methods that make the picture worth drawing
 
 
@@ -74,7 +75,8 @@ def jpeg(drawn) -> bytes:
 def figure(project, records, results):
     """A photograph, its weak labels, its mask, and below them the label map of each method; None with too few methods.
 
-    The picture is the one with most classes among the first of the split: no method's result counts.
+    The picture is the one whose objects cover nearest to COVERED among the first of the split with several classes: no
+    method's result counts.
     """
     found = methods(records, results)
     if len(found) < FEWEST:
@@ -86,8 +88,12 @@ def figure(project, records, results):
                 if all((folder / f"{item.id}.png").is_file() for _, folder in found.values())]
         if not seen:
             return None
-        item = max(seen, key=lambda item: (voc.read_tags(item, len(classes)).sum(), -seen.index(item)))
-        image, mask = voc.read_image(item), voc.read_mask(item, len(classes))
+        masks = [voc.read_mask(item, len(classes)) for item in seen]
+        objects = [(mask > 0) & (mask < len(classes)) for mask in masks]
+        chosen = max(range(len(seen)), key=lambda k: (
+            len(np.unique(masks[k][objects[k]])) > 1, -abs(objects[k].mean() - COVERED)))
+        item, mask = seen[chosen], masks[chosen]
+        image = voc.read_image(item)
         instances = voc.read_instances(item) if item.instances else None
     except FileError:
         return None  # the data set has gone since
