@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import re
 from pathlib import Path
 
 from PIL import Image
@@ -11,7 +12,10 @@ from wsnb.files import open_image, write
 from wsnb.report import chapters, frame, publish
 from wsnb.run import papers
 
-WIDEST, QUALITY = 900, 75  # pixels of a picture's width, of which a page shows fewer; of its JPEG
+WIDEST = 800  # pixels of a picture's width; a page of the book is not wider
+QUALITY = 72  # of JPEG
+SMALL = 25_000  # bytes of a PNG of 256 colours that a JPEG, blurred at edges, does not replace
+WITHIN = re.compile(r"data:image/(?:png|jpeg);base64,([A-Za-z0-9+/=]+)")  # HTML
 
 
 def keep(runs, title: str, figures, project) -> list:
@@ -34,7 +38,7 @@ def keep(runs, title: str, figures, project) -> list:
 def light(path, record: dict, project) -> bytes:
     """The executed notebook PATH of the stage with the manifest RECORD, as JSON of format 4.
 
-    Pictures are at most WIDEST pixels wide and encoded by publish.lighter. A note stands for a control. Paths in
+    Pictures are at most WIDEST pixels wide and lightly encoded. A note stands for a control. Paths in
     PROJECT are named from there; of paths in parameters the last part stays. Raises FileError if PATH is no notebook.
     """
     notebook = chapters.load(path)
@@ -64,15 +68,22 @@ def _light(output: dict, places: dict) -> dict:
     data = {kind: _renamed(value, places) if kind in chapters.PRINTED else value
             for kind, value in output["data"].items()}
     if "image/png" in data:
-        png = base64.b64decode(chapters.text(data.pop("image/png")))
-        with open_image(io.BytesIO(png)) as image:
-            if image.width > WIDEST:
-                size = WIDEST, round(image.height * WIDEST / image.width)
-                smaller = image.convert("RGB").resize(size, Image.Resampling.LANCZOS)
-                png = publish.encoded(smaller, "PNG", optimize=True)
-        small, suffix = publish.lighter(png, ".png", QUALITY)
-        data["image/png" if suffix == ".png" else "image/jpeg"] = base64.b64encode(small).decode()
+        data.update([_picture(chapters.text(data.pop("image/png")))])
+    if "text/html" in data:
+        data["text/html"] = WITHIN.sub(lambda found: "data:{};base64,{}".format(*_picture(found[1])), data["text/html"])
     return {**output, "data": data}
+
+
+def _picture(encoded: str) -> tuple:
+    """(type, base64) of a picture in base64 as JPEG or PNG, whichever is lighter; a PNG up to SMALL stays one."""
+    with open_image(io.BytesIO(base64.b64decode(encoded))) as image:
+        image = publish.on_white(image)
+    if image.width > WIDEST:
+        image = image.resize((WIDEST, round(image.height * WIDEST / image.width)), Image.Resampling.LANCZOS)
+    few = publish.encoded(image.quantize(256, dither=Image.Dither.NONE), "PNG", optimize=True)
+    photo = publish.encoded(image, "JPEG", quality=QUALITY, optimize=True)
+    kind, best = ("png", few) if len(few) <= max(SMALL, len(photo)) else ("jpeg", photo)
+    return f"image/{kind}", base64.b64encode(best).decode()
 
 
 def _renamed(said, places) -> str:

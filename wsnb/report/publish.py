@@ -74,17 +74,16 @@ def publish(runs, experiment: str, figures, project=None) -> Path:
     return folder
 
 
-def lighter(plain: bytes, suffix: str, quality=QUALITY) -> tuple:
+def lighter(plain: bytes, suffix: str) -> tuple:
     """(bytes, suffix) of a picture for git, as small as it goes while it looks the same, class colours above all.
 
     A PNG stays one with its 256 best colours where every pixel keeps to NEAR of its own, or whole where it is SMALL;
-    photographs become JPEG of QUALITY.
+    photographs become JPEG.
     """
     if suffix.lower() != ".png":
         return plain, suffix
     with open_image(io.BytesIO(plain)) as image:
-        clear = image.convert("RGBA")
-        whole = Image.alpha_composite(Image.new("RGBA", clear.size, "white"), clear).convert("RGB")
+        whole = on_white(image)
     few = whole.quantize(256, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
     kept = [plain, encoded(whole, "PNG", optimize=True)]
     if max(high for _, high in ImageChops.difference(whole, few.convert("RGB")).getextrema()) <= NEAR:
@@ -92,8 +91,14 @@ def lighter(plain: bytes, suffix: str, quality=QUALITY) -> tuple:
     best = min(kept, key=len)
     if len(best) <= SMALL:
         return best, suffix
-    photo = encoded(whole, "JPEG", quality=quality, subsampling=0, optimize=True)
+    photo = encoded(whole, "JPEG", quality=QUALITY, subsampling=0, optimize=True)
     return (photo, ".jpg") if len(photo) < 0.6 * len(best) else (best, suffix)  # a chart stays sharp
+
+
+def on_white(image):
+    """A picture in RGB, white where it is clear."""
+    clear = image.convert("RGBA")
+    return Image.alpha_composite(Image.new("RGBA", clear.size, "white"), clear).convert("RGB")
 
 
 def encoded(image, kind, **options) -> bytes:
