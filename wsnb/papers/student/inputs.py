@@ -13,6 +13,6 @@ def folders(values, root, names, pictures):
         from wsnb.papers.student import sources  # loads torch
 
         source = sources.Source(Path(values["labels_dir"]), values["layout"], names)
-        items = sources.sampled(pictures("train_split"), values["sample"], values["seed"])
+        items = pictures("train_split")
         sources.need_results(items, source)
         yield "labels_dir", items, partial(sources.label_map, source=source)
