@@ -10,6 +10,7 @@ import pytest
 
 from tests.run import toy
 from tests.run.test_kills import wait_for
+from wsnb.run import experiments, plan, schedule
 
 pytest.importorskip("snakemake", reason="snakemake is not installed: pip install -e .[cluster]")
 ENGINE = ("--engine", "snakemake")
@@ -124,6 +125,15 @@ def test_one_stage_alone(project):
     project.run("--only", "01_make")
     assert "02_train (2/2): done" in project.run("--only", "02_train")
     assert not project.manifest("03_score")
+
+
+def test_a_stage_alone_is_its_first_round_unless_another_is_named(tmp_path):
+    """A job of the first round would else be one of the last, and wait for itself."""
+    root = Path(__file__).parents[2]
+    experiment = experiments.load(root, "simple_does_it", "shapes_semantic")
+    for name in ("07_train", "07_train@2"):
+        assert plan.last_stage(experiment, schedule.Options(root, tmp_path, only=name).last) == name
+    assert plan.last_stage(experiment, schedule.Options(root, tmp_path, until="07_train").last) == "07_train@2"
 
 
 @pytest.mark.parametrize("words, said", [

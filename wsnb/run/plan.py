@@ -82,6 +82,7 @@ def last_stage(experiment: experiments.Experiment, until: str | None, option="--
     names = [stage.name for stage in experiment.stages]
     found = names[-1] if until is None else experiments.find_stage(until, names)
     if found is None:
+        until = until.removesuffix("@1")
         raise params.ParamsError(f"{option} {until}: no such stage; {params.nearest(until, names)}")
     return found
 

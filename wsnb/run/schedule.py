@@ -46,6 +46,11 @@ class Options:
     quiet: bool = False  # without the lines that stages log
     verbose: bool = False  # all reasons of a stage, not the first three
 
+    @property
+    def last(self) -> str | None:
+        """The stage to end with: `only` names a round, the first without "@"; `until` without it the latest."""
+        return f"{self.only}@1" if self.only and "@" not in self.only else self.only or self.until
+
 
 @dataclasses.dataclass(frozen=True)
 class Job:
@@ -81,7 +86,7 @@ def say_in_handler(text: str) -> None:
 def load(options: Options, title: str) -> experiments.Experiment:
     """The experiment TITLE with the options' values. Raises ParamsError, FileError, BadName."""
     experiment = experiments.load(options.project, *experiments.split(options.project, title))
-    plan.last_stage(experiment, options.only or options.until, "--only" if options.only else "--until")
+    plan.last_stage(experiment, options.last, "--only" if options.only else "--until")
     return plan.resolve(
         options.project, experiment, options.runs, options.overrides, options.data_root, options.device, options.workers
     )
@@ -110,8 +115,7 @@ def known_contents(options: Options) -> contents.Contents:
 def wanted(options: Options, experiment, known: contents.Contents) -> list:
     """The experiment's stages as they stand (plan.Wanted). Raises FileError if one is to run on damaged data."""
     place = paths.run_folder(options.runs, experiment.paper, experiment.name)
-    until = options.only or options.until
-    items = plan.wanted(options.project, experiment, place, until, options.verify, contents=known)
+    items = plan.wanted(options.project, experiment, place, options.last, options.verify, contents=known)
     if not all(item.done for item in items):
         data_check.before(options, experiment, known)
     return items
