@@ -204,7 +204,7 @@ def need_room(options: Options, what: str, needed: float) -> None:
     free = shutil.disk_usage(place).free
     if needed > free:
         raise FileError(f"{place}: {what} will take about {needed / 1e9:.2g} GB, {free / 1e9:.2g} GB are "
-                       "free; make room (`wsnb clean` lists what may go), or give --runs a folder of another disk")
+                        "free; make room (`wsnb clean` lists what may go), or give --runs a folder of another disk")
 
 
 def chain_seconds(made: list) -> dict:
